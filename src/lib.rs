@@ -1,0 +1,4 @@
+//! Moondock: Docker Engine plugins written in Lua.
+#![warn(missing_docs)]
+
+pub mod authz;
