@@ -1,4 +1,15 @@
 //! Moondock: Docker Engine plugins written in Lua.
+//!
+//! The map, in the order in which a request meets the parts:
+//!
+//! * [`cli`] parses the command line and [`config`] makes one validated value of it.
+//! * [`server`] owns sockets and HTTP, and hands bytes to
+//! * [`dispatch`], which finds the row of [`protocol`]'s method table and runs the hook
+//! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
+//! * is [`std`], the host functions, and those reach the machine only through
+//! * [`sys`]. [`authz`] says what an Engine API request really asks for.
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod script;
+pub mod std;

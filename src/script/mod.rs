@@ -1,0 +1,7 @@
+//! One loaded Lua program: its state, its budget, its diagnostics.
+
+mod budget;
+mod host;
+
+pub use budget::{Budget, Exhausted, Limits};
+pub use host::{Host, Shared};

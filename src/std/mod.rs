@@ -1,0 +1,122 @@
+//! The std modules: what a script gets from `require("@moondock/…")`.
+//!
+//! Each module is one file with its table of functions on top. The table is the single source of the
+//! module's Lua table, its type stub under `scripts/types/` and its reference page.
+
+use crate::script::Host;
+use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
+use std::fmt::Display;
+use std::future::Future;
+use std::rc::Rc;
+
+/// One std module.
+pub struct Module {
+    /// The name after `@moondock/`.
+    pub name: &'static str,
+    /// What it is for, in one or two sentences of Markdown.
+    pub summary: &'static str,
+    /// Luau type aliases that the signatures use, as they stand in the type stub.
+    pub types: &'static str,
+    /// Its functions, in the order of the reference page.
+    pub functions: &'static [Function],
+}
+
+/// One function of a std module.
+pub struct Function {
+    /// Its name in the module's table.
+    pub name: &'static str,
+    /// Its Luau type without the name, such as `(path: string) -> string`.
+    pub signature: &'static str,
+    /// What it does, what it raises, in Markdown.
+    pub doc: &'static str,
+    /// Makes the Lua function; one of [`Binding`]'s constructors.
+    pub make: fn(&Lua, Binding) -> mlua::Result<mlua::Function>,
+}
+
+/// A function's tie to its host, and the name that its errors begin with.
+pub struct Binding {
+    host: Rc<Host>,
+    name: String,
+}
+
+impl Module {
+    /// The module's table for one script.
+    pub fn table(&self, lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
+        let table = lua.create_table()?;
+        for function in self.functions {
+            let binding = Binding { host: host.clone(), name: format!("{}.{}", self.name, function.name) };
+            table.raw_set(function.name, (function.make)(lua, binding)?)?;
+        }
+        table.set_readonly(true);
+        Ok(table)
+    }
+}
+
+impl Binding {
+    /// A function that touches nothing outside the script, and so may run while the script loads.
+    pub fn pure<A, R, E>(
+        self,
+        lua: &Lua,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
+        lua.create_function(move |lua, args: A| {
+            self.host.budget.look().map_err(mlua::Error::external)?;
+            f(lua, &self.host, args).map_err(|e| self.failed(&e))
+        })
+    }
+
+    /// A function that answers at once but touches something outside the script.
+    pub fn instant<A, R, E>(
+        self,
+        lua: &Lua,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
+        lua.create_function(move |lua, args: A| {
+            self.enter()?;
+            f(lua, &self.host, args).map_err(|e| self.failed(&e))
+        })
+    }
+
+    /// A function that waits (for a disk, a process, the kernel): other calls go on meanwhile.
+    pub fn waiting<A, R, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+        F: Future<Output = Result<R, E>> + 'static,
+    {
+        let binding = Rc::new(self);
+        lua.create_async_function(move |lua, args: A| {
+            let binding = binding.clone();
+            async move {
+                binding.enter()?;
+                f(lua, binding.host.clone(), args).await.map_err(|e| binding.failed(&e))
+            }
+        })
+    }
+
+    fn enter(&self) -> mlua::Result<()> {
+        self.host.budget.look().map_err(mlua::Error::external)?;
+        if self.host.in_call.get() {
+            return Ok(());
+        }
+        Err(mlua::Error::runtime(format!(
+            "`{}` cannot be used while the script loads: call it from a hook",
+            self.name
+        )))
+    }
+
+    fn failed(&self, error: &dyn Display) -> mlua::Error {
+        mlua::Error::runtime(format!("{}: {error}", self.name))
+    }
+}
