@@ -11,5 +11,6 @@
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod protocol;
 pub mod script;
 pub mod std;

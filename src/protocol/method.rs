@@ -1,0 +1,240 @@
+//! The row of a method, and the table of all rows.
+
+use super::{Shape, authz, ipam, log, metrics, network, secret, volume};
+use std::time::Duration;
+
+/// One of Docker's plugin types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Interface {
+    /// Authorization of Engine API requests.
+    Authz,
+    /// Volumes.
+    Volume,
+    /// Networks (libnetwork's remote driver).
+    Network,
+    /// Address pools.
+    Ipam,
+    /// Container logs.
+    Log,
+    /// Metrics collectors.
+    Metrics,
+    /// Secrets of a swarm.
+    Secret,
+}
+
+/// Everything known about one method.
+#[derive(Debug, PartialEq)]
+pub struct Method {
+    /// The name in the request's path, such as `VolumeDriver.Create`.
+    pub wire: &'static str,
+    /// The interface that it belongs to.
+    pub interface: Interface,
+    /// The Lua function that answers it.
+    pub hook: &'static str,
+    /// What the engine sends.
+    pub request: &'static Shape,
+    /// What the engine reads.
+    pub reply: &'static Shape,
+    /// The field of the request that names what the call is about, for the log.
+    pub object: Option<&'static str>,
+    /// The largest request body, in bytes.
+    pub body_limit: usize,
+    /// How long the hook may take; below the engine's own limit (`protocol.md` 1.6).
+    pub deadline: Duration,
+    /// What a script without this hook means.
+    pub missing: Missing,
+    /// What an empty reply means to the engine's user, where it is an answer of its own.
+    pub absent: Option<&'static str>,
+    /// True where an error reply is taken for the object's absence, so that only a closed connection says
+    /// "cannot tell" (`protocol.md` 5.5).
+    pub hang_up_on_failure: bool,
+    /// One sentence for the reference.
+    pub doc: &'static str,
+}
+
+/// What it means that a script has no hook for a method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The script is refused.
+    Refused,
+    /// The engine is told so with 404, which it takes for "not implemented".
+    NotFound,
+    /// The engine gets this reply (JSON).
+    Answered(&'static str),
+}
+
+/// Bodies of all methods but those of authorization are small.
+const BODY_LIMIT: usize = 1 << 20;
+
+impl Method {
+    /// A row with the usual limits, to be refined by the methods below.
+    pub(super) const fn new(
+        interface: Interface,
+        wire: &'static str,
+        hook: &'static str,
+        request: &'static Shape,
+        reply: &'static Shape,
+        doc: &'static str,
+    ) -> Self {
+        Self {
+            wire,
+            interface,
+            hook,
+            request,
+            reply,
+            object: None,
+            body_limit: BODY_LIMIT,
+            deadline: Duration::from_secs(55),
+            missing: Missing::Refused,
+            absent: None,
+            hang_up_on_failure: false,
+            doc,
+        }
+    }
+
+    pub(super) const fn about(mut self, field: &'static str) -> Self {
+        self.object = Some(field);
+        self
+    }
+
+    pub(super) const fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    pub(super) const fn deadline(mut self, seconds: u64) -> Self {
+        self.deadline = Duration::from_secs(seconds);
+        self
+    }
+
+    pub(super) const fn missing(mut self, missing: Missing) -> Self {
+        self.missing = missing;
+        self
+    }
+
+    pub(super) const fn absent(mut self, message: &'static str) -> Self {
+        self.absent = Some(message);
+        self
+    }
+
+    pub(super) const fn hang_up_on_failure(mut self) -> Self {
+        self.hang_up_on_failure = true;
+        self
+    }
+}
+
+/// All rows, interface by interface.
+pub fn methods() -> impl Iterator<Item = &'static Method> {
+    Interface::ALL.into_iter().flat_map(methods_of)
+}
+
+/// The rows of one interface.
+pub fn methods_of(interface: Interface) -> &'static [Method] {
+    match interface {
+        Interface::Authz => authz::METHODS,
+        Interface::Volume => volume::METHODS,
+        Interface::Network => network::METHODS,
+        Interface::Ipam => ipam::METHODS,
+        Interface::Log => log::METHODS,
+        Interface::Metrics => metrics::METHODS,
+        Interface::Secret => secret::METHODS,
+    }
+}
+
+/// The row of a wire name, such as `VolumeDriver.Create`.
+pub fn find(wire: &str) -> Option<&'static Method> {
+    let (prefix, _) = wire.split_once('.')?;
+    let interface = Interface::ALL.into_iter().find(|interface| interface.prefix() == prefix)?;
+    methods_of(interface).iter().find(|method| method.wire == wire)
+}
+
+impl Interface {
+    /// All interfaces.
+    pub const ALL: [Interface; 7] = [
+        Interface::Authz,
+        Interface::Volume,
+        Interface::Network,
+        Interface::Ipam,
+        Interface::Log,
+        Interface::Metrics,
+        Interface::Secret,
+    ];
+
+    /// The script's file name without its ending.
+    pub fn name(self) -> &'static str {
+        match self {
+            Interface::Authz => "authz",
+            Interface::Volume => "volume",
+            Interface::Network => "network",
+            Interface::Ipam => "ipam",
+            Interface::Log => "log",
+            Interface::Metrics => "metrics",
+            Interface::Secret => "secret",
+        }
+    }
+
+    /// The script's file name.
+    pub fn file(self) -> String {
+        format!("{}.lua", self.name())
+    }
+
+    /// The part of its methods' wire names before the dot.
+    pub fn prefix(self) -> &'static str {
+        match self {
+            Interface::Authz => "AuthZPlugin",
+            Interface::Volume => "VolumeDriver",
+            Interface::Network => "NetworkDriver",
+            Interface::Ipam => "IpamDriver",
+            Interface::Log => "LogDriver",
+            Interface::Metrics => "MetricsCollector",
+            Interface::Secret => "SecretProvider",
+        }
+    }
+
+    /// The exact name in `Plugin.Activate`'s reply (`protocol.md` 1.5).
+    pub fn implements(self) -> &'static str {
+        match self {
+            Interface::Authz => "authz",
+            Interface::Secret => "secretprovider",
+            other => other.prefix(),
+        }
+    }
+
+    /// False for the interfaces whose methods answer "not implemented" as yet.
+    pub fn is_served(self) -> bool {
+        !matches!(self, Interface::Log | Interface::Metrics)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_method_has_one_row() {
+        let count = |interface| methods_of(interface).len();
+        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 4, 2, 1]);
+        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 38);
+    }
+
+    #[test]
+    fn rows_stand_with_their_interface() {
+        for interface in Interface::ALL {
+            for method in methods_of(interface) {
+                assert_eq!(method.interface, interface, "{}", method.wire);
+                assert_eq!(find(method.wire), Some(method));
+                assert!(method.object.is_none_or(|object| method.request.field(object).is_some()));
+            }
+        }
+    }
+
+    #[test]
+    fn unknown_names_have_no_row() {
+        for wire in
+            ["", "VolumeDriver", "VolumeDriver.", "VolumeDriver.Nope", "Nope.Create", "volumedriver.Create"]
+        {
+            assert_eq!(find(wire), None, "{wire}");
+        }
+    }
+}
