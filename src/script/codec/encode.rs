@@ -1,0 +1,346 @@
+//! From what a hook returns to the engine's JSON.
+
+use crate::protocol::{Field, Shape, Type};
+use base64::Engine;
+use mlua::{Table, Value};
+use serde_json::{Map, Number, Value as Json};
+
+/// How deep a value of no fixed shape may be nested.
+const DEPTH: usize = 64;
+
+/// Why a reply is not what the engine can read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{at} {problem}")]
+pub struct Mismatch {
+    /// Where, such as `the reply's field `Volume.Name``.
+    pub at: String,
+    /// What is wrong there.
+    pub problem: String,
+    /// What to do about it, if that is known.
+    pub cure: Option<String>,
+}
+
+/// Encodes a reply.
+///
+/// # Errors
+/// The first field that is missing, unknown or of the wrong type.
+pub fn encode(shape: &'static Shape, value: &Value) -> Result<Vec<u8>, Mismatch> {
+    let at = Path(None, "");
+    let json = match value {
+        Value::Nil if shape.first_required().is_none() => Json::Object(Map::new()),
+        Value::Nil => return Err(at.mismatch("is missing").cure(expected_fields(shape))),
+        value => record(shape, value, &at)?,
+    };
+    Ok(json.to_string().into_bytes())
+}
+
+/// A place in a reply, as a list from the inside out.
+struct Path<'a>(Option<&'a Path<'a>>, &'a str);
+
+impl Path<'_> {
+    fn render(&self) -> String {
+        match self.0 {
+            None => self.1.to_owned(),
+            Some(outer) if outer.1.is_empty() => self.1.to_owned(),
+            Some(outer) => format!("{}.{}", outer.render(), self.1),
+        }
+    }
+
+    fn mismatch(&self, problem: impl Into<String>) -> Mismatch {
+        let place = self.render();
+        let at = if place.is_empty() { "the reply".to_owned() } else { format!("the reply's `{place}`") };
+        Mismatch { at, problem: problem.into(), cure: None }
+    }
+
+    fn wrong_type(&self, ty: Type, value: &Value) -> Mismatch {
+        self.mismatch(format!("must be {}, not {}", ty.noun(), describe(value)))
+    }
+}
+
+impl Mismatch {
+    fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+}
+
+fn expected_fields(shape: &Shape) -> String {
+    let fields: Vec<_> = shape.fields.iter().map(|field| format!("{} = …", field.name)).collect();
+    format!("return {{ {} }}", fields.join(", "))
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Boolean(value) => format!("`{value}`"),
+        Value::Number(_) | Value::Integer(_) => "a number".to_owned(),
+        Value::String(_) => "a string".to_owned(),
+        Value::Nil => "nil".to_owned(),
+        other => format!("a {}", other.type_name()),
+    }
+}
+
+fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    let Value::Table(table) = value else {
+        return Err(at.wrong_type(Type::Record(shape), value).cure(expected_fields(shape)));
+    };
+    refuse_unknown_fields(shape, table, at)?;
+    let mut object = Map::new();
+    for field in shape.fields {
+        let value = table.get(field.name).map_err(|e| at.mismatch(e.to_string()))?;
+        let at = Path(Some(at), field.name);
+        match typed(field.ty, &value, &at)? {
+            Json::Null if field.required => {
+                return Err(at.mismatch("is missing").cure(expected_fields(shape)));
+            }
+            Json::Null => {}
+            json => {
+                object.insert(field.name.to_owned(), json);
+            }
+        }
+    }
+    Ok(Json::Object(object))
+}
+
+fn refuse_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), Mismatch> {
+    for pair in table.pairs::<Value, Value>() {
+        let (key, _) = pair.map_err(|e| at.mismatch(e.to_string()))?;
+        let key = key.to_string().unwrap_or_default();
+        if shape.field(&key).is_none() {
+            return Err(Path(Some(at), &key)
+                .mismatch("is not a field that Docker reads")
+                .cure(near(shape, &key)));
+        }
+    }
+    Ok(())
+}
+
+fn near(shape: &Shape, key: &str) -> String {
+    if key == "Err" || key == "Error" {
+        return "report a failure with `error(\"…\", 0)`".to_owned();
+    }
+    let likeness = |field: &&Field| {
+        (strsim::jaro_winkler(&field.name.to_lowercase(), &key.to_lowercase()) * 1000.0) as u32
+    };
+    match shape.fields.iter().max_by_key(likeness) {
+        Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
+        Some(_) => expected_fields(shape),
+        None => "return nothing".to_owned(),
+    }
+}
+
+fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    match (ty, value) {
+        (_, Value::Nil) => Ok(Json::Null),
+        (Type::Bool, Value::Boolean(value)) => Ok(Json::Bool(*value)),
+        (Type::Int, Value::Integer(_) | Value::Number(_)) => integer(value, at),
+        (Type::Text, Value::String(_)) => text(value, at),
+        (Type::Time, Value::String(_)) => time(value, at),
+        (Type::Bytes, Value::String(bytes)) => {
+            Ok(Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes())))
+        }
+        (Type::Any, value) => any(value, at, DEPTH),
+        (Type::List(item), Value::Table(table)) => list(table, at, |value, at| typed(*item, value, at)),
+        (Type::Map(item), Value::Table(table)) => map(table, at, |value, at| typed(*item, value, at)),
+        (Type::Record(shape), value) => record(shape, value, at),
+        _ => Err(at.wrong_type(ty, value)),
+    }
+}
+
+fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    value.to_string().map(Json::String).map_err(|_| at.mismatch("is not valid UTF-8"))
+}
+
+fn integer(value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    match value.as_f64() {
+        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
+            Ok(Json::Number((number as i64).into()))
+        }
+        _ => Err(at.mismatch("must be a whole number")),
+    }
+}
+
+fn time(value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    match text(value, at)? {
+        Json::String(text) if is_rfc3339(&text) => Ok(Json::String(text)),
+        _ => Err(at.mismatch("is not an RFC 3339 time").cure("use `time.rfc3339()`, or leave the field out")),
+    }
+}
+
+/// The form that Go's `time.RFC3339` reads; ranges of the fields included.
+fn is_rfc3339(text: &str) -> bool {
+    let (date_time, zone) = match text.find(['Z', '+']).or_else(|| text.rfind('-').filter(|at| *at > 10)) {
+        Some(at) => text.split_at(at),
+        None => return false,
+    };
+    let in_range = |part: &str, width: usize, low: u32, high: u32| {
+        part.len() == width
+            && part.bytes().all(|b| b.is_ascii_digit())
+            && part.parse::<u32>().is_ok_and(|n| (low..=high).contains(&n))
+    };
+    let clock = |part: &str| {
+        part.split_once(':').is_some_and(|(h, m)| in_range(h, 2, 0, 23) && in_range(m, 2, 0, 59))
+    };
+    let Some((date, time)) = date_time.split_once('T') else { return false };
+    let date: Vec<&str> = date.split('-').collect();
+    let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let Some((hour_minute, second)) = time.rsplit_once(':') else { return false };
+    let [year, month, day] = date[..] else { return false };
+    in_range(year, 4, 0, 9999)
+        && in_range(month, 2, 1, 12)
+        && in_range(day, 2, 1, 31)
+        && clock(hour_minute)
+        && in_range(second, 2, 0, 59)
+        && !fraction.is_empty()
+        && fraction.bytes().all(|b| b.is_ascii_digit())
+        && (zone == "Z" || zone.strip_prefix(['+', '-']).is_some_and(clock))
+}
+
+fn list(
+    table: &Table,
+    at: &Path,
+    item: impl Fn(&Value, &Path) -> Result<Json, Mismatch>,
+) -> Result<Json, Mismatch> {
+    let length = table.raw_len();
+    let entries = table.pairs::<Value, Value>().count();
+    if entries != length {
+        return Err(at.mismatch("must be a list: keys 1, 2, 3 … without gaps"));
+    }
+    let items = (1..=length).map(|index| {
+        let value: Value = table.raw_get(index).map_err(|e| at.mismatch(e.to_string()))?;
+        item(&value, &Path(Some(at), &index.to_string()))
+    });
+    items.collect::<Result<Vec<_>, _>>().map(Json::Array)
+}
+
+fn map(
+    table: &Table,
+    at: &Path,
+    item: impl Fn(&Value, &Path) -> Result<Json, Mismatch>,
+) -> Result<Json, Mismatch> {
+    let mut object = Map::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|e| at.mismatch(e.to_string()))?;
+        let Value::String(key) = key else { return Err(at.mismatch("must have text for keys")) };
+        let key = key.to_str().map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?.to_owned();
+        let json = item(&value, &Path(Some(at), &key))?;
+        object.insert(key, json);
+    }
+    Ok(Json::Object(object))
+}
+
+fn any(value: &Value, at: &Path, depth: usize) -> Result<Json, Mismatch> {
+    if depth == 0 {
+        return Err(at.mismatch("is nested too deeply, or contains itself"));
+    }
+    match value {
+        Value::Nil => Ok(Json::Null),
+        Value::Boolean(value) => Ok(Json::Bool(*value)),
+        Value::String(_) => text(value, at),
+        Value::Integer(_) | Value::Number(_) => integer(value, at).or_else(|_| fraction(value, at)),
+        Value::Table(table) if table.raw_len() > 0 => list(table, at, |value, at| any(value, at, depth - 1)),
+        Value::Table(table) => map(table, at, |value, at| any(value, at, depth - 1)),
+        other => Err(at.mismatch(format!("cannot be {}", describe(other)))),
+    }
+}
+
+fn fraction(value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    value
+        .as_f64()
+        .and_then(Number::from_f64)
+        .map(Json::Number)
+        .ok_or_else(|| at.mismatch("is not a finite number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::find;
+    use mlua::Lua;
+
+    fn reply(method: &str, lua_text: &str) -> Result<String, String> {
+        let lua = Lua::new();
+        let value: Value = lua.load(lua_text).eval().expect(lua_text);
+        let bytes = encode(find(method).expect(method).reply, &value);
+        bytes.map(|bytes| String::from_utf8(bytes).expect("JSON is UTF-8")).map_err(|e| {
+            match e.cure.clone() {
+                Some(cure) => format!("{e} ({cure})"),
+                None => e.to_string(),
+            }
+        })
+    }
+
+    #[test]
+    fn empty_tables_take_the_shape_of_their_field() {
+        assert_eq!(reply("VolumeDriver.List", "return { Volumes = {} }").unwrap(), r#"{"Volumes":[]}"#);
+        assert_eq!(
+            reply("NetworkDriver.EndpointOperInfo", "return { Value = {} }").unwrap(),
+            r#"{"Value":{}}"#
+        );
+        assert_eq!(reply("VolumeDriver.Create", "return nil").unwrap(), "{}");
+    }
+
+    #[test]
+    fn what_docker_would_not_read_is_named_with_a_cure() {
+        let cases = [
+            ("VolumeDriver.Mount", "return nil", "the reply is missing (return { Mountpoint = … })"),
+            (
+                "VolumeDriver.Mount",
+                "return '/x'",
+                "the reply must be a table, not a string (return { Mountpoint = … })",
+            ),
+            (
+                "VolumeDriver.Mount",
+                "return { Mountpont = '/x' }",
+                "the reply's `Mountpont` is not a field that Docker reads (did you mean `Mountpoint`?)",
+            ),
+            (
+                "VolumeDriver.Mount",
+                "return { Mountpoint = 1 }",
+                "the reply's `Mountpoint` must be a string, not a number",
+            ),
+            (
+                "VolumeDriver.Create",
+                "return { Err = 'x' }",
+                "the reply's `Err` is not a field that Docker reads (report a failure with `error(\"…\", 0)`)",
+            ),
+            (
+                "VolumeDriver.Get",
+                "return { Volume = { Name = 'v', CreatedAt = '' } }",
+                "the reply's `Volume.CreatedAt` is not an RFC 3339 time (use `time.rfc3339()`, or leave the field out)",
+            ),
+            (
+                "VolumeDriver.List",
+                "return { Volumes = { a = {} } }",
+                "the reply's `Volumes` must be a list: keys 1, 2, 3 … without gaps",
+            ),
+            (
+                "VolumeDriver.List",
+                "return { Volumes = { 7 } }",
+                "the reply's `Volumes.1` must be a table, not a number (return { Name = …, Mountpoint = …, CreatedAt = …, Status = … })",
+            ),
+        ];
+        for (method, text, message) in cases {
+            assert_eq!(reply(method, text).unwrap_err(), message, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_within_itself_ends() {
+        let text = "local t = {}; t.t = t; return { Value = t }";
+        assert!(reply("NetworkDriver.EndpointOperInfo", text).unwrap_err().contains("nested too deeply"));
+    }
+
+    #[test]
+    fn times_are_gos() {
+        for time in
+            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456789+02:00", "2026-01-31T12:00:00-07:30"]
+        {
+            assert!(is_rfc3339(time), "{time}");
+        }
+        for time in
+            ["", "2026-01-31", "2026-13-31T12:00:00Z", "2026-01-31 12:00:00Z", "2026-01-31T12:00:00", "x"]
+        {
+            assert!(!is_rfc3339(time), "{time}");
+        }
+    }
+}
