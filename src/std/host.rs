@@ -12,8 +12,6 @@ pub struct Shared {
     pub name: String,
     /// The plugin's directory under the state directory; created before scripts are loaded.
     pub state: PathBuf,
-    /// `[settings]` of `plugin.toml`.
-    pub settings: toml::Table,
 }
 
 /// What one generation of one script is given to reach the outside.
@@ -21,6 +19,8 @@ pub struct Shared {
 pub struct Host {
     /// The plugin that the script belongs to.
     pub shared: Rc<Shared>,
+    /// `[settings]` of `plugin.toml`.
+    pub settings: Rc<toml::Table>,
     /// The script's file name, such as `volume.lua`.
     pub script: String,
     /// The generation, counted from 1.

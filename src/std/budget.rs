@@ -11,13 +11,11 @@ pub struct Limits {
     pub cpu: Duration,
     /// Memory of one script's state, in bytes.
     pub memory: usize,
-    /// Deadline of every call, in place of the method's own.
-    pub deadline: Option<Duration>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpu: Duration::from_millis(250), memory: 64 << 20, deadline: None }
+        Self { cpu: Duration::from_millis(250), memory: 64 << 20 }
     }
 }
 

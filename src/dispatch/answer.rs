@@ -1,0 +1,137 @@
+//! One call: found, run, told, logged.
+
+use super::plugin::{ACTIVATE, Live, find_method};
+use super::{CallError, Plugin, Reply, policy};
+use crate::protocol::{Interface, Method, Missing};
+use crate::script::{Diagnostic, decode, encode};
+use bytes::Bytes;
+use mlua::{Table, Value};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// How a call ended, for the log.
+pub(super) struct Outcome {
+    /// What the engine gets.
+    pub reply: Result<Vec<u8>, CallError>,
+    /// What the call was about.
+    pub object: String,
+    /// `ok`, `denied` or `failed`, or what was decided.
+    pub verdict: String,
+}
+
+impl Plugin {
+    /// Answers a call to `path`, such as `/VolumeDriver.Create`.
+    pub async fn call(self: &Rc<Self>, path: &str, body: Bytes) -> Reply {
+        if path == ACTIVATE {
+            return self.activate().await;
+        }
+        match find_method(path) {
+            Ok(method) => self.call_method(method, body).await,
+            Err(error) => Reply::from(&error),
+        }
+    }
+
+    async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
+        let started = Instant::now();
+        let live = self.live(method.interface);
+        let generation = live.as_ref().map_or(0, |live| live.script.generation);
+        let outcome = self.run(method, &live, body).await;
+        self.log(method, &outcome, generation, started);
+        if let Ok(live) = live {
+            self.replace_if_worn(&live).await;
+        }
+        match &outcome.reply {
+            Ok(_) => {}
+            Err(error) if error.leaves_open(method) => return Reply::HangUp,
+            Err(error) => return Reply::from(error),
+        }
+        outcome.reply.map_or(Reply::HangUp, Reply::ok)
+    }
+
+    async fn run(&self, method: &'static Method, live: &Result<Live, CallError>, body: Bytes) -> Outcome {
+        if !method.interface.is_served() {
+            return Outcome::failed(CallError::NotImplemented(method.wire), String::new());
+        }
+        match live {
+            Ok(live) if !live.script.has(method) => Outcome::without_hook(method),
+            live if method.interface == Interface::Authz => policy::decide(self, method, live, &body).await,
+            Ok(live) => self.answer(method, live, &body).await,
+            Err(error) => Outcome::failed(error.clone(), String::new()),
+        }
+    }
+
+    async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+        let request = match decode(live.script.lua(), method.request, body) {
+            Ok(request) => request,
+            Err(problem) => {
+                return Outcome::failed(CallError::BadRequest { method: method.wire, problem }, String::new());
+            }
+        };
+        let object = object_of(method, &request);
+        let result = live.script.call(method, request, live.manifest.deadline(method)).await;
+        let reply = result.map_err(CallError::Failed).and_then(|mut values| {
+            let value = values.pop_front().unwrap_or(Value::Nil);
+            reply_of(method, live, &value)
+        });
+        match reply {
+            Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
+            Err(error) => Outcome::failed(error, object),
+        }
+    }
+
+    fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
+        let ms = started.elapsed().as_secs_f64() * 1e3;
+        let Outcome { reply, object, verdict } = outcome;
+        if let Err(CallError::Failed(diagnostic)) = reply {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = verdict, ms, generation);
+    }
+}
+
+impl Outcome {
+    pub(super) fn failed(error: CallError, object: String) -> Self {
+        let verdict = format!("failed: {error}");
+        Self { reply: Err(error), object, verdict }
+    }
+
+    fn without_hook(method: &'static Method) -> Self {
+        match method.missing {
+            Missing::Answered(reply) => {
+                Self { reply: Ok(reply.into()), object: String::new(), verdict: "ok".to_owned() }
+            }
+            Missing::NotFound | Missing::Refused => {
+                Self::failed(CallError::NotImplemented(method.wire), String::new())
+            }
+        }
+    }
+}
+
+fn object_of(method: &Method, request: &Table) -> String {
+    method.object.and_then(|field| request.raw_get::<Option<String>>(field).ok().flatten()).unwrap_or_default()
+}
+
+fn reply_of(method: &'static Method, live: &Live, value: &Value) -> Result<Vec<u8>, CallError> {
+    match method.absent {
+        Some(message) if is_empty(value) => return Err(CallError::Absent(message.to_owned())),
+        _ => {}
+    }
+    encode(method.reply, value).map_err(|mismatch| {
+        let file = method.interface.file();
+        let message = format!("`{}`: {mismatch}", method.hook);
+        let diagnostic = Diagnostic::of_file(file, message).at(live.script.line_of(method));
+        let diagnostic = match mismatch.cure {
+            Some(cure) => diagnostic.cure(cure),
+            None => diagnostic,
+        };
+        CallError::Failed(live.script.excerpt(diagnostic))
+    })
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Nil => true,
+        Value::Table(table) => table.is_empty(),
+        _ => false,
+    }
+}

@@ -1,0 +1,13 @@
+//! From a method's name and body to its reply: the row, the script, the hook. It knows no HTTP.
+
+mod answer;
+mod error;
+mod manifest;
+mod plugin;
+mod policy;
+mod reload;
+mod request;
+
+pub use error::{CallError, OpenError, Reply};
+pub use manifest::Manifest;
+pub use plugin::{Plugin, PluginSpec};

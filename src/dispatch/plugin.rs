@@ -1,0 +1,154 @@
+//! A plugin: one name, its scripts, and what they share.
+
+use super::{CallError, Manifest, OpenError, Reply};
+use crate::protocol::{Interface, Method, find};
+use crate::script::{Diagnostic, Script, Sources};
+use crate::std::Shared;
+use crate::sys::sources::read_sources;
+use serde_json::json;
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+
+/// Where a plugin's parts are.
+#[derive(Debug, Clone)]
+pub struct PluginSpec {
+    /// Its name, as Docker knows it.
+    pub name: String,
+    /// The directory of its scripts.
+    pub dir: PathBuf,
+    /// The directory of its state; made by the caller.
+    pub state: PathBuf,
+}
+
+/// A plugin, on its thread.
+pub struct Plugin {
+    pub(super) spec: PluginSpec,
+    pub(super) shared: Rc<Shared>,
+    pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
+    pub(super) generation: Cell<u64>,
+    pub(super) activated: Cell<bool>,
+    /// What the watcher looks at, to be renewed when directories come and go.
+    pub(super) sources: RefCell<Rc<Sources>>,
+}
+
+/// The script of one interface.
+#[derive(Clone, Default)]
+pub(super) enum Slot {
+    /// The plugin has none.
+    #[default]
+    Absent,
+    /// Its first generation could not be loaded.
+    Broken(Diagnostic),
+    /// The generation that new calls get.
+    Live(Live),
+}
+
+/// A script with the manifest that it was loaded under.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub script: Rc<Script>,
+    pub manifest: Rc<Manifest>,
+}
+
+impl Plugin {
+    /// Opens the plugin's state and loads its scripts. A policy that cannot be loaded denies everything.
+    ///
+    /// # Errors
+    /// An unusable directory, and a driver that cannot be loaded.
+    pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
+        let sources = Rc::new(read(&spec).await?);
+        let shared = Rc::new(open_state(&spec).await?);
+        let plugin = Rc::new(Self {
+            spec,
+            shared,
+            slots: Default::default(),
+            generation: Cell::new(0),
+            activated: Cell::new(false),
+            sources: RefCell::new(sources.clone()),
+        });
+        plugin.load_first(&sources).await?;
+        Ok(plugin)
+    }
+
+    /// Its name, as Docker knows it.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// The limit on the body of a request, or the refusal of an unknown one.
+    ///
+    /// # Errors
+    /// The reply to give at once.
+    pub fn body_limit(&self, path: &str) -> Result<usize, Reply> {
+        match path {
+            ACTIVATE => Ok(0x1_0000),
+            _ => find_method(path).map(|method| method.body_limit).map_err(|error| Reply::from(&error)),
+        }
+    }
+
+    /// The refusal of a body over the limit.
+    pub fn too_large(&self, path: &str) -> Reply {
+        match find_method(path) {
+            Ok(method) => Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit }),
+            Err(error) => Reply::from(&error),
+        }
+    }
+
+    /// The interfaces that have a script, broken or not, and are served.
+    pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
+        let present = |interface: &Interface| !matches!(*self.slot(*interface).borrow(), Slot::Absent);
+        Interface::ALL.into_iter().filter(|interface| interface.is_served()).filter(present)
+    }
+
+    /// Answers `Plugin.Activate`, which a daemon asks once in its life: from here on, what it knew before is stale.
+    pub(super) async fn activate(&self) -> Reply {
+        self.activated.set(true);
+        match self.shared.count_activation().await {
+            Ok(activation) => {
+                let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();
+                tracing::info!(plugin = self.name(), ?implements, activation, "the daemon activates the plugin");
+                Reply::ok(json!({ "Implements": implements }).to_string())
+            }
+            Err(error) => {
+                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
+                let diagnostic = Diagnostic::of_file("state", error.to_string());
+                Reply::from(&CallError::Failed(diagnostic))
+            }
+        }
+    }
+
+    pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {
+        &self.slots[interface as usize]
+    }
+
+    pub(super) fn live(&self, interface: Interface) -> Result<Live, CallError> {
+        match &*self.slot(interface).borrow() {
+            Slot::Live(live) => Ok(live.clone()),
+            Slot::Broken(diagnostic) => Err(CallError::Broken(diagnostic.clone())),
+            Slot::Absent => {
+                Err(CallError::NoScript { plugin: self.name().to_owned(), file: interface.file() })
+            }
+        }
+    }
+}
+
+/// The handshake's path (`protocol.md` 1.5).
+pub(super) const ACTIVATE: &str = "/Plugin.Activate";
+
+pub(super) fn find_method(path: &str) -> Result<&'static Method, CallError> {
+    let wire = path.strip_prefix('/').unwrap_or(path);
+    find(wire).ok_or_else(|| CallError::UnknownMethod(wire.to_owned()))
+}
+
+pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
+    let dir = spec.dir.clone();
+    let unreadable = |problem: String| OpenError::Unreadable { dir: spec.dir.display().to_string(), problem };
+    let reading = tokio::task::spawn_blocking(move || read_sources(&dir)).await;
+    reading.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))
+}
+
+async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
+    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await;
+    shared.map_err(|e| OpenError::State { dir: spec.state.display().to_string(), problem: e.to_string() })
+}

@@ -1,0 +1,139 @@
+//! Authorization: what the engine is asked, judged by the host first and by the script then. Only `true` allows.
+
+use super::answer::Outcome;
+use super::plugin::Live;
+use super::request::{Message, Registry, Request};
+use super::{CallError, Plugin};
+use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
+use crate::protocol::Method;
+use crate::script::Diagnostic;
+use crate::sys::paths;
+use mlua::{MultiValue, Value};
+use serde_json::json;
+
+/// A decision and the reason of a denial.
+enum Decision {
+    Allow,
+    Deny(String),
+}
+
+/// Decides on one request or reply.
+pub(super) async fn decide(
+    plugin: &Plugin,
+    method: &'static Method,
+    live: &Result<Live, CallError>,
+    body: &[u8],
+) -> Outcome {
+    let message = match read(body) {
+        Ok(message) => message,
+        Err(problem) => {
+            return Outcome::failed(CallError::BadRequest { method: method.wire, problem }, String::new());
+        }
+    };
+    let object = object_of(&message);
+    let decision = match live {
+        Ok(live) => judge(plugin, method, live, message).await,
+        Err(error) => Decision::Deny(error.to_string()),
+    };
+    decision.outcome(object)
+}
+
+fn read(body: &[u8]) -> Result<Message<'_>, String> {
+    let message: Message = serde_json::from_slice(body).map_err(|e| e.to_string())?;
+    match (message.request_method.as_str(), message.request_uri.as_str()) {
+        ("", _) => Err("`RequestMethod` is missing or empty".to_owned()),
+        (_, "") => Err("`RequestUri` is missing or empty".to_owned()),
+        _ => Ok(message),
+    }
+}
+
+/// The request without its query, which may hold secrets.
+fn object_of(message: &Message) -> String {
+    let path = message.request_uri.split('?').next().unwrap_or_default();
+    format!("{} {path}", message.request_method)
+}
+
+async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: Message<'_>) -> Decision {
+    let request = match prepare(message).await {
+        Ok(request) => request,
+        Err(refusal) => return Decision::Deny(refusal.to_string()),
+    };
+    let lua = live.script.lua();
+    let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
+    let (table, running) = match table {
+        Ok(made) => made,
+        Err(error) => return Decision::Deny(format!("the policy's state is unusable: {error}")),
+    };
+    let result = live.script.call(method, table, live.manifest.deadline(method)).await;
+    drop(running);
+    match result {
+        Ok(values) => decision_of(plugin, method, live, values),
+        Err(diagnostic) => failed(plugin, diagnostic),
+    }
+}
+
+/// Everything that the host itself refuses, and what it finds out for the script.
+async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> {
+    let target = Target::parse(&message.request_method, &message.request_uri);
+    let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    let body = Body::read(&target, &Announced::of(headers), message.request_body.as_deref())?;
+    let mounts = match (target.action(), body.document()) {
+        (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
+        _ => Vec::new(),
+    };
+    drop(target);
+    Ok(Request::new(message, body, mounts))
+}
+
+/// Following links touches disks, which may be slow or dead.
+async fn resolved(mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.is_empty() {
+        return Ok(mounts);
+    }
+    let unreadable = || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
+    let following = tokio::task::spawn_blocking(move || {
+        let mut mounts = mounts;
+        resolve(&mut mounts, &paths::read_link).map(|()| mounts)
+    });
+    following.await.unwrap_or_else(|_| Err(unreadable()))
+}
+
+fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {
+    match (values.pop_front(), values.pop_front()) {
+        (Some(Value::Boolean(true)), _) => Decision::Allow,
+        (Some(Value::Boolean(false)), Some(Value::String(reason))) => Decision::Deny(reason.to_string_lossy()),
+        (Some(Value::Boolean(false)), None | Some(Value::Nil)) => {
+            Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
+        }
+        (first, _) => {
+            let what = first.as_ref().map_or("nothing", Value::type_name);
+            let message = format!("`{}` returned {what}, which is no decision", method.hook);
+            let diagnostic = Diagnostic::of_file(method.interface.file(), message)
+                .at(live.script.line_of(method))
+                .cure("return `true`, or `false` and the reason");
+            failed(plugin, live.script.excerpt(diagnostic))
+        }
+    }
+}
+
+fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
+    tracing::warn!(plugin = plugin.name(), "{diagnostic}");
+    Decision::Deny(format!("the policy failed: {}", diagnostic.short()))
+}
+
+impl Decision {
+    fn outcome(self, object: String) -> Outcome {
+        match self {
+            Decision::Allow => Outcome {
+                reply: Ok(br#"{"Allow":true}"#.to_vec()),
+                object,
+                verdict: "allowed".to_owned(),
+            },
+            Decision::Deny(reason) => Outcome {
+                reply: Ok(json!({ "Allow": false, "Msg": reason }).to_string().into_bytes()),
+                object,
+                verdict: format!("denied: {reason}"),
+            },
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Loading and reloading: a new generation takes over only when nothing is wrong with it.
+
+use super::plugin::{Live, Plugin, Slot, read};
+use super::{Manifest, OpenError};
+use crate::protocol::Interface;
+use crate::script::{Diagnostic, Script, Sources};
+use crate::sys::watch::Watcher;
+use std::path::Path;
+use std::rc::Rc;
+
+impl Plugin {
+    /// Reloads what changes on disk, until dropped.
+    pub async fn watch(self: Rc<Self>) {
+        let mut watcher = match Watcher::new() {
+            Ok(watcher) => watcher,
+            Err(error) => {
+                tracing::error!(plugin = self.name(), %error, "cannot watch the scripts: send SIGHUP after a change");
+                return std::future::pending().await;
+            }
+        };
+        loop {
+            watcher.follow(&self.sources.borrow().watch);
+            // What changed before the watch was in place is seen here.
+            self.take_over(false).await;
+            watcher.follow(&self.sources.borrow().watch);
+            watcher.changed().await;
+        }
+    }
+
+    /// Loads everything again, changed or not.
+    pub async fn reload(self: &Rc<Self>) {
+        self.take_over(true).await;
+    }
+
+    /// Loads all scripts for the first time.
+    pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
+        self.report_problems(sources);
+        let manifest = Manifest::read(sources).map(Rc::new);
+        for interface in present(sources) {
+            let loaded = match &manifest {
+                Ok(manifest) => self.load(interface, manifest, sources).await,
+                Err(diagnostic) => Err(diagnostic.clone()),
+            };
+            let slot = match loaded {
+                Ok(live) => Slot::Live(live),
+                Err(diagnostic) if interface == Interface::Authz => {
+                    tracing::error!(plugin = self.name(), "every request is denied until this is mended:\n{diagnostic}");
+                    Slot::Broken(diagnostic)
+                }
+                Err(diagnostic) => return Err(OpenError::Script(diagnostic)),
+            };
+            self.slot(interface).replace(slot);
+        }
+        match self.interfaces().next() {
+            Some(_) => Ok(()),
+            None => Err(OpenError::Empty(self.spec.dir.display().to_string())),
+        }
+    }
+
+    async fn take_over(&self, all: bool) {
+        let sources = match read(&self.spec).await {
+            Ok(sources) => Rc::new(sources),
+            Err(error) => return self.report_kept(&error.to_string()),
+        };
+        let before = self.sources.replace(sources.clone());
+        if !all && before.files == sources.files {
+            return;
+        }
+        self.report_problems(&sources);
+        match Manifest::read(&sources).map(Rc::new) {
+            Ok(manifest) => self.take_over_scripts(&manifest, &sources, all).await,
+            Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
+        }
+    }
+
+    async fn take_over_scripts(&self, manifest: &Rc<Manifest>, sources: &Rc<Sources>, all: bool) {
+        for interface in Interface::ALL {
+            let is_there = sources.files.contains_key(Path::new(&interface.file()));
+            let slot = self.slot(interface).borrow().clone();
+            match slot {
+                Slot::Live(_) if !is_there => {
+                    self.report_kept(&format!("{} is gone", interface.file()));
+                }
+                Slot::Live(live) if !all && !live.script.is_changed_by(sources) => {}
+                Slot::Absent if !is_there => {}
+                slot => self.take_over_script(interface, &slot, manifest, sources).await,
+            }
+        }
+    }
+
+    async fn take_over_script(&self, interface: Interface, slot: &Slot, manifest: &Rc<Manifest>, sources: &Rc<Sources>) {
+        match self.load(interface, manifest, sources).await {
+            Ok(live) => {
+                let generation = live.script.generation;
+                self.slot(interface).replace(Slot::Live(live));
+                tracing::info!(plugin = self.name(), script = interface.file(), generation, "live");
+                if matches!(slot, Slot::Absent) && self.activated.get() {
+                    tracing::warn!(plugin = self.name(), "{} is new: Docker asks for interfaces only once, so restart it", interface.file());
+                }
+            }
+            Err(diagnostic) => {
+                self.report_kept(&diagnostic.to_string());
+                if let Slot::Broken(_) = slot {
+                    self.slot(interface).replace(Slot::Broken(diagnostic));
+                }
+            }
+        }
+    }
+
+    /// A state that ran out of memory gives way to a new one of the same program.
+    pub(super) async fn replace_if_worn(&self, live: &Live) {
+        let interface = live.script.interface;
+        let is_current = matches!(&*self.slot(interface).borrow(), Slot::Live(now) if Rc::ptr_eq(&now.script, &live.script));
+        if !live.script.is_worn() || !is_current {
+            return;
+        }
+        match self.load(interface, &live.manifest, live.script.sources()).await {
+            Ok(new) => {
+                let generation = new.script.generation;
+                self.slot(interface).replace(Slot::Live(new));
+                tracing::warn!(plugin = self.name(), script = interface.file(), generation, "out of memory: started anew");
+            }
+            Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
+        }
+    }
+
+    async fn load(
+        &self,
+        interface: Interface,
+        manifest: &Rc<Manifest>,
+        sources: &Rc<Sources>,
+    ) -> Result<Live, Diagnostic> {
+        let generation = self.generation.get() + 1;
+        self.generation.set(generation);
+        let script = Script::load(
+            interface,
+            generation,
+            sources.clone(),
+            self.shared.clone(),
+            Rc::new(manifest.settings.clone()),
+            manifest.limits(),
+        );
+        Ok(Live { script: Rc::new(script.await?), manifest: manifest.clone() })
+    }
+
+    fn report_problems(&self, sources: &Sources) {
+        for (file, problem) in &sources.problems {
+            tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
+        }
+    }
+
+    fn report_kept(&self, problem: &str) {
+        tracing::error!(plugin = self.name(), "not taken over, what ran before goes on:\n{problem}");
+    }
+}
+
+fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {
+    Interface::ALL.into_iter().filter(|interface| sources.files.contains_key(Path::new(&interface.file())))
+}

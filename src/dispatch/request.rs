@@ -1,0 +1,360 @@
+//! A request to the engine as a policy sees it: a table whose fields are made when they are first read.
+//!
+//! The tables are plain. What Rust keeps of a request is found by the table's address while the call runs and
+//! is dropped with it, so that the collector never holds a body.
+
+use crate::authz::{Document, HostMount, Node, NodeId, PeerCertificate, Target};
+use crate::script::{Script, nearest};
+use mlua::{IntoLua, Lua, MetaMethod, Table, Value};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::c_void;
+use std::rc::Rc;
+
+/// The engine's message, decoded but for the bodies.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Message<'a> {
+    /// The common name of the client's certificate.
+    pub user: Option<String>,
+    #[serde(rename = "UserAuthNMethod")]
+    user_method: Option<String>,
+    /// The HTTP method.
+    #[serde(default)]
+    pub request_method: String,
+    /// The raw request target.
+    #[serde(default)]
+    pub request_uri: String,
+    /// The body in Base64.
+    #[serde(borrow)]
+    pub request_body: Option<Cow<'a, str>>,
+    /// The headers.
+    #[serde(default, deserialize_with = "null_as_empty")]
+    pub request_headers: BTreeMap<String, String>,
+    request_peer_certificates: Option<Vec<String>>,
+    response_status_code: Option<u16>,
+    response_headers: Option<BTreeMap<String, String>>,
+    response_body: Option<String>,
+}
+
+fn null_as_empty<'de, D: serde::Deserializer<'de>>(json: D) -> Result<BTreeMap<String, String>, D::Error> {
+    Option::deserialize(json).map(Option::unwrap_or_default)
+}
+
+/// What a running call keeps for its tables.
+pub struct Request {
+    method: String,
+    uri: String,
+    user: Option<String>,
+    user_method: Option<String>,
+    headers: BTreeMap<String, String>,
+    certificates: Vec<String>,
+    document: Option<Document>,
+    body_state: &'static str,
+    mounts: Vec<HostMount>,
+    status: Option<u16>,
+    response_headers: Option<BTreeMap<String, String>>,
+    response_body: Option<String>,
+}
+
+type Fill = fn(&Registry, &Lua, &Rc<Request>) -> mlua::Result<Value>;
+
+/// The fields that a policy can read, beside `action` and `effect`, which every table has at once.
+const FIELDS: &[(&str, Fill)] = &[
+    ("RequestMethod", |_, lua, request| request.method.as_str().into_lua(lua)),
+    ("RequestUri", |_, lua, request| request.uri.as_str().into_lua(lua)),
+    ("RequestHeaders", |_, lua, request| request.headers.clone().into_lua(lua)),
+    ("RequestBody", |_, lua, request| request.document.as_ref().map(Document::text).into_lua(lua)),
+    ("RequestPeerCertificates", |_, lua, request| request.certificates.clone().into_lua(lua)),
+    ("User", |_, lua, request| request.user.clone().into_lua(lua)),
+    ("UserAuthNMethod", |_, lua, request| request.user_method.clone().into_lua(lua)),
+    ("ResponseStatusCode", |_, lua, request| request.status.into_lua(lua)),
+    ("ResponseHeaders", |_, lua, request| request.response_headers.clone().into_lua(lua)),
+    ("ResponseBody", |_, lua, request| response_body(lua, request)),
+    ("id", |_, lua, request| request.target().id().into_lua(lua)),
+    ("params", |_, lua, request| params(lua, request)),
+    ("path", |_, lua, request| request.target().path.as_ref().into_lua(lua)),
+    ("query", |_, lua, request| query(lua, request)),
+    ("queries", |_, lua, request| queries(lua, request)),
+    ("api_version", |_, lua, request| request.target().api_version.as_deref().into_lua(lua)),
+    ("body_state", |_, lua, request| request.body_state.into_lua(lua)),
+    ("body", |registry, lua, request| registry.body(lua, request)),
+    ("mounts", |_, lua, request| mounts(lua, request)),
+    ("user", |_, lua, request| user(lua, request)),
+];
+
+/// The names of all fields, for near names.
+fn field_names() -> impl Iterator<Item = &'static str> {
+    FIELDS.iter().map(|(name, _)| *name).chain(["action", "effect"])
+}
+
+impl Request {
+    /// What is kept of a message once its body is judged.
+    pub fn new(message: Message, body: crate::authz::Body, mounts: Vec<HostMount>) -> Rc<Self> {
+        let body_state = body.state();
+        Rc::new(Self {
+            method: message.request_method,
+            uri: message.request_uri,
+            user: message.user,
+            user_method: message.user_method,
+            headers: message.request_headers,
+            certificates: message.request_peer_certificates.unwrap_or_default(),
+            document: body.into_document(),
+            body_state,
+            mounts,
+            status: message.response_status_code,
+            response_headers: message.response_headers,
+            response_body: message.response_body,
+        })
+    }
+
+    fn target(&self) -> Target<'_> {
+        Target::parse(&self.method, &self.uri)
+    }
+}
+
+/// What a table of a running call stands for.
+#[derive(Clone)]
+enum Meaning {
+    Request(Rc<Request>),
+    Object(Rc<Request>, NodeId),
+}
+
+/// The tables of the calls that run in one state.
+pub struct Registry {
+    meanings: RefCell<HashMap<*const c_void, Meaning>>,
+    request_meta: Table,
+    object_meta: Table,
+}
+
+/// The tables of one call, which mean nothing once this is dropped.
+pub struct Running {
+    registry: Rc<Registry>,
+    request: Rc<Request>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let is_other = |meaning: &Meaning| match meaning {
+            Meaning::Request(request) | Meaning::Object(request, _) => !Rc::ptr_eq(request, &self.request),
+        };
+        self.registry.meanings.borrow_mut().retain(|_, meaning| is_other(meaning));
+    }
+}
+
+impl Registry {
+    /// The registry of a script's state, made with its first call.
+    pub fn of(script: &Script) -> mlua::Result<Rc<Self>> {
+        let lua = script.lua();
+        if let Some(registry) = lua.app_data_ref::<Rc<Registry>>() {
+            return Ok(registry.clone());
+        }
+        let registry = Rc::new(Self {
+            meanings: RefCell::default(),
+            request_meta: lua.create_table()?,
+            object_meta: lua.create_table()?,
+        });
+        registry.fill_metatables(lua)?;
+        lua.set_app_data(registry.clone());
+        Ok(registry)
+    }
+
+    /// The table of a request, and what keeps it alive.
+    pub fn table(self: &Rc<Self>, lua: &Lua, request: Rc<Request>) -> mlua::Result<(Table, Running)> {
+        let table = lua.create_table_with_capacity(0, 8)?;
+        let target = request.target();
+        table.raw_set("action", target.action())?;
+        table.raw_set("effect", target.effect().as_str())?;
+        drop(target);
+        table.set_metatable(Some(self.request_meta.clone()))?;
+        self.meanings.borrow_mut().insert(table.to_pointer(), Meaning::Request(request.clone()));
+        Ok((table, Running { registry: self.clone(), request }))
+    }
+
+    fn fill_metatables(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
+        for meta in [&self.request_meta, &self.object_meta] {
+            let this = Rc::downgrade(self);
+            let index = lua.create_function(move |lua, (table, key): (Table, Value)| match this.upgrade() {
+                Some(this) => this.index(lua, &table, key),
+                None => Ok(Value::Nil),
+            })?;
+            meta.raw_set(MetaMethod::Index.name(), index)?;
+            meta.raw_set(MetaMethod::Metatable.name(), PROXY)?;
+        }
+        let this = Rc::downgrade(self);
+        let iterate = lua.create_function(move |lua, table: Table| match this.upgrade() {
+            Some(this) => this.iterate(lua, &table),
+            None => Err(over()),
+        })?;
+        self.object_meta.raw_set(MetaMethod::Iter.name(), iterate)
+    }
+
+    fn index(self: &Rc<Self>, lua: &Lua, table: &Table, key: Value) -> mlua::Result<Value> {
+        let meaning = self.meaning(table)?;
+        let Some(name) = key.as_string() else { return Ok(Value::Nil) };
+        let name = name.to_str()?;
+        let value = match &meaning {
+            Meaning::Request(request) => self.field(lua, request, &name)?,
+            Meaning::Object(request, id) => self.member(lua, request, *id, &name)?,
+        };
+        if !value.is_nil() {
+            table.raw_set(key, &value)?;
+        }
+        Ok(value)
+    }
+
+    fn field(&self, lua: &Lua, request: &Rc<Request>, name: &str) -> mlua::Result<Value> {
+        if name == "action" {
+            return Ok(Value::Nil);
+        }
+        match FIELDS.iter().find(|(field, _)| *field == name) {
+            Some((_, fill)) => fill(self, lua, request),
+            None => {
+                let hint = nearest(name, field_names()).map(|near| format!("; did you mean `{near}`?"));
+                Err(mlua::Error::runtime(format!("a request has no field `{name}`{}", hint.unwrap_or_default())))
+            }
+        }
+    }
+
+    fn member(&self, lua: &Lua, request: &Rc<Request>, id: NodeId, name: &str) -> mlua::Result<Value> {
+        let node = request.document.as_ref().and_then(|document| document.node(id)).and_then(|node| node.get(name));
+        node.map_or(Ok(Value::Nil), |node| self.value(lua, request, node))
+    }
+
+    /// An object of known fields becomes a table that is filled as it is read; anything else is made at once.
+    fn value(&self, lua: &Lua, request: &Rc<Request>, node: Node) -> mlua::Result<Value> {
+        use crate::authz::Kind;
+        match node.kind() {
+            Kind::Null => Ok(Value::Nil),
+            Kind::Bool => node.as_bool().into_lua(lua),
+            Kind::Number => node.as_f64().into_lua(lua),
+            Kind::String => node.as_str().as_deref().into_lua(lua),
+            Kind::Array => {
+                let items = lua.create_table()?;
+                for (index, item) in node.items().enumerate() {
+                    items.raw_set(index + 1, self.value(lua, request, item)?)?;
+                }
+                Ok(Value::Table(items))
+            }
+            Kind::Object if node.is_map() => self.members(lua, request, node).map(Value::Table),
+            Kind::Object => {
+                let table = lua.create_table()?;
+                table.set_metatable(Some(self.object_meta.clone()))?;
+                let meaning = Meaning::Object(request.clone(), node.id());
+                self.meanings.borrow_mut().insert(table.to_pointer(), meaning);
+                Ok(Value::Table(table))
+            }
+        }
+    }
+
+    fn members(&self, lua: &Lua, request: &Rc<Request>, node: Node) -> mlua::Result<Table> {
+        let table = lua.create_table()?;
+        for (key, value) in node.entries() {
+            table.raw_set(key.as_ref(), self.value(lua, request, value)?)?;
+        }
+        Ok(table)
+    }
+
+    fn body(&self, lua: &Lua, request: &Rc<Request>) -> mlua::Result<Value> {
+        request.document.as_ref().map_or(Ok(Value::Nil), |document| self.value(lua, request, document.root()))
+    }
+
+    /// `for key, value in object do`: as written in the request.
+    fn iterate(&self, lua: &Lua, table: &Table) -> mlua::Result<(mlua::Function, Table)> {
+        let Meaning::Object(request, id) = self.meaning(table)? else { return Err(over()) };
+        let node = request.document.as_ref().and_then(|document| document.node(id)).ok_or_else(over)?;
+        Ok((lua.globals().get("next")?, self.members(lua, &request, node)?))
+    }
+
+    fn meaning(&self, table: &Table) -> mlua::Result<Meaning> {
+        self.meanings.borrow().get(&table.to_pointer()).cloned().ok_or_else(over)
+    }
+}
+
+/// What `getmetatable` gives for these tables; the prelude knows it.
+const PROXY: &str = "request";
+
+fn over() -> mlua::Error {
+    mlua::Error::runtime("this request has been answered: keep the values that you need, not its tables")
+}
+
+fn response_body(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    use base64::Engine;
+    let Some(body) = &request.response_body else { return Ok(Value::Nil) };
+    let decoded = base64::engine::general_purpose::STANDARD.decode(body);
+    lua.create_string(decoded.map_err(mlua::Error::external)?).map(Value::String)
+}
+
+fn params(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    let target = request.target();
+    lua.create_table_from(target.params()).map(Value::Table)
+}
+
+fn query(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    for (name, value) in request.target().query.iter() {
+        let name = lua.create_string(&name)?;
+        if !table.contains_key(&name)? {
+            table.raw_set(name, lua.create_string(&value)?)?;
+        }
+    }
+    Ok(Value::Table(table))
+}
+
+fn queries(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    let table = lua.create_table()?;
+    for (name, value) in request.target().query.iter() {
+        let name = lua.create_string(&name)?;
+        let values = match table.raw_get::<Option<Table>>(&name)? {
+            Some(values) => values,
+            None => lua.create_table()?,
+        };
+        values.raw_push(lua.create_string(&value)?)?;
+        table.raw_set(name, values)?;
+    }
+    Ok(Value::Table(table))
+}
+
+fn mounts(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    let list = lua.create_table_with_capacity(request.mounts.len(), 0)?;
+    for mount in &request.mounts {
+        let entry = lua.create_table_with_capacity(0, 5)?;
+        entry.raw_set("source", mount.source.as_str())?;
+        entry.raw_set("resolved", mount.resolved.as_deref().map(|path| path.to_string_lossy()))?;
+        entry.raw_set("target", mount.target.as_deref())?;
+        entry.raw_set("read_only", mount.read_only)?;
+        entry.raw_set("via", mount.via.as_str())?;
+        list.raw_push(entry)?;
+    }
+    Ok(Value::Table(list))
+}
+
+fn user(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+    if request.user.is_none() && request.certificates.is_empty() {
+        return Ok(Value::Nil);
+    }
+    let user = lua.create_table()?;
+    user.raw_set("name", request.user.as_deref())?;
+    user.raw_set("method", request.user_method.as_deref())?;
+    if let Some(certificate) = request.certificates.first() {
+        user.raw_set("certificate", certificate_table(lua, certificate)?)?;
+    }
+    Ok(Value::Table(user))
+}
+
+fn certificate_table(lua: &Lua, element: &str) -> mlua::Result<Table> {
+    let certificate = PeerCertificate::parse(element).map_err(mlua::Error::external)?;
+    let table = lua.create_table()?;
+    table.raw_set("common_name", certificate.common_name)?;
+    table.raw_set("organizations", certificate.organizations)?;
+    table.raw_set("organizational_units", certificate.organizational_units)?;
+    table.raw_set("dns_names", certificate.dns_names)?;
+    table.raw_set("ip_addresses", certificate.ip_addresses.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    table.raw_set("emails", certificate.emails)?;
+    table.raw_set("uris", certificate.uris)?;
+    table.raw_set("serial", certificate.serial)?;
+    table.raw_set("not_after", certificate.not_after)?;
+    Ok(table)
+}

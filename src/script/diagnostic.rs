@@ -1,0 +1,222 @@
+//! Located messages for the author of a script.
+
+use super::vm::{Failure, Raised};
+use std::fmt;
+use std::path::Path;
+
+/// What is wrong in a script, where, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// The file, relative to the plugin's directory.
+    pub file: String,
+    /// The line, counted from 1, where it is known.
+    pub line: Option<usize>,
+    /// One line.
+    pub message: String,
+    /// What to do about it.
+    pub cure: Option<String>,
+    excerpt: Option<Box<Excerpt>>,
+}
+
+/// The text of a line, and the columns to point at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Excerpt {
+    text: String,
+    from: usize,
+    to: usize,
+}
+
+/// Cures by a part of Luau's message.
+const CURES: &[(&str, &str)] = &[
+    ("attempt to index nil", "what stands before the dot is nil here: check it first (`if x then …`)"),
+    (
+        "attempt to call a nil value",
+        "no function of this name exists here: check the spelling, or `require` its module",
+    ),
+    ("attempt to call missing method", "no function of this name exists here: check the spelling"),
+    (
+        "attempt to yield across",
+        "a function that waits cannot be called from a `table.sort` or `string.gsub` callback or a metamethod: call it before and pass the result in",
+    ),
+    (
+        "attempt to concatenate nil",
+        "one of the values joined by `..` is nil: check it first, or use `tostring`",
+    ),
+    (
+        "attempt to modify a readonly table",
+        "the library and Moondock's modules cannot be changed: use a table of your own",
+    ),
+    ("attempt to perform arithmetic", "one of the operands is not a number: check it, or use `tonumber`"),
+    ("attempt to compare", "the two values are of different types: convert one of them first"),
+    ("stack overflow", "a function calls itself without an end"),
+    ("processor time", "look for a loop without an end, or raise `cpu_ms` in plugin.toml"),
+    (
+        "did not answer within",
+        "look for what it waits for, or raise the deadline in plugin.toml (`[limits.deadline_ms]`)",
+    ),
+    ("MiB of memory", "keep less at a time, or raise `memory_mib` in plugin.toml"),
+    ("Expected 'end'", "a `function`, `if`, `for` or `while` above has no `end`"),
+    ("Expected '}'", "a table above is not closed, or a comma is missing"),
+];
+
+impl Diagnostic {
+    /// A message about a file as a whole.
+    pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { file: file.into(), line: None, message: message.into(), cure: None, excerpt: None }
+    }
+
+    /// A message whose place Luau put in front of it, as `file:line: message`; else it is about `file`.
+    pub fn parse(file: &str, message: &str) -> Self {
+        let located = split_place(message).map(|(file, line, message)| Self {
+            line: Some(line),
+            ..Self::of_file(file, first_line(message))
+        });
+        let diagnostic = located.unwrap_or_else(|| Self::of_file(file, first_line(message)));
+        Self { cure: cure_of(&diagnostic.message), ..diagnostic }
+    }
+
+    /// What a hook's failure tells its author.
+    pub fn of_failure(file: &str, failure: &Failure) -> Self {
+        match failure {
+            Failure::Exhausted(why) => Self::parse(file, &why.to_string()),
+            Failure::Raised(raised) => Self::of_raised(file, raised),
+        }
+    }
+
+    fn of_raised(file: &str, raised: &Raised) -> Self {
+        let diagnostic = Self::parse(file, &raised.message);
+        if diagnostic.line.is_some() {
+            return diagnostic;
+        }
+        let place = raised.trace.iter().find_map(|frame| split_frame(frame));
+        match place {
+            Some((file, line)) => Self { file, line: Some(line), ..diagnostic },
+            None => diagnostic,
+        }
+    }
+
+    /// Places it on a line.
+    #[must_use]
+    pub fn at(self, line: Option<usize>) -> Self {
+        Self { line, ..self }
+    }
+
+    /// Places it on a line if it has none.
+    #[must_use]
+    pub fn or_at(self, line: impl FnOnce() -> Option<usize>) -> Self {
+        match self.line {
+            None => self.at(line()),
+            Some(_) => self,
+        }
+    }
+
+    /// Adds what to do about it.
+    #[must_use]
+    pub fn cure(self, cure: impl Into<String>) -> Self {
+        Self { cure: Some(cure.into()), ..self }
+    }
+
+    /// Adds the line's text, from whatever knows the texts of files.
+    #[must_use]
+    pub fn excerpt_from<'a>(mut self, text_of: impl Fn(&Path) -> Option<&'a [u8]>) -> Self {
+        let Some((line, text)) = self.line.zip(text_of(Path::new(&self.file))) else { return self };
+        let text = String::from_utf8_lossy(text).into_owned();
+        if let Some(line) = text.lines().nth(line.saturating_sub(1)) {
+            let (from, to) = columns(line, &self.message);
+            self.excerpt = Some(Box::new(Excerpt { text: line.replace('\t', "    "), from, to }));
+        }
+        self
+    }
+
+    /// The whole of it in one line, for the engine's user.
+    pub fn short(&self) -> String {
+        match self.line {
+            Some(line) => format!("{}:{line}: {}", self.file, self.message),
+            None => format!("{}: {}", self.file, self.message),
+        }
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}", self.short())?;
+        if let Some((excerpt, line)) = self.excerpt.as_ref().zip(self.line) {
+            excerpt.write(f, line)?;
+        }
+        if let Some(cure) = &self.cure {
+            write!(f, "\n  cure: {cure}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Excerpt {
+    fn write(&self, f: &mut fmt::Formatter, line: usize) -> fmt::Result {
+        let margin = " ".repeat(line.to_string().len());
+        let pointer = " ".repeat(self.from) + &"^".repeat(self.to - self.from);
+        write!(f, "\n{margin} |\n{line} | {}\n{margin} | {pointer}", self.text)
+    }
+}
+
+impl std::error::Error for Diagnostic {}
+
+fn first_line(message: &str) -> &str {
+    message.lines().next().unwrap_or_default()
+}
+
+fn cure_of(message: &str) -> Option<String> {
+    CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| (*cure).to_owned())
+}
+
+/// Splits `volume.lua:12: message`.
+fn split_place(message: &str) -> Option<(String, usize, &str)> {
+    let (place, rest) = message.split_once(": ")?;
+    let (file, line) = place.rsplit_once(':')?;
+    let is_file = !file.is_empty() && !file.contains(char::is_whitespace);
+    is_file.then_some((file.to_owned(), line.parse().ok()?, rest))
+}
+
+/// Splits a frame `volume.lua:12 function get`.
+fn split_frame(frame: &str) -> Option<(String, usize)> {
+    let place = frame.split_whitespace().next()?;
+    let (file, line) = place.rsplit_once(':')?;
+    Some((file.to_owned(), line.parse().ok()?))
+}
+
+/// The columns of what the message quotes, or else of the whole statement; tabs count four.
+fn columns(line: &str, message: &str) -> (usize, usize) {
+    let width = |text: &str| text.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum::<usize>();
+    let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
+    for part in quoted.filter(|part| !part.is_empty()) {
+        if let Some(at) = line.find(part) {
+            let from = width(&line[..at]);
+            return (from, from + width(part));
+        }
+    }
+    let indent = width(&line[..line.len() - line.trim_start().len()]);
+    (indent, (width(line.trim_end())).max(indent + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_diagnostic_shows_file_line_excerpt_and_cure() {
+        let text = b"local v = {}\n\tlocal name = v.opts.name\n";
+        let diagnostic = Diagnostic::parse("volume.lua", "volume.lua:2: attempt to index nil with 'name'")
+            .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
+        let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |           ^^^^\n  cure: what stands before the dot is nil here: check it first (`if x then …`)";
+        assert_eq!(diagnostic.to_string(), expected);
+    }
+
+    #[test]
+    fn without_a_place_in_the_message_the_innermost_frame_counts() {
+        let raised = Raised {
+            message: "fs.read: no such file".to_owned(),
+            trace: vec!["lib/a.lua:7 function load".to_owned(), "volume.lua:3".to_owned()],
+        };
+        let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));
+        assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");
+    }
+}

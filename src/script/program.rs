@@ -1,0 +1,217 @@
+//! One generation of one interface's script.
+
+use super::loader::{Loader, kit_text, nearest};
+use super::{Diagnostic, Failure, Sources, Vm};
+use crate::protocol::{Interface, Method, Missing, methods_of};
+use crate::std::{Budget, Host, Limits, Shared};
+use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
+use std::cell::Cell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+/// How long the top level of a script, its modules included, may take.
+const LOADING: Duration = Duration::from_secs(5);
+
+/// A loaded script.
+pub struct Script {
+    /// The interface that it answers.
+    pub interface: Interface,
+    /// Its generation, counted from 1.
+    pub generation: u64,
+    vm: Vm,
+    hooks: BTreeMap<&'static str, Function>,
+    sources: Rc<Sources>,
+    used: BTreeSet<PathBuf>,
+    worn: Cell<bool>,
+}
+
+impl Script {
+    /// Loads the script of `interface` in a new state and checks its hooks.
+    ///
+    /// # Errors
+    /// What its author must mend.
+    pub async fn load(
+        interface: Interface,
+        generation: u64,
+        sources: Rc<Sources>,
+        shared: Rc<Shared>,
+        settings: Rc<toml::Table>,
+        limits: Limits,
+    ) -> Result<Self, Diagnostic> {
+        let file = interface.file();
+        let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
+        let script = file.clone();
+        let host = Rc::new(Host {
+            shared,
+            script,
+            generation,
+            budget: Budget::default(),
+            in_call: Cell::new(false),
+        });
+        let vm = Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
+        let (hooks, used) = run_top_level(&vm, interface, &sources, &host).await.map_err(excerpt)?;
+        host.in_call.set(true);
+        Ok(Self { interface, generation, vm, hooks, used, worn: Cell::new(false), sources: sources.clone() })
+    }
+
+    /// The state's values are made here.
+    pub fn lua(&self) -> &Lua {
+        self.vm.lua()
+    }
+
+    /// The files that it was loaded from.
+    pub fn sources(&self) -> &Rc<Sources> {
+        &self.sources
+    }
+
+    /// Whether the script answers `method` itself.
+    pub fn has(&self, method: &Method) -> bool {
+        self.hooks.contains_key(method.hook)
+    }
+
+    /// True once the state ran out of memory: a new one is to take its place.
+    pub fn is_worn(&self) -> bool {
+        self.worn.get()
+    }
+
+    /// Whether a file that this generation was loaded from is another in `sources`.
+    pub fn is_changed_by(&self, sources: &Sources) -> bool {
+        let manifest = PathBuf::from(crate::std::MANIFEST);
+        self.used
+            .iter()
+            .chain([&manifest])
+            .any(|file| self.sources.files.get(file) != sources.files.get(file))
+    }
+
+    /// Runs the hook of `method`.
+    ///
+    /// # Errors
+    /// What the hook raised or used up, for its author and (shortened) for the engine's user.
+    pub async fn call(
+        &self,
+        method: &Method,
+        args: impl IntoLuaMulti,
+        deadline: Duration,
+    ) -> Result<MultiValue, Diagnostic> {
+        let Some(hook) = self.hooks.get(method.hook) else { return Ok(MultiValue::new()) };
+        let outcome = self.vm.call(hook, args, deadline).await;
+        outcome.map_err(|failure| {
+            if matches!(failure, Failure::Exhausted(crate::std::Exhausted::Memory(_))) {
+                self.worn.set(true);
+            }
+            self.excerpt(
+                Diagnostic::of_failure(&self.interface.file(), &failure).or_at(|| self.line_of(method)),
+            )
+        })
+    }
+
+    /// The line on which the hook of `method` begins.
+    pub fn line_of(&self, method: &Method) -> Option<usize> {
+        self.hooks.get(method.hook).and_then(|hook| hook.info().line_defined)
+    }
+
+    /// Adds the text of the line that a diagnostic is about.
+    pub fn excerpt(&self, diagnostic: Diagnostic) -> Diagnostic {
+        diagnostic.excerpt_from(|path| text_of(&self.sources, path))
+    }
+}
+
+fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
+    sources.files.get(path).map(Vec::as_slice).or_else(|| kit_text(path))
+}
+
+type Loaded = (BTreeMap<&'static str, Function>, BTreeSet<PathBuf>);
+
+async fn run_top_level(
+    vm: &Vm,
+    interface: Interface,
+    sources: &Rc<Sources>,
+    host: &Rc<Host>,
+) -> Result<Loaded, Diagnostic> {
+    let file = interface.file();
+    let in_rust = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e));
+    let loader = Loader::install(vm.lua(), sources.clone(), host.clone()).map_err(in_rust)?;
+    crate::std::install_print(vm.lua(), host).map_err(in_rust)?;
+    vm.seal().map_err(in_rust)?;
+    let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
+    let result = vm.call(&main, (), LOADING).await;
+    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure))?;
+    let hooks = match values.pop_front() {
+        Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
+        other => return Err(no_table(interface, other.as_ref())),
+    };
+    Ok((hooks, loader.used()))
+}
+
+fn no_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
+    let what = returned.map_or("nothing", Value::type_name);
+    let name = interface.name();
+    Diagnostic::of_file(interface.file(), format!("the script returns {what} instead of a table of hooks"))
+        .cure(format!("begin with `local {name} = {{}}` and end with `return {name}`"))
+}
+
+fn check_hooks(
+    interface: Interface,
+    table: &Table,
+    sources: &Sources,
+) -> Result<BTreeMap<&'static str, Function>, Diagnostic> {
+    let mut hooks = BTreeMap::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|e| Diagnostic::parse(&interface.file(), &e.to_string()))?;
+        let key = key.to_string().unwrap_or_default();
+        let Some(method) = methods_of(interface).iter().find(|method| method.hook == key) else {
+            return Err(unknown_hook(interface, &key, &value, sources));
+        };
+        let Value::Function(hook) = value else { return Err(no_function(interface, &key, &value, sources)) };
+        hooks.insert(method.hook, hook);
+    }
+    let needed = methods_of(interface).iter().filter(|method| method.missing == Missing::Refused);
+    match needed.into_iter().find(|method| !hooks.contains_key(method.hook)) {
+        Some(method) => Err(missing_hook(interface, method)),
+        None => Ok(hooks),
+    }
+}
+
+fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
+    let hooks: Vec<_> = methods_of(interface).iter().map(|method| method.hook).collect();
+    let cure = match nearest(key, hooks.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => {
+            format!("{} has the hooks {}; make anything else a local", interface.name(), hooks.join(", "))
+        }
+    };
+    let line = value
+        .as_function()
+        .and_then(|f| f.info().line_defined)
+        .or_else(|| find_word(interface, key, sources));
+    Diagnostic::of_file(interface.file(), format!("`{key}` is no hook of {}", interface.name()))
+        .at(line)
+        .cure(cure)
+}
+
+fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
+    Diagnostic::of_file(
+        interface.file(),
+        format!("the hook `{key}` is a {}, not a function", value.type_name()),
+    )
+    .at(find_word(interface, key, sources))
+    .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+}
+
+fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
+    Diagnostic::of_file(
+        interface.file(),
+        format!("there is no hook `{}`, which {} needs", method.hook, method.wire),
+    )
+    .cure(format!("add `function {}.{}(req) … end`", interface.name(), method.hook))
+}
+
+/// The first line of the script that has `word` as a whole word.
+fn find_word(interface: Interface, word: &str, sources: &Sources) -> Option<usize> {
+    let text = sources.files.get(Path::new(&interface.file()))?;
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let text = String::from_utf8_lossy(text);
+    text.lines().position(|line| line.split(|c| !is_word(c)).any(|part| part == word)).map(|index| index + 1)
+}
