@@ -1,6 +1,7 @@
 //! What the host functions of one script know about the call and the plugin they serve.
 
 use super::Budget;
+use crate::sys::{locks::Locks, store::Store};
 use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -14,6 +15,18 @@ pub struct Shared {
     pub state: PathBuf,
     /// `[settings]` of `plugin.toml`.
     pub settings: toml::Table,
+    /// What scripts keep, below `state`; opened when first used.
+    pub store: Store,
+    /// The named locks of the plugin's calls.
+    pub locks: Locks,
+}
+
+impl Shared {
+    /// What the plugin `name` shares, with its store as `store.redb` in the directory `state`.
+    pub fn new(name: String, state: PathBuf, settings: toml::Table) -> Self {
+        let store = Store::new(state.join("store.redb"));
+        Self { name, state, settings, store, locks: Locks::default() }
+    }
 }
 
 /// What one generation of one script is given to reach the outside.

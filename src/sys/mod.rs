@@ -1,0 +1,4 @@
+//! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
+
+pub mod locks;
+pub mod store;

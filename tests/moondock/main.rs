@@ -1,0 +1,3 @@
+//! What Moondock promises, subject by subject.
+
+mod store;
