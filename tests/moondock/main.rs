@@ -1,3 +1,4 @@
 //! What Moondock promises, subject by subject.
 
+mod sources;
 mod store;
