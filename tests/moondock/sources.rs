@@ -2,7 +2,7 @@
 
 use moondock::sys::paths::{Sources, read_sources};
 use std::fs;
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -190,7 +190,7 @@ fn swap_until(stopped: mpsc::Receiver<()>, plugin: &Plugin) {
 fn an_unreadable_directory_is_a_problem_and_the_rest_is_read() {
     let plugin = Plugin::new();
     plugin.write("a.lua", "").write("locked/b.lua", "");
-    fs::set_permissions(plugin.path("locked"), std::os::unix::fs::PermissionsExt::from_mode(0)).unwrap();
+    fs::set_permissions(plugin.path("locked"), PermissionsExt::from_mode(0o000)).unwrap();
     let sources = plugin.read();
     let root_reads_all = fs::metadata("/proc/self").unwrap().uid() == 0;
     assert!(names(&sources).contains(&"a.lua"));
