@@ -14,3 +14,4 @@ pub mod authz;
 pub mod protocol;
 pub mod script;
 pub mod std;
+pub mod sys;

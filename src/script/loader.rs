@@ -1,10 +1,11 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, and nothing else.
 
 use crate::std::{Host, MODULES, Module};
+use crate::sys::sources::Sources;
 use include_dir::{Dir, include_dir};
 use mlua::{Function, Lua, Table, Value};
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
@@ -12,17 +13,6 @@ static KITS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/kits");
 
 /// What the names of Moondock's own modules begin with.
 const OWN: &str = "@moondock/";
-
-/// The files of a plugin's directory at one moment: a generation is loaded from one of these, never from disk.
-#[derive(Debug, Default, Clone, PartialEq)]
-pub struct Sources {
-    /// Texts by their path relative to the directory.
-    pub files: BTreeMap<PathBuf, Vec<u8>>,
-    /// The directories in which a change may change `files`.
-    pub watch: Vec<PathBuf>,
-    /// Files that could not be taken, and why.
-    pub problems: Vec<(PathBuf, String)>,
-}
 
 /// The `require` of one state.
 pub struct Loader {

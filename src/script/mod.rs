@@ -6,8 +6,9 @@ mod loader;
 mod program;
 mod vm;
 
+pub use crate::sys::sources::Sources;
 pub use codec::{Mismatch, decode, encode};
 pub use diagnostic::Diagnostic;
-pub use loader::{Sources, nearest};
+pub use loader::nearest;
 pub use program::Script;
 pub use vm::{Failure, Raised, Vm};

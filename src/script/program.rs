@@ -45,6 +45,7 @@ impl Script {
         let script = file.clone();
         let host = Rc::new(Host {
             shared,
+            settings,
             script,
             generation,
             budget: Budget::default(),

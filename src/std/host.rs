@@ -1,8 +1,10 @@
 //! What the host functions of one script know about the call and the plugin they serve.
 
 use super::Budget;
+use crate::sys::{files, locks::Locks, store::Store};
 use std::cell::Cell;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// What all scripts of one plugin share, on the plugin's thread.
@@ -12,6 +14,60 @@ pub struct Shared {
     pub name: String,
     /// The plugin's directory under the state directory; created before scripts are loaded.
     pub state: PathBuf,
+    /// What scripts keep, below `state`; opened when first used.
+    pub store: Store,
+    /// The named locks of the plugin's calls.
+    pub locks: Locks,
+    activation: Cell<u64>,
+}
+
+/// The file that counts how often a daemon activated the plugin.
+const ACTIVATION: &str = "activation";
+
+impl Shared {
+    /// What the plugin `name` shares, with its store as `store.redb` in the directory `state`.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub async fn open(name: String, state: PathBuf) -> io::Result<Self> {
+        let file = state.join(ACTIVATION);
+        let activation = on_blocking_pool(move || read_activation(&file)).await?;
+        let store = Store::new(state.join("store.redb"));
+        Ok(Self { name, state, store, locks: Locks::default(), activation: Cell::new(activation) })
+    }
+
+    /// How often a daemon activated the plugin: a larger number means another daemon process.
+    pub fn activation(&self) -> u64 {
+        self.activation.get()
+    }
+
+    /// Counts an activation, on disk before it is answered.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn count_activation(&self) -> io::Result<u64> {
+        let activation = self.activation.get() + 1;
+        let file = self.state.join(ACTIVATION);
+        let text = format!("{activation}\n");
+        on_blocking_pool(move || files::write(&file, text.as_bytes(), None).map_err(io::Error::other))
+            .await?;
+        self.activation.set(activation);
+        Ok(activation)
+    }
+}
+
+fn read_activation(file: &Path) -> io::Result<u64> {
+    match std::fs::read_to_string(file) {
+        Ok(text) => text.trim().parse().map_err(io::Error::other),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
+async fn on_blocking_pool<R: Send + 'static>(
+    f: impl FnOnce() -> io::Result<R> + Send + 'static,
+) -> io::Result<R> {
+    tokio::task::spawn_blocking(f).await?
 }
 
 /// What one generation of one script is given to reach the outside.

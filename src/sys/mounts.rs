@@ -1,0 +1,250 @@
+//! Mounting, unmounting, and what is mounted.
+//!
+//! Loop devices are left to `mount(8)`: it takes a free one, ties it to the mount so that it goes when the mount goes,
+//! and gets the races of doing so right. Doing it here would take ioctls, and so `unsafe` or libclang.
+
+use super::files::At;
+use super::paths::{PathError, reason};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+type Result<T> = std::result::Result<T, PathError>;
+
+/// What to mount, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// A device, a directory (for a bind mount), an image file (for a loop mount), or any name.
+    pub source: PathBuf,
+    /// An existing directory, or for a bind mount of a file, a file.
+    pub target: PathBuf,
+    /// The file system's type; not needed for a bind mount.
+    pub kind: String,
+    /// As after `mount -o`, one each.
+    pub options: Vec<String>,
+}
+
+/// One mount, as the kernel lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mount {
+    /// The device, the image's loop device, or any name.
+    pub source: PathBuf,
+    /// Where it is mounted.
+    pub target: PathBuf,
+    /// The file system's type.
+    pub kind: String,
+    /// The options of the mount and of the file system.
+    pub options: Vec<String>,
+}
+
+/// Options that are flags of the mount; the others are the file system's.
+const FLAGS: [(&str, MountFlags); 13] = [
+    ("ro", MountFlags::RDONLY),
+    ("rw", MountFlags::empty()),
+    ("defaults", MountFlags::empty()),
+    ("nosuid", MountFlags::NOSUID),
+    ("nodev", MountFlags::NODEV),
+    ("noexec", MountFlags::NOEXEC),
+    ("sync", MountFlags::SYNCHRONOUS),
+    ("dirsync", MountFlags::DIRSYNC),
+    ("noatime", MountFlags::NOATIME),
+    ("nodiratime", MountFlags::NODIRATIME),
+    ("relatime", MountFlags::RELATIME),
+    ("strictatime", MountFlags::STRICTATIME),
+    ("silent", MountFlags::SILENT),
+];
+
+/// Mounts a file system, or with the option `bind` or `rbind` a directory or file once more.
+pub fn mount(request: &Request) -> Result<()> {
+    check(request)?;
+    let (flags, data) = split(&request.options);
+    let bind = match request.options.iter().find(|option| *option == "bind" || *option == "rbind") {
+        Some(option) if option == "rbind" => MountFlags::BIND | MountFlags::REC,
+        Some(_) => MountFlags::BIND,
+        None => return mount_new(request, flags, &data),
+    };
+    rustix::mount::mount(&request.source, &request.target, c"", bind, None)
+        .map_err(|error| refused(request, &error.into()))?;
+    if flags.is_empty() {
+        return Ok(());
+    }
+    restrict(&request.target, flags).map_err(|error| {
+        let _ = rustix::mount::unmount(&request.target, UnmountFlags::DETACH);
+        refused(request, &error.into())
+    })
+}
+
+fn mount_new(request: &Request, flags: MountFlags, data: &str) -> Result<()> {
+    let data = CString::new(data).at(&request.target)?;
+    rustix::mount::mount(&request.source, &request.target, &*request.kind, flags, Some(&*data))
+        .map_err(|error| refused(request, &error.into()))
+}
+
+/// A bind mount takes its flags only in a second step.
+fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
+    rustix::mount::mount_remount(target, MountFlags::BIND | flags, c"")
+}
+
+/// Mounts the file system in an image file; its loop device goes with the mount.
+pub async fn mount_image(request: &Request) -> Result<()> {
+    check(request)?;
+    let options = ["loop".to_owned()].iter().chain(&request.options).cloned().collect::<Vec<_>>().join(",");
+    let output = tokio::process::Command::new("mount")
+        .args(["-t", &request.kind, "-o", &options, "--"])
+        .args([&request.source, &request.target])
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|error| {
+            refused(request, &io::Error::other(format!("cannot run `mount`: {}", reason(&error))))
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("`mount` failed");
+    let why = said.rsplit_once(&format!("{}: ", request.target.display())).map_or(said, |(_, why)| why);
+    Err(refused(request, &io::Error::other(why.to_owned())))
+}
+
+/// A comma would make two options of one, which whoever gave it may not have been asked about.
+fn check(request: &Request) -> Result<()> {
+    match request.options.iter().find(|option| option.contains([',', '\0'])) {
+        Some(option) => Err(refused(request, &io::Error::other(format!("`{option}` is not one option")))),
+        None => Ok(()),
+    }
+}
+
+fn refused(request: &Request, error: &io::Error) -> PathError {
+    let kind = if request.kind.is_empty() { String::new() } else { format!(" as {}", request.kind) };
+    let why = format!("cannot mount `{}`{kind} here: {}", request.source.display(), reason(error));
+    PathError { path: request.target.clone(), source: io::Error::new(error.kind(), why) }
+}
+
+fn split(options: &[String]) -> (MountFlags, String) {
+    let (mut flags, mut data) = (MountFlags::empty(), Vec::new());
+    for option in options.iter().filter(|option| *option != "bind" && *option != "rbind") {
+        match FLAGS.iter().find(|(name, _)| name == option) {
+            Some((_, flag)) => flags |= *flag,
+            None => data.push(option.as_str()),
+        }
+    }
+    (flags, data.join(","))
+}
+
+/// Unmounts what was mounted last at `target`; says whether anything was. A `lazy` one is gone from the tree at once,
+/// and for good when nothing uses it any more.
+pub fn unmount(target: &Path, lazy: bool) -> Result<bool> {
+    let lazy = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    match rustix::mount::unmount(target, lazy | UnmountFlags::NOFOLLOW) {
+        Ok(()) => Ok(true),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(Errno::INVAL) if !is_mounted(target).at(target)? => Ok(false),
+        Err(Errno::BUSY) => Err(busy(target)).at(target),
+        Err(error) => Err(error).at(target),
+    }
+}
+
+fn busy(target: &Path) -> io::Error {
+    let below = at_or_below(target).unwrap_or_default().into_iter().find(|mount| mount.target != target);
+    let user = below.map(|mount| format!("`{}` is mounted below it", mount.target.display()));
+    let user = user.unwrap_or_else(|| "a process, or a mount in another namespace, uses it".to_owned());
+    io::Error::new(io::ErrorKind::ResourceBusy, format!("is busy: {user}"))
+}
+
+/// Whether something is mounted at `target` itself. Does not touch it, so a dead server is no obstacle.
+pub fn is_mounted(target: &Path) -> io::Result<bool> {
+    let target = resolved(target);
+    Ok(list()?.iter().any(|mount| mount.target == target))
+}
+
+/// The mounts at `path` and below it.
+pub fn at_or_below(path: &Path) -> io::Result<Vec<Mount>> {
+    let path = resolved(path);
+    Ok(list()?.into_iter().filter(|mount| mount.target.starts_with(&path)).collect())
+}
+
+/// All mounts that this process sees, in the order they were made.
+pub fn list() -> io::Result<Vec<Mount>> {
+    let text = std::fs::read("/proc/self/mountinfo")?;
+    Ok(text.split(|byte| *byte == b'\n').filter_map(parse).collect())
+}
+
+/// `path` as the kernel lists it: with the links above it followed.
+fn resolved(path: &Path) -> PathBuf {
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(parent)), Some(name)) => parent.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+/// A line of `mountinfo`: `id parent major:minor root target options [tags] - type source options`, see proc(5).
+fn parse(line: &[u8]) -> Option<Mount> {
+    let mut fields = line.split(|byte| *byte == b' ');
+    let target = fields.nth(4)?;
+    let own = fields.next()?;
+    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
+    let (kind, source, shared) = (rest.next()?, rest.next()?, rest.next()?);
+    let mut options: Vec<String> = Vec::new();
+    for option in own.split(|byte| *byte == b',').chain(shared.split(|byte| *byte == b',')) {
+        let option = String::from_utf8_lossy(&unescape(option)).into_owned();
+        if !options.contains(&option) {
+            options.push(option);
+        }
+    }
+    let path = |field| PathBuf::from(OsString::from_vec(unescape(field)));
+    let kind = String::from_utf8_lossy(kind).into_owned();
+    Some(Mount { source: path(source), target: path(target), kind, options })
+}
+
+/// Space, tab, newline and backslash are written as a backslash and three octal digits.
+fn unescape(field: &[u8]) -> Vec<u8> {
+    let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
+    while let [first, after @ ..] = rest {
+        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+            Some(byte) if *first == b'\\' => {
+                plain.push(byte);
+                rest = &after[3..];
+            }
+            _ => {
+                plain.push(*first);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_mountinfo_is_read() {
+        let line = b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let mount = parse(line).unwrap();
+        assert_eq!((mount.target, mount.source), ("/mnt 2".into(), "/dev/root".into()));
+        assert_eq!(
+            (mount.kind.as_str(), mount.options.join(",")),
+            ("ext3", "rw,noatime,errors=continue".into())
+        );
+        assert_eq!(parse(b"garbage"), None);
+        assert_eq!(unescape(b"\\134x\\9\\"), b"\\x\\9\\");
+        assert!(is_mounted(Path::new("/proc")).unwrap() && !is_mounted(Path::new("/proc/self")).unwrap());
+    }
+
+    #[test]
+    fn flags_are_told_from_the_options_of_the_file_system() {
+        let options = ["ro", "size=1m", "nosuid", "mode=0700", "bind"].map(String::from);
+        let (flags, data) = split(&options);
+        assert_eq!(flags, MountFlags::RDONLY | MountFlags::NOSUID);
+        assert_eq!(data, "size=1m,mode=0700");
+    }
+}

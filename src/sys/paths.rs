@@ -1,0 +1,126 @@
+//! Opening files without leaving a directory, and the error that names a path.
+
+pub use super::sources::{Sources, read_sources};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+/// A system call failed, and on which path.
+#[derive(Debug, thiserror::Error)]
+#[error("`{}`: {}", path.display(), reason(source))]
+pub struct PathError {
+    /// The path as it was given.
+    pub path: PathBuf,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+/// How many links the system follows before it calls them a circle.
+const MAX_LINKS: usize = 40;
+
+/// Opens `path` below `directory`, for reading unless `flags` say otherwise. A symbolic link is followed as long as it
+/// stays below, at every hop; one that leaves fails with `EXDEV`. Never waits for the other end of a pipe.
+pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let waiting =
+        if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY | OFlags::NONBLOCK };
+    let flags = flags | OFlags::CLOEXEC | waiting;
+    Ok(openat2(directory, path, flags, Mode::empty(), resolve)?)
+}
+
+/// Joins `name` to `base`, or `None` where the result would be `base` itself or lie outside it.
+/// Looks at the names only: what symbolic links make of them, [`open_beneath`] sees.
+pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
+    let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+    let nothing = name.as_os_str().is_empty();
+    (plain && !nothing).then(|| base.join(name))
+}
+
+/// The directories in which something can change what `path` (absolute) leads to through symbolic links: those
+/// that hold a link on the way, and the one that holds the end of it, or the last one there is.
+pub fn hops(path: &Path) -> Vec<PathBuf> {
+    let (mut found, mut at, mut links) = (Vec::new(), PathBuf::from("/"), 0);
+    let mut rest: Vec<PathBuf> = parts(path);
+    while let Some(part) = rest.pop() {
+        if part.as_os_str() == ".." {
+            at.pop();
+            continue;
+        }
+        match std::fs::read_link(at.join(&part)) {
+            Ok(target) if links < MAX_LINKS => {
+                links += 1;
+                found.push(at.clone());
+                rest.extend(parts(&target));
+                if target.is_absolute() {
+                    at = PathBuf::from("/");
+                }
+            }
+            _ if rest.is_empty() || !at.join(&part).is_dir() => {
+                found.push(at);
+                break;
+            }
+            _ => at.push(part),
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// The names of `path`, the last one first.
+fn parts(path: &Path) -> Vec<PathBuf> {
+    let named = |part: Component| match part {
+        Component::Normal(name) => Some(PathBuf::from(name)),
+        Component::ParentDir => Some(PathBuf::from("..")),
+        _ => None,
+    };
+    path.components().rev().filter_map(named).collect()
+}
+
+/// What an error says, as the end of a sentence: `no such file or directory`.
+pub fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn only_names_below_the_base_are_joined() {
+        let joined = |name: &str| join_beneath(Path::new("/srv"), Path::new(name));
+        assert_eq!(joined("a/b"), Some("/srv/a/b".into()));
+        assert_eq!(joined("..."), Some("/srv/...".into()));
+        for bad in ["", ".", "..", "../x", "a/../../x", "a/..", "/etc", "//", "./a"] {
+            assert_eq!(joined(bad), None, "`{bad}`");
+        }
+    }
+
+    #[test]
+    fn every_hop_of_a_link_is_seen() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        for directory in ["plugin/..1", "far"] {
+            std::fs::create_dir_all(place.join(directory)).unwrap();
+        }
+        symlink("..1", place.join("plugin/..data")).unwrap();
+        symlink("..data/a.lua", place.join("plugin/a.lua")).unwrap();
+        symlink(place.join("plugin"), place.join("far/link")).unwrap();
+        let seen = hops(&place.join("far/link/a.lua"));
+        assert_eq!(seen, [place.join("far"), place.join("plugin"), place.join("plugin/..1")]);
+        symlink("round", place.join("round")).unwrap();
+        assert_eq!(hops(&place.join("round/x")), [place]);
+    }
+
+    #[test]
+    fn an_error_reads_as_the_end_of_a_sentence() {
+        let source = io::Error::from_raw_os_error(2);
+        let error = PathError { path: "/x".into(), source };
+        assert_eq!(error.to_string(), "`/x`: no such file or directory");
+    }
+}

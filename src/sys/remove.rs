@@ -1,0 +1,163 @@
+//! Removing a whole tree that somebody else may be changing, without ever leaving it.
+//!
+//! Every step goes through a descriptor of the directory it happens in: no symbolic link is followed and no mount
+//! point is crossed, whatever is renamed meanwhile.
+
+use super::files::{At, sync_parent};
+use super::mounts;
+use super::paths::PathError;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{open, openat2, renameat, statat, unlinkat};
+use rustix::io::Errno;
+use std::ffi::{CString, OsStr};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+type Result<T> = std::result::Result<T, PathError>;
+
+/// Deeper directories are moved up first, so that neither descriptors nor stack run out.
+const MAX_OPEN: usize = 64;
+/// How many entries are read before they are removed.
+const BATCH: usize = 4096;
+
+/// Removes `path` and all below it; says whether it was there. Refuses, before anything is removed, where a file system
+/// is mounted on it or below.
+pub fn remove_all(path: &Path) -> Result<bool> {
+    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::Error::other("cannot be removed")).at(path);
+    };
+    let around = match open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
+        around => around.at(parent)?,
+    };
+    let name = CString::new(name.as_bytes()).at(path)?;
+    let kind = match statat(&around, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(false),
+        stat => FileType::from_raw_mode(stat.at(path)?.st_mode),
+    };
+    if kind == FileType::Directory {
+        refuse_mounts(path)?;
+        Emptying::of(path, open_child(&around, &name).at(path)?)?;
+    }
+    unlink(around.as_fd(), &name, kind).at(path)?;
+    sync_parent(path)?;
+    Ok(true)
+}
+
+fn refuse_mounts(path: &Path) -> Result<()> {
+    match mounts::at_or_below(path).at(path)?.first() {
+        Some(mount) => Err(mounted_here()).at(&mount.target),
+        None => Ok(()),
+    }
+}
+
+fn mounted_here() -> io::Error {
+    io::Error::other("a file system is mounted here, so nothing was removed: unmount it first")
+}
+
+/// The removal of what is in one directory, the top.
+struct Emptying {
+    top: OwnedFd,
+    /// Where the work is, for errors.
+    path: PathBuf,
+    moved: u64,
+}
+
+impl Emptying {
+    fn of(path: &Path, top: OwnedFd) -> Result<()> {
+        let directory = top.try_clone().at(path)?;
+        Self { top, path: path.to_owned(), moved: 0 }.empty(&directory, 0)
+    }
+
+    fn empty(&mut self, directory: &OwnedFd, depth: usize) -> Result<()> {
+        loop {
+            let entries = entries(directory).at(&self.path)?;
+            if entries.is_empty() {
+                return Ok(());
+            }
+            for (name, kind) in entries {
+                self.path.push(OsStr::from_bytes(name.as_bytes()));
+                self.entry(directory, &name, kind, depth)?;
+                self.path.pop();
+            }
+        }
+    }
+
+    fn entry(&mut self, directory: &OwnedFd, name: &CString, kind: FileType, depth: usize) -> Result<()> {
+        if kind == FileType::Directory && depth == MAX_OPEN {
+            return self.move_up(directory, name);
+        }
+        if kind == FileType::Directory {
+            let child = match open_child(directory, name) {
+                Err(Errno::NOENT) => return Ok(()),
+                Err(Errno::XDEV) => return Err(mounted_here()).at(&self.path),
+                child => child.at(&self.path)?,
+            };
+            self.empty(&child, depth + 1)?;
+        }
+        unlink(directory.as_fd(), name, kind).at(&self.path)
+    }
+
+    /// Makes a directory an entry of the top, where the loop over the top finds it again.
+    fn move_up(&mut self, directory: &OwnedFd, name: &CString) -> Result<()> {
+        loop {
+            self.moved += 1;
+            let place = format!(".removed-{}", self.moved);
+            match rustix::fs::renameat_with(
+                directory,
+                name,
+                &self.top,
+                &*place,
+                rustix::fs::RenameFlags::NOREPLACE,
+            ) {
+                Err(Errno::EXIST) => continue,
+                Err(Errno::INVAL) => return renameat(directory, name, &self.top, place).at(&self.path),
+                moved => return moved.at(&self.path),
+            }
+        }
+    }
+}
+
+fn open_child(directory: &OwnedFd, name: &CString) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let stay = ResolveFlags::BENEATH | ResolveFlags::NO_XDEV | ResolveFlags::NO_SYMLINKS;
+    openat2(directory, name, flags, Mode::empty(), stay)
+}
+
+/// What another remover took away first is removed too.
+fn unlink(directory: BorrowedFd, name: &CString, kind: FileType) -> rustix::io::Result<()> {
+    let flags = if kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match unlinkat(directory, name, flags) {
+        Err(Errno::NOENT) => Ok(()),
+        removed => removed,
+    }
+}
+
+/// The first [`BATCH`] entries.
+fn entries(directory: &OwnedFd) -> io::Result<Vec<(CString, FileType)>> {
+    let mut found = Vec::new();
+    for entry in Dir::read_from(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_bytes() != b"." && name.to_bytes() != b".." {
+            found.push((name.to_owned(), kind(directory, &entry)?));
+        }
+        if found.len() == BATCH {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Some file systems do not say with the name.
+fn kind(directory: &OwnedFd, entry: &rustix::fs::DirEntry) -> io::Result<FileType> {
+    match entry.file_type() {
+        FileType::Unknown => {
+            let stat = statat(directory, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)?;
+            Ok(FileType::from_raw_mode(stat.st_mode))
+        }
+        known => Ok(known),
+    }
+}

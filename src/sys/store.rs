@@ -1,0 +1,311 @@
+//! One plugin's durable key-value store: a redb file, and a copy of it in memory that answers reads.
+//!
+//! The copy changes only after the file did, so a read never shows what a power cut could take back, and
+//! never waits for a disk. `docs/decisions/0101-store.md` says why.
+
+use redb::backends::FileBackend;
+use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+use tokio::task::spawn_blocking;
+
+const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
+
+/// What redb may keep of the file, in bytes; the whole of it is in [`Map`] already.
+const PAGE_CACHE: usize = 1 << 20;
+
+/// A value as it was written.
+pub type Bytes = Arc<[u8]>;
+
+type Map = BTreeMap<String, Bytes>;
+type Changes = BTreeMap<String, Option<Bytes>>;
+
+/// Why the store could not be read or written. Nothing was written then.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another process, or another store of this one, has the file open.
+    #[error("the store `{0}` is in use by another process")]
+    InUse(PathBuf),
+    /// The file is not one of redb's, or was changed by something else.
+    #[error(
+        "the store `{path}` is damaged ({reason}): restore it from a copy, or move it away to begin anew"
+    )]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// The disk has no room for the change.
+    #[error("no space left for the store `{0}`: nothing was written")]
+    Full(PathBuf),
+    /// The file could not be opened, read or written for another reason.
+    #[error("the store `{path}` failed: {reason}")]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+}
+
+/// A plugin's store. Opened when first used; clones are the same store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    file: Arc<StoreFile>,
+    /// Held by the one transaction that may write; the queue behind it is first come, first served.
+    /// `None` until the file is opened, and again after it failed: redb refuses a file that did, until reopened.
+    database: Arc<Mutex<Option<Database>>>,
+}
+
+#[derive(Debug)]
+struct StoreFile {
+    path: PathBuf,
+    committed: RwLock<Option<Map>>,
+}
+
+/// Changes that are written together, by the only transaction that runs at the time.
+/// Dropped without [`Transaction::commit`], it writes nothing.
+#[derive(Debug)]
+pub struct Transaction {
+    file: Arc<StoreFile>,
+    database: OwnedMutexGuard<Option<Database>>,
+    changes: Changes,
+}
+
+impl Store {
+    /// The store in the file `path`, which need not exist; its directory must, by the time of first use.
+    pub fn new(path: PathBuf) -> Self {
+        let file = Arc::new(StoreFile { path, committed: RwLock::new(None) });
+        Self { file, database: Arc::default() }
+    }
+
+    /// The value of `key`. Waits only for the first opening of the file.
+    pub async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
+        self.opened().await?;
+        Ok(self.file.read(|map| map.get(key).cloned()))
+    }
+
+    /// All keys that begin with `prefix` and their values, sorted by key.
+    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+        self.opened().await?;
+        Ok(self.file.read(|map| beginning(map, prefix).map(|(k, v)| (k.clone(), v.clone())).collect()))
+    }
+
+    /// Waits for the transactions before it, then begins one.
+    pub async fn begin(&self) -> Result<Transaction, StoreError> {
+        let database = self.database.clone().lock_owned().await;
+        let database = self.file.clone().with_database(database).await?;
+        Ok(Transaction { file: self.file.clone(), database, changes: Changes::new() })
+    }
+
+    async fn opened(&self) -> Result<(), StoreError> {
+        if self.file.is_loaded() {
+            return Ok(());
+        }
+        self.begin().await.map(drop)
+    }
+}
+
+impl Transaction {
+    /// The value of `key`, with this transaction's own changes.
+    pub fn get(&self, key: &str) -> Option<Bytes> {
+        match self.changes.get(key) {
+            Some(change) => change.clone(),
+            None => self.file.read(|map| map.get(key).cloned()),
+        }
+    }
+
+    /// All keys that begin with `prefix` and their values, sorted by key, with this transaction's own changes.
+    pub fn list(&self, prefix: &str) -> Vec<(String, Bytes)> {
+        let mut found: Map =
+            self.file.read(|map| beginning(map, prefix).map(|(k, v)| (k.clone(), v.clone())).collect());
+        apply(&mut found, beginning(&self.changes, prefix).map(|(k, v)| (k.clone(), v.clone())));
+        found.into_iter().collect()
+    }
+
+    /// Sets `key` to `value`.
+    pub fn set(&mut self, key: String, value: impl Into<Bytes>) {
+        self.changes.insert(key, Some(value.into()));
+    }
+
+    /// Deletes `key`; says whether it was there.
+    pub fn delete(&mut self, key: &str) -> bool {
+        let was_there = self.get(key).is_some();
+        if was_there {
+            self.changes.insert(key.to_owned(), None);
+        }
+        was_there
+    }
+
+    /// Writes the changes, all or none, and returns once they are on the disk.
+    /// Given up halfway, it still ends as a whole before the next transaction begins.
+    pub async fn commit(self) -> Result<(), StoreError> {
+        let Self { file, mut database, changes } = self;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let path = file.path.clone();
+        let commit = spawn_blocking(move || file.write(&mut database, changes));
+        commit.await.unwrap_or_else(|panic| Err(failed(&path, &panic)))
+    }
+}
+
+impl StoreFile {
+    fn read<T: Default>(&self, look: impl FnOnce(&Map) -> T) -> T {
+        let committed = self.committed.read().unwrap_or_else(PoisonError::into_inner);
+        committed.as_ref().map(look).unwrap_or_default()
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.committed.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Opens the file unless it is open.
+    async fn with_database(
+        self: Arc<Self>,
+        mut database: OwnedMutexGuard<Option<Database>>,
+    ) -> Result<OwnedMutexGuard<Option<Database>>, StoreError> {
+        if database.is_some() {
+            return Ok(database);
+        }
+        let path = self.path.clone();
+        let open = spawn_blocking(move || {
+            *database = Some(self.load()?);
+            Ok(database)
+        });
+        open.await.unwrap_or_else(|panic| Err(damaged(&path, &panic)))
+    }
+
+    fn load(&self) -> Result<Database, StoreError> {
+        let explain = |error| explain(&self.path, error);
+        let database = open(&self.path).map_err(explain)?;
+        let map = read_all(&database).map_err(explain)?;
+        *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Some(map);
+        Ok(database)
+    }
+
+    /// The database is out of its place while it is written, so that a panic leaves it closed.
+    fn write(&self, place: &mut Option<Database>, changes: Changes) -> Result<(), StoreError> {
+        let database = match place.take() {
+            Some(database) => database,
+            None => self.load()?,
+        };
+        if let Err(error) = write_all(&database, &changes) {
+            drop(database);
+            *place = self.load().ok();
+            return Err(explain(&self.path, error));
+        }
+        *place = Some(database);
+        let mut committed = self.committed.write().unwrap_or_else(PoisonError::into_inner);
+        apply(committed.get_or_insert_default(), changes);
+        Ok(())
+    }
+}
+
+fn beginning<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a String, &'a T)> {
+    map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(prefix))
+}
+
+fn apply(map: &mut Map, changes: impl IntoIterator<Item = (String, Option<Bytes>)>) {
+    for (key, change) in changes {
+        match change {
+            Some(value) => drop(map.insert(key, value)),
+            None => drop(map.remove(&key)),
+        }
+    }
+}
+
+fn open(path: &Path) -> Result<Database, redb::Error> {
+    if !path.try_exists()? {
+        create(path)?;
+    }
+    let database = builder().open(path)?;
+    Ok(database)
+}
+
+/// Every page's checksum is looked at: redb would trust, and might panic on, a file that something else changed.
+fn builder() -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_cache_size(PAGE_CACHE).set_check_integrity_on_open(true);
+    builder
+}
+
+/// Makes the file under another name first: killed in the middle, redb would leave one that it does not open.
+fn create(path: &Path) -> Result<(), redb::Error> {
+    let fresh = path.with_extension("redb.new");
+    let _ = fs::remove_file(&fresh);
+    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let database = builder().create_with_backend(FileBackend::new(file)?)?;
+    write_all(&database, &Changes::new())?;
+    database.close()?;
+    link(&fresh, path)?;
+    Ok(())
+}
+
+/// A link, as a rename would replace a store that another process made meanwhile.
+fn link(fresh: &Path, path: &Path) -> io::Result<()> {
+    match fs::hard_link(fresh, path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => fs::remove_file(fresh)?,
+    }
+    match path.parent() {
+        Some(directory) => File::open(directory)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+fn read_all(database: &Database) -> Result<Map, redb::Error> {
+    let table = database.begin_read()?.open_table(TABLE)?;
+    let mut map = Map::new();
+    for entry in table.iter()? {
+        let (key, value) = entry?;
+        map.insert(key.value().to_owned(), value.value().into());
+    }
+    Ok(map)
+}
+
+fn write_all(database: &Database, changes: &Changes) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    let mut table = transaction.open_table(TABLE)?;
+    for (key, change) in changes {
+        match change {
+            Some(value) => drop(table.insert(key.as_str(), value.as_ref())?),
+            None => drop(table.remove(key.as_str())?),
+        }
+    }
+    drop(table);
+    transaction.commit()?;
+    Ok(())
+}
+
+fn explain(path: &Path, error: redb::Error) -> StoreError {
+    match error {
+        redb::Error::DatabaseAlreadyOpen => StoreError::InUse(path.to_owned()),
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
+            StoreError::Full(path.to_owned())
+        }
+        redb::Error::Corrupted(reason) => StoreError::Damaged { path: path.to_owned(), reason },
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => damaged(path, &error),
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(path, &error),
+        other => failed(path, &other),
+    }
+}
+
+fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Damaged { path: path.to_owned(), reason: reason.to_string() }
+}
+
+fn failed(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Failed { path: path.to_owned(), reason: reason.to_string() }
+}

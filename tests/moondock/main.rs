@@ -1,0 +1,5 @@
+//! What Moondock promises, subject by subject.
+
+mod files;
+mod sources;
+mod store;
