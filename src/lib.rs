@@ -13,3 +13,4 @@
 pub mod authz;
 pub mod script;
 pub mod std;
+pub mod sys;

@@ -3,11 +3,17 @@
 //! Each module is one file with its table of functions on top. The table is the single source of the
 //! module's Lua table, its type stub under `scripts/types/` and its reference page.
 
+pub mod process;
+pub mod record;
+
 use crate::script::Host;
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
 use std::future::Future;
 use std::rc::Rc;
+
+/// All modules.
+pub const MODULES: &[&Module] = &[&process::MODULE];
 
 /// One std module.
 pub struct Module {

@@ -1,0 +1,4 @@
+//! The machine: processes, netlink, the firewall. Nothing here knows Lua, and nothing blocks the caller's thread.
+
+pub mod ip;
+pub mod process;

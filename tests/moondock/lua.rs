@@ -1,0 +1,58 @@
+//! A script with std modules and nothing else around it.
+
+use mlua::Lua;
+use moondock::script::{Budget, Host, Shared};
+use std::cell::Cell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A Lua state whose globals are the std modules, as one hook would see them.
+pub struct Script {
+    lua: Lua,
+    _state: TempDir,
+}
+
+impl Script {
+    /// A script of a plugin of that name.
+    pub fn new(plugin: &str) -> Self {
+        let state = TempDir::new().unwrap();
+        let shared =
+            Shared { name: plugin.to_owned(), state: state.path().to_owned(), settings: toml::Table::new() };
+        let host = Rc::new(Host {
+            shared: Rc::new(shared),
+            script: "test.lua".to_owned(),
+            generation: 1,
+            budget: Budget::default(),
+            in_call: Cell::new(true),
+        });
+        host.budget.begin(Duration::from_secs(10));
+        let lua = Lua::new();
+        for module in moondock::std::MODULES {
+            lua.globals().set(module.name, module.table(&lua, &host).unwrap()).unwrap();
+        }
+        Self { lua, _state: state }
+    }
+
+    /// Runs it, and returns its result or its error as text.
+    pub async fn eval<R: mlua::FromLuaMulti>(&self, source: &str) -> Result<R, String> {
+        self.lua.load(source).set_name("=test").eval_async().await.map_err(|e| e.to_string())
+    }
+
+    /// Runs it, and returns its result.
+    pub async fn run<R: mlua::FromLuaMulti>(&self, source: &str) -> R {
+        self.eval(source).await.unwrap_or_else(|e| panic!("{source}: {e}"))
+    }
+
+    /// Runs it, and returns the error that it must end with.
+    pub async fn fail(&self, source: &str) -> String {
+        self.eval::<mlua::Value>(source).await.expect_err(source)
+    }
+}
+
+/// Runs a future as a plugin's thread does.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, future)
+}

@@ -1,0 +1,4 @@
+//! What Moondock promises, subject by subject.
+
+mod lua;
+mod process;
