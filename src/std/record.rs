@@ -120,6 +120,13 @@ impl Field for u32 {
     }
 }
 
+impl Field for u64 {
+    const WANTED: &'static str = "a whole number from 0 to 2^53";
+    fn of(value: &Value) -> Option<Self> {
+        whole(value).and_then(|n| n.try_into().ok())
+    }
+}
+
 impl Field for i64 {
     const WANTED: &'static str = "a whole number below 2^53";
     fn of(value: &Value) -> Option<Self> {

@@ -42,7 +42,7 @@ impl Script {
 
     /// Runs it, and returns its result.
     pub async fn run<R: mlua::FromLuaMulti>(&self, source: &str) -> R {
-        self.eval(source).await.unwrap_or_else(|e| panic!("{source}: {e}"))
+        self.eval(source).await.unwrap_or_else(|e| panic!("{e}\nin {source}"))
     }
 
     /// Runs it, and returns the error that it must end with.

@@ -1,4 +1,6 @@
 //! What Moondock promises, subject by subject.
 
 mod lua;
+mod net;
+mod netns;
 mod process;
