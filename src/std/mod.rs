@@ -3,6 +3,7 @@
 //! Each module is one file with its table of functions on top. The table is the single source of the
 //! module's Lua table, its type stub under `scripts/types/` and its reference page.
 
+pub mod firewall;
 pub mod net;
 pub mod process;
 pub mod record;
@@ -14,7 +15,7 @@ use std::future::Future;
 use std::rc::Rc;
 
 /// All modules.
-pub const MODULES: &[&Module] = &[&net::MODULE, &process::MODULE];
+pub const MODULES: &[&Module] = &[&firewall::MODULE, &net::MODULE, &process::MODULE];
 
 /// One std module.
 pub struct Module {

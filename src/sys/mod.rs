@@ -1,5 +1,6 @@
 //! The machine: processes, netlink, the firewall. Nothing here knows Lua, and nothing blocks the caller's thread.
 
+pub mod firewall;
 pub mod ip;
 pub mod netlink;
 pub mod process;

@@ -1,5 +1,6 @@
 //! What Moondock promises, subject by subject.
 
+mod firewall;
 mod lua;
 mod net;
 mod netns;
