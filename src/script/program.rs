@@ -3,7 +3,7 @@
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Sources, Vm};
 use crate::protocol::{Interface, Method, Missing, methods_of};
-use crate::std::{Budget, Host, Limits, Shared};
+use crate::std::{Host, Limits, Shared};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,15 +42,7 @@ impl Script {
     ) -> Result<Self, Diagnostic> {
         let file = interface.file();
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
-        let script = file.clone();
-        let host = Rc::new(Host {
-            shared,
-            settings,
-            script,
-            generation,
-            budget: Budget::default(),
-            in_call: Cell::new(false),
-        });
+        let host = Host::new(shared, settings, file.clone(), generation);
         let vm = Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
         let (hooks, used) = run_top_level(&vm, interface, &sources, &host).await.map_err(excerpt)?;
         host.in_call.set(true);

@@ -86,3 +86,11 @@ pub struct Host {
     /// False while top-level code runs: then nothing outside may be touched.
     pub in_call: Cell<bool>,
 }
+
+impl Host {
+    /// The host of a generation that is yet to be loaded.
+    pub fn new(shared: Rc<Shared>, settings: Rc<toml::Table>, script: String, generation: u64) -> Rc<Self> {
+        let budget = Budget::default();
+        Rc::new(Self { shared, settings, script, generation, budget, in_call: Cell::new(false) })
+    }
+}

@@ -9,6 +9,10 @@ mod host;
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
 
+pub mod firewall;
+pub mod net;
+pub mod process;
+pub mod record;
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
 use std::future::Future;
@@ -16,6 +20,8 @@ use std::rc::Rc;
 
 /// The optional file in a plugin's directory that describes it.
 pub const MANIFEST: &str = "plugin.toml";
+/// All modules.
+pub const MODULES: &[&Module] = &[&firewall::MODULE, &net::MODULE, &process::MODULE];
 
 /// One std module.
 pub struct Module {
@@ -128,9 +134,6 @@ impl Binding {
         mlua::Error::runtime(format!("{}: {error}", self.name))
     }
 }
-
-/// All modules, in the order of the reference.
-pub const MODULES: &[&Module] = &[];
 
 /// Gives the state its `print`, which logs with the script's name and line.
 pub fn install_print(lua: &Lua, _host: &Rc<Host>) -> mlua::Result<()> {

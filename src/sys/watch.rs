@@ -85,7 +85,9 @@ fn watch(inner: &mut RecommendedWatcher, directory: &Path) -> bool {
 fn note(event: Event, open: &mut BTreeSet<PathBuf>) -> bool {
     match event.kind {
         EventKind::Modify(ModifyKind::Data(_)) => open.extend(event.paths),
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Remove(_) | EventKind::Modify(_) => {
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Remove(_)
+        | EventKind::Modify(_) => {
             open.retain(|path| !event.paths.contains(path));
         }
         EventKind::Access(_) => return false,

@@ -1,0 +1,145 @@
+//! `@moondock/process`: programs.
+
+use super::record::{Record, RecordError, typed};
+use super::{Function, Module};
+use crate::std::Host;
+use crate::sys::process::{Command, Output, ProcessError};
+use mlua::{Lua, Table, Value};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The module's table.
+pub const MODULE: Module = Module {
+    name: "process",
+    summary: "Runs programs: an argument list and no shell, so that nothing a user of Docker types is ever \
+              interpreted. While a program runs, other calls of the plugin go on.",
+    types: "\
+export type Command = {
+    argv: {string},
+    stdin: string?,
+    timeout: number?,
+    env: {[string]: string}?,
+    cwd: string?,
+    max_output: number?,
+}
+export type Output = {
+    code: number,
+    signal: number?,
+    stdout: string,
+    stderr: string,
+}",
+    functions: &[
+        Function {
+            name: "run",
+            signature: "(command: Command) -> Output",
+            doc: "\
+Runs a program to its end and returns how it ended. A code other than 0 is no error: see `check`.
+
+* `argv`: the program and its arguments. Without a slash the program is looked up in `PATH`. No shell reads them.
+* `stdin`: what it reads, any bytes. Without it, it reads nothing (`/dev/null`).
+* `timeout`: seconds it may take, a fraction too; 30 by default, 86400 at most. The deadline of the call itself holds as well.
+* `env`: variables on top of Moondock's own environment.
+* `cwd`: its working directory; by default Moondock's.
+* `max_output`: bytes that it may write to stdout, and as many to stderr; 1 MiB by default, 64 MiB at most.
+
+`code` is the exit code. When a signal ended the program, `signal` is its number and `code` 128 plus it, as in a shell.
+
+Raises when the program cannot be started, on timeout, and on too much output.
+
+A program is a process group of its own. The **whole group is killed** (SIGKILL) on timeout, on too much output, and when the call is given up: its \
+deadline passes, its budget is used up, Moondock stops. When Moondock itself is killed by `kill -9`, what runs goes on to its end. What a program leaves \
+in the background when it ends by itself (a FUSE daemon) goes on too, and its output is not waited for.
+
+```lua
+local out = process.run({ argv = { \"blkid\", \"-o\", \"value\", \"-s\", \"TYPE\", path } })
+if out.code == 2 then return nil end -- no file system on it
+```",
+            make: |lua, binding| binding.waiting(lua, run),
+        },
+        Function {
+            name: "check",
+            signature: "(command: Command) -> string",
+            doc: "\
+Like `run`, for programs that are expected to succeed: returns stdout.
+
+Raises whatever `run` raises, and also when the program exits with a code other than 0 or by a signal; the message holds the last line of its stderr.
+
+```lua
+process.check({ argv = { \"mkfs.ext4\", \"-q\", image }, timeout = 120 })
+```",
+            make: |lua, binding| binding.waiting(lua, check),
+        },
+    ],
+};
+
+const FIELDS: &[&str] = &["argv", "stdin", "timeout", "env", "cwd", "max_output"];
+const LONGEST: f64 = 86_400.0;
+const MOST_OUTPUT: u32 = 64 << 20;
+
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error("`timeout` must be above 0 and at most {LONGEST} s")]
+    Timeout,
+    #[error("`max_output` must be from 1 to {MOST_OUTPUT} bytes")]
+    MaxOutput,
+    #[error(transparent)]
+    Process(#[from] ProcessError),
+    #[error(transparent)]
+    Lua(#[from] mlua::Error),
+}
+
+async fn run(lua: Lua, _host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
+    let output = command(&argument)?.run().await?;
+    Ok(table(&lua, output)?)
+}
+
+async fn check(lua: Lua, _host: Rc<Host>, argument: Value) -> Result<mlua::LuaString, Failure> {
+    let stdout = command(&argument)?.check().await?;
+    Ok(lua.create_string(stdout)?)
+}
+
+fn command(argument: &Value) -> Result<Command, Failure> {
+    let record = Record::new(typed("the command", argument)?, FIELDS)?;
+    let argv: Vec<Vec<u8>> = record.required("argv")?;
+    let mut command = Command::new(argv.into_iter().map(OsString::from_vec));
+    command.stdin = record.optional("stdin")?;
+    command.env = record.optional("env")?.map_or(Ok(Vec::new()), |env| variables(&env))?;
+    command.cwd = record.optional::<Vec<u8>>("cwd")?.map(|cwd| OsString::from_vec(cwd).into());
+    if let Some(timeout) = record.optional::<f64>("timeout")? {
+        command.timeout = seconds(timeout)?;
+    }
+    if let Some(most) = record.optional::<u32>("max_output")? {
+        command.max_output = bytes(most)?;
+    }
+    Ok(command)
+}
+
+fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {
+    let text = |value: &Value| typed::<Vec<u8>>("a name or value in env", value).map(OsString::from_vec);
+    env.pairs::<Value, Value>().flatten().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect()
+}
+
+fn seconds(timeout: f64) -> Result<Duration, Failure> {
+    if timeout > 0.0 && timeout <= LONGEST {
+        Ok(Duration::from_secs_f64(timeout))
+    } else {
+        Err(Failure::Timeout)
+    }
+}
+
+fn bytes(most: u32) -> Result<usize, Failure> {
+    if (1..=MOST_OUTPUT).contains(&most) { Ok(most as usize) } else { Err(Failure::MaxOutput) }
+}
+
+fn table(lua: &Lua, output: Output) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("code", output.code)?;
+    table.raw_set("signal", output.signal)?;
+    table.raw_set("stdout", lua.create_string(output.stdout)?)?;
+    table.raw_set("stderr", lua.create_string(output.stderr)?)?;
+    Ok(table)
+}

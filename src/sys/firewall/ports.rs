@@ -1,0 +1,136 @@
+//! Ports of the host: which are published, which are in use, which are free.
+
+use super::nft::{self, Family, PREFIX, Rule, Seen};
+use super::{FirewallError, Network, Port, Protocol};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt};
+use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A port that the ruleset publishes.
+struct Published {
+    id: String,
+    family: Family,
+    protocol: String,
+    host_ip: Option<IpAddr>,
+    port: u64,
+}
+
+/// Refuses ports that another network publishes, and new ones that a process of the host uses.
+pub async fn check(seen: &Seen, id: &str, network: &Network) -> Result<(), FirewallError> {
+    let published = published(seen);
+    for port in &network.ports {
+        let meets =
+            |other: &&Published| other.meets(port.protocol, port.family(), port.host_ip, port.host_port);
+        if let Some(other) = published.iter().filter(|other| other.id != id).find(meets) {
+            return Err(FirewallError::Published { port: port.to_string(), id: other.id.clone() });
+        }
+        if !published.iter().any(|other| other.id == id && meets(&other)) {
+            port.try_bind().await?;
+        }
+    }
+    Ok(())
+}
+
+/// A port of the host that no process listens on and no plugin publishes, at this address or at all.
+///
+/// Nothing reserves it: publish it soon.
+pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u16, FirewallError> {
+    let published = published(&nft::look(|table| table.starts_with(PREFIX)).await?);
+    let families = match host_ip {
+        Some(ip) => vec![ip],
+        None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+    };
+    let search = move || {
+        for _ in 0..64 {
+            let port = bound(protocol, families[0], 0)?;
+            let is_taken = |ip: &IpAddr| {
+                let family = if ip.is_ipv4() { Family::Ip } else { Family::Ip6 };
+                bound(protocol, *ip, port) == Err(Errno::ADDRINUSE)
+                    || published.iter().any(|other| other.meets(protocol, family, host_ip, port))
+            };
+            if !families.iter().any(is_taken) {
+                return Ok(port);
+            }
+        }
+        Err(Errno::ADDRINUSE)
+    };
+    let found = tokio::task::spawn_blocking(search).await.unwrap_or(Err(Errno::CANCELED));
+    found.map_err(|e| match (e, host_ip) {
+        (Errno::ADDRNOTAVAIL, Some(ip)) => FirewallError::NoAddress(ip.to_string()),
+        _ => FirewallError::NoFreePort(protocol),
+    })
+}
+
+impl Published {
+    fn read(rule: &Rule) -> Option<Self> {
+        let id = ["prerouting_", "output_"].iter().find_map(|prefix| rule.chain.strip_prefix(prefix))?;
+        let field = |name: &str| rule.expr.iter().find_map(|statement| payload(statement, name));
+        let (protocol, port) = field("dport")?;
+        let host_ip = field("daddr").and_then(|(_, ip)| ip.as_str()?.parse().ok());
+        Some(Self {
+            id: id.to_owned(),
+            family: rule.family,
+            protocol: protocol.to_owned(),
+            host_ip,
+            port: port.as_u64()?,
+        })
+    }
+
+    fn meets(&self, protocol: Protocol, family: Family, host_ip: Option<IpAddr>, port: u16) -> bool {
+        let any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
+        self.protocol == protocol.as_str()
+            && self.family == family
+            && self.port == u64::from(port)
+            && (any(self.host_ip) || any(host_ip) || self.host_ip == host_ip)
+    }
+}
+
+impl Port {
+    fn family(&self) -> Family {
+        if self.ip.is_ipv4() { Family::Ip } else { Family::Ip6 }
+    }
+
+    /// Fails when the host's port cannot be had. A kernel without the protocol has nobody who listens.
+    async fn try_bind(self) -> Result<(), FirewallError> {
+        let all: IpAddr =
+            if self.ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let try_it = move || bound(self.protocol, self.host_ip.unwrap_or(all), self.host_port);
+        match tokio::task::spawn_blocking(try_it).await {
+            Ok(Err(Errno::ADDRINUSE)) => Err(FirewallError::InUse(self.to_string())),
+            Ok(Err(Errno::ADDRNOTAVAIL)) => Err(FirewallError::NoAddress(self.to_string())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn published(seen: &Seen) -> Vec<Published> {
+    seen.rules.iter().filter(|rule| rule.table.starts_with(PREFIX)).filter_map(Published::read).collect()
+}
+
+/// The protocol and the value that a statement compares a header's field with.
+fn payload<'a>(statement: &'a Value, field: &str) -> Option<(&'a str, &'a Value)> {
+    let found = statement.get("match")?;
+    let left = found.get("left")?.get("payload")?;
+    (left.get("field")? == field).then_some(())?;
+    Some((left.get("protocol")?.as_str()?, found.get("right")?))
+}
+
+/// Binds a port (0: any), says which, and lets go of it.
+fn bound(protocol: Protocol, ip: IpAddr, port: u16) -> Result<u16, Errno> {
+    let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let (kind, number) = match protocol {
+        Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
+        Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),
+        Protocol::Sctp => (SocketType::STREAM, ipproto::SCTP),
+    };
+    let socket = socket_with(family, kind, SocketFlags::CLOEXEC, Some(number))?;
+    if ip.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // Connections that linger after their end are no reason to refuse a TCP port; who listens on it still is.
+    sockopt::set_socket_reuseaddr(&socket, protocol == Protocol::Tcp)?;
+    bind(&socket, &SocketAddr::new(ip, port))?;
+    let name = SocketAddr::try_from(getsockname(&socket)?).map_err(|_| Errno::INVAL)?;
+    Ok(name.port())
+}

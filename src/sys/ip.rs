@@ -1,0 +1,295 @@
+//! Arithmetic of addresses and networks, IPv4 and IPv6 alike. Pure.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Why a text is no address, or a sum leads nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// The text is no IPv4 or IPv6 address.
+    #[error("`{0}` is no IP address (such as `10.0.0.1` or `fd00::1`)")]
+    NotAnAddress(String),
+    /// The text is no address with a prefix length.
+    #[error("`{0}` is no network (such as `10.0.0.0/24` or `fd00::/64`)")]
+    NotANetwork(String),
+    /// The text is no hardware address.
+    #[error("`{0}` is no MAC address (such as `02:42:0a:00:00:01`)")]
+    NotAMac(String),
+    /// The sum leaves the address family.
+    #[error("`{0}` plus {1} is outside of its address family")]
+    OutOfRange(IpAddr, i64),
+    /// One is IPv4, the other IPv6.
+    #[error("`{0}` and `{1}` are of different address families")]
+    Families(IpAddr, IpAddr),
+    /// A number of Lua cannot hold the distance exactly.
+    #[error("`{0}` and `{1}` are more than 2^53 addresses apart")]
+    TooFar(IpAddr, IpAddr),
+    /// A subnet cannot be larger than its network, nor smaller than one address.
+    #[error("`{0}` has no subnets with a prefix of {1}: it must be between the network's own and {max}", max = .0.bits())]
+    Prefix(Cidr, u32),
+}
+
+/// An address with the length of its network's prefix, such as `10.0.0.5/24`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Cidr {
+    /// The address, host bits included.
+    pub address: IpAddr,
+    /// How many leading bits name the network.
+    pub prefix: u8,
+}
+
+/// A hardware address of six bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Mac(pub [u8; 6]);
+
+/// The largest whole number up to which a Lua number is exact.
+const EXACT: u128 = 1 << 53;
+
+impl Cidr {
+    /// The bits of an address of this family: 32 or 128.
+    pub fn bits(&self) -> u8 {
+        width(self.address)
+    }
+
+    /// The network's first address.
+    pub fn network(&self) -> IpAddr {
+        from_bits(self.address, to_bits(self.address) & !self.host_mask())
+    }
+
+    /// The network's last address.
+    pub fn last(&self) -> IpAddr {
+        from_bits(self.address, to_bits(self.address) | self.host_mask())
+    }
+
+    /// The broadcast address: IPv4 only, and only where the network has room for one.
+    pub fn broadcast(&self) -> Option<IpAddr> {
+        (self.address.is_ipv4() && self.prefix <= 30).then(|| self.last())
+    }
+
+    /// How many addresses the network has, the first and the last included. Exact up to 2^53.
+    pub fn size(&self) -> f64 {
+        2f64.powi(i32::from(self.bits() - self.prefix))
+    }
+
+    /// The same network with its host bits cleared.
+    pub fn canonical(&self) -> Cidr {
+        Cidr { address: self.network(), prefix: self.prefix }
+    }
+
+    /// Whether all of `other` lies in this network.
+    pub fn contains(&self, other: &Cidr) -> bool {
+        self.address.is_ipv4() == other.address.is_ipv4()
+            && self.prefix <= other.prefix
+            && self.network() <= other.address
+            && other.address <= self.last()
+    }
+
+    /// Whether the two networks share an address.
+    pub fn overlaps(&self, other: &Cidr) -> bool {
+        self.contains(&other.canonical()) || other.contains(&self.canonical())
+    }
+
+    /// The `index`-th subnet (from 0) with that prefix; none when there are fewer.
+    pub fn subnet(&self, prefix: u32, index: u64) -> Result<Option<Cidr>, AddressError> {
+        let wrong = AddressError::Prefix(*self, prefix);
+        let prefix = u8::try_from(prefix).map_err(|_| wrong.clone())?;
+        if prefix < self.prefix || prefix > self.bits() {
+            return Err(wrong);
+        }
+        let more = u32::from(prefix - self.prefix);
+        if more < 64 && index >> more != 0 {
+            return Ok(None);
+        }
+        let offset = u128::from(index).checked_shl(u32::from(self.bits() - prefix)).unwrap_or(0);
+        Ok(Some(Cidr { address: from_bits(self.address, to_bits(self.network()) | offset), prefix }))
+    }
+
+    fn host_mask(&self) -> u128 {
+        match self.bits() - self.prefix {
+            128 => u128::MAX,
+            host => (1 << host) - 1,
+        }
+    }
+}
+
+impl From<IpAddr> for Cidr {
+    fn from(address: IpAddr) -> Self {
+        Cidr { address, prefix: width(address) }
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let wrong = || AddressError::NotANetwork(text.to_owned());
+        let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
+        let address = address.parse().map_err(|_| wrong())?;
+        let plain = prefix.bytes().all(|b| b.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
+        let prefix = prefix.parse().ok().filter(|&p| plain && p <= width(address)).ok_or_else(wrong)?;
+        Ok(Cidr { address, prefix })
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl FromStr for Mac {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let mut mac = [0; 6];
+        let mut parts = text.split(':');
+        for byte in &mut mac {
+            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            *byte = part
+                .and_then(|p| u8::from_str_radix(p, 16).ok())
+                .ok_or_else(|| AddressError::NotAMac(text.to_owned()))?;
+        }
+        parts.next().map_or(Ok(Mac(mac)), |_| Err(AddressError::NotAMac(text.to_owned())))
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// An address from its text: no prefix, no zone, no leading zeros.
+pub fn parse_ip(text: &str) -> Result<IpAddr, AddressError> {
+    text.parse().map_err(|_| AddressError::NotAnAddress(text.to_owned()))
+}
+
+/// A network from its text; a bare address is the network of that one address.
+pub fn parse_either(text: &str) -> Result<Cidr, AddressError> {
+    if text.contains('/') { text.parse() } else { parse_ip(text).map(Cidr::from) }
+}
+
+/// The address `n` further on (or back).
+pub fn add(ip: IpAddr, n: i64) -> Result<IpAddr, AddressError> {
+    let highest = Cidr { address: ip, prefix: 0 }.host_mask();
+    let sum = to_bits(ip).checked_add_signed(i128::from(n)).filter(|&sum| sum <= highest);
+    sum.map(|sum| from_bits(ip, sum)).ok_or(AddressError::OutOfRange(ip, n))
+}
+
+/// How far it is from `a` to `b`: negative when `b` comes first.
+pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
+    if a.is_ipv4() != b.is_ipv4() {
+        return Err(AddressError::Families(a, b));
+    }
+    let (from, to) = (to_bits(a), to_bits(b));
+    let apart = from.abs_diff(to);
+    if apart > EXACT {
+        return Err(AddressError::TooFar(a, b));
+    }
+    Ok(if to < from { -(apart as f64) } else { apart as f64 })
+}
+
+/// The locally administered MAC that belongs to an address: `02:42` and its last four bytes, so that a container
+/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol, section 15).
+pub fn mac(ip: IpAddr) -> Mac {
+    let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
+    Mac([0x02, 0x42, a, b, c, d])
+}
+
+fn width(ip: IpAddr) -> u8 {
+    if ip.is_ipv4() { 32 } else { 128 }
+}
+
+fn to_bits(ip: IpAddr) -> u128 {
+    match ip {
+        IpAddr::V4(ip) => u128::from(ip.to_bits()),
+        IpAddr::V6(ip) => ip.to_bits(),
+    }
+}
+
+fn from_bits(like: IpAddr, bits: u128) -> IpAddr {
+    match like {
+        IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
+        IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cidr(text: &str) -> Cidr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_network_knows_its_ends() {
+        let net = cidr("10.1.2.3/20");
+        assert_eq!(net.canonical().to_string(), "10.1.0.0/20");
+        assert_eq!(net.broadcast().unwrap().to_string(), "10.1.15.255");
+        assert_eq!(net.size(), 4096.0);
+        assert_eq!(cidr("fd00::5/64").canonical().to_string(), "fd00::/64");
+        assert_eq!(cidr("fd00::5/64").broadcast(), None);
+        assert_eq!(cidr("10.0.0.0/31").broadcast(), None);
+        assert_eq!(cidr("::/0").last().to_string(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(cidr("0.0.0.0/0").last().to_string(), "255.255.255.255");
+    }
+
+    #[test]
+    fn what_is_no_network_is_refused() {
+        for text in ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/08", "010.0.0.0/8"]
+        {
+            assert!(text.parse::<Cidr>().is_err(), "{text}");
+        }
+        for text in ["::/129", "fe80::1%eth0/64", " 10.0.0.0/8", "10.0.0/8", "10.0.0.0/8/8"] {
+            assert!(text.parse::<Cidr>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn containment_and_overlap() {
+        assert!(cidr("10.0.0.0/8").contains(&cidr("10.9.0.0/16")));
+        assert!(!cidr("10.9.0.0/16").contains(&cidr("10.0.0.0/8")));
+        assert!(!cidr("::/0").contains(&cidr("10.0.0.0/8")));
+        assert!(cidr("10.0.0.7/24").overlaps(&cidr("10.0.0.200/25")));
+        assert!(!cidr("10.0.0.0/25").overlaps(&cidr("10.0.0.128/25")));
+    }
+
+    #[test]
+    fn sums_stay_in_the_family() {
+        assert_eq!(add(parse_ip("10.0.0.255").unwrap(), 1).unwrap().to_string(), "10.0.1.0");
+        assert_eq!(
+            add(parse_ip("fd00::").unwrap(), -1).unwrap().to_string(),
+            "fcff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
+        assert!(add(parse_ip("255.255.255.255").unwrap(), 1).is_err());
+        assert!(add(parse_ip("::").unwrap(), -1).is_err());
+        assert_eq!(distance(parse_ip("10.0.0.9").unwrap(), parse_ip("10.0.0.4").unwrap()), Ok(-5.0));
+        assert!(distance(parse_ip("::1").unwrap(), parse_ip("0.0.0.1").unwrap()).is_err());
+        assert!(distance(parse_ip("::").unwrap(), parse_ip("ffff::").unwrap()).is_err());
+    }
+
+    #[test]
+    fn subnets_end_where_the_network_ends() {
+        let at = |net: &str, prefix, index| cidr(net).subnet(prefix, index).unwrap().map(|s| s.to_string());
+        assert_eq!(at("10.0.0.0/8", 24, 257).as_deref(), Some("10.1.1.0/24"));
+        assert_eq!(at("10.0.0.0/24", 26, 4), None);
+        assert_eq!(at("10.0.0.0/24", 24, 0).as_deref(), Some("10.0.0.0/24"));
+        assert_eq!(at("fd00::/8", 64, 3).as_deref(), Some("fd00:0:0:3::/64"));
+        assert_eq!(at("::/0", 64, u64::MAX).as_deref(), Some("ffff:ffff:ffff:ffff::/64"));
+        assert!(cidr("10.0.0.0/24").subnet(16, 0).is_err());
+        assert!(cidr("10.0.0.0/24").subnet(33, 0).is_err());
+    }
+
+    #[test]
+    fn macs_follow_addresses() {
+        assert_eq!(mac(parse_ip("10.0.0.5").unwrap()).to_string(), "02:42:0a:00:00:05");
+        assert_eq!(mac(parse_ip("fd00::1:2").unwrap()).to_string(), "02:42:00:01:00:02");
+        assert_eq!("02:42:0A:00:00:05".parse(), Ok(mac(parse_ip("10.0.0.5").unwrap())));
+        for text in ["", "02:42:0a:00:00", "02:42:0a:00:00:05:06", "2:42:0a:00:00:05", "02-42-0a-00-00-05"] {
+            assert!(text.parse::<Mac>().is_err(), "{text}");
+        }
+    }
+}

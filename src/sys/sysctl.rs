@@ -1,0 +1,105 @@
+//! Kernel parameters of the network, below `/proc/sys/net`.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a parameter could not be read or set.
+#[derive(Debug, thiserror::Error)]
+pub enum SysctlError {
+    /// Not a parameter of the network.
+    #[error("`{0}` is no sysctl of the network: it must begin with `net.`, as in `net.ipv4.ip_forward`")]
+    Key(String),
+    /// The kernel refused.
+    #[error("sysctl `{key}`: {}", reason(.source))]
+    Refused {
+        /// The parameter.
+        key: String,
+        /// The kernel's reason.
+        source: io::Error,
+    },
+}
+
+/// A parameter below `net`, such as `net.ipv4.ip_forward`. With slashes (`net/ipv4/conf/eth0.100/forwarding`)
+/// its parts may have dots.
+#[derive(Debug, Clone)]
+pub struct Key {
+    text: String,
+    path: PathBuf,
+}
+
+impl std::str::FromStr for Key {
+    type Err = SysctlError;
+
+    fn from_str(text: &str) -> Result<Self, SysctlError> {
+        let separator = if text.contains('/') { '/' } else { '.' };
+        let parts: Vec<&str> = text.split(separator).collect();
+        let plain = |part: &&str| !matches!(*part, "" | "." | "..") && !part.contains(['/', '\0']);
+        if parts.len() < 2 || parts[0] != "net" || !parts.iter().all(plain) {
+            return Err(SysctlError::Key(text.to_owned()));
+        }
+        let path = ["/proc/sys"].into_iter().chain(parts).collect();
+        Ok(Self { text: text.to_owned(), path })
+    }
+}
+
+/// The parameter's value, without the line end.
+pub async fn get(key: &Key) -> Result<String, SysctlError> {
+    let read = tokio::fs::read_to_string(&key.path).await;
+    read.map(|text| text.trim_end().to_owned()).map_err(|source| key.refused(source))
+}
+
+/// Sets the parameter.
+pub async fn set(key: &Key, value: &str) -> Result<(), SysctlError> {
+    let (path, text) = (key.path.clone(), value.to_owned());
+    // Opened without `O_CREAT`, which the kernel's own file systems refuse with an error that says nothing.
+    let write = move || {
+        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        io::Write::write_all(&mut file, text.as_bytes())
+    };
+    let done = tokio::task::spawn_blocking(write).await.map_err(io::Error::from).flatten();
+    done.map_err(|source| key.refused(source))
+}
+
+impl Key {
+    fn refused(&self, source: io::Error) -> SysctlError {
+        SysctlError::Refused { key: self.text.clone(), source }
+    }
+}
+
+fn reason(source: &io::Error) -> String {
+    match source.kind() {
+        io::ErrorKind::NotFound => "there is none (is the module loaded, is the link there?)".to_owned(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            format!("{source}; moondock needs CAP_NET_ADMIN and a writable /proc/sys")
+        }
+        _ => source.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_stay_below_net() {
+        let path = |key: &str| key.parse::<Key>().ok().map(|key| key.path.display().to_string());
+        assert_eq!(path("net.ipv4.ip_forward").as_deref(), Some("/proc/sys/net/ipv4/ip_forward"));
+        assert_eq!(
+            path("net/ipv4/conf/eth0.100/forwarding").as_deref(),
+            Some("/proc/sys/net/ipv4/conf/eth0.100/forwarding")
+        );
+        for bad in [
+            "",
+            "net",
+            "net.",
+            "kernel.panic",
+            "net..ipv4",
+            "net/../kernel/panic",
+            "/net/ipv4",
+            "net/./x",
+            "net.a\0",
+        ] {
+            assert_eq!(path(bad), None, "{bad}");
+        }
+    }
+}

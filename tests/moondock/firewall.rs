@@ -1,0 +1,480 @@
+//! `@moondock/firewall`: a small internet of network namespaces, in which packets tell what holds.
+
+use crate::lua::Script;
+use crate::netns::Namespace;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+/// A host with a neighbour outside (192.0.2.9, fd99::9), who routes packets for any container to it.
+struct World {
+    host: Namespace,
+    outside: Namespace,
+}
+
+/// A server's answer: the address that it saw its client come from.
+type Answer = Option<String>;
+
+const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+const PATIENCE: Duration = Duration::from_millis(400);
+
+impl World {
+    fn new() -> Self {
+        assert!(rustix::process::geteuid().is_root(), "needs root: run tests/run");
+        let world = Self { host: Namespace::new(), outside: Namespace::new() };
+        world.host.sh(&format!(
+            "ip link add wan type veth peer name lan netns {}
+             ip addr add 192.0.2.1/24 dev wan; ip addr add fd99::1/64 dev wan nodad; ip link set wan up
+             sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+            world.outside.path()
+        ));
+        world
+            .outside
+            .sh("ip addr add 192.0.2.9/24 dev lan; ip addr add fd99::9/64 dev lan nodad; ip link set lan up
+             ip route add 10.0.0.0/8 via 192.0.2.1; ip route add fd00::/16 via fd99::1");
+        world
+    }
+
+    /// A bridge `brN` with the networks 10.N.0.0/24 and fd00:N::/64.
+    fn bridge(&self, n: u8) {
+        self.host.sh(&format!(
+            "ip link add br{n} type bridge; ip addr add 10.{n}.0.1/24 dev br{n}
+             ip addr add fd00:{n}::1/64 dev br{n} nodad; ip link set br{n} up"
+        ));
+    }
+
+    /// A container on that bridge, at 10.N.0.M and fd00:N::M, that answers on port 80 of TCP and UDP.
+    fn container(&self, n: u8, m: u8) -> Namespace {
+        let container = Namespace::new();
+        self.host.sh(&format!(
+            "ip link add h{n}-{m} type veth peer name eth0 netns {}
+             ip link set h{n}-{m} master br{n}; ip link set h{n}-{m} type bridge_slave hairpin on; ip link set h{n}-{m} up",
+            container.path()
+        ));
+        container.sh(&format!(
+            "ip addr add 10.{n}.0.{m}/24 dev eth0; ip addr add fd00:{n}::{m}/64 dev eth0 nodad; ip link set eth0 up
+             ip route add default via 10.{n}.0.1; ip route add default via fd00:{n}::1"
+        ));
+        container.enter(serve);
+        container
+    }
+
+    fn lua(&self, plugin: &str, source: &str) {
+        self.host.block_on(async || Script::new(plugin).await.run::<()>(source).await);
+    }
+
+    fn fail(&self, plugin: &str, source: &str) -> String {
+        self.host.block_on(async || Script::new(plugin).await.fail(source).await)
+    }
+
+    fn ruleset(&self) -> String {
+        self.host.sh("nft list ruleset")
+    }
+}
+
+/// Answers on port 80 with the client's address, for as long as the test runs.
+fn serve() {
+    let tcp = TcpListener::bind("[::]:80").unwrap();
+    std::thread::spawn(move || {
+        while let Ok((mut stream, peer)) = tcp.accept() {
+            let _ = stream.write_all(plain(peer).as_bytes());
+        }
+    });
+    let udp = UdpSocket::bind("[::]:80").unwrap();
+    std::thread::spawn(move || {
+        let mut buffer = [0; 16];
+        while let Ok((_, peer)) = udp.recv_from(&mut buffer) {
+            let _ = udp.send_to(plain(peer).as_bytes(), peer);
+        }
+    });
+}
+
+fn plain(peer: SocketAddr) -> String {
+    peer.ip().to_canonical().to_string()
+}
+
+fn ask(from: &Namespace, to: &str) -> Answer {
+    from.enter(|| {
+        let mut stream = TcpStream::connect_timeout(&to.parse().unwrap(), PATIENCE).ok()?;
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    })
+}
+
+fn ask_udp(from: &Namespace, to: &str) -> Answer {
+    from.enter(|| {
+        let to: SocketAddr = to.parse().unwrap();
+        let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.connect(to).and_then(|()| socket.send(b"?")).ok()?;
+        let mut answer = [0; 64];
+        let length = socket.recv(&mut answer).ok()?;
+        Some(String::from_utf8_lossy(&answer[..length]).into_owned())
+    })
+}
+
+fn answer(text: &str) -> Answer {
+    Some(text.to_owned())
+}
+
+fn rules(n: u8, more: &str) -> String {
+    format!(
+        r#"{{ bridge = "br{n}", subnets = {{ "10.{n}.0.0/24", "fd00:{n}::/64" }}, masquerade = true, {more} }}"#
+    )
+}
+
+const PORTS: &str = r#"ports = {
+    { protocol = "tcp", host_port = 8080, ip = "10.1.0.2", port = 80 },
+    { protocol = "udp", host_port = 8080, ip = "10.1.0.2", port = 80 },
+    { protocol = "tcp", host_port = 8080, ip = "fd00:1::2", port = 80 },
+    { protocol = "tcp", host_ip = "127.0.0.1", host_port = 8081, ip = "10.1.0.2", port = 80 },
+    { protocol = "tcp", host_ip = "192.0.2.1", host_port = 8082, ip = "10.1.0.2", port = 80 },
+}"#;
+
+/// What must hold of a network with [`PORTS`], whatever else the host filters.
+fn published_ports_answer(world: &World, server: &Namespace, neighbour: &Namespace) {
+    let (host, outside) = (&world.host, &world.outside);
+    assert_eq!(ask(outside, "192.0.2.1:8080"), answer("192.0.2.9"), "from outside");
+    assert_eq!(ask(outside, "[fd99::1]:8080"), answer("fd99::9"), "from outside by IPv6");
+    assert_eq!(ask_udp(outside, "192.0.2.1:8080"), answer("192.0.2.9"), "from outside by UDP");
+    assert_eq!(ask(outside, "192.0.2.1:8082"), answer("192.0.2.9"), "on the one address");
+    assert_eq!(ask(outside, "192.0.2.1:8081"), None, "loopback is not for those outside");
+    assert_eq!(ask(host, "127.0.0.1:8080"), answer("10.1.0.1"), "from the host by 127.0.0.1");
+    assert_eq!(ask(host, "127.0.0.1:8081"), answer("10.1.0.1"), "published on 127.0.0.1 only");
+    assert_eq!(ask_udp(host, "127.0.0.1:8080"), answer("10.1.0.1"), "from the host by UDP");
+    assert_eq!(ask(host, "127.0.0.1:8082"), None, "published on another address only");
+    assert_eq!(ask(host, "192.0.2.1:8080"), answer("10.1.0.1"), "from the host by its other address");
+    assert!(ask(host, "[fd99::1]:8080").is_some(), "from the host by IPv6");
+    assert_eq!(ask(neighbour, "192.0.2.1:8080"), answer("10.1.0.1"), "from another container");
+    assert_eq!(ask(server, "192.0.2.1:8080"), answer("10.1.0.1"), "from itself");
+    assert_eq!(ask(neighbour, "[fd99::1]:8080"), answer("fd00:1::1"), "from another container by IPv6");
+    assert_eq!(ask(neighbour, "10.1.0.2:80"), answer("10.1.0.3"), "containers reach each other");
+    assert_eq!(ask(neighbour, "[fd00:1::2]:80"), answer("fd00:1::3"), "containers reach each other by IPv6");
+    assert_eq!(ask(outside, "10.1.0.2:80"), None, "the container's own address is not for those outside");
+    assert_eq!(ask(outside, "[fd00:1::2]:80"), None, "nor by IPv6");
+    assert_eq!(ask(server, "192.0.2.9:80"), answer("192.0.2.1"), "outside sees the host");
+    assert_eq!(ask(server, "[fd99::9]:80"), answer("fd99::1"), "outside sees the host by IPv6");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn published_ports_answer_from_everywhere() {
+    let world = World::new();
+    world.bridge(1);
+    world.outside.enter(serve);
+    let (server, neighbour) = (world.container(1, 2), world.container(1, 3));
+    let before = world.ruleset();
+    let apply = format!(r#"firewall.apply("{ID}", {})"#, rules(1, PORTS));
+    world.lua("web.x-y", &apply);
+    published_ports_answer(&world, &server, &neighbour);
+
+    let once = world.ruleset();
+    world.lua("web.x-y", &apply);
+    assert_eq!(world.ruleset(), once, "applying again changes nothing");
+    published_ports_answer(&world, &server, &neighbour);
+
+    world.lua("web.x-y", &format!(r#"local l = firewall.list() assert(#l == 1 and l[1] == "{ID}")"#));
+    world.lua("web.x-y", &format!(r#"assert(firewall.remove("{ID}")) assert(not firewall.remove("{ID}")) assert(#firewall.list() == 0)"#));
+    assert_eq!(world.ruleset(), before, "removal leaves nothing");
+    assert_eq!(world.host.sh("cat /proc/sys/net/ipv4/conf/br1/route_localnet").trim(), "0");
+    assert_eq!(ask(&world.outside, "192.0.2.1:8080"), None);
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn the_hosts_own_filter_lets_them_through() {
+    for docker in ["", "iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN
+                        ip6tables-nft -N DOCKER-USER; ip6tables-nft -I FORWARD -j DOCKER-USER"] {
+        let world = World::new();
+        world.bridge(1);
+        world.outside.enter(serve);
+        let (server, neighbour) = (world.container(1, 2), world.container(1, 3));
+        world.host.sh(&format!("iptables-nft -P FORWARD DROP; ip6tables-nft -P FORWARD DROP\n{docker}"));
+        let before = world.ruleset();
+        assert_eq!(ask(&server, "192.0.2.9:80"), None, "the filter drops");
+        let apply = format!(r#"firewall.apply("{ID}", {})"#, rules(1, PORTS));
+        world.lua("p", &apply);
+        published_ports_answer(&world, &server, &neighbour);
+        let once = world.ruleset();
+        world.lua("p", &apply);
+        assert_eq!(world.ruleset(), once, "applying again changes nothing");
+        let saved = world.host.sh("iptables-nft-save");
+        assert!(saved.contains("--comment \"moondock p "), "iptables understands the rules: {saved}");
+
+        if !docker.is_empty() {
+            world.host.sh("iptables-nft -F DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN");
+            assert_eq!(ask(&server, "192.0.2.9:80"), None, "flushed");
+            world.lua("p", &apply);
+            published_ports_answer(&world, &server, &neighbour);
+            world.host.sh("iptables-nft -I DOCKER-USER -s 192.0.2.9 -j DROP");
+            world.lua("p", &apply);
+            assert_eq!(ask(&world.outside, "192.0.2.1:8080"), None, "what the administrator refuses stays refused");
+            world.host.sh("iptables-nft -D DOCKER-USER -s 192.0.2.9 -j DROP");
+        }
+        world.lua("p", &format!(r#"assert(firewall.remove("{ID}"))"#));
+        let counters = without_counts(&world.ruleset());
+        assert_eq!(counters, without_counts(&before), "removal leaves nothing");
+    }
+}
+
+/// A ruleset without the numbers of its counters.
+fn without_counts(ruleset: &str) -> String {
+    let mut words: Vec<&str> = ruleset.split(' ').collect();
+    for i in 1..words.len() {
+        if matches!(words[i - 1], "packets" | "bytes") {
+            words[i] = "N";
+        }
+    }
+    words.join(" ")
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn what_moondock_accepts_does_not_open_dockers_bridges() {
+    let world = World::new();
+    world.bridge(1);
+    world.bridge(2);
+    world.host.sh("ip link set br2 down; ip link set br2 name br-0123456789ab; ip link set br-0123456789ab up; ip -6 addr add fd00:2::1/64 dev br-0123456789ab nodad");
+    let moons = world.container(1, 2);
+    world.host.sh("ip link add br2 type dummy; ip link del br2");
+    let dockers = Namespace::new();
+    world.host.sh(&format!("ip link add hd type veth peer name eth0 netns {}; ip link set hd master br-0123456789ab; ip link set hd up", dockers.path()));
+    dockers.sh("ip addr add 10.2.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.2.0.1");
+    dockers.enter(serve);
+    world.host.sh("iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN");
+    world.lua("p", &format!(r#"firewall.apply("a", {})"#, rules(1, "")));
+    assert_eq!(ask(&moons, "10.2.0.2:80"), None, "Docker's policy decides");
+    assert_eq!(ask(&dockers, "10.1.0.2:80"), None);
+
+    world.lua("p", r#"firewall.apply("b", { bridge = "br-0123456789ab", subnets = { "10.2.0.0/24" } })"#);
+    assert_eq!(
+        ask(&moons, "10.2.0.2:80"),
+        answer("10.1.0.2").map(|_| "10.2.0.1".to_owned()),
+        "unless the bridge is Moondock's"
+    );
+    assert!(ask(&dockers, "10.1.0.2:80").is_some());
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn an_internal_network_has_no_way_out() {
+    let world = World::new();
+    world.bridge(1);
+    world.bridge(2);
+    world.outside.enter(serve);
+    world.host.enter(serve);
+    let (inner, neighbour, other) = (world.container(1, 2), world.container(1, 3), world.container(2, 2));
+    let publish = r#"ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
+    world.lua("p", &format!(r#"firewall.apply("open", {})"#, rules(2, publish)));
+    assert!(ask(&inner, "192.0.2.9:80").is_none(), "no masquerading yet");
+    assert!(ask(&inner, "192.0.2.1:8080").is_some(), "the published port answers");
+    world.lua("p", &format!(r#"firewall.apply("inner", {})"#, rules(1, "internal = true")));
+    assert_eq!(ask(&inner, "10.1.0.3:80"), answer("10.1.0.2"));
+    assert_eq!(ask(&inner, "[fd00:1::3]:80"), answer("fd00:1::2"));
+    assert_eq!(ask(&inner, "10.1.0.1:80"), answer("10.1.0.2"), "the bridge's own address");
+    assert_eq!(ask(&inner, "[fd00:1::1]:80"), answer("fd00:1::2"));
+    assert_eq!(ask(&world.host, "10.1.0.2:80"), answer("10.1.0.1"), "the host itself");
+    for target in [
+        "192.0.2.9:80",
+        "[fd99::9]:80",
+        "192.0.2.1:80",
+        "[fd99::1]:80",
+        "192.0.2.1:8080",
+        "10.2.0.2:80",
+        "10.2.0.1:80",
+    ] {
+        assert_eq!(ask(&inner, target), None, "{target}");
+    }
+    assert_eq!(ask(&world.outside, "10.1.0.2:80"), None);
+    assert_eq!(ask(&other, "10.1.0.2:80"), None);
+    assert_eq!(ask(&other, "192.0.2.9:80"), answer("192.0.2.1"), "others are unharmed");
+
+    world.lua("p", &format!(r#"firewall.apply("inner", {})"#, rules(1, "")));
+    assert_eq!(ask(&neighbour, "192.0.2.9:80"), answer("192.0.2.1"), "no longer internal");
+    world.lua("p", r#"assert(table.concat(firewall.list(), " ") == "inner open")"#);
+    world.lua("p", r#"firewall.remove("inner")"#);
+    assert_eq!(ask(&other, "192.0.2.9:80"), answer("192.0.2.1"), "others stay");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn isolation_keeps_networks_apart() {
+    let world = World::new();
+    world.bridge(1);
+    world.bridge(2);
+    world.bridge(3);
+    let (one, two, three) = (world.container(1, 2), world.container(2, 2), world.container(3, 2));
+    let publish =
+        r#"isolate = true, ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("one", {}) firewall.apply("two", {})"#, rules(1, ""), rules(2, publish)),
+    );
+    world.lua("p", &format!(r#"firewall.apply("three", {})"#, rules(3, "")));
+    assert!(ask(&one, "10.3.0.2:80").is_some() && ask(&three, "10.1.0.2:80").is_some(), "open ones");
+    assert!(ask(&one, "[fd00:3::2]:80").is_some());
+    assert_eq!(ask(&one, "10.2.0.2:80"), None);
+    assert_eq!(ask(&two, "10.1.0.2:80"), None);
+    assert_eq!(ask(&three, "[fd00:2::2]:80"), None);
+    assert!(ask(&one, "192.0.2.1:8080").is_some(), "published ports answer all the same");
+
+    world.lua("q", &format!(r#"firewall.apply("one", {})"#, rules(1, "isolate = true")));
+    assert_eq!(ask(&three, "10.1.0.2:80"), None, "another plugin has its say");
+    world.lua("q", r#"firewall.remove("one")"#);
+    assert!(ask(&three, "10.1.0.2:80").is_some());
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn loopback_stays_the_hosts_own() {
+    let world = World::new();
+    world.bridge(1);
+    let container = world.container(1, 2);
+    world.host.enter(|| {
+        let listener = TcpListener::bind("127.0.0.1:99").unwrap();
+        std::thread::spawn(move || {
+            while let Ok((mut s, _)) = listener.accept() {
+                let _ = s.write_all(b"secret");
+            }
+        });
+    });
+    world.lua("p", &format!(r#"firewall.apply("a", {})"#, rules(1, PORTS)));
+    assert_eq!(ask(&world.host, "127.0.0.1:99"), answer("secret"));
+    container.sh("sysctl -qw net.ipv4.conf.all.route_localnet=1; ip addr del 127.0.0.1/8 dev lo; ip route add 127.0.0.1/32 via 10.1.0.1 src 10.1.0.2");
+    assert_eq!(ask(&container, "127.0.0.1:99"), None);
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn ports_in_use_are_refused() {
+    let world = World::new();
+    world.bridge(1);
+    world.bridge(2);
+    let port = |ip: &str, more: &str| {
+        let n = if ip.contains("10.1") { 1 } else { 2 };
+        rules(
+            n,
+            &format!(
+                r#"ports = {{ {{ protocol = "tcp", host_port = 8080, ip = "{ip}", port = 80, {more} }} }}"#
+            ),
+        )
+    };
+    world.lua("p", &format!(r#"firewall.apply("one", {})"#, port("10.1.0.2", "")));
+    for plugin in ["p", "q"] {
+        let error = world.fail(plugin, &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")));
+        assert!(error.contains("firewall.apply: port 8080/tcp is already published by `one`"), "{error}");
+        let error = world.fail(
+            plugin,
+            &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "192.0.2.1""#)),
+        );
+        assert!(error.contains("port 192.0.2.1:8080/tcp is already published by `one`"), "{error}");
+    }
+    world.lua("p", r#"firewall.remove("one")"#);
+    let listener = world.host.enter(|| TcpListener::bind("127.0.0.1:8080").unwrap());
+    let error = world.fail("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")));
+    assert!(error.contains("port 8080/tcp is in use on the host"), "{error}");
+    let error = world
+        .fail("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "198.51.100.1""#)));
+    assert!(error.contains("the host does not have that address"), "{error}");
+    assert!(!world.ruleset().contains("moondock"), "nothing was changed");
+    world.lua("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "192.0.2.1""#)));
+    drop(listener);
+    world.lua(
+        "p",
+        r#"
+        for _, protocol in { "tcp", "udp" } do
+            local port = firewall.free_port(protocol)
+            assert(port > 1023 and port ~= 8080)
+        end
+        assert(firewall.free_port("tcp", "192.0.2.1") > 1023 and firewall.free_port("tcp", "fd99::1") > 1023)
+        assert(not pcall(firewall.free_port, "tcp", "198.51.100.1") and not pcall(firewall.free_port, "icmp"))
+    "#,
+    );
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn many_at_once_lose_nothing() {
+    let world = World::new();
+    for n in 1..=4 {
+        world.bridge(n);
+    }
+    world.host.sh(
+        "iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN",
+    );
+    let plugins: Vec<(String, u8)> =
+        (1..=4).flat_map(|n| [("p".to_owned(), n), ("q".to_owned(), n)]).collect();
+    world.host.block_on(async || {
+        let (p, q) = (Script::new("p").await, Script::new("q").await);
+        let calls = plugins.iter().map(|(plugin, n)| {
+            let script = if plugin == "p" { &p } else { &q };
+            async move { script.run::<()>(&format!(r#"firewall.apply("net{n}", {})"#, rules(*n, ""))).await }
+        });
+        futures_util::future::join_all(calls).await;
+        for script in [&p, &q] {
+            script.run::<()>(r#"assert(table.concat(firewall.list(), " ") == "net1 net2 net3 net4")"#).await;
+        }
+        let calls = (1..=4).map(|n| {
+            let p = &p;
+            async move { p.run::<()>(&format!(r#"assert(firewall.remove("net{n}"))"#)).await }
+        });
+        futures_util::future::join_all(calls).await;
+    });
+    let ruleset = world.ruleset();
+    assert!(!ruleset.contains("moondock_p") && !ruleset.contains("moondock p"), "{ruleset}");
+    assert_eq!(ruleset.matches("moondock q net").count(), 2 * 4 + 2 * 4, "{ruleset}");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn rules_that_make_no_sense_are_refused() {
+    let cases = [
+        (r#"firewall.apply("a b", RULES)"#, "`a b` cannot be an id"),
+        (r#"firewall.apply("a", { bridge = "br9", subnets = {} })"#, "link `br9`: no such device"),
+        (r#"firewall.apply("a", { bridge = "br1" })"#, "field `subnets` is missing"),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = {}, masquerade = 1 })"#,
+            "`masquerade` must be a boolean",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = {}, internal = true, ports = PORTS })"#,
+            "an internal network publishes no ports",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = { "10.7.0.0/24" }, ports = PORTS })"#,
+            "in none of the network's subnets",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = {}, ports = { { protocol = "icmp", host_port = 1, ip = "10.1.0.2", port = 1 } } })"#,
+            "`icmp` is no protocol",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = {}, ports = { { protocol = "tcp", host_port = 65536, ip = "10.1.0.2", port = 1 } } })"#,
+            "`host_port` must be a whole number from 0 to 65535",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = {}, ports = { { protocol = "tcp", host_ip = "::", host_port = 1, ip = "10.1.0.2", port = 1 } } })"#,
+            "of the other address family",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1", subnets = { "10.1.0.0/24" }, ports = { PORTS[1], { protocol = "tcp", host_port = 8080, ip = "10.1.0.3", port = 1 } } })"#,
+            "port 8080/tcp is published twice",
+        ),
+    ];
+    let world = World::new();
+    world.bridge(1);
+    for (call, wanted) in cases {
+        let source = format!(
+            r#"local PORTS = {{ {{ protocol = "tcp", host_port = 8080, ip = "10.1.0.2", port = 80 }} }}
+               local RULES = {{ bridge = "br1", subnets = {{ "10.1.0.0/24" }} }}
+               {call}"#
+        );
+        let error = world.fail("p", &source);
+        assert!(error.contains(wanted), "{call}: {error}");
+    }
+    let error = world.fail("p q", r#"firewall.list()"#);
+    assert!(error.contains("a plugin called `p q` cannot have a firewall"), "{error}");
+    assert_eq!(world.ruleset(), "");
+}
