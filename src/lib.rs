@@ -11,5 +11,10 @@
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
 pub mod script;
+pub mod server;
 pub mod std;
+pub mod telemetry;
