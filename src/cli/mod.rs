@@ -9,8 +9,9 @@ use std::process::ExitCode;
 
 const ABOUT: &str = "Docker Engine plugins written in Lua
 
-A directory is a plugin, a file in it an interface (volume.lua, authz.lua, …), a function in that file
-answers one of the engine's calls. A saved file is live at once.";
+A directory is a plugin, a file in it an interface (volume.lua, authz.lua,
+...), a function in that file answers one of the engine's calls. A saved
+file is live at once.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -31,11 +32,13 @@ enum Verb {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging (to stderr)")]
 struct LogOptions {
-    /// From which level on events are logged
+    /// What is logged: off, error, warn, info (a line for each call), debug or trace
     #[arg(long, global = true, value_name = "LEVEL", env = "MOONDOCK_LOG_LEVEL", default_value = "info")]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
     log_level: Level,
-    /// How an event is written: as a line of text, or as a line of JSON
+    /// How it is written: pretty (lines of text) or json (lines of JSON)
     #[arg(long, global = true, value_name = "FORMAT", env = "MOONDOCK_LOG_FORMAT", default_value = "pretty")]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
     log_format: Format,
 }
 

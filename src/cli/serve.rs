@@ -9,12 +9,13 @@ use std::process::ExitCode;
 
 const LONG: &str = "Serve plugins to the engine
 
-Each plugin gets a socket DIR/NAME.sock in the directory of sockets, NAME being the plugin's directory.
-The engine finds it there when something first asks for a plugin of that name.";
+Each plugin gets a socket DIR/NAME.sock, NAME being the plugin's directory.
+The engine finds it when something first asks for a plugin of that name.";
 
 const AFTER: &str = "\
 Signals:
-  SIGTERM, SIGINT  take no more calls, finish those that run (at most 5 s) and end; twice: end at once
+  SIGTERM, SIGINT  take no more calls, finish those that run (at most 5 s)
+                   and end; a second one ends at once
   SIGHUP           load all scripts again
 
 Examples:
@@ -25,14 +26,26 @@ Examples:
 #[derive(Debug, Args)]
 #[command(about = "Serve plugins to the engine", long_about = LONG, after_help = AFTER)]
 pub struct Serve {
-    /// A plugin's directory (it holds authz.lua, volume.lua, …), or a directory of such directories
+    /// A plugin's directory (it holds authz.lua, volume.lua, ...), or a directory of such directories
     #[arg(value_name = "PATH", default_value = "scripts")]
     paths: Vec<PathBuf>,
     /// Where the engine looks for sockets
-    #[arg(long, value_name = "DIR", env = "MOONDOCK_SOCKETS", default_value = "/run/docker/plugins")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MOONDOCK_SOCKETS",
+        hide_env_values = true,
+        default_value = "/run/docker/plugins"
+    )]
     sockets: PathBuf,
     /// Where plugins keep what must outlive the process; one process at a time
-    #[arg(long, value_name = "DIR", env = "MOONDOCK_STATE", default_value = "/var/lib/moondock")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MOONDOCK_STATE",
+        hide_env_values = true,
+        default_value = "/var/lib/moondock"
+    )]
     state: PathBuf,
 }
 

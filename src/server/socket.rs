@@ -50,7 +50,7 @@ pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
 impl Socket {
     /// Binds `path` with mode 0600, in place of a socket that nobody answers any more.
     pub fn bind(path: PathBuf) -> Result<Socket, SocketError> {
-        clear_the_way(&path)?;
+        refuse_to_steal(&path)?;
         match bind_private(&path) {
             Ok((listener, inode)) => Ok(Socket { listener, file: SocketFile { path, inode } }),
             Err(source) => Err(SocketError::Bind { path, source }),
@@ -58,30 +58,35 @@ impl Socket {
     }
 }
 
+/// A socket that appears all at once: listening, and private.
+///
 /// A mode set after `bind` would leave a moment in which anybody may connect; the umask leaves none.
+/// Nobody listens yet right after `bind`, so it is done under another name.
 fn bind_private(path: &Path) -> io::Result<(UnixListener, (u64, u64))> {
+    let newborn = path.with_extension("new");
+    fs::remove_file(&newborn).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
     let before = umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
+    let bound = UnixListener::bind(&newborn);
     umask(before);
     let listener = bound?;
     listener.set_nonblocking(true)?;
+    fs::rename(&newborn, path)?;
     Ok((listener, inode(&fs::symlink_metadata(path)?)))
 }
 
-fn clear_the_way(path: &Path) -> Result<(), SocketError> {
+fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {
+    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(|source| SocketError::Bind { path: path.to_owned(), source })?,
+        other => other.map_err(failed)?,
     };
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket(path.to_owned()));
     }
-    if let Some(owner) =
-        owner(path).map_err(|e| SocketError::Bind { path: path.to_owned(), source: e.into() })?
-    {
-        return Err(SocketError::Live { path: path.to_owned(), owner });
+    match owner(path).map_err(|e| failed(e.into()))? {
+        Some(owner) => Err(SocketError::Live { path: path.to_owned(), owner }),
+        None => Ok(()),
     }
-    fs::remove_file(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
 }
 
 /// Who listens on the socket at `path`, if anybody does.

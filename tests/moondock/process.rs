@@ -1,0 +1,206 @@
+//! Starts the real binary on a directory of its own, and ends it whatever happens.
+
+use crate::http::{Connection, Response};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Long enough for a slow machine, so that only a fault makes a test wait for it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A volume driver that sleeps in `Create` for as long as the option `sleep` says.
+pub const VOLUME: &str = r#"local time = require("@moondock/time")
+local volume = {}
+
+function volume.create(req)
+  if req.Opts and req.Opts.sleep then time.sleep(tonumber(req.Opts.sleep)) end
+end
+
+function volume.get(req)
+  return { Volume = { Name = req.Name, Mountpoint = "/m/" .. req.Name } }
+end
+
+return volume
+"#;
+
+/// Directories, plugins, and how the binary is to be started on them.
+pub struct Bed {
+    dir: TempDir,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+/// A running process.
+pub struct Served {
+    bed: Bed,
+    child: Child,
+    log: Arc<(Mutex<String>, Condvar)>,
+}
+
+impl Bed {
+    pub fn new() -> Bed {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["scripts", "sockets"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        Bed { dir, args: Vec::new(), env: Vec::new() }
+    }
+
+    /// With the volume driver [`VOLUME`] as its only plugin, `vol`.
+    pub fn with_volume() -> Bed {
+        Bed::new().plugin("vol", "volume.lua", VOLUME)
+    }
+
+    pub fn plugin(self, name: &str, file: &str, text: &str) -> Bed {
+        let dir = self.scripts().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join(file), text).unwrap();
+        self
+    }
+
+    pub fn arg(mut self, arg: &str) -> Bed {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub fn env(mut self, name: &str, value: &str) -> Bed {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub fn scripts(&self) -> PathBuf {
+        self.path().join("scripts")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.path().join("state")
+    }
+
+    pub fn socket(&self, plugin: &str) -> PathBuf {
+        self.path().join("sockets").join(format!("{plugin}.sock"))
+    }
+
+    /// The command as it would be started, `serve` with its directories in the environment.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MOONDOCK_")) {
+            command.env_remove(name);
+        }
+        command.arg("serve").args(&self.args).current_dir(self.path());
+        command.env("MOONDOCK_SOCKETS", self.path().join("sockets")).env("MOONDOCK_STATE", self.state());
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// What the command says when it does not come to serve.
+    pub fn refused(&self) -> String {
+        let Output { status, stderr, .. } = self.command().output().unwrap();
+        assert_eq!(status.code(), Some(1));
+        String::from_utf8(stderr).unwrap()
+    }
+
+    /// Starts the command and waits until all plugins answer.
+    pub fn start(self) -> Served {
+        let plugins: Vec<_> = fs::read_dir(self.scripts()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let command = self.command();
+        let mut served = self.launch(command);
+        for plugin in plugins {
+            let plugin = plugin.to_str().unwrap();
+            served.wait_for("its socket", |served| Connection::open(&served.bed.socket(plugin)).is_ok());
+            assert_eq!(served.call(plugin, "Plugin.Activate", "").status, 200);
+        }
+        served
+    }
+
+    /// Starts a command without waiting for anything.
+    pub fn launch(self, mut command: Command) -> Served {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
+        let (lines, shared) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                *shared.0.lock().unwrap() += &(line + "\n");
+                shared.1.notify_all();
+            }
+        });
+        Served { bed: self, child, log }
+    }
+}
+
+impl Served {
+    pub fn bed(&self) -> &Bed {
+        &self.bed
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn connect(&self, plugin: &str) -> Connection {
+        Connection::open(&self.bed.socket(plugin)).unwrap()
+    }
+
+    /// One call on a connection of its own.
+    pub fn call(&self, plugin: &str, method: &str, body: &str) -> Response {
+        self.connect(plugin).call(method, body).unwrap_or_else(|e| panic!("{method}: {e}\n{}", self.log()))
+    }
+
+    /// That a good call is answered well.
+    pub fn assert_answers(&self) {
+        let response = self.call("vol", "VolumeDriver.Get", r#"{"Name":"good"}"#);
+        assert_eq!((response.status, response.body.contains("good")), (200, true), "{response:?}");
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for the end of the process.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        self.wait_for("the end", |served| {
+            status = served.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    pub fn log(&self) -> String {
+        self.log.0.lock().unwrap().clone()
+    }
+
+    /// Waits until the log has `text` in it.
+    pub fn wait_for_log(&self, text: &str) {
+        let (log, changed) = &*self.log;
+        let missing = |log: &mut String| !log.contains(text);
+        let (log, waited) = changed.wait_timeout_while(log.lock().unwrap(), PATIENCE, missing).unwrap();
+        assert!(!waited.timed_out(), "`{text}` is not in the log:\n{log}");
+    }
+
+    /// Waits for something that nobody tells of, and so has to be looked at again and again.
+    pub fn wait_for(&mut self, what: &str, mut done: impl FnMut(&mut Served) -> bool) {
+        let begun = Instant::now();
+        while !done(self) {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}:\n{}", self.log());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It may have ended already, which is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
