@@ -11,7 +11,12 @@
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod cli;
+pub mod config;
+pub mod dispatch;
 pub mod protocol;
 pub mod script;
+pub mod server;
 pub mod std;
 pub mod sys;
+pub mod telemetry;

@@ -64,7 +64,10 @@ impl Plugin {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
             Err(problem) => {
-                return Outcome::failed(CallError::BadRequest { method: method.wire, problem }, String::new());
+                return Outcome::failed(
+                    CallError::BadRequest { method: method.wire, problem },
+                    String::new(),
+                );
             }
         };
         let object = object_of(method, &request);
@@ -108,7 +111,10 @@ impl Outcome {
 }
 
 fn object_of(method: &Method, request: &Table) -> String {
-    method.object.and_then(|field| request.raw_get::<Option<String>>(field).ok().flatten()).unwrap_or_default()
+    method
+        .object
+        .and_then(|field| request.raw_get::<Option<String>>(field).ok().flatten())
+        .unwrap_or_default()
 }
 
 fn reply_of(method: &'static Method, live: &Live, value: &Value) -> Result<Vec<u8>, CallError> {

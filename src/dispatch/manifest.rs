@@ -68,7 +68,8 @@ impl Manifest {
     }
 
     fn check(&self) -> Result<(), (String, Diagnostic)> {
-        let wrong = |word: &str, message: String| Err((word.to_owned(), Diagnostic::of_file(MANIFEST, message)));
+        let wrong =
+            |word: &str, message: String| Err((word.to_owned(), Diagnostic::of_file(MANIFEST, message)));
         if self.limits.cpu_ms == Some(0) {
             return wrong("cpu_ms", "`cpu_ms` must be at least 1".to_owned());
         }
@@ -77,11 +78,15 @@ impl Manifest {
         }
         for (hook, ms) in &self.limits.deadline_ms {
             let Some(method) = methods().find(|method| key(method) == *hook) else {
-                return wrong(hook, format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"));
+                return wrong(
+                    hook,
+                    format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"),
+                );
             };
             let most = method.deadline.as_millis();
             if *ms == 0 || u128::from(*ms) > most {
-                let message = format!("the deadline of `{hook}` must be 1 to {most} ms: Docker waits no longer");
+                let message =
+                    format!("the deadline of `{hook}` must be 1 to {most} ms: Docker waits no longer");
                 return wrong(hook, message);
             }
         }
@@ -133,7 +138,10 @@ mod tests {
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
             ("[limits.deadline_ms]\n\"volume.mont\" = 1", "plugin.toml:2: `volume.mont` is no hook"),
-            ("[limits.deadline_ms]\n\"volume.get\" = 90000", "plugin.toml:2: the deadline of `volume.get` must be"),
+            (
+                "[limits.deadline_ms]\n\"volume.get\" = 90000",
+                "plugin.toml:2: the deadline of `volume.get` must be",
+            ),
         ];
         for (text, message) in cases {
             let error = read(text).unwrap_err();

@@ -107,7 +107,12 @@ impl Plugin {
         match self.shared.count_activation().await {
             Ok(activation) => {
                 let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();
-                tracing::info!(plugin = self.name(), ?implements, activation, "the daemon activates the plugin");
+                tracing::info!(
+                    plugin = self.name(),
+                    ?implements,
+                    activation,
+                    "the daemon activates the plugin"
+                );
                 Reply::ok(json!({ "Implements": implements }).to_string())
             }
             Err(error) => {

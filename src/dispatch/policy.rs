@@ -90,7 +90,8 @@ async fn resolved(mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
     if mounts.is_empty() {
         return Ok(mounts);
     }
-    let unreadable = || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
+    let unreadable =
+        || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
     let following = tokio::task::spawn_blocking(move || {
         let mut mounts = mounts;
         resolve(&mut mounts, &paths::read_link).map(|()| mounts)
@@ -101,7 +102,9 @@ async fn resolved(mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {
     match (values.pop_front(), values.pop_front()) {
         (Some(Value::Boolean(true)), _) => Decision::Allow,
-        (Some(Value::Boolean(false)), Some(Value::String(reason))) => Decision::Deny(reason.to_string_lossy()),
+        (Some(Value::Boolean(false)), Some(Value::String(reason))) => {
+            Decision::Deny(reason.to_string_lossy())
+        }
         (Some(Value::Boolean(false)), None | Some(Value::Nil)) => {
             Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
         }
@@ -124,11 +127,9 @@ fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
 impl Decision {
     fn outcome(self, object: String) -> Outcome {
         match self {
-            Decision::Allow => Outcome {
-                reply: Ok(br#"{"Allow":true}"#.to_vec()),
-                object,
-                verdict: "allowed".to_owned(),
-            },
+            Decision::Allow => {
+                Outcome { reply: Ok(br#"{"Allow":true}"#.to_vec()), object, verdict: "allowed".to_owned() }
+            }
             Decision::Deny(reason) => Outcome {
                 reply: Ok(json!({ "Allow": false, "Msg": reason }).to_string().into_bytes()),
                 object,

@@ -44,7 +44,10 @@ impl Plugin {
             let slot = match loaded {
                 Ok(live) => Slot::Live(live),
                 Err(diagnostic) if interface == Interface::Authz => {
-                    tracing::error!(plugin = self.name(), "every request is denied until this is mended:\n{diagnostic}");
+                    tracing::error!(
+                        plugin = self.name(),
+                        "every request is denied until this is mended:\n{diagnostic}"
+                    );
                     Slot::Broken(diagnostic)
                 }
                 Err(diagnostic) => return Err(OpenError::Script(diagnostic)),
@@ -88,14 +91,24 @@ impl Plugin {
         }
     }
 
-    async fn take_over_script(&self, interface: Interface, slot: &Slot, manifest: &Rc<Manifest>, sources: &Rc<Sources>) {
+    async fn take_over_script(
+        &self,
+        interface: Interface,
+        slot: &Slot,
+        manifest: &Rc<Manifest>,
+        sources: &Rc<Sources>,
+    ) {
         match self.load(interface, manifest, sources).await {
             Ok(live) => {
                 let generation = live.script.generation;
                 self.slot(interface).replace(Slot::Live(live));
                 tracing::info!(plugin = self.name(), script = interface.file(), generation, "live");
                 if matches!(slot, Slot::Absent) && self.activated.get() {
-                    tracing::warn!(plugin = self.name(), "{} is new: Docker asks for interfaces only once, so restart it", interface.file());
+                    tracing::warn!(
+                        plugin = self.name(),
+                        "{} is new: Docker asks for interfaces only once, so restart it",
+                        interface.file()
+                    );
                 }
             }
             Err(diagnostic) => {
@@ -118,7 +131,12 @@ impl Plugin {
             Ok(new) => {
                 let generation = new.script.generation;
                 self.slot(interface).replace(Slot::Live(new));
-                tracing::warn!(plugin = self.name(), script = interface.file(), generation, "out of memory: started anew");
+                tracing::warn!(
+                    plugin = self.name(),
+                    script = interface.file(),
+                    generation,
+                    "out of memory: started anew"
+                );
             }
             Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
         }

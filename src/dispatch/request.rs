@@ -176,12 +176,13 @@ impl Registry {
     fn fill_metatables(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
         for meta in [&self.request_meta, &self.object_meta] {
             let this = Rc::downgrade(self);
-            let index = lua.create_function(move |lua, (table, key): (Table, Value)| match this.upgrade() {
-                Some(this) => this.index(lua, &table, key),
-                None => Ok(Value::Nil),
-            })?;
+            let index =
+                lua.create_function(move |lua, (table, key): (Table, Value)| match this.upgrade() {
+                    Some(this) => this.index(lua, &table, key),
+                    None => Ok(Value::Nil),
+                })?;
             meta.raw_set(MetaMethod::Index.name(), index)?;
-            meta.raw_set(MetaMethod::Metatable.name(), PROXY)?;
+            meta.raw_set("__metatable", PROXY)?;
         }
         let this = Rc::downgrade(self);
         let iterate = lua.create_function(move |lua, table: Table| match this.upgrade() {
@@ -213,13 +214,17 @@ impl Registry {
             Some((_, fill)) => fill(self, lua, request),
             None => {
                 let hint = nearest(name, field_names()).map(|near| format!("; did you mean `{near}`?"));
-                Err(mlua::Error::runtime(format!("a request has no field `{name}`{}", hint.unwrap_or_default())))
+                Err(mlua::Error::runtime(format!(
+                    "a request has no field `{name}`{}",
+                    hint.unwrap_or_default()
+                )))
             }
         }
     }
 
     fn member(&self, lua: &Lua, request: &Rc<Request>, id: NodeId, name: &str) -> mlua::Result<Value> {
-        let node = request.document.as_ref().and_then(|document| document.node(id)).and_then(|node| node.get(name));
+        let node =
+            request.document.as_ref().and_then(|document| document.node(id)).and_then(|node| node.get(name));
         node.map_or(Ok(Value::Nil), |node| self.value(lua, request, node))
     }
 
@@ -351,7 +356,10 @@ fn certificate_table(lua: &Lua, element: &str) -> mlua::Result<Table> {
     table.raw_set("organizations", certificate.organizations)?;
     table.raw_set("organizational_units", certificate.organizational_units)?;
     table.raw_set("dns_names", certificate.dns_names)?;
-    table.raw_set("ip_addresses", certificate.ip_addresses.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    table.raw_set(
+        "ip_addresses",
+        certificate.ip_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    )?;
     table.raw_set("emails", certificate.emails)?;
     table.raw_set("uris", certificate.uris)?;
     table.raw_set("serial", certificate.serial)?;

@@ -1,10 +1,17 @@
 //! What Moondock promises, subject by subject.
 
-mod files;
-mod firewall;
+mod http;
 mod lua;
-mod net;
 mod netns;
 mod process;
+
+mod command_line;
+mod files;
+mod firewall;
+mod lifetime;
+mod net;
+mod requests;
+mod sockets;
 mod sources;
+mod std_process;
 mod store;

@@ -1,0 +1,74 @@
+//! The command line: one verb, one file.
+
+pub mod serve;
+
+use crate::telemetry::{self, Format, Level};
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use std::process::ExitCode;
+
+const ABOUT: &str = "Docker Engine plugins written in Lua
+
+A directory is a plugin, a file in it an interface (volume.lua, authz.lua,
+...), a function in that file answers one of the engine's calls. A saved
+file is live at once.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "moondock", version, about = "Docker Engine plugins written in Lua", long_about = ABOUT)]
+#[command(max_term_width = 110, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+    #[command(flatten)]
+    log: LogOptions,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Serve(serve::Serve),
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Logging (to stderr)")]
+struct LogOptions {
+    /// What is logged: off, error, warn, info (a line for each call), debug or trace
+    #[arg(long, global = true, value_name = "LEVEL", env = "MOONDOCK_LOG_LEVEL", default_value = "info")]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
+    log_level: Level,
+    /// How it is written: pretty (lines of text) or json (lines of JSON)
+    #[arg(long, global = true, value_name = "FORMAT", env = "MOONDOCK_LOG_FORMAT", default_value = "pretty")]
+    #[arg(hide_env_values = true, hide_possible_values = true)]
+    log_format: Format,
+}
+
+/// Parses the process's arguments and runs the verb that they name.
+///
+/// The exit code is the verb's; 1 for a failure, 2 for arguments that make no sense.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let _telemetry = telemetry::start(cli.log.log_level, cli.log.log_format);
+    cli.verb.run().unwrap_or_else(|error| {
+        eprintln!("moondock: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+impl Verb {
+    fn run(self) -> Result<ExitCode> {
+        match self {
+            Verb::Serve(serve) => serve.run(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,259 @@
+//! The process's own configuration: flags and environment made into one validated [`Config`].
+
+use std::fmt::{self, Display};
+use std::io;
+use std::path::{Path, PathBuf, absolute};
+use thiserror::Error;
+
+/// The files that make a directory a plugin, one for each interface of Docker's.
+pub const INTERFACE_FILES: [&str; 7] =
+    ["authz.lua", "volume.lua", "network.lua", "ipam.lua", "log.lua", "metrics.lua", "secret.lua"];
+
+/// The longest name of a plugin, in bytes.
+pub const NAME_MAX: usize = 20;
+
+/// The longest path of a Unix socket: `sun_path` has 108 bytes, and the last one is NUL.
+pub const SOCKET_PATH_MAX: usize = 107;
+
+/// What `moondock serve` serves, and where.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The plugins, in the order of the paths given and then of their names; at least one.
+    pub plugins: Vec<PluginDir>,
+    /// The directory of the sockets, absolute.
+    pub sockets: PathBuf,
+    /// The directory of what must outlive the process, absolute.
+    pub state: PathBuf,
+}
+
+/// A directory with at least one interface file in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginDir {
+    /// The directory's name, which is what Docker calls the plugin.
+    pub name: String,
+    /// The directory, absolute.
+    pub dir: PathBuf,
+}
+
+/// Why a configuration cannot be served.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum ConfigError {
+    #[error("cannot read `{}`", path.display())]
+    Read { path: PathBuf, source: io::Error },
+    #[error("`{}` is a file: give the directory that holds it", .0.display())]
+    File(PathBuf),
+    #[error("no plugin in `{}`: neither it nor a directory in it holds {}", .0.display(), Files)]
+    NoPlugin(PathBuf),
+    #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
+    Name { name: String, dir: PathBuf, reason: String },
+    #[error("two plugins are named `{name}`: `{}` and `{}`", first.display(), second.display())]
+    Duplicate { name: String, first: PathBuf, second: PathBuf },
+    #[error(
+        "the socket path `{}` has {} bytes, and a socket's path may have at most {SOCKET_PATH_MAX}: \
+         choose a shorter directory with `--sockets`",
+        .0.display(),
+        .0.as_os_str().len()
+    )]
+    SocketPath(PathBuf),
+}
+
+struct Files;
+
+impl Config {
+    /// Finds the plugins in `paths` and checks that all of them can be served together.
+    pub fn new(paths: &[PathBuf], sockets: &Path, state: &Path) -> Result<Config, ConfigError> {
+        let config = Config {
+            plugins: find_plugins(paths)?,
+            sockets: make_absolute(sockets)?,
+            state: make_absolute(state)?,
+        };
+        for plugin in &config.plugins {
+            check_socket_path(config.socket(&plugin.name))?;
+        }
+        Ok(config)
+    }
+
+    /// The path of a plugin's socket, where the engine looks for it (protocol 1.1).
+    pub fn socket(&self, plugin: &str) -> PathBuf {
+        self.sockets.join(format!("{plugin}.sock"))
+    }
+}
+
+/// The plugins in `paths`, each of which is a plugin's directory or a directory of such.
+pub fn find_plugins(paths: &[PathBuf]) -> Result<Vec<PluginDir>, ConfigError> {
+    let mut found: Vec<PluginDir> = Vec::new();
+    for path in paths {
+        for plugin in plugins_at(path)? {
+            refuse_duplicate(&found, &plugin)?;
+            found.push(plugin);
+        }
+    }
+    Ok(found)
+}
+
+fn plugins_at(path: &Path) -> Result<Vec<PluginDir>, ConfigError> {
+    let dir = make_absolute(path)?;
+    if is_plugin(&dir) {
+        return Ok(vec![PluginDir::new(dir)?]);
+    }
+    let plugins = visible_children(&dir)?
+        .into_iter()
+        .filter(|child| is_plugin(child))
+        .map(PluginDir::new)
+        .collect::<Result<Vec<_>, _>>()?;
+    if plugins.is_empty() { Err(ConfigError::NoPlugin(path.to_owned())) } else { Ok(plugins) }
+}
+
+impl PluginDir {
+    fn new(dir: PathBuf) -> Result<PluginDir, ConfigError> {
+        let name = match dir.file_name() {
+            Some(name) => name.to_string_lossy().into_owned(),
+            None => real_name(&dir)?,
+        };
+        match why_not_a_name(&name) {
+            None => Ok(PluginDir { name, dir }),
+            Some(reason) => Err(ConfigError::Name { name, dir, reason }),
+        }
+    }
+}
+
+/// The name of a directory given by a path that ends in `..`.
+fn real_name(dir: &Path) -> Result<String, ConfigError> {
+    let real = dir.canonicalize().map_err(reading(dir))?;
+    Ok(real.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+fn why_not_a_name(name: &str) -> Option<String> {
+    let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if name.len() > NAME_MAX {
+        return Some(format!("it has {} bytes and may have {NAME_MAX}", name.len()));
+    }
+    let (head, rest) = name.as_bytes().split_first()?;
+    if plain(*head) && rest.iter().all(|&c| plain(c) || b"_.-".contains(&c)) {
+        return None;
+    }
+    Some("a name has only a-z, 0-9, `_`, `.` and `-`, and begins with a letter or a digit".into())
+}
+
+fn refuse_duplicate(found: &[PluginDir], plugin: &PluginDir) -> Result<(), ConfigError> {
+    match found.iter().find(|other| other.name == plugin.name) {
+        None => Ok(()),
+        Some(other) => Err(ConfigError::Duplicate {
+            name: plugin.name.clone(),
+            first: other.dir.clone(),
+            second: plugin.dir.clone(),
+        }),
+    }
+}
+
+fn check_socket_path(path: PathBuf) -> Result<(), ConfigError> {
+    if path.as_os_str().len() > SOCKET_PATH_MAX { Err(ConfigError::SocketPath(path)) } else { Ok(()) }
+}
+
+fn is_plugin(dir: &Path) -> bool {
+    INTERFACE_FILES.iter().any(|file| dir.join(file).is_file())
+}
+
+fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    if dir.is_file() {
+        return Err(ConfigError::File(dir.to_owned()));
+    }
+    let mut children = Vec::new();
+    for entry in dir.read_dir().map_err(reading(dir))? {
+        let entry = entry.map_err(reading(dir))?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            children.push(entry.path());
+        }
+    }
+    children.sort();
+    Ok(children)
+}
+
+fn make_absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    absolute(path).map_err(reading(path))
+}
+
+fn reading(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
+    let path = path.to_owned();
+    move |source| ConfigError::Read { path, source }
+}
+
+impl Display for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (last, rest) = (INTERFACE_FILES[INTERFACE_FILES.len() - 1], &INTERFACE_FILES[..6]);
+        write!(f, "{} or {last}", rest.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    fn tree(files: &[&str]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "").unwrap();
+        }
+        dir
+    }
+
+    fn names(dir: &Path, paths: &[&str]) -> Result<Vec<String>, String> {
+        let paths: Vec<_> = paths.iter().map(|p| dir.join(p)).collect();
+        let found = find_plugins(&paths).map_err(|e| e.to_string())?;
+        Ok(found.into_iter().map(|p| p.name).collect())
+    }
+
+    #[test]
+    fn a_path_is_a_plugin_or_a_directory_of_plugins() {
+        let dir = tree(&[
+            "s/b/volume.lua",
+            "s/a/authz.lua",
+            "s/types/x.lua",
+            "s/.git/authz.lua",
+            "s/b/lib/x",
+            "c/log.lua",
+        ]);
+        assert_eq!(names(dir.path(), &["s"]).unwrap(), ["a", "b"]);
+        assert_eq!(names(dir.path(), &["s/b", "c"]).unwrap(), ["b", "c"]);
+        assert_eq!(names(dir.path(), &["s/types/../b/."]).unwrap(), ["b"]);
+        assert_eq!(names(dir.path(), &["s/b/lib/.."]).unwrap(), ["b"]);
+    }
+
+    #[test]
+    fn what_cannot_be_served_is_refused_with_the_reason() {
+        let dir = tree(&["s/a/authz.lua", "t/a/authz.lua", "Big/authz.lua", "-x/authz.lua", "e/x", "f"]);
+        let long = "a".repeat(21);
+        fs::create_dir(dir.path().join(&long)).unwrap();
+        fs::write(dir.path().join(&long).join("ipam.lua"), "").unwrap();
+        for (paths, part) in [
+            (&["s", "t"][..], "two plugins are named `a`"),
+            (&["Big"], "`Big` cannot be the name of a plugin"),
+            (&["-x"], "begins with a letter or a digit"),
+            (&[&long], "it has 21 bytes and may have 20"),
+            (
+                &["e"],
+                "holds authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua or secret.lua",
+            ),
+            (&["f"], "is a file: give the directory that holds it"),
+            (&["none"], "cannot read"),
+        ] {
+            let error = names(dir.path(), paths).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_socket_path_must_fit_the_kernel() {
+        let dir = tree(&["a/authz.lua"]);
+        let at = |len: usize| {
+            let sockets = PathBuf::from(format!("/{}", "d".repeat(len - "/".len() - "/a.sock".len())));
+            Config::new(&[dir.path().join("a")], &sockets, Path::new("/s")).map(|c| c.socket("a"))
+        };
+        assert_eq!(at(107).unwrap().as_os_str().len(), 107);
+        assert!(at(108).unwrap_err().to_string().contains("has 108 bytes"));
+    }
+}

@@ -1,0 +1,99 @@
+//! One connection of the engine: kept alive for as long as the engine likes, and ended between calls.
+
+use super::http::answer;
+use crate::dispatch::Plugin;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_local;
+use tokio::time::timeout;
+use tracing::debug;
+
+/// Bounds what a connection holds of a request before the body is handed on, and a request's head.
+const BUFFER: usize = 64 * 1024;
+
+/// How long a connection without a call may take to close once the end is asked for.
+const GRACE: Duration = Duration::from_millis(200);
+
+/// The connections of one plugin.
+pub struct Connections {
+    plugin: Rc<Plugin>,
+    http: http1::Builder,
+    end: watch::Sender<bool>,
+    alive: mpsc::Sender<()>,
+    all_gone: mpsc::Receiver<()>,
+}
+
+impl Connections {
+    /// No connections yet.
+    pub fn new(plugin: Rc<Plugin>) -> Connections {
+        let (alive, all_gone) = mpsc::channel(1);
+        Connections { plugin, http: protocol(), end: watch::Sender::new(false), alive, all_gone }
+    }
+
+    /// Answers what comes over `stream`, in a task of its own.
+    pub fn serve(&self, stream: UnixStream) {
+        let (plugin, http) = (self.plugin.clone(), self.http.clone());
+        let (end, alive) = (self.end.subscribe(), self.alive.clone());
+        spawn_local(async move {
+            converse(stream, plugin, http, end).await;
+            drop(alive);
+        });
+    }
+
+    /// Has every connection end after the call that it carries, and waits for the last.
+    pub async fn drain(mut self) {
+        drop(self.alive);
+        self.end.send_replace(true);
+        self.all_gone.recv().await;
+    }
+}
+
+/// HTTP/1 as the engine needs it (protocol 1.3 and 1.4): no idle timeout, and no wish to notice that
+/// a client hung up while its call runs, for a driver must not be cut in the middle of its work.
+fn protocol() -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.half_close(true).max_buf_size(BUFFER).auto_date_header(false);
+    http
+}
+
+async fn converse(
+    stream: UnixStream,
+    plugin: Rc<Plugin>,
+    http: http1::Builder,
+    mut end: watch::Receiver<bool>,
+) {
+    let busy = Cell::new(false);
+    let service = service_fn(async |request| {
+        busy.set(true);
+        let answer = answer(&plugin, request).await;
+        busy.set(false);
+        answer
+    });
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let finished = tokio::select! {
+        biased;
+        result = connection.as_mut() => Some(result),
+        _ = end.wait_for(|end| *end) => None,
+    };
+    let result = match finished {
+        Some(result) => result,
+        None => {
+            connection.as_mut().graceful_shutdown();
+            if !busy.get() {
+                let _ = timeout(GRACE, connection).await;
+                return;
+            }
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        debug!("a connection ended early: {error}");
+    }
+}

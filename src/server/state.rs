@@ -1,0 +1,72 @@
+//! The state directory: made private, and held by one process at a time.
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// No plugin can have this name, so the lock stands beside the plugins' directories.
+const LOCK_FILE: &str = ".lock";
+
+/// The hold on a state directory, which ends with the process.
+#[derive(Debug)]
+pub struct StateLock {
+    _file: File,
+}
+
+/// Why a state directory cannot be used.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum StateError {
+    #[error("cannot use `{}` for state", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(
+        "another moondock ({holder}) uses the state in `{}`: end it, or give this one its own directory with `--state`",
+        path.display()
+    )]
+    InUse { path: PathBuf, holder: String },
+}
+
+impl StateLock {
+    /// Makes `dir` when it is missing, and takes the hold on it.
+    pub fn take(dir: &Path) -> Result<StateLock, StateError> {
+        let failed = |source| StateError::Io { path: dir.to_owned(), source };
+        make_private(dir)?;
+        let mut file = open(&dir.join(LOCK_FILE)).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => {
+                return Err(StateError::InUse { path: dir.to_owned(), holder: holder(&mut file) });
+            }
+            other => other.map_err(|e| failed(e.into()))?,
+        }
+        leave_pid(&mut file).map_err(failed)?;
+        Ok(StateLock { _file: file })
+    }
+}
+
+/// Makes a directory that only we may look into; one that exists keeps its mode.
+pub fn make_private(dir: &Path) -> Result<(), StateError> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    made.map_err(|source| StateError::Io { path: dir.to_owned(), source })
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn leave_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    writeln!(file, "{}", std::process::id())
+}
+
+fn holder(file: &mut File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text).map(|_| text.trim()) {
+        Ok(pid) if !pid.is_empty() => format!("process {pid}"),
+        _ => "of unknown process id".into(),
+    }
+}

@@ -1,0 +1,99 @@
+//! What the process says about itself: one line per event on stderr, for people or for machines.
+
+mod sink;
+
+use self::sink::Sink;
+use clap::ValueEnum;
+use std::io::{IsTerminal, stderr};
+use std::panic::{PanicHookInfo, set_hook};
+use tracing::level_filters::LevelFilter;
+use tracing::{Subscriber, error};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt, registry};
+
+/// From which level on events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Level {
+    /// Nothing at all
+    Off,
+    /// Only what fails
+    Error,
+    /// And what somebody should look at
+    Warn,
+    /// And one line for each call
+    Info,
+    /// And what helps to find a fault
+    Debug,
+    /// Everything
+    Trace,
+}
+
+/// How events are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A line of text for each event
+    Pretty,
+    /// A line of JSON for each event
+    Json,
+}
+
+/// Keeps events flowing; what is still to be written is written when it is dropped.
+#[must_use = "events are lost once this is dropped"]
+pub struct Telemetry {
+    sink: Sink,
+}
+
+/// Starts writing events to stderr. Later calls in one process change nothing.
+pub fn start(level: Level, format: Format) -> Telemetry {
+    let sink = Sink::start(stderr());
+    let layer = match format {
+        Format::Pretty => pretty(sink.clone()),
+        Format::Json => json(sink.clone()),
+    };
+    if registry().with(layer.with_filter(filter(level))).try_init().is_ok() {
+        set_hook(Box::new(tell_of_panic));
+    }
+    Telemetry { sink }
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        self.sink.flush();
+    }
+}
+
+fn pretty<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
+    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(sink).boxed()
+}
+
+fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
+    fmt::layer().json().flatten_event(true).with_target(false).with_writer(sink).boxed()
+}
+
+/// The level is ours; of libraries, only what somebody should look at.
+fn filter(level: Level) -> Targets {
+    let level = LevelFilter::from(level);
+    Targets::new().with_target("moondock", level).with_default(level.min(LevelFilter::WARN))
+}
+
+fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let message = panic.payload_as_str().unwrap_or("no message");
+    error!(at, "a fault in moondock itself (panic): {message}");
+}
+
+impl From<Level> for LevelFilter {
+    fn from(level: Level) -> LevelFilter {
+        match level {
+            Level::Off => LevelFilter::OFF,
+            Level::Error => LevelFilter::ERROR,
+            Level::Warn => LevelFilter::WARN,
+            Level::Info => LevelFilter::INFO,
+            Level::Debug => LevelFilter::DEBUG,
+            Level::Trace => LevelFilter::TRACE,
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Where formatted events go: into a buffer that a thread of its own writes out.
+//!
+//! A call must never wait for whoever reads the log, so a line is only copied here. When nobody reads
+//! and the buffer is full, lines are dropped, and their number is told as soon as there is room.
+
+use std::io::{self, Write};
+use std::mem::take;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+use tracing::warn;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Some seven thousand lines.
+const CAPACITY: usize = 1 << 20;
+
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// How long the end of the process waits for a log that nobody reads.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// A handle on the buffer.
+#[derive(Clone)]
+pub struct Sink {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pending: Mutex<Pending>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Pending {
+    text: Vec<u8>,
+    lost: usize,
+    writing: bool,
+    urgent: bool,
+}
+
+impl Sink {
+    /// A sink whose lines end up in `out`.
+    pub fn start(out: impl Write + Send + 'static) -> Sink {
+        let shared = Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() });
+        let sink = Sink { shared };
+        let writer = sink.clone();
+        let started = thread::Builder::new().name("log".into()).spawn(move || writer.write_to(out));
+        if let Err(error) = started {
+            eprintln!("moondock: nothing will be logged, as no thread can be started: {error}");
+        }
+        sink
+    }
+
+    /// Waits until all that was logged is written, though not for ever.
+    pub fn flush(&self) {
+        let mut pending = self.lock();
+        pending.urgent = true;
+        self.shared.changed.notify_all();
+        let busy = |pending: &mut Pending| pending.writing || !pending.text.is_empty();
+        drop(self.shared.changed.wait_timeout_while(pending, PATIENCE, busy));
+    }
+
+    fn push(&self, line: &[u8]) {
+        let mut pending = self.lock();
+        if pending.text.len() + line.len() > CAPACITY {
+            pending.lost += 1;
+            return;
+        }
+        let was_empty = pending.text.is_empty();
+        pending.text.extend_from_slice(line);
+        if was_empty && !pending.writing {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    fn write_to(&self, mut out: impl Write) {
+        loop {
+            let (text, lost) = self.take_lines();
+            // Nothing can be said about a log that cannot be written.
+            let _ = out.write_all(&text).and_then(|()| out.flush());
+            if lost > 0 {
+                warn!(lost, "lines of this log are lost, as nobody read them in time");
+            }
+            self.lock().writing = false;
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Waits for a first line, and a little for those that follow it.
+    fn take_lines(&self) -> (Vec<u8>, usize) {
+        let empty = |pending: &mut Pending| pending.text.is_empty();
+        let calm = |pending: &mut Pending| !pending.urgent;
+        let changed = &self.shared.changed;
+        let pending = changed.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner);
+        let waited = changed.wait_timeout_while(pending, GATHER, calm);
+        let (mut pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        pending.writing = true;
+        (take(&mut pending.text), take(&mut pending.lost))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pending> {
+        self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Sink {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Sink {
+    type Writer = Sink;
+
+    fn make_writer(&'a self) -> Sink {
+        self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    /// A terminal that takes nothing until its gate opens.
+    struct Stuck {
+        gate: mpsc::Receiver<()>,
+        taken: mpsc::Sender<Vec<u8>>,
+    }
+
+    impl Write for Stuck {
+        fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+            let _ = self.gate.recv();
+            let _ = self.taken.send(text.to_vec());
+            Ok(text.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_holds_nobody_up() {
+        let (open, gate) = mpsc::channel();
+        let (taken, written) = mpsc::channel();
+        let sink = Sink::start(Stuck { gate, taken });
+        (0..30_000).for_each(|_| sink.push(&[b'x'; 100]));
+        assert!(sink.lock().lost > 0);
+        drop(open);
+        sink.flush();
+        sink.push(b"again");
+        sink.flush();
+        let text = written.try_iter().flatten().collect::<Vec<u8>>();
+        assert!(text.ends_with(b"again"));
+        assert!(text.len() < 3 * CAPACITY, "{}", text.len());
+    }
+}

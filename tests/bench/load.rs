@@ -1,0 +1,152 @@
+//! A closed loop of calls over kept connections, cheap enough that the server is what is measured.
+
+use crate::process::Server;
+use crate::workload::request;
+use std::io::{Read, Write};
+use std::ops::AddAssign;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How many calls go by before anything is measured, so that caches and buffers have their size.
+const WARM_UP: u64 = 2000;
+
+/// One request, sent again and again.
+pub struct Load {
+    pub socket: PathBuf,
+    pub request: Vec<u8>,
+    pub connections: usize,
+}
+
+/// What one run took, or several together.
+#[derive(Default)]
+pub struct Measured {
+    latencies: Vec<u32>,
+    time: Duration,
+    cpu: Duration,
+}
+
+struct Client {
+    stream: UnixStream,
+    sent: Instant,
+}
+
+impl Load {
+    pub fn activation(socket: PathBuf) -> Load {
+        Load { socket, request: request("Plugin.Activate", ""), connections: 1 }
+    }
+
+    /// The body of the answer, which must be a success.
+    pub fn answer(&self) -> String {
+        let text = String::from_utf8(self.exchange(&mut self.connect().stream)).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{text}");
+        assert!(!body.contains("\"Allow\":false"), "{text}");
+        body.into()
+    }
+
+    /// Calls for `time`, or until there were `calls`.
+    pub fn run(&self, time: Duration, calls: u64, server: &Server) -> Measured {
+        let length = self.exchange(&mut self.connect().stream).len();
+        let mut clients: Vec<Client> = (0..self.connections).map(|_| self.connect()).collect();
+        self.drive(&mut clients, length, time / 4, WARM_UP.min(calls));
+        let (begun, cpu) = (Instant::now(), server.cpu());
+        let latencies = self.drive(&mut clients, length, time, calls);
+        Measured { latencies, time: begun.elapsed(), cpu: server.cpu() - cpu }
+    }
+
+    /// Every client has a call under way, and gets the next one as soon as its answer is read.
+    fn drive(&self, clients: &mut [Client], length: usize, time: Duration, calls: u64) -> Vec<u32> {
+        let mut answer = vec![0; length];
+        let mut latencies = Vec::with_capacity(1 << 20);
+        let begun = Instant::now();
+        clients.iter_mut().for_each(|client| client.send(&self.request));
+        while begun.elapsed() < time && (latencies.len() as u64) < calls {
+            for client in &mut *clients {
+                latencies.push(client.receive(&mut answer));
+                client.send(&self.request);
+            }
+        }
+        clients.iter_mut().for_each(|client| {
+            client.receive(&mut answer);
+        });
+        latencies
+    }
+
+    fn connect(&self) -> Client {
+        let begun = Instant::now();
+        loop {
+            match UnixStream::connect(&self.socket) {
+                Ok(stream) => return Client { stream, sent: Instant::now() },
+                Err(error) if begun.elapsed().as_secs() > 10 => panic!("{}: {error}", self.socket.display()),
+                Err(_) => std::thread::sleep(Duration::from_micros(200)),
+            }
+        }
+    }
+
+    /// One call; the whole answer as it came.
+    fn exchange(&self, stream: &mut UnixStream) -> Vec<u8> {
+        stream.write_all(&self.request).unwrap();
+        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+        loop {
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "no answer");
+            answer.extend_from_slice(&part[..read]);
+            if whole(&answer) {
+                return answer;
+            }
+        }
+    }
+}
+
+fn whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer).to_lowercase();
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+}
+
+impl Client {
+    fn send(&mut self, request: &[u8]) {
+        self.sent = Instant::now();
+        self.stream.write_all(request).unwrap();
+    }
+
+    /// Reads an answer that must be a success of the known length; the nanoseconds that it took.
+    fn receive(&mut self, answer: &mut [u8]) -> u32 {
+        self.stream.read_exact(answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
+        self.sent.elapsed().as_nanos().try_into().unwrap_or(u32::MAX)
+    }
+}
+
+impl AddAssign for Measured {
+    fn add_assign(&mut self, other: Measured) {
+        self.latencies.extend(other.latencies);
+        self.time += other.time;
+        self.cpu += other.cpu;
+    }
+}
+
+impl Measured {
+    pub fn calls(&self) -> u64 {
+        self.latencies.len() as u64
+    }
+
+    /// Calls per second.
+    pub fn rate(&self) -> f64 {
+        self.calls() as f64 / self.time.as_secs_f64()
+    }
+
+    /// Microseconds that the share `part` of the calls did not exceed.
+    pub fn percentile(&self, part: f64) -> f64 {
+        let mut sorted = self.latencies.clone();
+        sorted.sort_unstable();
+        f64::from(sorted[((sorted.len() - 1) as f64 * part) as usize]) / 1000.0
+    }
+
+    /// Microseconds of the server's CPU time for each call.
+    pub fn cpu_per_call(&self) -> f64 {
+        self.cpu.as_secs_f64() * 1e6 / self.calls() as f64
+    }
+}

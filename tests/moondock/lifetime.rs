@@ -1,0 +1,131 @@
+//! How the process begins, reloads and ends.
+
+use crate::http::Connection;
+use crate::process::{Bed, Served, VOLUME};
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+fn slow(seconds: f64) -> String {
+    format!(r#"{{"Name":"slow","Opts":{{"sleep":"{seconds}"}}}}"#)
+}
+
+/// Sends a slow call and waits until it runs, for which there is no other sign than a later answer.
+fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
+    let mut connection = served.connect("vol");
+    connection.send(crate::http::request("VolumeDriver.Create", &slow(seconds))).unwrap();
+    served.assert_answers();
+    connection
+}
+
+#[test]
+fn sigterm_lets_a_call_finish_and_takes_no_more() {
+    let mut served = Bed::with_volume().start();
+    let mut idle = served.connect("vol");
+    assert_eq!(idle.call("VolumeDriver.Get", r#"{"Name":"a"}"#).unwrap().status, 200);
+    let mut busy = begin_slow_call(&served, 1.0);
+    served.signal(Signal::TERM);
+    assert!(idle.is_closed());
+    assert!(Connection::open(&served.bed().socket("vol")).is_err());
+    assert_eq!(busy.receive().unwrap().status, 200);
+    assert!(busy.is_closed());
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+#[test]
+fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
+    let mut served = Bed::with_volume().start();
+    let mut busy = begin_slow_call(&served, 30.0);
+    let begun = Instant::now();
+    served.signal(Signal::INT);
+    assert_eq!(served.wait().code(), Some(0));
+    let took = begun.elapsed();
+    assert!(took > Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
+    assert!(busy.receive().is_err());
+    served.wait_for_log("given up after 5 s");
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut served = Bed::with_volume().start();
+    let _busy = begin_slow_call(&served, 30.0);
+    served.signal(Signal::TERM);
+    served.wait_for_log("SIGTERM: no more calls are taken");
+    served.signal(Signal::TERM);
+    assert_eq!(served.wait().code(), Some(143));
+    assert!(!served.bed().socket("vol").exists());
+}
+
+#[test]
+fn a_half_sent_request_does_not_hold_up_the_end() {
+    let mut served = Bed::with_volume().start();
+    let mut half = served.connect("vol");
+    half.send("POST /VolumeDriver.Get HT").unwrap();
+    served.assert_answers();
+    let begun = Instant::now();
+    served.signal(Signal::TERM);
+    assert_eq!(served.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
+fn sighup_loads_the_scripts_again() {
+    let mut served = Bed::with_volume().start();
+    let script = served.bed().scripts().join("vol/volume.lua");
+    fs::write(script, VOLUME.replace("/m/", "/changed/")).unwrap();
+    served.signal(Signal::HUP);
+    served.wait_for("the new script", |served| {
+        served.call("vol", "VolumeDriver.Get", r#"{"Name":"a"}"#).body.contains("/changed/a")
+    });
+}
+
+#[test]
+fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
+    let bed = Bed::with_volume().plugin("bad", "volume.lua", "return {{{\n");
+    let command = bed.command();
+    let mut served = bed.launch(command);
+    assert_eq!(served.wait().code(), Some(1));
+    served.wait_for_log("plugin `bad`");
+    served.wait_for_log("volume.lua:1");
+    assert!(!served.bed().socket("bad").exists());
+    assert!(!served.bed().socket("vol").exists());
+}
+
+#[test]
+fn many_plugins_are_answered_each_on_its_own() {
+    let bed = ["a", "b", "c", "d"].iter().fold(Bed::with_volume(), |bed, name| {
+        bed.plugin(name, "volume.lua", &VOLUME.replace("/m/", &format!("/{name}/")))
+    });
+    let served = bed.start();
+    for name in ["a", "b", "c", "d"] {
+        let response = served.call(name, "VolumeDriver.Get", r#"{"Name":"v"}"#);
+        assert!(response.body.contains(&format!("/{name}/v")), "{response:?}");
+    }
+}
+
+/// PID 1 has no default actions for signals, and inherits every orphan.
+#[test]
+fn as_pid_1_it_ends_on_sigterm() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let bed = Bed::with_volume();
+    let moondock = bed.command();
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", "--"])
+        .arg(moondock.get_program())
+        .args(moondock.get_args());
+    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(bed.path());
+    let mut served = bed.launch(command);
+    served.wait_for_log("ready");
+    served.assert_answers();
+    let children = format!("/proc/{0}/task/{0}/children", served.pid());
+    let init: i32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(init).unwrap(), Signal::TERM).unwrap();
+    let status = served.wait();
+    assert_eq!((status.code(), status.signal()), (Some(0), None));
+}
