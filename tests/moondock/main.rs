@@ -1,0 +1,3 @@
+//! What can be tested without an engine: one binary, a file per subject.
+
+mod kits;
