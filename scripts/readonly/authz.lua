@@ -1,3 +1,4 @@
+-- readonly/authz.lua
 local authz = {}
 
 function authz.request(req)
