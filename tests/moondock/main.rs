@@ -8,6 +8,7 @@ mod process;
 mod command_line;
 mod files;
 mod firewall;
+mod kits;
 mod lifetime;
 mod net;
 mod requests;
