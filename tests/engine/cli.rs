@@ -1,11 +1,11 @@
 //! What a command printed and how it ended, with expectations that show all of it when they fail.
 
+use std::fmt;
 use std::process::Command;
 
 /// The outcome of one command.
-#[derive(Debug)]
 pub struct Output {
-    pub command: String,
+    command: String,
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
@@ -26,29 +26,36 @@ impl Output {
     /// Expects success; what was printed, trimmed.
     #[track_caller]
     pub fn ok(self) -> String {
-        assert!(self.code == Some(0), "should have succeeded: {self:#?}");
+        assert!(self.code == Some(0), "should have succeeded: {self}");
         self.stdout.trim().to_owned()
     }
 
     /// Expects failure; all that the user saw.
     #[track_caller]
     pub fn fails(self) -> String {
-        assert!(self.code != Some(0), "should have failed: {self:#?}");
+        assert!(self.code != Some(0), "should have failed: {self}");
         self.text()
     }
 
     /// Expects failure with a message that contains each of `parts`.
     #[track_caller]
     pub fn fails_with(self, parts: &[&str]) {
-        assert!(self.code != Some(0), "should have failed with {parts:?}: {self:#?}");
+        assert!(self.code != Some(0), "should have failed with {parts:?}: {self}");
         let seen = self.text();
         for part in parts {
-            assert!(seen.contains(part), "the message lacks `{part}`: {self:#?}");
+            assert!(seen.contains(part), "the message lacks `{part}`: {self}");
         }
     }
 
     /// Everything that was printed.
     pub fn text(&self) -> String {
         format!("{}{}", self.stderr, self.stdout)
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Output { command, code, stdout, stderr } = self;
+        write!(f, "{command}\nended with {code:?}\nstdout: {stdout}\nstderr: {stderr}")
     }
 }

@@ -1,7 +1,7 @@
 //! A long-lived process inside a bed's namespaces, such as dockerd or moondock.
 
 use std::fs::File;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
@@ -70,9 +70,4 @@ impl Daemon {
         });
         status.unwrap_or_else(|| panic!("still runs after {signal}: {}", self.log()))
     }
-}
-
-/// Whether a process was ended by SIGKILL, seen directly or through a shell.
-pub fn was_killed(status: ExitStatus) -> bool {
-    status.signal() == Some(9) || status.code() == Some(137)
 }
