@@ -6,10 +6,12 @@ use crate::api::{self, Reply};
 use crate::bed::Bed;
 
 const DENIED: &str = "authorization denied by plugin ops: ";
+const WITHHELD: &str = "the engine did not pass it on";
 const CREATE: &str = "/v1.41/containers/create";
 const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
 const PRIVILEGED: &str = r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":true}}"#;
 
+/// Asserts that the policy refused, with `part` in lower case somewhere in its message.
 #[track_caller]
 fn refused(case: &str, reply: &Reply, part: &str) {
     let message = reply.message();
@@ -25,7 +27,7 @@ fn nothing_was_made(bed: &Bed) {
 /// A container's spec with a label of `size` bytes.
 fn padded(size: usize, privileged: bool) -> Vec<u8> {
     let labels = json!({"pad": "x".repeat(size)});
-    let spec = json!({"Image": "busybox", "Labels": labels, "HostConfig": {"Privileged": privileged}});
+    let spec = json!({"Image": "busybox", "Cmd": ["true"], "Labels": labels, "HostConfig": {"Privileged": privileged}});
     spec.to_string().into_bytes()
 }
 
@@ -47,8 +49,8 @@ fn a_body_that_the_engine_withholds_is_refused() {
     let bed = Bed::with_ops();
     for privileged in [true, false] {
         let body = padded(1_200_000, privileged);
-        refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), "body");
-        refused("1.2 MB chunked", &bed.post_chunked(&body), "body");
+        refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), WITHHELD);
+        refused("1.2 MB chunked", &bed.post_chunked(&body), WITHHELD);
     }
     refused("900 kB", &bed.api("POST", CREATE, JSON, &padded(900_000, true)), "privileged");
     nothing_was_made(&bed);
@@ -96,20 +98,20 @@ fn an_odd_path_is_the_same_route() {
 fn keys_fold_as_the_engine_folds_them() {
     let bed = Bed::with_ops();
     let bodies = [
-        (r#"{"Image":"busybox","hostconfig":{"privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","HOSTCONFIG":{"PRIVILEGED":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Ho\u017ftConfig":{"Privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","HoſtConfig":{"Privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Privileged":true}"#, "privileged"),
-        (r#"{"Image":"busybox","HostConfig":{"capadd":["SYS_ADMIN"]}}"#, "sys_admin"),
-        (r#"{"Image":"busybox","HostConfig":{"CapAdd":"SYS_ADMIN"}}"#, "sys_admin"),
-        (r#"{"Image":"busybox","HostConfig":{"CapAdd":["ſys_admin"]}}"#, "capability"),
-        (r#"{"Image":"busybox","HostConfig":{"binds":["/etc:/x"]}}"#, "/etc"),
+        (r#"{"Image":"busybox","Cmd":["true"],"hostconfig":{"privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HOSTCONFIG":{"PRIVILEGED":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"Ho\u017ftConfig":{"Privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HoſtConfig":{"Privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#, "sys_admin"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":"SYS_ADMIN"}}"#, "sys_admin"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":["ſys_admin"]}}"#, "capability"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"binds":["/etc:/x"]}}"#, "/etc"),
         (
-            r#"{"Image":"busybox","HostConfig":{"mounts":[{"type":"bind","source":"/etc","target":"/x"}]}}"#,
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"mounts":[{"type":"bind","source":"/etc","target":"/x"}]}}"#,
             "/etc",
         ),
-        (r#"{"Image":"busybox","Binds":["/etc:/x"]}"#, "/etc"),
+        (r#"{"Image":"busybox","Cmd":["true"],"Binds":["/etc:/x"]}"#, "/etc"),
     ];
     for (body, part) in bodies {
         refused(body, &bed.post(CREATE, body), part);
@@ -125,19 +127,28 @@ fn keys_fold_as_the_engine_folds_them() {
 fn a_body_with_two_readings_is_refused() {
     let bed = Bed::with_ops();
     let bodies = [
-        (r#"{"Image":"busybox","HostConfig":{"Privileged":true},"HostConfig":{}}"#, "duplicate"),
-        (r#"{"Image":"busybox","HostConfig":{"Privileged":false,"privileged":true}}"#, "duplicate"),
         (
-            r#"{"Image":"busybox","Hostconfig":{"Privileged":true},"HostConfig":{"CapDrop":["CHOWN"]}}"#,
-            "duplicate",
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":true},"HostConfig":{}}"#,
+            "mean the same",
         ),
-        (r#"{"Image":"busybox"} {"HostConfig":{"Privileged":true}}"#, "trailing"),
-        (r#"{"Image":"busybox""#, "json"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":false,"privileged":true}}"#,
+            "mean the same",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"Hostconfig":{"Privileged":true},"HostConfig":{"CapDrop":["CHOWN"]}}"#,
+            "mean the same",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"]} {"HostConfig":{"Privileged":true}}"#,
+            "something follows the json value",
+        ),
+        (r#"{"Image":"busybox","Cmd":["true"]"#, "ends in the middle of the json"),
     ];
     for (body, part) in bodies {
         refused(body, &bed.post(CREATE, body), part);
     }
-    let honest = r#"{"Image":"busybox","Labels":{"a":"1","A":"2"}}"#;
+    let honest = r#"{"Image":"busybox","Cmd":["true"],"Labels":{"a":"1","A":"2"}}"#;
     nothing_was_made(&bed);
     assert_eq!(bed.post(CREATE, honest).status, 201);
 }
@@ -146,10 +157,10 @@ fn a_body_with_two_readings_is_refused() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_body_of_another_kind_does_not_slip_through() {
     let bed = Bed::with_ops();
-    refused("no body", &bed.api("POST", CREATE, JSON, b""), "body");
+    refused("no body", &bed.api("POST", CREATE, JSON, b""), "needs a json body");
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
     let reply = bed.api("POST", "/v1.41/images/create?fromImage=good&tag=1", &form, b"fromImage=evil");
-    refused("form", &reply, "form");
+    refused("form", &reply, "send the parameters in the query");
     let reply = bed.api("POST", CREATE, &[("Content-Type", "text/plain")], PRIVILEGED.as_bytes());
     assert!(reply.status >= 400, "{reply:?}");
     nothing_was_made(&bed);
@@ -161,7 +172,7 @@ fn an_old_api_cannot_make_a_container_privileged_at_start() {
     let bed = Bed::with_ops();
     bed.docker(&["create", "--name", "plain", "busybox", "sleep", "60"]).ok();
     let target = "/v1.20/containers/plain/start";
-    refused(target, &bed.post(target, r#"{"Privileged":true,"Binds":["/etc:/x"]}"#), "privileged");
+    refused(target, &bed.post(target, r#"{"Privileged":true,"Binds":["/etc:/x"]}"#), "takes no body");
     assert_eq!(bed.inspect("plain", "{{.State.Running}} {{.HostConfig.Privileged}}"), "false false");
     assert_eq!(bed.post("/v1.41/containers/plain/start", "").status, 204);
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::bed::Namespaces;
@@ -69,5 +70,30 @@ impl Daemon {
             status.is_some()
         });
         status.unwrap_or_else(|| panic!("still runs after {signal}: {}", self.log()))
+    }
+}
+
+/// Where a bed keeps one of its daemons while it runs.
+#[derive(Default)]
+pub struct Slot(Mutex<Option<Daemon>>);
+
+impl Slot {
+    /// Keeps a daemon that has just started.
+    pub fn put(&self, daemon: Daemon) {
+        *self.locked() = Some(daemon);
+    }
+
+    /// Gives the daemon away, to be ended.
+    pub fn take(&self) -> Daemon {
+        self.locked().take().expect("it runs")
+    }
+
+    /// All that the daemon has printed.
+    pub fn log(&self) -> String {
+        self.locked().as_ref().expect("it runs").log()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Option<Daemon>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

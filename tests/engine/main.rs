@@ -5,7 +5,9 @@ mod api;
 mod bed;
 mod cli;
 mod daemon;
+mod dockerd;
 mod interposer;
+mod moondock;
 mod ops;
 mod wait;
 

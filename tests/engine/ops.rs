@@ -11,9 +11,6 @@ use crate::cli::Output;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/ops");
 
-/// Where the volumes are, as the engine's machine sees it.
-pub const VOLUME_ROOT: &str = "/srv/volumes";
-
 impl Bed {
     /// An engine whose plugin `ops` answers authorization, volumes, networks and addresses.
     pub fn with_ops() -> Bed {
@@ -33,9 +30,14 @@ impl Bed {
         let settings = table.entry("settings").or_insert_with(|| toml::Table::new().into());
         let settings = settings.as_table_mut().expect("`settings` is a table");
         settings.insert("roots".into(), vec!["/srv/data"].into());
-        settings.insert("volume_root".into(), VOLUME_ROOT.into());
+        settings.insert("volume_root".into(), self.volume_root().into());
         self.write_script("scripts/ops/plugin.toml", &table.to_string());
         self.dir().join("scripts")
+    }
+
+    /// Where the volumes are.
+    pub fn volume_root(&self) -> String {
+        self.dir().join("volumes").display().to_string()
     }
 
     /// One shipped script's text.
@@ -106,20 +108,17 @@ impl Bed {
 
     /// The mounts below the volume root.
     pub fn volume_mounts(&self) -> Vec<String> {
+        let root = self.volume_root();
         let mounts = self.exec_in_ns(&["cat", "/proc/self/mounts"]).ok();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        points.filter(|point| point.starts_with(VOLUME_ROOT)).map(str::to_owned).collect()
+        points.filter(|point| point.starts_with(&root)).map(str::to_owned).collect()
     }
 
     /// The files of this bed that a loop device holds.
     pub fn loops(&self) -> Vec<String> {
         let files = self.exec_in_ns(&["losetup", "--list", "--noheadings", "-O", "BACK-FILE"]).ok();
-        let name = self.dir().file_name().unwrap().to_str().unwrap();
-        files
-            .lines()
-            .filter(|file| file.contains(name) || file.contains(VOLUME_ROOT))
-            .map(str::to_owned)
-            .collect()
+        let dir = self.dir().to_str().unwrap();
+        files.lines().filter(|file| file.starts_with(dir)).map(str::to_owned).collect()
     }
 
     /// The names of all volumes, sorted.
