@@ -105,7 +105,10 @@ fn keys_fold_as_the_engine_folds_them() {
         (r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#, "privileged"),
         (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#, "sys_admin"),
         (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":"SYS_ADMIN"}}"#, "sys_admin"),
-        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":["ſys_admin"]}}"#, "capability"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":["ſys_admin"]}}"#,
+            "capabilities: containers may not add",
+        ),
         (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"binds":["/etc:/x"]}}"#, "/etc"),
         (
             r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"mounts":[{"type":"bind","source":"/etc","target":"/x"}]}}"#,
