@@ -1,0 +1,181 @@
+//! Requests that no `docker` command sends: the policy must judge what the engine would run.
+
+use serde_json::json;
+
+use crate::api::{self, Reply};
+use crate::bed::Bed;
+
+const DENIED: &str = "authorization denied by plugin ops: ";
+const WITHHELD: &str = "the engine did not pass it on";
+const CREATE: &str = "/v1.41/containers/create";
+const JSON: &[(&str, &str)] = &[("Content-Type", "application/json")];
+const PRIVILEGED: &str = r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":true}}"#;
+
+/// Asserts that the policy refused, with `part` in lower case somewhere in its message.
+#[track_caller]
+fn refused(case: &str, reply: &Reply, part: &str) {
+    let message = reply.message();
+    let named = message.starts_with(DENIED) && message.to_lowercase().contains(part);
+    assert!(reply.status == 403 && named, "`{case}` should be refused with `{part}`: {reply:?}");
+}
+
+#[track_caller]
+fn nothing_was_made(bed: &Bed) {
+    assert!(bed.containers().is_empty(), "{:?}", bed.containers());
+}
+
+/// A container's spec with a label of `size` bytes.
+fn padded(size: usize, privileged: bool) -> Vec<u8> {
+    let labels = json!({"pad": "x".repeat(size)});
+    let spec = json!({"Image": "busybox", "Cmd": ["true"], "Labels": labels, "HostConfig": {"Privileged": privileged}});
+    spec.to_string().into_bytes()
+}
+
+impl Bed {
+    #[track_caller]
+    fn post(&self, target: &str, body: &str) -> Reply {
+        self.api("POST", target, JSON, body.as_bytes())
+    }
+
+    #[track_caller]
+    fn post_chunked(&self, body: &[u8]) -> Reply {
+        api::send(&self.socket(), &api::chunked("POST", CREATE, JSON, body, 1000)).unwrap()
+    }
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_body_that_the_engine_withholds_is_refused() {
+    let bed = Bed::with_ops();
+    for privileged in [true, false] {
+        let body = padded(1_200_000, privileged);
+        refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), WITHHELD);
+        refused("1.2 MB chunked", &bed.post_chunked(&body), WITHHELD);
+    }
+    refused("900 kB", &bed.api("POST", CREATE, JSON, &padded(900_000, true)), "privileged");
+    nothing_was_made(&bed);
+    let honest = bed.api("POST", CREATE, JSON, &padded(900_000, false));
+    assert_eq!(honest.status, 201, "{honest:?}");
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_chunked_body_is_judged() {
+    let bed = Bed::with_ops();
+    refused("chunked", &bed.post_chunked(PRIVILEGED.as_bytes()), "privileged");
+    refused("many chunks", &bed.post_chunked(&padded(50_000, true)), "privileged");
+    nothing_was_made(&bed);
+    let honest = bed.post_chunked(&padded(50_000, false));
+    assert_eq!(honest.status, 201, "{honest:?}");
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn an_odd_path_is_the_same_route() {
+    let bed = Bed::with_ops();
+    let targets = [
+        "/containers/create",
+        "/v1.41/containers/%63reate",
+        "/v1.41/%63ontainers/create?name=x",
+        "/v01.041.0/containers/create",
+        "http://elsewhere/v1.41/containers/create",
+        "x:/v1.41/containers/create",
+        "/v1.24/containers/create",
+    ];
+    for target in targets {
+        refused(target, &bed.post(target, PRIVILEGED), "privileged");
+    }
+    refused("plugin", &bed.post("/v1.41/plugins/%6fps/%64isable?force=1", ""), "plugin");
+    refused("swarm", &bed.post("/v1.41/swarm/%69nit", "{}"), "swarm");
+    for target in ["//containers/create", "/v1.41/x/../containers/create"] {
+        assert!(bed.post(target, PRIVILEGED).status >= 300, "{target}");
+    }
+    nothing_was_made(&bed);
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn keys_fold_as_the_engine_folds_them() {
+    let bed = Bed::with_ops();
+    let bodies = [
+        (r#"{"Image":"busybox","Cmd":["true"],"hostconfig":{"privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HOSTCONFIG":{"PRIVILEGED":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"Ho\u017ftConfig":{"Privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HoſtConfig":{"Privileged":true}}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#, "privileged"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#, "sys_admin"),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":"SYS_ADMIN"}}"#, "sys_admin"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":["ſys_admin"]}}"#,
+            "capabilities: containers may not add",
+        ),
+        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"binds":["/etc:/x"]}}"#, "/etc"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"mounts":[{"type":"bind","source":"/etc","target":"/x"}]}}"#,
+            "/etc",
+        ),
+        (r#"{"Image":"busybox","Cmd":["true"],"Binds":["/etc:/x"]}"#, "/etc"),
+    ];
+    for (body, part) in bodies {
+        refused(body, &bed.post(CREATE, body), part);
+    }
+    let volume = r#"{"name":"evil","driveropts":{"o":"bind","device":"/etc"}}"#;
+    refused(volume, &bed.post("/v1.41/volumes/create", volume), "/etc");
+    nothing_was_made(&bed);
+    assert!(bed.volumes().is_empty());
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_body_with_two_readings_is_refused() {
+    let bed = Bed::with_ops();
+    let bodies = [
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":true},"HostConfig":{}}"#,
+            "mean the same",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Privileged":false,"privileged":true}}"#,
+            "mean the same",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"Hostconfig":{"Privileged":true},"HostConfig":{"CapDrop":["CHOWN"]}}"#,
+            "mean the same",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"]} {"HostConfig":{"Privileged":true}}"#,
+            "something follows the json value",
+        ),
+        (r#"{"Image":"busybox","Cmd":["true"]"#, "ends in the middle of the json"),
+    ];
+    for (body, part) in bodies {
+        refused(body, &bed.post(CREATE, body), part);
+    }
+    let honest = r#"{"Image":"busybox","Cmd":["true"],"Labels":{"a":"1","A":"2"}}"#;
+    nothing_was_made(&bed);
+    assert_eq!(bed.post(CREATE, honest).status, 201);
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_body_of_another_kind_does_not_slip_through() {
+    let bed = Bed::with_ops();
+    refused("no body", &bed.api("POST", CREATE, JSON, b""), "needs a json body");
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let reply = bed.api("POST", "/v1.41/images/create?fromImage=good&tag=1", &form, b"fromImage=evil");
+    refused("form", &reply, "send the parameters in the query");
+    let reply = bed.api("POST", CREATE, &[("Content-Type", "text/plain")], PRIVILEGED.as_bytes());
+    assert!(reply.status >= 400, "{reply:?}");
+    nothing_was_made(&bed);
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn an_old_api_cannot_make_a_container_privileged_at_start() {
+    let bed = Bed::with_ops();
+    bed.docker(&["create", "--name", "plain", "busybox", "sleep", "60"]).ok();
+    let target = "/v1.20/containers/plain/start";
+    refused(target, &bed.post(target, r#"{"Privileged":true,"Binds":["/etc:/x"]}"#), "takes no body");
+    assert_eq!(bed.inspect("plain", "{{.State.Running}} {{.HostConfig.Privileged}}"), "false false");
+    assert_eq!(bed.post("/v1.41/containers/plain/start", "").status, 204);
+}

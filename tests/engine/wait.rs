@@ -1,0 +1,23 @@
+//! Waiting for a condition instead of sleeping.
+
+use std::time::{Duration, Instant};
+
+const POLL: Duration = Duration::from_millis(20);
+
+/// Polls until `condition` holds, and fails the test with `what` when it does not in time.
+#[track_caller]
+pub fn wait_for(what: &str, timeout: Duration, condition: impl Fn() -> bool) {
+    assert!(holds_within(timeout, condition), "after {timeout:?}: not yet {what}");
+}
+
+/// Polls until `condition` holds; false when it does not in time.
+pub fn holds_within(timeout: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !condition() {
+        if start.elapsed() > timeout {
+            return false;
+        }
+        std::thread::sleep(POLL);
+    }
+    true
+}
