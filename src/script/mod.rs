@@ -2,6 +2,7 @@
 
 mod budget;
 mod host;
+pub mod json;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};

@@ -4,10 +4,21 @@
 //! module's Lua table, its type stub under `scripts/types/` and its reference page.
 
 use crate::script::Host;
-use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
+use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
 use std::fmt::Display;
 use std::future::Future;
 use std::rc::Rc;
+
+pub mod fs;
+pub mod hash;
+pub mod json;
+pub mod log;
+pub mod store;
+pub mod time;
+
+/// All std modules, by name.
+pub const MODULES: &[&Module] =
+    &[&fs::MODULE, &hash::MODULE, &json::MODULE, &log::MODULE, &store::MODULE, &time::MODULE];
 
 /// One std module.
 pub struct Module {
@@ -38,6 +49,16 @@ pub struct Binding {
     host: Rc<Host>,
     name: String,
 }
+
+/// Rust can raise only what it can hold; Lua can raise any value.
+const RAISE: &str = r"
+local run, pcall, error = ...
+local function raise(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+return function(...) return raise(run(pcall, ...)) end
+";
 
 impl Module {
     /// The module's table for one script.
@@ -103,6 +124,20 @@ impl Binding {
                 f(lua, binding.host.clone(), args).await.map_err(|e| binding.failed(&e))
             }
         })
+    }
+
+    /// A function that waits for a function of the script. `f` gets `pcall` before its arguments, calls through it, and answers with
+    /// what it gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself
+    /// are named as always.
+    pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        E: Display + 'static,
+        F: Future<Output = Result<MultiValue, E>> + 'static,
+    {
+        let globals = lua.globals();
+        let (pcall, error): (mlua::Function, mlua::Function) = (globals.get("pcall")?, globals.get("error")?);
+        lua.load(RAISE).set_name("=moondock").call((self.waiting(lua, f)?, pcall, error))
     }
 
     fn enter(&self) -> mlua::Result<()> {

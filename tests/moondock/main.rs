@@ -2,4 +2,5 @@
 
 mod files;
 mod sources;
+mod std_modules;
 mod store;
