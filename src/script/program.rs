@@ -3,7 +3,7 @@
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Sources, Vm};
 use crate::protocol::{Interface, Method, Missing, methods_of};
-use crate::std::{Host, Limits, Shared};
+use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +126,8 @@ async fn run_top_level(
     let file = interface.file();
     let in_rust = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e));
     let loader = Loader::install(vm.lua(), sources.clone(), host.clone()).map_err(in_rust)?;
-    crate::std::install_print(vm.lua(), host).map_err(in_rust)?;
+    let print = log::print(vm.lua(), host).map_err(in_rust)?;
+    vm.lua().globals().raw_set("print", print).map_err(in_rust)?;
     vm.seal().map_err(in_rust)?;
     let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
     let result = vm.call(&main, (), LOADING).await;

@@ -5,23 +5,44 @@
 
 mod budget;
 mod host;
+mod record;
+mod values;
+
+pub mod firewall;
+pub mod fs;
+pub mod hash;
+pub mod json;
+pub mod log;
+pub mod net;
+pub mod plugin;
+pub mod process;
+pub mod store;
+pub mod time;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
 
-pub mod firewall;
-pub mod net;
-pub mod process;
-pub mod record;
-use mlua::{FromLuaMulti, IntoLuaMulti, Lua, Table};
+use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
 use std::fmt::Display;
 use std::future::Future;
 use std::rc::Rc;
 
 /// The optional file in a plugin's directory that describes it.
 pub const MANIFEST: &str = "plugin.toml";
-/// All modules.
-pub const MODULES: &[&Module] = &[&firewall::MODULE, &net::MODULE, &process::MODULE];
+
+/// All modules, by name.
+pub const MODULES: &[&Module] = &[
+    &firewall::MODULE,
+    &fs::MODULE,
+    &hash::MODULE,
+    &json::MODULE,
+    &log::MODULE,
+    &net::MODULE,
+    &plugin::MODULE,
+    &process::MODULE,
+    &store::MODULE,
+    &time::MODULE,
+];
 
 /// One std module.
 pub struct Module {
@@ -52,6 +73,16 @@ pub struct Binding {
     host: Rc<Host>,
     name: String,
 }
+
+/// Rust can raise only what it can hold; Lua can raise any value.
+const RAISE: &str = r"
+local run, pcall, error = ...
+local function raise(ok, ...)
+  if ok then return ... end
+  error((...), 0)
+end
+return function(...) return raise(run(pcall, ...)) end
+";
 
 impl Module {
     /// The module's table for one script.
@@ -119,6 +150,20 @@ impl Binding {
         })
     }
 
+    /// A function that waits for a function of the script. `f` gets `pcall` before its arguments, calls through it, and answers with
+    /// what it gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself
+    /// are named as always.
+    pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        E: Display + 'static,
+        F: Future<Output = Result<MultiValue, E>> + 'static,
+    {
+        let globals = lua.globals();
+        let (pcall, error): (mlua::Function, mlua::Function) = (globals.get("pcall")?, globals.get("error")?);
+        lua.load(RAISE).set_name("=moondock").call((self.waiting(lua, f)?, pcall, error))
+    }
+
     fn enter(&self) -> mlua::Result<()> {
         self.host.budget.look().map_err(mlua::Error::external)?;
         if self.host.in_call.get() {
@@ -133,9 +178,4 @@ impl Binding {
     fn failed(&self, error: &dyn Display) -> mlua::Error {
         mlua::Error::runtime(format!("{}: {error}", self.name))
     }
-}
-
-/// Gives the state its `print`, which logs with the script's name and line.
-pub fn install_print(lua: &Lua, _host: &Rc<Host>) -> mlua::Result<()> {
-    lua.globals().raw_set("print", lua.create_function(|_, ()| Ok(()))?)
 }

@@ -41,6 +41,8 @@ pub struct Mount {
     pub options: Vec<String>,
 }
 
+const LIST: &str = "/proc/self/mountinfo";
+
 /// Options that are flags of the mount; the others are the file system's.
 const FLAGS: [(&str, MountFlags); 13] = [
     ("ro", MountFlags::RDONLY),
@@ -145,7 +147,7 @@ pub fn unmount(target: &Path, lazy: bool) -> Result<bool> {
     match rustix::mount::unmount(target, lazy | UnmountFlags::NOFOLLOW) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(Errno::INVAL) if !is_mounted(target).at(target)? => Ok(false),
+        Err(Errno::INVAL) if !is_mounted(target)? => Ok(false),
         Err(Errno::BUSY) => Err(busy(target)).at(target),
         Err(error) => Err(error).at(target),
     }
@@ -159,20 +161,20 @@ fn busy(target: &Path) -> io::Error {
 }
 
 /// Whether something is mounted at `target` itself. Does not touch it, so a dead server is no obstacle.
-pub fn is_mounted(target: &Path) -> io::Result<bool> {
+pub fn is_mounted(target: &Path) -> Result<bool> {
     let target = resolved(target);
     Ok(list()?.iter().any(|mount| mount.target == target))
 }
 
 /// The mounts at `path` and below it.
-pub fn at_or_below(path: &Path) -> io::Result<Vec<Mount>> {
+pub fn at_or_below(path: &Path) -> Result<Vec<Mount>> {
     let path = resolved(path);
     Ok(list()?.into_iter().filter(|mount| mount.target.starts_with(&path)).collect())
 }
 
 /// All mounts that this process sees, in the order they were made.
-pub fn list() -> io::Result<Vec<Mount>> {
-    let text = std::fs::read("/proc/self/mountinfo")?;
+pub fn list() -> Result<Vec<Mount>> {
+    let text = std::fs::read(LIST).at(Path::new(LIST))?;
     Ok(text.split(|byte| *byte == b'\n').filter_map(parse).collect())
 }
 

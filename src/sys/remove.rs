@@ -47,7 +47,7 @@ pub fn remove_all(path: &Path) -> Result<bool> {
 }
 
 fn refuse_mounts(path: &Path) -> Result<()> {
-    match mounts::at_or_below(path).at(path)?.first() {
+    match mounts::at_or_below(path)?.first() {
         Some(mount) => Err(mounted_here()).at(&mount.target),
         None => Ok(()),
     }

@@ -14,5 +14,6 @@ mod net;
 mod requests;
 mod sockets;
 mod sources;
+mod std_modules;
 mod std_process;
 mod store;

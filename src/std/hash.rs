@@ -1,0 +1,112 @@
+//! `@moondock/hash`: digests, encodings of bytes, randomness.
+
+use super::Host;
+use super::{Function, Module};
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mlua::{BString, Lua, LuaString};
+use rustix::rand::{GetRandomFlags, getrandom};
+use sha2::{Digest, Sha256};
+
+/// The module's table.
+pub const MODULE: Module = Module {
+    name: "hash",
+    summary: "Digests, bytes as text and back, random bytes. Strings are taken as bytes.",
+    types: "",
+    functions: &[
+        Function {
+            name: "sha256",
+            signature: "(text: string) -> string",
+            doc: "The SHA-256 digest of the bytes, as 64 hexadecimal digits.",
+            make: |lua, binding| binding.pure(lua, sha256),
+        },
+        Function {
+            name: "hex",
+            signature: "(text: string) -> string",
+            doc: "The bytes as lower-case hexadecimal digits.",
+            make: |lua, binding| binding.pure(lua, hex),
+        },
+        Function {
+            name: "unhex",
+            signature: "(text: string) -> string",
+            doc: "The bytes that the hexadecimal digits, of either case, stand for. Raises on anything else.",
+            make: |lua, binding| binding.pure(lua, unhex),
+        },
+        Function {
+            name: "base64",
+            signature: "(text: string) -> string",
+            doc: "The bytes in base64 (`A–Za–z0–9+/`, padded with `=`).",
+            make: |lua, binding| binding.pure(lua, base64),
+        },
+        Function {
+            name: "unbase64",
+            signature: "(text: string) -> string",
+            doc: "The bytes that the base64 text stands for, padded or not. Raises on anything else.",
+            make: |lua, binding| binding.pure(lua, unbase64),
+        },
+        Function {
+            name: "random",
+            signature: "(bytes: number) -> string",
+            doc: "That many random bytes, fit for keys and names: `hash.hex(hash.random(8))`. Raises on a number beyond 65536.",
+            make: |lua, binding| binding.pure(lua, random),
+        },
+    ],
+};
+
+const MAX_RANDOM: usize = 65536;
+
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+fn sha256(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
+    Ok(digits(&Sha256::digest(text.as_bytes())))
+}
+
+fn hex(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
+    Ok(digits(&text.as_bytes()))
+}
+
+fn unhex(_: &Lua, _: &Host, text: LuaString) -> Result<BString, String> {
+    let text = text.as_bytes();
+    if !text.len().is_multiple_of(2) {
+        return Err("an odd number of digits".into());
+    }
+    text.chunks(2).map(byte).collect::<Result<Vec<u8>, _>>().map(BString::from)
+}
+
+fn byte(pair: &[u8]) -> Result<u8, String> {
+    let digit = |byte: u8| (byte as char).to_digit(16);
+    match (digit(pair[0]), digit(pair[1])) {
+        (Some(high), Some(low)) => Ok((high << 4 | low) as u8),
+        _ => Err(format!("`{}` is not a hexadecimal number", String::from_utf8_lossy(pair))),
+    }
+}
+
+fn base64(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
+    Ok(BASE64.encode(text.as_bytes()))
+}
+
+fn unbase64(_: &Lua, _: &Host, text: LuaString) -> Result<BString, base64::DecodeError> {
+    BASE64.decode(text.as_bytes()).map(BString::from)
+}
+
+fn random(_: &Lua, _: &Host, bytes: usize) -> Result<BString, String> {
+    if bytes > MAX_RANDOM {
+        return Err(format!("{bytes} is more than {MAX_RANDOM} bytes"));
+    }
+    let mut random = vec![0; bytes];
+    let mut done = 0;
+    while done < bytes {
+        done += getrandom(&mut random[done..], GetRandomFlags::empty()).map_err(|e| e.to_string())?;
+    }
+    Ok(random.into())
+}
+
+fn digits(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| DIGITS[usize::from(value)] as char;
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}

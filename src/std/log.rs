@@ -1,0 +1,150 @@
+//! `@moondock/log`: lines in Moondock's log, with the place they come from.
+
+use super::{Function, Module};
+use super::{Host, values};
+use mlua::{Lua, LuaString, Table, Value, Variadic};
+use std::fmt::Write;
+use std::rc::Rc;
+use tracing::Level;
+
+/// The module's table.
+pub const MODULE: Module = Module {
+    name: "log",
+    summary: "Lines in Moondock's log. Each carries the plugin's name, and the script and line that it comes from; `print` does the same as `info`. \
+              May be used while the script loads.",
+    types: "",
+    functions: &[
+        Function {
+            name: "debug",
+            signature: SIGNATURE,
+            doc: "Logs what helps to find a fault; shown with `--log-level debug`. The fields are added to the line as `key=value`, sorted by key.",
+            make: |lua, binding| binding.pure(lua, debug),
+        },
+        Function {
+            name: "info",
+            signature: SIGNATURE,
+            doc: "Logs what happened: `log.info(\"grown\", { volume = name, size = size })`.",
+            make: |lua, binding| binding.pure(lua, info),
+        },
+        Function {
+            name: "warn",
+            signature: SIGNATURE,
+            doc: "Logs what may need somebody's attention.",
+            make: |lua, binding| binding.pure(lua, warn),
+        },
+        Function {
+            name: "error",
+            signature: SIGNATURE,
+            doc: "Logs what went wrong. Does not raise: the call goes on.",
+            make: |lua, binding| binding.pure(lua, error),
+        },
+    ],
+};
+
+const SIGNATURE: &str = "(message: string, fields: { [string]: any }?) -> ()";
+
+/// The longest line, in bytes; the rest is cut off.
+const MAX_LINE: usize = 8 << 10;
+
+type Arguments = (LuaString, Option<Table>);
+
+fn debug(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), String> {
+    emit(lua, host, Level::DEBUG, &text(&message), fields.as_ref())
+}
+
+fn info(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), String> {
+    emit(lua, host, Level::INFO, &text(&message), fields.as_ref())
+}
+
+fn warn(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), String> {
+    emit(lua, host, Level::WARN, &text(&message), fields.as_ref())
+}
+
+fn error(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), String> {
+    emit(lua, host, Level::ERROR, &text(&message), fields.as_ref())
+}
+
+/// The global `print` of a script: its values, as `tostring` has them, in a line at the level info.
+pub fn print(lua: &Lua, host: &Rc<Host>) -> mlua::Result<mlua::Function> {
+    let host = host.clone();
+    lua.create_function(move |lua, values: Variadic<Value>| {
+        let values = values.iter().map(Value::to_string).collect::<mlua::Result<Vec<_>>>()?;
+        emit(lua, &host, Level::INFO, &one_line(&values.join("\t")), None).map_err(mlua::Error::runtime)
+    })
+}
+
+fn emit(lua: &Lua, host: &Host, level: Level, message: &str, fields: Option<&Table>) -> Result<(), String> {
+    let fields = fields.map(|fields| render(lua, host, fields)).transpose()?;
+    let (script, line) = caller(lua).unwrap_or_else(|| (host.script.clone(), 0));
+    let (plugin, fields) = (host.shared.name.as_str(), fields.as_deref());
+    match level {
+        Level::ERROR => tracing::error!(target: "script", plugin, script, line, fields, "{message}"),
+        Level::WARN => tracing::warn!(target: "script", plugin, script, line, fields, "{message}"),
+        Level::INFO => tracing::info!(target: "script", plugin, script, line, fields, "{message}"),
+        _ => tracing::debug!(target: "script", plugin, script, line, fields, "{message}"),
+    }
+    Ok(())
+}
+
+/// The file and line of the Lua function that called.
+fn caller(lua: &Lua) -> Option<(String, usize)> {
+    lua.inspect_stack(1, |frame| {
+        let source = frame.source().source?;
+        let file = source.strip_prefix(['@', '='])?.to_owned();
+        Some((file, frame.current_line().unwrap_or_default()))
+    })?
+}
+
+fn render(lua: &Lua, host: &Host, fields: &Table) -> Result<String, String> {
+    let mut rendered = Vec::new();
+    for pair in fields.pairs::<LuaString, Value>() {
+        let (key, value) = pair.map_err(|_| "the keys of the fields must be strings".to_owned())?;
+        rendered.push((text(&key), field(lua, host, &value)));
+    }
+    rendered.sort();
+    let mut line = String::new();
+    for (key, value) in rendered {
+        let space = if line.is_empty() { "" } else { " " };
+        let _ = write!(line, "{space}{key}={value}");
+    }
+    Ok(clip(line))
+}
+
+/// A plain word as it is, all else as JSON, or what it is where JSON has no word for it.
+fn field(lua: &Lua, host: &Host, value: &Value) -> String {
+    if let Value::String(word) = value
+        && word.as_bytes().iter().all(|byte| byte.is_ascii_graphic() && !b"\"=".contains(byte))
+        && !word.as_bytes().is_empty()
+    {
+        return text(word);
+    }
+    match values::encode(lua, &host.budget, value, false) {
+        Ok(json) => String::from_utf8_lossy(&json).into_owned(),
+        Err(_) => format!("<{}>", value.type_name()),
+    }
+}
+
+fn text(text: &LuaString) -> String {
+    one_line(&text.to_string_lossy())
+}
+
+/// Control characters are escaped, so that no text can pass for a line of its own.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for letter in text.chars().take(MAX_LINE) {
+        match letter {
+            '\t' => line.push(letter),
+            _ if letter.is_control() => line.extend(letter.escape_default()),
+            _ => line.push(letter),
+        }
+    }
+    clip(line)
+}
+
+fn clip(mut line: String) -> String {
+    if line.len() > MAX_LINE {
+        line.truncate(line.floor_char_boundary(MAX_LINE));
+        line.push('…');
+    }
+    line
+}
