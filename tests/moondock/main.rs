@@ -5,3 +5,4 @@ mod lua;
 mod net;
 mod netns;
 mod process;
+mod world;
