@@ -1,123 +1,12 @@
-//! `@moondock/firewall`: a small internet of network namespaces, in which packets tell what holds.
+//! `@moondock/firewall`: packets tell what holds.
 
 use crate::lua::Script;
 use crate::netns::Namespace;
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::time::Duration;
-
-/// A host with a neighbour outside (192.0.2.9, fd99::9), who routes packets for any container to it.
-struct World {
-    host: Namespace,
-    outside: Namespace,
-}
-
-/// A server's answer: the address that it saw its client come from.
-type Answer = Option<String>;
+use crate::world::{World, answer, ask, ask_udp, serve};
+use std::io::Write;
+use std::net::TcpListener;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-const PATIENCE: Duration = Duration::from_millis(400);
-
-impl World {
-    fn new() -> Self {
-        assert!(rustix::process::geteuid().is_root(), "needs root: run tests/run");
-        let world = Self { host: Namespace::new(), outside: Namespace::new() };
-        world.host.sh(&format!(
-            "ip link add wan type veth peer name lan netns {}
-             ip addr add 192.0.2.1/24 dev wan; ip addr add fd99::1/64 dev wan nodad; ip link set wan up
-             sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
-            world.outside.path()
-        ));
-        world
-            .outside
-            .sh("ip addr add 192.0.2.9/24 dev lan; ip addr add fd99::9/64 dev lan nodad; ip link set lan up
-             ip route add 10.0.0.0/8 via 192.0.2.1; ip route add fd00::/16 via fd99::1");
-        world
-    }
-
-    /// A bridge `brN` with the networks 10.N.0.0/24 and fd00:N::/64.
-    fn bridge(&self, n: u8) {
-        self.host.sh(&format!(
-            "ip link add br{n} type bridge; ip addr add 10.{n}.0.1/24 dev br{n}
-             ip addr add fd00:{n}::1/64 dev br{n} nodad; ip link set br{n} up"
-        ));
-    }
-
-    /// A container on that bridge, at 10.N.0.M and fd00:N::M, that answers on port 80 of TCP and UDP.
-    fn container(&self, n: u8, m: u8) -> Namespace {
-        let container = Namespace::new();
-        self.host.sh(&format!(
-            "ip link add h{n}-{m} type veth peer name eth0 netns {}
-             ip link set h{n}-{m} master br{n}; ip link set h{n}-{m} type bridge_slave hairpin on; ip link set h{n}-{m} up",
-            container.path()
-        ));
-        container.sh(&format!(
-            "ip addr add 10.{n}.0.{m}/24 dev eth0; ip addr add fd00:{n}::{m}/64 dev eth0 nodad; ip link set eth0 up
-             ip route add default via 10.{n}.0.1; ip route add default via fd00:{n}::1"
-        ));
-        container.enter(serve);
-        container
-    }
-
-    fn lua(&self, plugin: &str, source: &str) {
-        self.host.block_on(async || Script::new(plugin).await.run::<()>(source).await);
-    }
-
-    fn fail(&self, plugin: &str, source: &str) -> String {
-        self.host.block_on(async || Script::new(plugin).await.fail(source).await)
-    }
-
-    fn ruleset(&self) -> String {
-        self.host.sh("nft list ruleset")
-    }
-}
-
-/// Answers on port 80 with the client's address, for as long as the test runs.
-fn serve() {
-    let tcp = TcpListener::bind("[::]:80").unwrap();
-    std::thread::spawn(move || {
-        while let Ok((mut stream, peer)) = tcp.accept() {
-            let _ = stream.write_all(plain(peer).as_bytes());
-        }
-    });
-    let udp = UdpSocket::bind("[::]:80").unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 16];
-        while let Ok((_, peer)) = udp.recv_from(&mut buffer) {
-            let _ = udp.send_to(plain(peer).as_bytes(), peer);
-        }
-    });
-}
-
-fn plain(peer: SocketAddr) -> String {
-    peer.ip().to_canonical().to_string()
-}
-
-fn ask(from: &Namespace, to: &str) -> Answer {
-    from.enter(|| {
-        let mut stream = TcpStream::connect_timeout(&to.parse().unwrap(), PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer)
-    })
-}
-
-fn ask_udp(from: &Namespace, to: &str) -> Answer {
-    from.enter(|| {
-        let to: SocketAddr = to.parse().unwrap();
-        let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.connect(to).and_then(|()| socket.send(b"?")).ok()?;
-        let mut answer = [0; 64];
-        let length = socket.recv(&mut answer).ok()?;
-        Some(String::from_utf8_lossy(&answer[..length]).into_owned())
-    })
-}
-
-fn answer(text: &str) -> Answer {
-    Some(text.to_owned())
-}
 
 fn rules(n: u8, more: &str) -> String {
     format!(
@@ -147,6 +36,7 @@ fn published_ports_answer(world: &World, server: &Namespace, neighbour: &Namespa
     assert_eq!(ask(host, "127.0.0.1:8082"), None, "published on another address only");
     assert_eq!(ask(host, "192.0.2.1:8080"), answer("10.1.0.1"), "from the host by its other address");
     assert!(ask(host, "[fd99::1]:8080").is_some(), "from the host by IPv6");
+    assert_eq!(ask(host, "[::1]:8080"), None, "the kernel translates no ::1");
     assert_eq!(ask(neighbour, "192.0.2.1:8080"), answer("10.1.0.1"), "from another container");
     assert_eq!(ask(server, "192.0.2.1:8080"), answer("10.1.0.1"), "from itself");
     assert_eq!(ask(neighbour, "[fd99::1]:8080"), answer("fd00:1::1"), "from another container by IPv6");
@@ -238,7 +128,6 @@ fn what_moondock_accepts_does_not_open_dockers_bridges() {
     world.bridge(2);
     world.host.sh("ip link set br2 down; ip link set br2 name br-0123456789ab; ip link set br-0123456789ab up; ip -6 addr add fd00:2::1/64 dev br-0123456789ab nodad");
     let moons = world.container(1, 2);
-    world.host.sh("ip link add br2 type dummy; ip link del br2");
     let dockers = Namespace::new();
     world.host.sh(&format!("ip link add hd type veth peer name eth0 netns {}; ip link set hd master br-0123456789ab; ip link set hd up", dockers.path()));
     dockers.sh("ip addr add 10.2.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.2.0.1");
@@ -249,11 +138,7 @@ fn what_moondock_accepts_does_not_open_dockers_bridges() {
     assert_eq!(ask(&dockers, "10.1.0.2:80"), None);
 
     world.lua("p", r#"firewall.apply("b", { bridge = "br-0123456789ab", subnets = { "10.2.0.0/24" } })"#);
-    assert_eq!(
-        ask(&moons, "10.2.0.2:80"),
-        answer("10.1.0.2").map(|_| "10.2.0.1".to_owned()),
-        "unless the bridge is Moondock's"
-    );
+    assert_eq!(ask(&moons, "10.2.0.2:80"), answer("10.2.0.1"), "unless the bridge is Moondock's");
     assert!(ask(&dockers, "10.1.0.2:80").is_some());
 }
 
@@ -268,8 +153,7 @@ fn an_internal_network_has_no_way_out() {
     let (inner, neighbour, other) = (world.container(1, 2), world.container(1, 3), world.container(2, 2));
     let publish = r#"ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
     world.lua("p", &format!(r#"firewall.apply("open", {})"#, rules(2, publish)));
-    assert!(ask(&inner, "192.0.2.9:80").is_none(), "no masquerading yet");
-    assert!(ask(&inner, "192.0.2.1:8080").is_some(), "the published port answers");
+    assert!(ask(&inner, "192.0.2.9:80").is_some() && ask(&inner, "192.0.2.1:8080").is_some(), "not yet");
     world.lua("p", &format!(r#"firewall.apply("inner", {})"#, rules(1, "internal = true")));
     assert_eq!(ask(&inner, "10.1.0.3:80"), answer("10.1.0.2"));
     assert_eq!(ask(&inner, "[fd00:1::3]:80"), answer("fd00:1::2"));

@@ -4,6 +4,7 @@ mod http;
 mod lua;
 mod netns;
 mod process;
+mod world;
 
 mod command_line;
 mod files;

@@ -11,11 +11,14 @@ use std::process::{Command, Stdio};
 /// A network namespace. It lives as long as this, or a link or socket in it.
 pub struct Namespace(File);
 
+/// Without the wait for duplicate addresses: for two seconds, a new link would have no IPv6 neighbours.
+const SETUP: &str = "sysctl -qw net.ipv6.conf.default.accept_dad=0 && ip link set lo up";
+
 impl Namespace {
     /// A new one, with its loopback up.
     pub fn new() -> Self {
         let mut child = Command::new("unshare")
-            .args(["-n", "sh", "-c", "ip link set lo up && echo ready && read end"])
+            .args(["-n", "sh", "-c", &format!("{SETUP} && echo ready && read end")])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
