@@ -4,6 +4,7 @@ mod sink;
 
 use self::sink::Sink;
 use clap::ValueEnum;
+use std::fmt::Display;
 use std::io::{IsTerminal, stderr};
 use std::panic::{PanicHookInfo, set_hook};
 use tracing::level_filters::LevelFilter;
@@ -43,6 +44,7 @@ pub enum Format {
 #[must_use = "events are lost once this is dropped"]
 pub struct Telemetry {
     sink: Sink,
+    format: Format,
 }
 
 /// Starts writing events to stderr. Later calls in one process change nothing.
@@ -55,7 +57,18 @@ pub fn start(level: Level, format: Format) -> Telemetry {
     if registry().with(layer.with_filter(filter(level))).try_init().is_ok() {
         set_hook(Box::new(tell_of_panic));
     }
-    Telemetry { sink }
+    Telemetry { sink, format }
+}
+
+impl Telemetry {
+    /// Says what ends the process: to a person whatever the level is, to a machine as an event.
+    pub fn fail(&self, error: &impl Display) {
+        self.sink.flush();
+        match self.format {
+            Format::Pretty => eprintln!("moondock: {error:#}"),
+            Format::Json => error!("{error:#}"),
+        }
+    }
 }
 
 impl Drop for Telemetry {

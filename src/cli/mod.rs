@@ -47,9 +47,9 @@ struct LogOptions {
 /// The exit code is the verb's; 1 for a failure, 2 for arguments that make no sense.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let _telemetry = telemetry::start(cli.log.log_level, cli.log.log_format);
+    let telemetry = telemetry::start(cli.log.log_level, cli.log.log_format);
     cli.verb.run().unwrap_or_else(|error| {
-        eprintln!("moondock: {error:#}");
+        telemetry.fail(&error);
         ExitCode::FAILURE
     })
 }

@@ -7,6 +7,7 @@ use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
 use crate::dispatch::PluginSpec;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -48,7 +49,7 @@ impl Fleet {
     fn launch(
         &mut self,
         spec: PluginSpec,
-        listener: std::os::unix::net::UnixListener,
+        listener: UnixListener,
         report: UnboundedSender<Event>,
     ) -> io::Result<()> {
         let (order, orders) = unbounded_channel();

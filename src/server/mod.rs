@@ -25,7 +25,7 @@ use std::io;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// How long calls in flight may take once the process is asked to end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -102,7 +102,9 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
-            _ = fleet.event() => {}
+            Event::Ended { plugin, result } = fleet.event() => if let Err(error) = result {
+                error!(plugin, "{error}");
+            },
             signal = signals.next() => if let Signal::End { number, name } = signal {
                 warn!("{name} again: calls in flight are given up");
                 return Outcome::Interrupted(number);

@@ -2,7 +2,7 @@
 
 use crate::http::Connection;
 use crate::process::{Bed, Served, VOLUME};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, geteuid, kill_process};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -94,6 +94,15 @@ fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
 }
 
 #[test]
+fn the_reason_of_an_end_is_an_event_where_events_are_json() {
+    let bed = Bed::with_volume().plugin("bad", "volume.lua", "return {{{\n").arg("--log-format=json");
+    for line in bed.refused().lines() {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(event["level"].is_string());
+    }
+}
+
+#[test]
 fn many_plugins_are_answered_each_on_its_own() {
     let bed = ["a", "b", "c", "d"].iter().fold(Bed::with_volume(), |bed, name| {
         bed.plugin(name, "volume.lua", &VOLUME.replace("/m/", &format!("/{name}/")))
@@ -107,25 +116,39 @@ fn many_plugins_are_answered_each_on_its_own() {
 
 /// PID 1 has no default actions for signals, and inherits every orphan.
 #[test]
-fn as_pid_1_it_ends_on_sigterm() {
-    if !rustix::process::geteuid().is_root() {
+fn as_pid_1_it_bears_orphans_and_ends_on_sigterm() {
+    if !geteuid().is_root() {
         return;
     }
-    let bed = Bed::with_volume();
-    let moondock = bed.command();
-    let mut command = Command::new("unshare");
-    command
-        .args(["--pid", "--fork", "--kill-child", "--"])
-        .arg(moondock.get_program())
-        .args(moondock.get_args());
-    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
-    command.current_dir(bed.path());
-    let mut served = bed.launch(command);
+    let mut served = as_pid_1(Bed::with_volume());
     served.wait_for_log("ready");
+    let init = children(served.pid())[0];
+    let orphan = "sleep 0.1 >/dev/null 2>&1 &";
+    let target = init.to_string();
+    let made = Command::new("nsenter").args(["--target", &target, "--pid", "sh", "-c", orphan]).status();
+    assert!(made.unwrap().success());
+    served.wait_for("the orphan's end", |_| {
+        children(init).iter().any(|child| {
+            fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z "))
+        })
+    });
     served.assert_answers();
-    let children = format!("/proc/{0}/task/{0}/children", served.pid());
-    let init: i32 = fs::read_to_string(children).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(init).unwrap(), Signal::TERM).unwrap();
+    kill_process(Pid::from_raw(init as i32).unwrap(), Signal::TERM).unwrap();
     let status = served.wait();
     assert_eq!((status.code(), status.signal()), (Some(0), None));
+}
+
+/// The process started is `unshare`, whose only child is moondock.
+fn as_pid_1(bed: Bed) -> Served {
+    let moondock = bed.command();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child"]).arg(moondock.get_program()).args(moondock.get_args());
+    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command.current_dir(bed.path());
+    bed.launch(command)
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
 }
