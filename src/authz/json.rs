@@ -1,0 +1,224 @@
+//! JSON as the engine reads it: Go's folding of keys, and nothing that two decoders could read differently.
+//!
+//! A [`Document`] keeps the text and a tape of eight bytes a value; strings and numbers are decoded when a
+//! policy reads them, so looking at two fields costs one pass over the text and little more.
+
+mod keys;
+mod scan;
+mod tape;
+mod text;
+
+use std::borrow::Cow;
+
+use self::tape::{Tag, Tape};
+use super::Refusal;
+
+/// A JSON text that has one reading only.
+#[derive(Debug)]
+pub struct Document {
+    text: String,
+    tape: Tape,
+}
+
+/// The place of a node in its document, for keeping it without a borrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct NodeId(u32);
+
+/// One value of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Node<'d> {
+    document: &'d Document,
+    at: usize,
+}
+
+/// What a value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Bool,
+    /// A number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+impl Document {
+    /// How deep values may nest. Real requests stay below ten.
+    pub const MAX_DEPTH: usize = 128;
+    /// How long a text may be. Engines pass on 4 MiB.
+    pub const MAX_BYTES: usize = 16 << 20;
+
+    /// Checks the text and indexes it in one pass.
+    ///
+    /// # Errors
+    /// [`Refusal::Json`] for anything that is not JSON or that two decoders could read differently: keys that mean
+    /// the same in one object, invalid UTF-8, half surrogates, trailing data, deep nesting (protocol 3.5).
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Document, Refusal> {
+        let text = scan::checked(bytes.into())?;
+        let tape = scan::tape(&text)?;
+        Ok(Document { text, tape })
+    }
+
+    /// The outermost value.
+    pub fn root(&self) -> Node<'_> {
+        Node { document: self, at: 0 }
+    }
+
+    /// The value at a place that a node of this same document gave. `None` for a place beyond its end.
+    pub fn node(&self, id: NodeId) -> Option<Node<'_>> {
+        let at = id.0 as usize;
+        (at < self.tape.len()).then_some(Node { document: self, at })
+    }
+
+    /// The text as sent.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<'d> Node<'d> {
+    /// Its place, for [`Document::node`].
+    pub fn id(self) -> NodeId {
+        NodeId(u32::try_from(self.at).unwrap_or(u32::MAX))
+    }
+
+    /// What it is.
+    pub fn kind(self) -> Kind {
+        match self.tag() {
+            Tag::Null => Kind::Null,
+            Tag::False | Tag::True => Kind::Bool,
+            Tag::Number => Kind::Number,
+            Tag::String => Kind::String,
+            Tag::Array => Kind::Array,
+            Tag::Object | Tag::Map => Kind::Object,
+        }
+    }
+
+    /// Whether it is `null`, which Go treats as absent.
+    pub fn is_null(self) -> bool {
+        self.tag() == Tag::Null
+    }
+
+    /// Whether it is an object whose keys are data (labels, options, …): they do not fold.
+    pub fn is_map(self) -> bool {
+        self.tag() == Tag::Map
+    }
+
+    /// The value that Go decodes into the field `key`: keys fold, except in maps. `None` for what is no object.
+    pub fn get(self, key: &str) -> Option<Node<'d>> {
+        let same = if self.is_map() { keys::is_same } else { keys::is_folded };
+        let mut entries = self.entries();
+        while let Some((name, value)) = entries.next_raw() {
+            if same(name, key) {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    /// The entries of an object in order; none for anything else.
+    pub fn entries(self) -> Entries<'d> {
+        Entries { inner: self.children(matches!(self.tag(), Tag::Object | Tag::Map)) }
+    }
+
+    /// The items of an array in order; none for anything else.
+    pub fn items(self) -> Items<'d> {
+        self.children(self.tag() == Tag::Array)
+    }
+
+    /// The text of a string.
+    pub fn as_str(self) -> Option<Cow<'d, str>> {
+        (self.tag() == Tag::String).then(|| text::unescape(self.raw_string()))
+    }
+
+    /// The value of a number.
+    pub fn as_f64(self) -> Option<f64> {
+        self.number().and_then(|number| number.parse().ok())
+    }
+
+    /// The value of a number that Go decodes into an `int64`: no fraction, no exponent, in range.
+    pub fn as_i64(self) -> Option<i64> {
+        self.number().and_then(|number| number.parse().ok())
+    }
+
+    /// A boolean.
+    pub fn as_bool(self) -> Option<bool> {
+        match self.tag() {
+            Tag::True => Some(true),
+            Tag::False => Some(false),
+            _ => None,
+        }
+    }
+
+    fn number(self) -> Option<&'d str> {
+        (self.tag() == Tag::Number).then(|| self.slice())
+    }
+
+    fn tag(self) -> Tag {
+        self.document.tape.tag(self.at)
+    }
+
+    fn slice(self) -> &'d str {
+        &self.document.text[self.document.tape.range(self.at)]
+    }
+
+    fn raw_string(self) -> text::RawString<'d> {
+        self.document.tape.string(self.at, &self.document.text)
+    }
+
+    fn children(self, any: bool) -> Items<'d> {
+        let end = if any { self.document.tape.next(self.at) } else { self.at };
+        Items { document: self.document, at: self.at + 1, end }
+    }
+}
+
+/// The items of an array.
+#[derive(Debug, Clone)]
+pub struct Items<'d> {
+    document: &'d Document,
+    at: usize,
+    end: usize,
+}
+
+impl<'d> Iterator for Items<'d> {
+    type Item = Node<'d>;
+
+    fn next(&mut self) -> Option<Node<'d>> {
+        if self.at >= self.end {
+            return None;
+        }
+        let node = Node { document: self.document, at: self.at };
+        self.at = self.document.tape.next(self.at);
+        Some(node)
+    }
+}
+
+/// The entries of an object, keys as written but unescaped.
+#[derive(Debug, Clone)]
+pub struct Entries<'d> {
+    inner: Items<'d>,
+}
+
+impl<'d> Entries<'d> {
+    fn next_raw(&mut self) -> Option<(text::RawString<'d>, Node<'d>)> {
+        let key = self.inner.next()?;
+        Some((key.raw_string(), self.inner.next()?))
+    }
+}
+
+impl<'d> Iterator for Entries<'d> {
+    type Item = (Cow<'d, str>, Node<'d>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_raw().map(|(key, value)| (text::unescape(key), value))
+    }
+}
+
+#[cfg(test)]
+mod tests;
