@@ -6,6 +6,7 @@ mod netns;
 mod process;
 mod world;
 
+mod authz_traffic;
 mod command_line;
 mod files;
 mod firewall;

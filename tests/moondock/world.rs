@@ -59,11 +59,11 @@ impl World {
     }
 
     pub fn lua(&self, plugin: &str, source: &str) {
-        self.host.block_on(async || Script::new(plugin).run::<()>(source).await);
+        self.host.block_on(async || Script::new(plugin).await.run::<()>(source).await);
     }
 
     pub fn fail(&self, plugin: &str, source: &str) -> String {
-        self.host.block_on(async || Script::new(plugin).fail(source).await)
+        self.host.block_on(async || Script::new(plugin).await.fail(source).await)
     }
 
     pub fn ruleset(&self) -> String {
