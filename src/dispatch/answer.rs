@@ -64,10 +64,9 @@ impl Plugin {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
             Err(problem) => {
-                return Outcome::failed(
-                    CallError::BadRequest { method: method.wire, problem },
-                    String::new(),
-                );
+                let overfull = live.script.overfull(method, &problem).map(CallError::Failed);
+                let error = overfull.unwrap_or(CallError::BadRequest { method: method.wire, problem });
+                return Outcome::failed(error, String::new());
             }
         };
         let object = object_of(method, &request);

@@ -11,6 +11,9 @@ use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
 
+/// The longest reason of a denial, in bytes; the rest is cut off.
+const LONGEST_REASON: usize = 4 << 10;
+
 /// A decision and the reason of a denial.
 enum Decision {
     Allow,
@@ -62,7 +65,7 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: M
     let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
     let (table, running) = match table {
         Ok(made) => made,
-        Err(error) => return Decision::Deny(format!("the policy's state is unusable: {error}")),
+        Err(error) => return unusable(plugin, method, live, &error.to_string()),
     };
     let result = live.script.call(method, table, live.manifest.deadline(method)).await;
     drop(running);
@@ -103,7 +106,7 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
     match (values.pop_front(), values.pop_front()) {
         (Some(Value::Boolean(true)), _) => Decision::Allow,
         (Some(Value::Boolean(false)), Some(Value::String(reason))) => {
-            Decision::Deny(reason.to_string_lossy())
+            Decision::Deny(clip(reason.to_string_lossy()))
         }
         (Some(Value::Boolean(false)), None | Some(Value::Nil)) => {
             Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
@@ -119,9 +122,24 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
     }
 }
 
+fn unusable(plugin: &Plugin, method: &Method, live: &Live, problem: &str) -> Decision {
+    match live.script.overfull(method, problem) {
+        Some(diagnostic) => failed(plugin, diagnostic),
+        None => Decision::Deny(format!("the policy's state is unusable: {problem}")),
+    }
+}
+
 fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
     tracing::warn!(plugin = plugin.name(), "{diagnostic}");
     Decision::Deny(format!("the policy failed: {}", diagnostic.short()))
+}
+
+fn clip(mut reason: String) -> String {
+    if reason.len() > LONGEST_REASON {
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+        reason.push('…');
+    }
+    reason
 }
 
 impl Decision {

@@ -16,6 +16,7 @@ pub struct Diagnostic {
     /// What to do about it.
     pub cure: Option<String>,
     excerpt: Option<Box<Excerpt>>,
+    told: bool,
 }
 
 /// The text of a line, and the columns to point at.
@@ -25,6 +26,9 @@ struct Excerpt {
     from: usize,
     to: usize,
 }
+
+/// The longest message, in bytes; the rest is cut off.
+const LONGEST: usize = 1 << 10;
 
 /// Cures by a part of Luau's message.
 const CURES: &[(&str, &str)] = &[
@@ -62,16 +66,21 @@ const CURES: &[(&str, &str)] = &[
 impl Diagnostic {
     /// A message about a file as a whole.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, message: message.into(), cure: None, excerpt: None }
+        Self {
+            file: file.into(),
+            line: None,
+            message: first_line(&message.into()),
+            cure: None,
+            excerpt: None,
+            told: false,
+        }
     }
 
     /// A message whose place Luau put in front of it, as `file:line: message`; else it is about `file`.
     pub fn parse(file: &str, message: &str) -> Self {
-        let located = split_place(message).map(|(file, line, message)| Self {
-            line: Some(line),
-            ..Self::of_file(file, first_line(message))
-        });
-        let diagnostic = located.unwrap_or_else(|| Self::of_file(file, first_line(message)));
+        let located = split_place(message)
+            .map(|(file, line, message)| Self { line: Some(line), ..Self::of_file(file, message) });
+        let diagnostic = located.unwrap_or_else(|| Self::of_file(file, message));
         Self { cure: cure_of(&diagnostic.message), ..diagnostic }
     }
 
@@ -90,8 +99,8 @@ impl Diagnostic {
         }
         let place = raised.trace.iter().find_map(|frame| split_frame(frame));
         match place {
-            Some((file, line)) => Self { file, line: Some(line), ..diagnostic },
-            None => diagnostic,
+            Some((file, line)) => Self { file, line: Some(line), told: raised.told, ..diagnostic },
+            None => Self { told: raised.told, ..diagnostic },
         }
     }
 
@@ -128,8 +137,12 @@ impl Diagnostic {
         self
     }
 
-    /// The whole of it in one line, for the engine's user.
+    /// The whole of it in one line, for the engine's user: without its place where the script says it so on purpose.
     pub fn short(&self) -> String {
+        if self.told { self.message.clone() } else { self.placed() }
+    }
+
+    fn placed(&self) -> String {
         match self.line {
             Some(line) => format!("{}:{line}: {}", self.file, self.message),
             None => format!("{}: {}", self.file, self.message),
@@ -182,7 +195,7 @@ impl From<Problems> for Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}", self.short())?;
+        write!(f, "{}", self.placed())?;
         if let Some((excerpt, line)) = self.excerpt.as_ref().zip(self.line) {
             excerpt.write(f, line)?;
         }
@@ -203,8 +216,12 @@ impl Excerpt {
 
 impl std::error::Error for Diagnostic {}
 
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.len() {
+        ..=LONGEST => line.to_owned(),
+        _ => format!("{}…", &line[..line.floor_char_boundary(LONGEST)]),
+    }
 }
 
 fn cure_of(message: &str) -> Option<String> {
@@ -258,6 +275,7 @@ mod tests {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
             trace: vec!["lib/a.lua:7 function load".to_owned(), "volume.lua:3".to_owned()],
+            told: false,
         };
         let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));
         assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");

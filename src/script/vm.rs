@@ -2,6 +2,7 @@
 
 use crate::std::{Exhausted, Host, Limits};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -12,8 +13,17 @@ const PRELUDE: &str = include_str!("prelude.luau");
 /// The chunk name of the prelude, whose frames are left out of traces.
 pub(super) const PRELUDE_NAME: &str = "=moondock";
 
-/// What a message about memory says, whoever raises it.
-const MEMORY_MESSAGE: &str = "not enough memory";
+/// What stands in a trace besides scripts: the prelude, and mlua's wrapper of functions that wait.
+const FOREIGN: [&str; 2] = ["moondock:", "__mlua_async_poll:"];
+
+/// What Luau raises, and mlua's word for it in a host function's error.
+const MEMORY_MESSAGES: [&str; 2] = ["not enough memory", "memory error: not enough memory"];
+
+/// What comes past the prelude's handler: the message that it lets pass, and that of its own failing.
+const WANT_OF_MEMORY: [&str; 2] = [MEMORY_MESSAGES[0], "error in error handling"];
+
+/// What Luau raises where a function that waits cannot give way.
+const CANNOT_WAIT: &str = "attempt to yield across";
 
 /// Coroutines that are kept for the next call.
 const THREADS: usize = 64;
@@ -42,6 +52,8 @@ pub struct Raised {
     pub message: String,
     /// The frames from the inside out, each as `file:line` and perhaps a function's name.
     pub trace: Vec<String>,
+    /// True when it is meant as it stands for whoever called: `error("…", 0)`, or a table.
+    pub told: bool,
 }
 
 impl Vm {
@@ -54,10 +66,7 @@ impl Vm {
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         lua.set_memory_limit(limits.memory)?;
         let run = load_prelude(&lua, &host, limits.memory)?;
-        let meter = host.clone();
-        lua.set_interrupt(move |_| {
-            meter.budget.check().map(|()| VmState::Continue).map_err(mlua::Error::external)
-        });
+        lua.set_interrupt(interrupt(host.clone(), limits.memory));
         Ok(Self { lua, run, host, limits })
     }
 
@@ -96,7 +105,7 @@ impl Vm {
             },
             Err(failure) => Err(failure),
         };
-        if matches!(outcome, Err(Failure::Exhausted(_))) {
+        if outcome.as_ref().is_err_and(Failure::abandons) {
             self.release_abandoned();
         }
         outcome
@@ -133,28 +142,78 @@ impl Vm {
     }
 
     fn failure(&self, raised: Value) -> Failure {
-        let (value, trace) = match raised {
-            Value::Table(located) => (
-                located.get("value").unwrap_or(Value::Nil),
-                located.get::<String>("trace").unwrap_or_default(),
-            ),
-            other => (other, String::new()),
+        let located = match raised {
+            Value::Table(located) => located,
+            Value::String(text) if WANT_OF_MEMORY.contains(&&*text.to_string_lossy()) => {
+                return self.memory_used_up();
+            }
+            Value::Error(error) => return self.rust_failure(&error),
+            other => return self.raised(message_of(&other), "", false),
         };
-        self.raised(message_of(&value), &trace)
+        let told = located.raw_get("told").unwrap_or_default();
+        let field = |name| located.raw_get::<Option<mlua::LuaString>>(name).ok().flatten();
+        let trace = field("trace").map_or_else(String::new, |trace| trace.to_string_lossy());
+        let message = match field("text") {
+            Some(text) => text.to_string_lossy(),
+            None => message_of(&located.raw_get("value").unwrap_or(Value::Nil)),
+        };
+        self.raised(message, &trace, told)
     }
 
     /// What an error on the Rust side of the state means to the script's author.
     pub fn rust_failure(&self, error: &mlua::Error) -> Failure {
-        self.raised(root_message(error), "")
+        let message = root_message(error);
+        if message == MEMORY_MESSAGES[0] || message.contains(MEMORY_MESSAGES[1]) {
+            return self.memory_used_up();
+        }
+        self.raised(message, "", false)
     }
 
-    fn raised(&self, message: String, trace: &str) -> Failure {
-        if message.contains(MEMORY_MESSAGE) {
-            return Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20));
-        }
-        let is_script = |line: &&str| !line.is_empty() && !line.starts_with(&PRELUDE_NAME[1..]);
+    /// Whether an error on the Rust side of the state may mean that the state is full.
+    pub fn is_full(&self, message: &str) -> bool {
+        message.contains(MEMORY_MESSAGES[1]) && self.lua.used_memory() > self.limits.memory / 2
+    }
+
+    /// What it means that the state is full.
+    pub fn memory_used_up(&self) -> Failure {
+        Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20))
+    }
+
+    fn raised(&self, message: String, trace: &str, told: bool) -> Failure {
+        let is_script = |line: &&str| !line.is_empty() && !FOREIGN.iter().any(|name| line.starts_with(name));
         let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
-        Failure::Raised(Raised { message: without_prelude(&message), trace })
+        Failure::Raised(Raised { message: without_prelude(&message), trace, told })
+    }
+}
+
+/// What runs every few steps of a script.
+fn interrupt(meter: Rc<Host>, limit: usize) -> impl Fn(&Lua) -> mlua::Result<VmState> {
+    let live = Cell::new(0);
+    move |lua| {
+        if meter.budget.check().map_err(mlua::Error::external)? {
+            relieve(lua, limit, &live)?;
+        }
+        Ok(VmState::Continue)
+    }
+}
+
+/// Luau fails an allocation without having looked for garbage first, and some functions make garbage without ever
+/// looking. So a state that is half full is collected, and again when what lives has grown by a quarter.
+fn relieve(lua: &Lua, limit: usize, live: &Cell<usize>) -> mlua::Result<()> {
+    if lua.used_memory() > (live.get() + limit / 4).max(limit / 2) {
+        lua.gc_collect()?;
+        live.set(lua.used_memory());
+    }
+    Ok(())
+}
+
+impl Failure {
+    /// Whether coroutines of the script may be left that wait for something.
+    fn abandons(&self) -> bool {
+        match self {
+            Failure::Exhausted(_) => true,
+            Failure::Raised(raised) => raised.message.contains(CANNOT_WAIT),
+        }
     }
 }
 
@@ -170,6 +229,8 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
         memory_used_up,
         lua.create_function(find_text)?,
         lua.create_function(split_text)?,
+        lua.create_function(span_of_sets)?,
+        memory / 1024 / 4 * 3,
     );
     let globals = lua.globals();
     for name in ["loadstring", "require", "collectgarbage", "newproxy"] {
@@ -210,16 +271,21 @@ fn split_text(lua: &Lua, (text, separator): (mlua::LuaString, mlua::LuaString)) 
     Ok(parts)
 }
 
-/// The text of anything that `error` was given: a string, a table with a `message`, or a host function's error.
+/// How many bytes from the first set of a pattern to the end of the last: no set is longer.
+fn span_of_sets(_: &Lua, pattern: mlua::LuaString) -> mlua::Result<usize> {
+    let pattern = pattern.as_bytes();
+    let span = memchr::memchr(b'[', &pattern).zip(memchr::memrchr(b']', &pattern));
+    Ok(span.map_or(0, |(first, last)| last.saturating_sub(first)))
+}
+
+/// The text of what `error` was given, but for tables: a string, or a host function's error.
 fn message_of(value: &Value) -> String {
     match value {
         Value::Error(error) => root_message(error),
-        Value::Table(table) => match table.get::<Option<String>>("message") {
-            Ok(Some(message)) => message,
-            _ => value.to_string().unwrap_or_default(),
-        },
+        Value::String(text) => text.to_string_lossy(),
+        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
         Value::Nil => "error without a message".to_owned(),
-        other => other.to_string().unwrap_or_else(|_| format!("a {}", other.type_name())),
+        other => format!("error with a {}", other.type_name()),
     }
 }
 

@@ -21,6 +21,7 @@ pub mod time;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
+pub use values::SELF_FILLING;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
 use std::fmt::Display;

@@ -82,7 +82,12 @@ tokio::task_local! {
 struct Holding {
     caller: Caller,
     transaction: bool,
+    /// How many functions given to `lock` or `transaction` run in each other, each on the thread's stack.
+    depth: usize,
 }
+
+/// How many of them there may be.
+const MAX_DEPTH: usize = 16;
 
 /// Why a function of the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +108,8 @@ enum Failure {
     UseTx(&'static str),
     #[error("a transaction runs in this call: do this before or after it")]
     Inside,
+    #[error("more than {MAX_DEPTH} locks in each other")]
+    Depth,
     #[error("the transaction has ended")]
     Ended,
     #[error("{0}")]
@@ -164,8 +171,9 @@ async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Out
 fn holding(host: &Host) -> Outcome<Holding> {
     match HOLDING.try_with(|holding| *holding) {
         Ok(Holding { transaction: true, .. }) => Err(Failure::Inside),
-        Ok(holding) => Ok(holding),
-        Err(_) => Ok(Holding { caller: host.shared.locks.caller(), transaction: false }),
+        Ok(Holding { depth: MAX_DEPTH.., .. }) => Err(Failure::Depth),
+        Ok(holding) => Ok(Holding { depth: holding.depth + 1, ..holding }),
+        Err(_) => Ok(Holding { caller: host.shared.locks.caller(), transaction: false, depth: 1 }),
     }
 }
 

@@ -4,12 +4,14 @@ mod http;
 mod lua;
 mod netns;
 mod process;
+mod scripted;
 mod world;
 
 mod authz_traffic;
 mod command_line;
 mod files;
 mod firewall;
+mod hostile;
 mod kits;
 mod lifetime;
 mod net;
