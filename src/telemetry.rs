@@ -1,7 +1,9 @@
 //! What the process says about itself: one line per event on stderr, for people or for machines.
 
+mod line;
 mod sink;
 
+use self::line::Lines;
 use self::sink::Sink;
 use clap::ValueEnum;
 use std::fmt::Display;
@@ -54,7 +56,7 @@ pub fn start(level: Level, format: Format) -> Telemetry {
         Format::Pretty => pretty(sink.clone()),
         Format::Json => json(sink.clone()),
     };
-    if registry().with(layer.with_filter(filter(level))).try_init().is_ok() {
+    if registry().with(filter(level)).with(layer).try_init().is_ok() {
         set_hook(Box::new(tell_of_panic));
     }
     Telemetry { sink, format }
@@ -77,9 +79,9 @@ impl Drop for Telemetry {
     }
 }
 
-fn pretty<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
+fn pretty<S: Subscriber>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
     let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    fmt::layer().compact().with_target(false).with_ansi(colours).with_writer(sink).boxed()
+    Lines { sink, colours }.boxed()
 }
 
 fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {

@@ -113,9 +113,11 @@ impl<'d> Node<'d> {
     /// The value that Go decodes into the field `key`: keys fold, except in maps. `None` for what is no object.
     pub fn get(self, key: &str) -> Option<Node<'d>> {
         let same = if self.is_map() { keys::is_same } else { keys::is_folded };
+        let (tape, ascii) = (&self.document.tape, key.is_ascii());
         let mut entries = self.entries();
-        while let Some((name, value)) = entries.next_raw() {
-            if same(name, key) {
+        while let Some((name, value)) = entries.next_nodes() {
+            let other = ascii && tape.is_plain_other(name.at, key.len());
+            if !other && same(name.raw_string(), key) {
                 return Some(value);
             }
         }
@@ -206,9 +208,8 @@ pub struct Entries<'d> {
 }
 
 impl<'d> Entries<'d> {
-    fn next_raw(&mut self) -> Option<(text::RawString<'d>, Node<'d>)> {
-        let key = self.inner.next()?;
-        Some((key.raw_string(), self.inner.next()?))
+    fn next_nodes(&mut self) -> Option<(Node<'d>, Node<'d>)> {
+        Some((self.inner.next()?, self.inner.next()?))
     }
 }
 
@@ -216,7 +217,7 @@ impl<'d> Iterator for Entries<'d> {
     type Item = (Cow<'d, str>, Node<'d>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_raw().map(|(key, value)| (text::unescape(key), value))
+        self.next_nodes().map(|(key, value)| (text::unescape(key.raw_string()), value))
     }
 }
 

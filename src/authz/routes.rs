@@ -104,9 +104,13 @@ impl Route {
         }
         let rest = path.strip_prefix(&self.pattern[..self.open])?;
         let tail = &self.pattern[self.close + 1..];
-        match tail.find('{') {
-            None => self.only(rest.strip_suffix(tail)?),
-            Some(second) => self.both(rest, &tail[..second], tail[second..].trim_matches(['{', '}'])),
+        match rest.strip_suffix(tail) {
+            Some(value) => self.only(value),
+            None if tail.ends_with('}') => {
+                let (between, second) = tail.split_once('{')?;
+                self.both(rest, between, second.trim_end_matches('}'))
+            }
+            None => None,
         }
     }
 

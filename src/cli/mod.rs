@@ -1,11 +1,15 @@
 //! The command line: one verb, one file.
 
+pub mod call;
+pub mod check;
 pub mod serve;
 
 use crate::telemetry::{self, Format, Level};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use std::process::ExitCode;
+use tokio::runtime;
+use tokio::task::LocalSet;
 
 const ABOUT: &str = "Docker Engine plugins written in Lua
 
@@ -27,6 +31,8 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     Serve(serve::Serve),
+    Check(check::Check),
+    Call(call::Call),
 }
 
 #[derive(Debug, Args)]
@@ -58,8 +64,19 @@ impl Verb {
     fn run(self) -> Result<ExitCode> {
         match self {
             Verb::Serve(serve) => serve.run(),
+            Verb::Check(check) => check.run(),
+            Verb::Call(call) => call.run(),
         }
     }
+}
+
+/// Runs what a plugin's thread would run, on this thread.
+fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T> {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let result = LocalSet::new().block_on(&runtime, work);
+    // A file operation that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 #[cfg(test)]

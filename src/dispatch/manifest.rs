@@ -63,7 +63,7 @@ impl Manifest {
 
     /// How long a call of `method` may take.
     pub fn deadline(&self, method: &Method) -> Duration {
-        let own = self.limits.deadline_ms.get(&key(method));
+        let own = self.limits.deadline_ms.get(&method.key());
         own.map_or(method.deadline, |ms| Duration::from_millis(*ms))
     }
 
@@ -77,7 +77,7 @@ impl Manifest {
             return wrong("memory_mib", format!("`memory_mib` must be at least {LEAST_MEMORY_MIB}"));
         }
         for (hook, ms) in &self.limits.deadline_ms {
-            let Some(method) = methods().find(|method| key(method) == *hook) else {
+            let Some(method) = methods().find(|method| method.key() == *hook) else {
                 return wrong(
                     hook,
                     format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"),
@@ -92,10 +92,6 @@ impl Manifest {
         }
         Ok(())
     }
-}
-
-fn key(method: &Method) -> String {
-    format!("{}.{}", method.interface.name(), method.hook)
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {

@@ -2,6 +2,7 @@
 
 mod answer;
 mod error;
+mod inspect;
 mod manifest;
 mod plugin;
 mod policy;
@@ -9,5 +10,6 @@ mod reload;
 mod request;
 
 pub use error::{CallError, OpenError, Reply};
+pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};

@@ -92,6 +92,11 @@ impl Method {
         }
     }
 
+    /// The name by which authors know it, such as `volume.create`.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.interface.name(), self.hook)
+    }
+
     pub(super) const fn about(mut self, field: &'static str) -> Self {
         self.object = Some(field);
         self

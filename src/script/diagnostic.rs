@@ -137,6 +137,49 @@ impl Diagnostic {
     }
 }
 
+/// All that is wrong with one script: at least one thing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems {
+    first: Diagnostic,
+    more: Vec<Diagnostic>,
+}
+
+impl Problems {
+    /// What was found, if anything was.
+    pub fn of(found: Vec<Diagnostic>) -> Option<Self> {
+        let mut found = found.into_iter();
+        found.next().map(|first| Self { first, more: found.collect() })
+    }
+
+    /// Each of them changed.
+    #[must_use]
+    pub fn map(self, change: impl Fn(Diagnostic) -> Diagnostic) -> Self {
+        Self { first: change(self.first), more: self.more.into_iter().map(change).collect() }
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Diagnostic;
+    type IntoIter = std::iter::Chain<std::iter::Once<Diagnostic>, std::vec::IntoIter<Diagnostic>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        std::iter::once(self.first).chain(self.more)
+    }
+}
+
+impl From<Diagnostic> for Problems {
+    fn from(first: Diagnostic) -> Self {
+        Self { first, more: Vec::new() }
+    }
+}
+
+/// Where there is room for one, the first counts.
+impl From<Problems> for Diagnostic {
+    fn from(problems: Problems) -> Self {
+        problems.first
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}", self.short())?;

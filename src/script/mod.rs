@@ -8,7 +8,7 @@ mod vm;
 
 pub use crate::sys::sources::Sources;
 pub use codec::{Mismatch, decode, encode};
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;
 pub use program::Script;
 pub use vm::{Failure, Raised, Vm};

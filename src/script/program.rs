@@ -1,7 +1,7 @@
 //! One generation of one interface's script.
 
 use super::loader::{Loader, kit_text, nearest};
-use super::{Diagnostic, Failure, Sources, Vm};
+use super::{Diagnostic, Failure, Problems, Sources, Vm};
 use crate::protocol::{Interface, Method, Missing, methods_of};
 use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
@@ -31,7 +31,7 @@ impl Script {
     /// Loads the script of `interface` in a new state and checks its hooks.
     ///
     /// # Errors
-    /// What its author must mend.
+    /// All that its author must mend, as far as it can be seen.
     pub async fn load(
         interface: Interface,
         generation: u64,
@@ -39,12 +39,13 @@ impl Script {
         shared: Rc<Shared>,
         settings: Rc<toml::Table>,
         limits: Limits,
-    ) -> Result<Self, Diagnostic> {
+    ) -> Result<Self, Problems> {
         let file = interface.file();
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
         let host = Host::new(shared, settings, file.clone(), generation);
         let vm = Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
-        let (hooks, used) = run_top_level(&vm, interface, &sources, &host).await.map_err(excerpt)?;
+        let (hooks, used) =
+            run_top_level(&vm, interface, &sources, &host).await.map_err(|all| all.map(excerpt))?;
         host.in_call.set(true);
         Ok(Self { interface, generation, vm, hooks, used, worn: Cell::new(false), sources: sources.clone() })
     }
@@ -122,7 +123,7 @@ async fn run_top_level(
     interface: Interface,
     sources: &Rc<Sources>,
     host: &Rc<Host>,
-) -> Result<Loaded, Diagnostic> {
+) -> Result<Loaded, Problems> {
     let file = interface.file();
     let in_rust = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e));
     let loader = Loader::install(vm.lua(), sources.clone(), host.clone()).map_err(in_rust)?;
@@ -134,7 +135,7 @@ async fn run_top_level(
     let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure))?;
     let hooks = match values.pop_front() {
         Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
-        other => return Err(no_table(interface, other.as_ref())),
+        other => return Err(no_table(interface, other.as_ref()).into()),
     };
     Ok((hooks, loader.used()))
 }
@@ -150,27 +151,39 @@ fn check_hooks(
     interface: Interface,
     table: &Table,
     sources: &Sources,
-) -> Result<BTreeMap<&'static str, Function>, Diagnostic> {
-    let mut hooks = BTreeMap::new();
+) -> Result<BTreeMap<&'static str, Function>, Problems> {
+    let (mut hooks, mut problems, mut meant) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| Diagnostic::parse(&interface.file(), &e.to_string()))?;
         let key = key.to_string().unwrap_or_default();
-        let Some(method) = methods_of(interface).iter().find(|method| method.hook == key) else {
-            return Err(unknown_hook(interface, &key, &value, sources));
-        };
-        let Value::Function(hook) = value else { return Err(no_function(interface, &key, &value, sources)) };
-        hooks.insert(method.hook, hook);
+        match (methods_of(interface).iter().find(|method| method.hook == key), value) {
+            (Some(method), Value::Function(hook)) => {
+                hooks.insert(method.hook, hook);
+            }
+            (Some(method), value) => {
+                meant.insert(method.hook);
+                problems.push(no_function(interface, &key, &value, sources));
+            }
+            (None, value) => {
+                meant.extend(near_hook(interface, &key));
+                problems.push(unknown_hook(interface, &key, &value, sources));
+            }
+        }
     }
+    problems.sort_by_key(|problem| problem.line);
     let needed = methods_of(interface).iter().filter(|method| method.missing == Missing::Refused);
-    match needed.into_iter().find(|method| !hooks.contains_key(method.hook)) {
-        Some(method) => Err(missing_hook(interface, method)),
-        None => Ok(hooks),
-    }
+    let missing = needed.filter(|method| !hooks.contains_key(method.hook) && !meant.contains(method.hook));
+    problems.extend(missing.map(|method| missing_hook(interface, method)));
+    Problems::of(problems).map_or(Ok(hooks), Err)
+}
+
+fn near_hook(interface: Interface, key: &str) -> Option<&'static str> {
+    nearest(key, methods_of(interface).iter().map(|method| method.hook))
 }
 
 fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
     let hooks: Vec<_> = methods_of(interface).iter().map(|method| method.hook).collect();
-    let cure = match nearest(key, hooks.iter().copied()) {
+    let cure = match near_hook(interface, key) {
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             format!("{} has the hooks {}; make anything else a local", interface.name(), hooks.join(", "))

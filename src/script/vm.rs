@@ -50,7 +50,7 @@ impl Vm {
     /// # Errors
     /// Only for want of memory.
     pub fn new(host: Rc<Host>, limits: Limits) -> mlua::Result<Self> {
-        let options = LuaOptions::new().catch_rust_panics(false).thread_pool_size(THREADS);
+        let options = LuaOptions::new().thread_pool_size(THREADS);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         lua.set_memory_limit(limits.memory)?;
         let run = load_prelude(&lua, &host, limits.memory)?;

@@ -6,6 +6,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
+use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -94,6 +95,7 @@ async fn converse(
         }
     };
     if let Err(error) = result {
-        debug!("a connection ended early: {error}");
+        let cause = error.source().map(ToString::to_string);
+        debug!(cause, "a connection ended early: {error}");
     }
 }

@@ -13,13 +13,12 @@ mod state;
 mod worker;
 
 pub use self::socket::SocketError;
-pub use self::state::StateError;
+pub use self::state::{StateError, StateLock, make_private};
 pub use self::worker::WorkerError;
 
 use self::fleet::{Event, Fleet};
 use self::signals::{Signal, Signals};
 use self::socket::Socket;
-use self::state::StateLock;
 use crate::config::Config;
 use std::io;
 use std::time::Duration;

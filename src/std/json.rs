@@ -1,7 +1,6 @@
 //! `@moondock/json`: JSON text and Lua values.
 
-use super::{Function, Module};
-use super::{Host, values};
+use super::{Function, Host, Module, values};
 use mlua::{BString, Lua, LuaString, Table, Value};
 
 /// The module's table.

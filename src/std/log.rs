@@ -1,7 +1,6 @@
 //! `@moondock/log`: lines in Moondock's log, with the place they come from.
 
-use super::{Function, Module};
-use super::{Host, values};
+use super::{Function, Host, Module, values};
 use mlua::{Lua, LuaString, Table, Value, Variadic};
 use std::fmt::Write;
 use std::rc::Rc;

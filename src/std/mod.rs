@@ -74,14 +74,21 @@ pub struct Binding {
     name: String,
 }
 
+/// The state's `pcall`, as it was before any script could set another one.
+fn protected(lua: &Lua) -> mlua::Result<mlua::Function> {
+    lua.named_registry_value(PROTECTED)
+}
+
+const PROTECTED: &str = "moondock.pcall";
+
 /// Rust can raise only what it can hold; Lua can raise any value.
 const RAISE: &str = r"
-local run, pcall, error = ...
+local run, error = ...
 local function raise(ok, ...)
   if ok then return ... end
   error((...), 0)
 end
-return function(...) return raise(run(pcall, ...)) end
+return function(...) return raise(run(...)) end
 ";
 
 impl Module {
@@ -150,9 +157,9 @@ impl Binding {
         })
     }
 
-    /// A function that waits for a function of the script. `f` gets `pcall` before its arguments, calls through it, and answers with
-    /// what it gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself
-    /// are named as always.
+    /// A function that waits for a function of the script. `f` calls it through [`protected`] and answers with what that
+    /// gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself are
+    /// named as always.
     pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
     where
         A: FromLuaMulti + 'static,
@@ -160,8 +167,9 @@ impl Binding {
         F: Future<Output = Result<MultiValue, E>> + 'static,
     {
         let globals = lua.globals();
-        let (pcall, error): (mlua::Function, mlua::Function) = (globals.get("pcall")?, globals.get("error")?);
-        lua.load(RAISE).set_name("=moondock").call((self.waiting(lua, f)?, pcall, error))
+        lua.set_named_registry_value(PROTECTED, globals.get::<mlua::Function>("pcall")?)?;
+        let error: mlua::Function = globals.get("error")?;
+        lua.load(RAISE).set_name("=moondock").call((self.waiting(lua, f)?, error))
     }
 
     fn enter(&self) -> mlua::Result<()> {

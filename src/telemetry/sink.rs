@@ -61,7 +61,8 @@ impl Sink {
         drop(self.shared.changed.wait_timeout_while(pending, PATIENCE, busy));
     }
 
-    fn push(&self, line: &[u8]) {
+    /// Hands a line over, or drops it when there is no room.
+    pub fn push(&self, line: &[u8]) {
         let mut pending = self.lock();
         if pending.text.len() + line.len() > CAPACITY {
             pending.lost += 1;

@@ -88,7 +88,7 @@ fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
     let mut served = bed.launch(command);
     assert_eq!(served.wait().code(), Some(1));
     served.wait_for_log("plugin `bad`");
-    served.wait_for_log("volume.lua:1");
+    served.wait_for_log("volume.lua:2");
     assert!(!served.bed().socket("bad").exists());
     assert!(!served.bed().socket("vol").exists());
 }

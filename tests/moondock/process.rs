@@ -22,6 +22,18 @@ function volume.create(req)
   if req.Opts and req.Opts.sleep then time.sleep(tonumber(req.Opts.sleep)) end
 end
 
+function volume.remove(req) end
+
+function volume.mount(req)
+  return { Mountpoint = "/m/" .. req.Name }
+end
+
+function volume.unmount(req) end
+
+function volume.list()
+  return { Volumes = {} }
+end
+
 function volume.get(req)
   return { Volume = { Name = req.Name, Mountpoint = "/m/" .. req.Name } }
 end

@@ -56,6 +56,25 @@ async fn a_transaction_sees_its_own_changes_and_dropped_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_commit_that_is_given_up_still_ends_as_a_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = store(directory.path());
+    for round in 0..20 {
+        let mut transaction = store.begin().await.unwrap();
+        transaction.set("a".into(), [round]);
+        transaction.set("b".into(), [round]);
+        let mut commit = Box::pin(transaction.commit());
+        assert!(futures_util::poll!(&mut commit).is_pending());
+        drop(commit);
+        let next = store.begin().await.unwrap();
+        assert_eq!(
+            (next.get("a").as_deref(), next.get("b").as_deref()),
+            (Some(&[round][..]), Some(&[round][..]))
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_hundred_increments_at_once_lose_none() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());

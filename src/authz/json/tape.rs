@@ -89,6 +89,11 @@ impl Tape {
         RawString { raw: &text[self.range(at)], escaped: word & ESCAPED != 0, wide: word & WIDE != 0 }
     }
 
+    /// Whether the string at `at` is plain ASCII of another length than this, seen without touching the text.
+    pub(super) fn is_plain_other(&self, at: usize, length: usize) -> bool {
+        self.0[at].0 & (ESCAPED | WIDE) == 0 && self.length(at) != length
+    }
+
     fn length(&self, at: usize) -> usize {
         (self.0[at].0 >> LENGTH) as usize
     }

@@ -1,0 +1,135 @@
+//! `moondock call`: one call of a plugin, without an engine.
+
+use super::on_this_thread;
+use crate::config::{PluginDir, find_plugins};
+use crate::dispatch::{Plugin, PluginSpec, Reply};
+use crate::protocol::{Method, methods};
+use crate::script::nearest;
+use crate::server::{StateLock, make_private};
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::Bytes;
+use clap::Args;
+use std::io::{IsTerminal, Read, stdin};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tempfile::TempDir;
+
+const LONG: &str = "Call one method of a plugin, without an engine
+
+The hook runs as it would for the engine, on this machine: what it makes is
+made. The reply is printed, and the log goes to stderr. The exit code is 0
+when the reply is one of success (HTTP 200), and 1 otherwise.";
+
+const AFTER: &str = "\
+Examples:
+  moondock call scripts/mynas volume.create '{\"Name\":\"data\"}'
+  moondock call scripts/mynas VolumeDriver.List
+  moondock call scripts/mynas authz.request - < request.json";
+
+/// The arguments of `call`.
+#[derive(Debug, Args)]
+#[command(about = "Call one method of a plugin, without an engine", long_about = LONG, after_help = AFTER)]
+pub struct Call {
+    /// The plugin's directory
+    #[arg(value_name = "PATH")]
+    path: PathBuf,
+    /// Docker's name of the method (VolumeDriver.Create), or the hook's (volume.create)
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// The request; `-`, or nothing where stdin is no terminal, reads it from there
+    #[arg(value_name = "JSON")]
+    body: Option<String>,
+    /// Where plugins keep what must outlive the process; without it, a directory that is thrown away
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+}
+
+impl Call {
+    /// Calls, and prints the reply.
+    pub fn run(self) -> Result<ExitCode> {
+        let plugin = only_plugin(&self.path)?;
+        let method = find_method(&self.method)?;
+        let body = body(self.body)?;
+        let state = State::take(self.state, &plugin.name)?;
+        let spec = PluginSpec { name: plugin.name, dir: plugin.dir, state: state.dir.clone() };
+        let reply = on_this_thread(async {
+            let plugin = Plugin::open(spec).await.map_err(|error| anyhow!("{error}"))?;
+            anyhow::Ok(plugin.call(&format!("/{method}"), body).await)
+        })??;
+        show(reply)
+    }
+}
+
+/// Where the plugin of this call keeps its state.
+struct State {
+    dir: PathBuf,
+    _lock: Option<StateLock>,
+    _temporary: Option<TempDir>,
+}
+
+impl State {
+    fn take(given: Option<PathBuf>, plugin: &str) -> Result<State> {
+        let Some(state) = given else {
+            let temporary = TempDir::with_prefix("moondock-").context("cannot make a directory for state")?;
+            return Ok(State { dir: temporary.path().to_owned(), _lock: None, _temporary: Some(temporary) });
+        };
+        let lock = StateLock::take(&state)?;
+        let dir = std::path::absolute(state.join(plugin))?;
+        make_private(&dir)?;
+        Ok(State { dir, _lock: Some(lock), _temporary: None })
+    }
+}
+
+fn only_plugin(path: &Path) -> Result<PluginDir> {
+    let mut plugins = find_plugins(&[path.to_owned()])?;
+    match (plugins.pop(), plugins.is_empty()) {
+        (Some(plugin), true) => Ok(plugin),
+        _ => bail!("`{}` holds more than one plugin: give the directory of one", path.display()),
+    }
+}
+
+/// The wire name of a method that is given by it or by its hook.
+fn find_method(name: &str) -> Result<&'static str> {
+    let name = name.strip_prefix('/').unwrap_or(name);
+    if name == ACTIVATE {
+        return Ok(ACTIVATE);
+    }
+    match methods().find(|method| method.wire == name || method.key() == name) {
+        Some(method) => Ok(method.wire),
+        None => bail!("`{name}` is no method{}", hint(name)),
+    }
+}
+
+/// The engine's first question, which no hook answers.
+const ACTIVATE: &str = "Plugin.Activate";
+
+fn hint(name: &str) -> String {
+    let keys: Vec<_> = methods().map(Method::key).collect();
+    let names = methods().map(|method| method.wire).chain(keys.iter().map(String::as_str));
+    match nearest(name, names) {
+        Some(near) => format!("; did you mean `{near}`?"),
+        None => ": write `interface.hook`, such as `volume.create`".to_owned(),
+    }
+}
+
+fn body(given: Option<String>) -> Result<Bytes> {
+    match given {
+        Some(text) if text != "-" => Ok(text.into()),
+        None if stdin().is_terminal() => Ok(Bytes::new()),
+        _ => {
+            let mut text = Vec::new();
+            stdin().read_to_end(&mut text).context("cannot read the request from stdin")?;
+            Ok(text.into())
+        }
+    }
+}
+
+fn show(reply: Reply) -> Result<ExitCode> {
+    let Reply::Answer { status, body } = reply else {
+        eprintln!("no answer: the connection is closed, and the engine would ask again");
+        return Ok(ExitCode::FAILURE);
+    };
+    let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
+    println!("{value:#}");
+    Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

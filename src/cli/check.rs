@@ -1,0 +1,120 @@
+//! `moondock check`: all that can be said of scripts without an engine.
+
+use super::on_this_thread;
+use crate::config::{PluginDir, find_plugins};
+use crate::dispatch::{Inspection, Manifest, PluginSpec, Severity, inspect};
+use crate::protocol::{Interface, Method, Missing, methods, methods_of};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+const LONG: &str = "Check scripts without an engine
+
+Loads every script as `serve` would, and shows what each plugin answers and
+all that is wrong with it. No hook is called and nothing is written. The exit
+code is 1 when there is an error.";
+
+/// The arguments of `check`.
+#[derive(Debug, Args)]
+#[command(about = "Check scripts without an engine", long_about = LONG)]
+pub struct Check {
+    /// A plugin's directory (it holds authz.lua, volume.lua, ...), or a directory of such directories
+    #[arg(value_name = "PATH", default_value = "scripts")]
+    paths: Vec<PathBuf>,
+}
+
+impl Check {
+    /// Prints what was found.
+    pub fn run(self) -> Result<ExitCode> {
+        let plugins = find_plugins(&self.paths)?;
+        let (mut errors, mut warnings) = (0, 0);
+        for plugin in &plugins {
+            let inspection = on_this_thread(inspect(&spec(plugin)))??;
+            print!("{}\n\n", describe(&plugin.name, &inspection));
+            errors += inspection.count(Severity::Error);
+            warnings += inspection.count(Severity::Warning);
+        }
+        println!("{}", summary(plugins.len(), errors, warnings));
+        Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn spec(plugin: &PluginDir) -> PluginSpec {
+    PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state: PathBuf::new() }
+}
+
+fn describe(name: &str, inspection: &Inspection) -> String {
+    let mut lines = vec![title(name, inspection.manifest.as_ref())];
+    for (interface, hooks) in &inspection.interfaces {
+        lines.extend(interface_lines(*interface, hooks.as_deref()));
+    }
+    lines.extend(inspection.manifest.iter().flat_map(manifest_lines));
+    for finding in &inspection.findings {
+        let word = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        lines.push(format!("{word}: {}", finding.diagnostic));
+    }
+    lines.join("\n")
+}
+
+fn title(name: &str, manifest: Option<&Manifest>) -> String {
+    match manifest.map(|manifest| manifest.description.as_str()) {
+        Some(description) if !description.is_empty() => format!("{name}: {description}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// Which hooks the script has, and what answers for the others.
+fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<String> {
+    let Some(hooks) = hooks else { return vec![row(&interface.file(), "cannot be loaded")] };
+    let names = |wanted: fn(&Missing) -> bool| -> String {
+        let missing = methods_of(interface).iter().filter(|method| !hooks.contains(method));
+        join(missing.filter(|method| wanted(&method.missing)).map(|method| method.hook))
+    };
+    let answered = join(hooks.iter().map(|method| method.hook));
+    let default = names(|missing| matches!(missing, Missing::Answered(_)));
+    let not_found = names(|missing| *missing == Missing::NotFound);
+    let mut lines = vec![row(&interface.file(), &answered)];
+    for (what, hooks) in [("by default: ", default), ("not implemented: ", not_found)] {
+        if !hooks.is_empty() {
+            lines.push(row("", &format!("{what}{hooks}")));
+        }
+    }
+    lines
+}
+
+fn manifest_lines(manifest: &Manifest) -> Vec<String> {
+    let limits = manifest.limits();
+    let budget =
+        format!("{} ms of CPU, {} MiB of memory per script", limits.cpu.as_millis(), limits.memory >> 20);
+    let own = methods().filter(|method| manifest.deadline(method) != method.deadline);
+    let deadlines =
+        own.map(|method| format!("{} {} ms", method.key(), manifest.deadline(method).as_millis()));
+    let lines = [
+        ("settings", join(manifest.settings.keys().map(String::as_str))),
+        ("limits", budget),
+        ("deadlines", deadlines.collect::<Vec<_>>().join(", ")),
+        ("grants", join(manifest.grants.iter().map(String::as_str))),
+    ];
+    lines.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| row(name, &text)).collect()
+}
+
+fn row(name: &str, text: &str) -> String {
+    format!("  {name:<13} {text}")
+}
+
+fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    parts.collect::<Vec<_>>().join(", ")
+}
+
+fn summary(plugins: usize, errors: usize, warnings: usize) -> String {
+    let count = |number: usize, noun: &str| match number {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    };
+    format!("{}: {}, {}", count(plugins, "plugin"), count(errors, "error"), count(warnings, "warning"))
+}
