@@ -85,17 +85,15 @@ async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> 
     Ok(Request::new(message, body, mounts))
 }
 
-/// Following links touches disks, which may be slow or dead.
-async fn resolved(mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.is_empty() {
+/// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
+async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
+    if resolve(&mut mounts, &paths::read_link_at_hand).is_ok() {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let following = tokio::task::spawn_blocking(move || {
-        let mut mounts = mounts;
-        resolve(&mut mounts, &paths::read_link).map(|()| mounts)
-    });
+    let following =
+        tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
     following.await.unwrap_or_else(|_| Err(unreadable()))
 }
 

@@ -1,7 +1,7 @@
 //! Opening files without leaving a directory, and the error that names a path.
 
 pub use super::sources::{Sources, read_sources};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, openat2, statx};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -98,6 +98,21 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
+/// The same without ever waiting for a disk or a server: what the kernel does not have at hand, and what is a
+/// link, is [`io::ErrorKind::WouldBlock`].
+///
+/// # Errors
+/// `WouldBlock`, and those of `openat2(2)`; kernels before 5.12 refuse every call.
+pub fn read_link_at_hand(path: &Path) -> io::Result<Option<PathBuf>> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED)?;
+    let known = statx(&file, "", AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC, StatxFlags::TYPE)?;
+    match FileType::from_raw_mode(known.stx_mode.into()) {
+        FileType::Symlink => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(None),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +149,15 @@ mod tests {
         let source = io::Error::from_raw_os_error(2);
         let error = PathError { path: "/x".into(), source };
         assert_eq!(error.to_string(), "`/x`: no such file or directory");
+    }
+
+    #[test]
+    fn what_the_kernel_has_at_hand_is_told_without_waiting() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink("/", &link).unwrap();
+        assert_eq!(read_link_at_hand(directory.path()).unwrap(), None);
+        assert_eq!(read_link_at_hand(&link).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(read_link(&link).unwrap(), Some(PathBuf::from("/")));
     }
 }
