@@ -112,14 +112,15 @@ fn hint(name: &str) -> String {
     }
 }
 
+/// Nothing at all is what the engine sends when it repeats itself, so an author's nothing is an empty object.
 fn body(given: Option<String>) -> Result<Bytes> {
     match given {
         Some(text) if text != "-" => Ok(text.into()),
-        None if stdin().is_terminal() => Ok(Bytes::new()),
+        None if stdin().is_terminal() => Ok(Bytes::from_static(b"{}")),
         _ => {
             let mut text = Vec::new();
             stdin().read_to_end(&mut text).context("cannot read the request from stdin")?;
-            Ok(text.into())
+            Ok(if text.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { text.into() })
         }
     }
 }
