@@ -108,3 +108,31 @@ fn what_cannot_be_called_is_said() {
         assert_eq!((called.stdout.as_str(), called.code), ("", Some(1)));
     }
 }
+
+#[test]
+fn a_failing_host_function_is_placed_where_the_script_called_it() {
+    let place = Workplace::new(&[(
+        "p/authz.lua",
+        r#"local fs = require("@moondock/fs")
+local function read() return fs.read("/nonexistent/x") end
+local handlers = {
+  ["/raise"] = function() read() end,
+  ["/pcall"] = function() return select(2, pcall(read)) end,
+  ["/xpcall"] = function() return select(2, xpcall(read, function(e) return "seen: " .. e end)) end,
+  ["/coroutine"] = function() return select(2, coroutine.resume(coroutine.create(read))) end,
+}
+return { request = function(req) return false, handlers[req.path]() end }
+"#,
+    )]);
+    let message = "fs.read: `/nonexistent/x`: no such file or directory";
+    for (path, expected) in [
+        ("/raise", format!("the policy failed: authz.lua:2: {message}")),
+        ("/pcall", message.to_owned()),
+        ("/xpcall", format!("seen: {message}")),
+        ("/coroutine", message.to_owned()),
+    ] {
+        let request = json!({ "RequestMethod": "GET", "RequestUri": path }).to_string();
+        let called = place.run(&["call", "p", "authz.request", &request]);
+        assert_eq!(reply(&called)["Msg"], expected, "{path}");
+    }
+}
