@@ -63,11 +63,12 @@ impl Plugin {
     async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
+            Err(_) if body.is_empty() => {
+                return Outcome::failed(CallError::NoArguments(method.wire), String::new());
+            }
             Err(problem) => {
-                return Outcome::failed(
-                    CallError::BadRequest { method: method.wire, problem },
-                    String::new(),
-                );
+                let error = CallError::BadRequest { method: method.wire, problem };
+                return Outcome::failed(error, String::new());
             }
         };
         let object = object_of(method, &request);
@@ -94,7 +95,10 @@ impl Plugin {
 
 impl Outcome {
     pub(super) fn failed(error: CallError, object: String) -> Self {
-        let verdict = format!("failed: {error}");
+        let verdict = match &error {
+            CallError::Absent(message) => message.clone(),
+            error => format!("failed: {error}"),
+        };
         Self { reply: Err(error), object, verdict }
     }
 

@@ -48,10 +48,11 @@ fn read(body: &[u8]) -> Result<Message<'_>, String> {
     }
 }
 
-/// The request without its query, which may hold secrets.
+/// The request without its query, which may hold secrets, and what a policy calls it.
 fn object_of(message: &Message) -> String {
     let path = message.request_uri.split('?').next().unwrap_or_default();
-    format!("{} {path}", message.request_method)
+    let target = Target::parse(&message.request_method, &message.request_uri);
+    format!("{} {path} ({})", message.request_method, target.action().unwrap_or("unknown"))
 }
 
 async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: Message<'_>) -> Decision {
