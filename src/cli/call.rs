@@ -1,6 +1,6 @@
 //! `moondock call`: one call of a plugin, without an engine.
 
-use super::on_this_thread;
+use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
 use crate::dispatch::{Plugin, PluginSpec, Reply};
 use crate::protocol::{Method, methods};
@@ -131,6 +131,6 @@ fn show(reply: Reply) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
-    println!("{value:#}");
+    print(&format!("{value:#}\n"))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -10,6 +10,7 @@ use crate::script::Diagnostic;
 use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
+use std::path::{Component, Path};
 
 /// A decision and the reason of a denial.
 enum Decision {
@@ -82,13 +83,13 @@ async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> 
         (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
         _ => Vec::new(),
     };
-    drop(target);
-    Ok(Request::new(message, body, mounts))
+    let route = (target.action(), target.effect());
+    Ok(Request::new(message, route, body, mounts))
 }
 
 /// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
 async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if resolve(&mut mounts, &paths::read_link_at_hand).is_ok() {
+    if mounts.iter_mut().all(lead_nowhere_else) {
         return Ok(mounts);
     }
     let unreadable =
@@ -96,6 +97,17 @@ async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal>
     let following =
         tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
     following.await.unwrap_or_else(|_| Err(unreadable()))
+}
+
+/// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
+fn lead_nowhere_else(mount: &mut HostMount) -> bool {
+    let source = Path::new(&mount.source);
+    let climbs = source.components().any(|part| part == Component::ParentDir);
+    if climbs || !paths::is_known_without_links(source) {
+        return false;
+    }
+    mount.resolved = Some(source.components().collect());
+    true
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {

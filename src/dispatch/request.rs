@@ -3,9 +3,9 @@
 //! The tables are plain. What Rust keeps of a request is found by the table's address while the call runs and
 //! is dropped with it, so that the collector never holds a body.
 
-use crate::authz::{Document, HostMount, Node, NodeId, PeerCertificate, Target};
+use crate::authz::{Document, Effect, HostMount, Node, NodeId, PeerCertificate, Target};
 use crate::script::{Script, nearest};
-use mlua::{IntoLua, Lua, MetaMethod, Table, Value};
+use mlua::{IntoLua, Lua, LuaString, MetaMethod, Table, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -45,6 +45,8 @@ fn null_as_empty<'de, D: serde::Deserializer<'de>>(json: D) -> Result<BTreeMap<S
 
 /// What a running call keeps for its tables.
 pub struct Request {
+    action: Option<&'static str>,
+    effect: Effect,
     method: String,
     uri: String,
     user: Option<String>,
@@ -91,10 +93,17 @@ fn field_names() -> impl Iterator<Item = &'static str> {
 }
 
 impl Request {
-    /// What is kept of a message once its body is judged.
-    pub fn new(message: Message, body: crate::authz::Body, mounts: Vec<HostMount>) -> Rc<Self> {
+    /// What is kept of a message once its target is known and its body is judged.
+    pub fn new(
+        message: Message,
+        (action, effect): (Option<&'static str>, Effect),
+        body: crate::authz::Body,
+        mounts: Vec<HostMount>,
+    ) -> Rc<Self> {
         let body_state = body.state();
         Rc::new(Self {
+            action,
+            effect,
             method: message.request_method,
             uri: message.request_uri,
             user: message.user,
@@ -127,6 +136,30 @@ pub struct Registry {
     meanings: RefCell<HashMap<*const c_void, Meaning>>,
     request_meta: Table,
     object_meta: Table,
+    words: Words,
+}
+
+/// Strings that every request needs, made once for a state.
+struct Words {
+    action: LuaString,
+    effect: LuaString,
+    known: RefCell<HashMap<&'static str, LuaString>>,
+}
+
+impl Words {
+    fn new(lua: &Lua) -> mlua::Result<Self> {
+        let known = RefCell::default();
+        Ok(Self { action: lua.create_string("action")?, effect: lua.create_string("effect")?, known })
+    }
+
+    fn get(&self, lua: &Lua, word: &'static str) -> mlua::Result<LuaString> {
+        if let Some(known) = self.known.borrow().get(word) {
+            return Ok(known.clone());
+        }
+        let made = lua.create_string(word)?;
+        self.known.borrow_mut().insert(word, made.clone());
+        Ok(made)
+    }
 }
 
 /// The tables of one call, which mean nothing once this is dropped.
@@ -155,6 +188,7 @@ impl Registry {
             meanings: RefCell::default(),
             request_meta: lua.create_table()?,
             object_meta: lua.create_table()?,
+            words: Words::new(lua)?,
         });
         registry.fill_metatables(lua)?;
         lua.set_app_data(registry.clone());
@@ -164,10 +198,10 @@ impl Registry {
     /// The table of a request, and what keeps it alive.
     pub fn table(self: &Rc<Self>, lua: &Lua, request: Rc<Request>) -> mlua::Result<(Table, Running)> {
         let table = lua.create_table_with_capacity(0, 8)?;
-        let target = request.target();
-        table.raw_set("action", target.action())?;
-        table.raw_set("effect", target.effect().as_str())?;
-        drop(target);
+        if let Some(action) = request.action {
+            table.raw_set(&self.words.action, self.words.get(lua, action)?)?;
+        }
+        table.raw_set(&self.words.effect, self.words.get(lua, request.effect.as_str())?)?;
         table.set_metatable(Some(self.request_meta.clone()))?;
         self.meanings.borrow_mut().insert(table.to_pointer(), Meaning::Request(request.clone()));
         Ok((table, Running { registry: self.clone(), request }))

@@ -141,7 +141,7 @@ async fn run_top_level(
 }
 
 fn no_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
-    let what = returned.map_or("nothing", Value::type_name);
+    let what = returned.map_or("nothing", type_of);
     let name = interface.name();
     Diagnostic::of_file(interface.file(), format!("the script returns {what} instead of a table of hooks"))
         .cure(format!("begin with `local {name} = {{}}` and end with `return {name}`"))
@@ -199,12 +199,14 @@ fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Source
 }
 
 fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
-    Diagnostic::of_file(
-        interface.file(),
-        format!("the hook `{key}` is a {}, not a function", value.type_name()),
-    )
-    .at(find_word(interface, key, sources))
-    .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+    Diagnostic::of_file(interface.file(), format!("the hook `{key}` is a {}, not a function", type_of(value)))
+        .at(find_word(interface, key, sources))
+        .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+}
+
+/// The name that Luau gives to the value's type.
+fn type_of(value: &Value) -> &'static str {
+    if value.is_integer() { "number" } else { value.type_name() }
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {

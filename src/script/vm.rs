@@ -12,6 +12,9 @@ const PRELUDE: &str = include_str!("prelude.luau");
 /// The chunk name of the prelude, whose frames are left out of traces.
 pub(super) const PRELUDE_NAME: &str = "=moondock";
 
+/// The chunks between a script and a host function: the prelude, and what mlua waits in.
+const BENEATH: [&str; 2] = ["moondock:", "__mlua_"];
+
 /// What a message about memory says, whoever raises it.
 const MEMORY_MESSAGE: &str = "not enough memory";
 
@@ -152,7 +155,8 @@ impl Vm {
         if message.contains(MEMORY_MESSAGE) {
             return Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20));
         }
-        let is_script = |line: &&str| !line.is_empty() && !line.starts_with(&PRELUDE_NAME[1..]);
+        let is_script =
+            |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
         let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
         Failure::Raised(Raised { message: without_prelude(&message), trace })
     }
@@ -168,6 +172,7 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
     let values = (
         Lua::poll_pending(),
         memory_used_up,
+        lua.create_function(|lua, raised: Value| lua.create_string(message_of(&raised)))?,
         lua.create_function(find_text)?,
         lua.create_function(split_text)?,
     );

@@ -1,5 +1,6 @@
 //! What Moondock promises, subject by subject.
 
+mod command;
 mod http;
 mod lua;
 mod netns;
@@ -7,6 +8,8 @@ mod process;
 mod world;
 
 mod authz_traffic;
+mod call;
+mod check;
 mod command_line;
 mod files;
 mod firewall;
