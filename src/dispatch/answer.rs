@@ -86,7 +86,9 @@ impl Plugin {
     fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let Outcome { reply, object, verdict } = outcome;
-        if let Err(CallError::Failed(diagnostic)) = reply {
+        if let Err(CallError::Failed(diagnostic)) = reply
+            && !diagnostic.is_deliberate()
+        {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
         tracing::info!(plugin = self.name(), method = method.wire, object, outcome = verdict, ms, generation);

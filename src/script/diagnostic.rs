@@ -7,7 +7,7 @@ use std::path::Path;
 /// What is wrong in a script, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, relative to the plugin's directory.
+    /// The file, relative to the plugin's directory; empty for what a script says on purpose, to the engine's user.
     pub file: String,
     /// The line, counted from 1, where it is known.
     pub line: Option<usize>,
@@ -84,6 +84,9 @@ impl Diagnostic {
     }
 
     fn of_raised(file: &str, raised: &Raised) -> Self {
+        if raised.deliberate {
+            return Self::of_file("", first_line(&raised.message));
+        }
         let diagnostic = Self::parse(file, &raised.message);
         if diagnostic.line.is_some() {
             return diagnostic;
@@ -95,18 +98,29 @@ impl Diagnostic {
         }
     }
 
+    /// Names the file also when the script raised the message on purpose: while it loads, that is for its author.
+    #[must_use]
+    pub fn or_in(self, file: &str) -> Self {
+        if self.is_deliberate() { Self { file: file.to_owned(), ..self } } else { self }
+    }
+
+    /// Whether the script said this on purpose, so that there is no fault to look for.
+    pub fn is_deliberate(&self) -> bool {
+        self.file.is_empty()
+    }
+
     /// Places it on a line.
     #[must_use]
     pub fn at(self, line: Option<usize>) -> Self {
         Self { line, ..self }
     }
 
-    /// Places it on a line if it has none.
+    /// Places it on a line if it has none and needs one.
     #[must_use]
     pub fn or_at(self, line: impl FnOnce() -> Option<usize>) -> Self {
         match self.line {
-            None => self.at(line()),
-            Some(_) => self,
+            None if !self.is_deliberate() => self.at(line()),
+            _ => self,
         }
     }
 
@@ -131,6 +145,7 @@ impl Diagnostic {
     /// The whole of it in one line, for the engine's user.
     pub fn short(&self) -> String {
         match self.line {
+            _ if self.is_deliberate() => self.message.clone(),
             Some(line) => format!("{}:{line}: {}", self.file, self.message),
             None => format!("{}: {}", self.file, self.message),
         }
@@ -211,6 +226,11 @@ fn cure_of(message: &str) -> Option<String> {
     CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| (*cure).to_owned())
 }
 
+/// Whether Luau put the place in front.
+pub(super) fn has_place(message: &str) -> bool {
+    split_place(message).is_some()
+}
+
 /// Splits `volume.lua:12: message`.
 fn split_place(message: &str) -> Option<(String, usize, &str)> {
     let (place, rest) = message.split_once(": ")?;
@@ -254,9 +274,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_script_says_on_purpose_stands_alone() {
+        let message = "a sized volume has at least 8m".to_owned();
+        let raised = Raised { message, deliberate: true, trace: vec!["volume.lua:3".to_owned()] };
+        let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised)).or_at(|| Some(7));
+        assert_eq!(diagnostic.short(), "a sized volume has at least 8m");
+    }
+
+    #[test]
     fn without_a_place_in_the_message_the_innermost_frame_counts() {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
+            deliberate: false,
             trace: vec!["lib/a.lua:7 function load".to_owned(), "volume.lua:3".to_owned()],
         };
         let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));

@@ -132,7 +132,7 @@ async fn run_top_level(
     vm.seal().map_err(in_rust)?;
     let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
     let result = vm.call(&main, (), LOADING).await;
-    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure))?;
+    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure).or_in(&file))?;
     let hooks = match values.pop_front() {
         Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
         other => return Err(no_table(interface, other.as_ref()).into()),

@@ -1,5 +1,6 @@
 //! One sandboxed Luau state, and the only way to call into it.
 
+use super::diagnostic::has_place;
 use crate::std::{Exhausted, Host, Limits};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use std::future::{Future, poll_fn};
@@ -43,6 +44,8 @@ pub enum Failure {
 pub struct Raised {
     /// The message, with the place in front where Luau put it.
     pub message: String,
+    /// The script raised it as it stands, with `error(message, 0)`: there is no fault in the script to look for.
+    pub deliberate: bool,
     /// The frames from the inside out, each as `file:line` and perhaps a function's name.
     pub trace: Vec<String>,
 }
@@ -143,22 +146,25 @@ impl Vm {
             ),
             other => (other, String::new()),
         };
-        self.raised(message_of(&value), &trace)
+        let deliberate = matches!(value, Value::String(_) | Value::Table(_));
+        self.raised(message_of(&value), &trace, deliberate)
     }
 
     /// What an error on the Rust side of the state means to the script's author.
     pub fn rust_failure(&self, error: &mlua::Error) -> Failure {
-        self.raised(root_message(error), "")
+        self.raised(root_message(error), "", false)
     }
 
-    fn raised(&self, message: String, trace: &str) -> Failure {
+    fn raised(&self, message: String, trace: &str, deliberate: bool) -> Failure {
         if message.contains(MEMORY_MESSAGE) {
             return Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20));
         }
         let is_script =
             |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
         let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
-        Failure::Raised(Raised { message: without_prelude(&message), trace })
+        let message = without_prelude(&message);
+        let deliberate = deliberate && !has_place(&message);
+        Failure::Raised(Raised { message, deliberate, trace })
     }
 }
 
