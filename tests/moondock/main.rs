@@ -11,6 +11,7 @@ mod authz_traffic;
 mod call;
 mod check;
 mod command_line;
+mod documents;
 mod files;
 mod firewall;
 mod kits;
