@@ -88,10 +88,12 @@ fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn
     fmt::layer().json().flatten_event(true).with_target(false).with_writer(sink).boxed()
 }
 
-/// The level is ours; of libraries, only what somebody should look at.
+/// The level is for us and for scripts; of libraries, only what somebody should look at.
 fn filter(level: Level) -> Targets {
     let level = LevelFilter::from(level);
-    Targets::new().with_target("moondock", level).with_default(level.min(LevelFilter::WARN))
+    Targets::new()
+        .with_targets([("moondock", level), ("script", level)])
+        .with_default(level.min(LevelFilter::WARN))
 }
 
 fn tell_of_panic(panic: &PanicHookInfo<'_>) {

@@ -1,6 +1,6 @@
 //! `moondock call`: one call of a plugin, without an engine.
 
-use super::on_this_thread;
+use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
 use crate::dispatch::{Plugin, PluginSpec, Reply};
 use crate::protocol::{Method, methods};
@@ -112,14 +112,15 @@ fn hint(name: &str) -> String {
     }
 }
 
+/// Nothing at all is what the engine sends when it repeats itself, so an author's nothing is an empty object.
 fn body(given: Option<String>) -> Result<Bytes> {
     match given {
         Some(text) if text != "-" => Ok(text.into()),
-        None if stdin().is_terminal() => Ok(Bytes::new()),
+        None if stdin().is_terminal() => Ok(Bytes::from_static(b"{}")),
         _ => {
             let mut text = Vec::new();
             stdin().read_to_end(&mut text).context("cannot read the request from stdin")?;
-            Ok(text.into())
+            Ok(if text.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { text.into() })
         }
     }
 }
@@ -130,6 +131,6 @@ fn show(reply: Reply) -> Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
-    println!("{value:#}");
+    print(&format!("{value:#}\n"))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

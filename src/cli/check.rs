@@ -1,11 +1,12 @@
 //! `moondock check`: all that can be said of scripts without an engine.
 
-use super::on_this_thread;
+use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
 use crate::dispatch::{Inspection, Manifest, PluginSpec, Severity, inspect};
 use crate::protocol::{Interface, Method, Missing, methods, methods_of};
 use anyhow::Result;
 use clap::Args;
+use std::mem;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,6 +15,9 @@ const LONG: &str = "Check scripts without an engine
 Loads every script as `serve` would, and shows what each plugin answers and
 all that is wrong with it. No hook is called and nothing is written. The exit
 code is 1 when there is an error.";
+
+/// Lists are broken into lines of so many bytes.
+const WIDTH: usize = 100;
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
@@ -31,11 +35,11 @@ impl Check {
         let (mut errors, mut warnings) = (0, 0);
         for plugin in &plugins {
             let inspection = on_this_thread(inspect(&spec(plugin)))??;
-            print!("{}\n\n", describe(&plugin.name, &inspection));
+            print(&format!("{}\n\n", describe(&plugin.name, &inspection)))?;
             errors += inspection.count(Severity::Error);
             warnings += inspection.count(Severity::Warning);
         }
-        println!("{}", summary(plugins.len(), errors, warnings));
+        print(&format!("{}\n", summary(plugins.len(), errors, warnings)))?;
         Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
@@ -69,45 +73,50 @@ fn title(name: &str, manifest: Option<&Manifest>) -> String {
 
 /// Which hooks the script has, and what answers for the others.
 fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<String> {
-    let Some(hooks) = hooks else { return vec![row(&interface.file(), "cannot be loaded")] };
-    let names = |wanted: fn(&Missing) -> bool| -> String {
+    let file = interface.file();
+    let Some(hooks) = hooks else { return row(&file, "", ["cannot be loaded"]) };
+    let without = |wanted: fn(&Missing) -> bool| {
         let missing = methods_of(interface).iter().filter(|method| !hooks.contains(method));
-        join(missing.filter(|method| wanted(&method.missing)).map(|method| method.hook))
+        missing.filter(move |method| wanted(&method.missing)).map(|method| method.hook)
     };
-    let answered = join(hooks.iter().map(|method| method.hook));
-    let default = names(|missing| matches!(missing, Missing::Answered(_)));
-    let not_found = names(|missing| *missing == Missing::NotFound);
-    let mut lines = vec![row(&interface.file(), &answered)];
-    for (what, hooks) in [("by default: ", default), ("not implemented: ", not_found)] {
-        if !hooks.is_empty() {
-            lines.push(row("", &format!("{what}{hooks}")));
-        }
-    }
+    let answered = hooks.iter().map(|method| method.hook);
+    let by_default = without(|missing| matches!(missing, Missing::Answered(_)));
+    let not_found = without(|missing| *missing == Missing::NotFound);
+    let mut lines = row(&file, "", answered);
+    lines.extend(row("", "by default: ", by_default));
+    lines.extend(row("", "not implemented: ", not_found));
     lines
 }
 
 fn manifest_lines(manifest: &Manifest) -> Vec<String> {
     let limits = manifest.limits();
-    let budget =
-        format!("{} ms of CPU, {} MiB of memory per script", limits.cpu.as_millis(), limits.memory >> 20);
+    let cpu = format!("{} ms of CPU", limits.cpu.as_millis());
+    let memory = format!("{} MiB of memory per script", limits.memory >> 20);
     let own = methods().filter(|method| manifest.deadline(method) != method.deadline);
-    let deadlines =
-        own.map(|method| format!("{} {} ms", method.key(), manifest.deadline(method).as_millis()));
-    let lines = [
-        ("settings", join(manifest.settings.keys().map(String::as_str))),
-        ("limits", budget),
-        ("deadlines", deadlines.collect::<Vec<_>>().join(", ")),
-        ("grants", join(manifest.grants.iter().map(String::as_str))),
-    ];
-    lines.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| row(name, &text)).collect()
+    let deadlines: Vec<_> =
+        own.map(|method| format!("{} {} ms", method.key(), manifest.deadline(method).as_millis())).collect();
+    let mut lines = row("settings", "", manifest.settings.keys());
+    lines.extend(row("limits", "", [cpu, memory]));
+    lines.extend(row("deadlines", "", deadlines));
+    lines.extend(row("grants", "", &manifest.grants));
+    lines
 }
 
-fn row(name: &str, text: &str) -> String {
-    format!("  {name:<13} {text}")
-}
-
-fn join<'a>(parts: impl Iterator<Item = &'a str>) -> String {
-    parts.collect::<Vec<_>>().join(", ")
+/// `  name    intro: part, part, …` on as many lines as it takes, or none without parts.
+fn row(name: &str, intro: &str, parts: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+    let (mut lines, mut line, mut rest) = (Vec::new(), format!("  {name:<13} {intro}"), "");
+    for part in parts {
+        if !rest.is_empty() && line.len() + part.as_ref().len() + 2 > WIDTH {
+            lines.push(mem::replace(&mut line, format!("{:16}", "")) + ",");
+            rest = "";
+        }
+        line = line + rest + part.as_ref();
+        rest = ", ";
+    }
+    if !rest.is_empty() {
+        lines.push(line);
+    }
+    lines
 }
 
 fn summary(plugins: usize, errors: usize, warnings: usize) -> String {

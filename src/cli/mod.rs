@@ -7,6 +7,7 @@ pub mod serve;
 use crate::telemetry::{self, Format, Level};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use std::io::{ErrorKind, Write, stdout};
 use std::process::ExitCode;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -67,6 +68,14 @@ impl Verb {
             Verb::Check(check) => check.run(),
             Verb::Call(call) => call.run(),
         }
+    }
+}
+
+/// Prints to stdout; whoever stopped reading wants no more.
+fn print(text: &str) -> Result<()> {
+    match stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
     }
 }
 

@@ -63,9 +63,11 @@ impl Plugin {
     async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
+            Err(_) if body.is_empty() => {
+                return Outcome::failed(CallError::NoArguments(method.wire), String::new());
+            }
             Err(problem) => {
-                let overfull = live.script.overfull(method, &problem).map(CallError::Failed);
-                let error = overfull.unwrap_or(CallError::BadRequest { method: method.wire, problem });
+                let error = CallError::BadRequest { method: method.wire, problem };
                 return Outcome::failed(error, String::new());
             }
         };
@@ -84,7 +86,9 @@ impl Plugin {
     fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let Outcome { reply, object, verdict } = outcome;
-        if let Err(CallError::Failed(diagnostic)) = reply {
+        if let Err(CallError::Failed(diagnostic)) = reply
+            && !diagnostic.is_deliberate()
+        {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
         tracing::info!(plugin = self.name(), method = method.wire, object, outcome = verdict, ms, generation);
@@ -93,7 +97,10 @@ impl Plugin {
 
 impl Outcome {
     pub(super) fn failed(error: CallError, object: String) -> Self {
-        let verdict = format!("failed: {error}");
+        let verdict = match &error {
+            CallError::Absent(message) => message.clone(),
+            error => format!("failed: {error}"),
+        };
         Self { reply: Err(error), object, verdict }
     }
 

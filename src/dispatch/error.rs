@@ -43,6 +43,9 @@ pub enum CallError {
         /// What is wrong with the body.
         problem: String,
     },
+    /// The engine asks again after it got no answer, and has lost the arguments (`protocol.md` 1.6).
+    #[error("{0}: the answer was lost and the engine asked again without the arguments: repeat the command")]
+    NoArguments(&'static str),
     /// The body is larger than the method's limit.
     #[error("the body of {method} is larger than {limit} bytes")]
     TooLarge {
@@ -66,7 +69,7 @@ impl CallError {
     fn status(&self) -> u16 {
         match self {
             CallError::UnknownMethod(_) | CallError::NoScript { .. } | CallError::NotImplemented(_) => 404,
-            CallError::BadRequest { .. } => 400,
+            CallError::BadRequest { .. } | CallError::NoArguments(_) => 400,
             CallError::TooLarge { .. } => 413,
             CallError::Absent(_) | CallError::Broken(_) | CallError::Failed(_) => 500,
         }
@@ -74,7 +77,8 @@ impl CallError {
 
     /// Whether nothing is known of the object, so that a refusal would be taken for its absence.
     pub(super) fn leaves_open(&self, method: &Method) -> bool {
-        method.hang_up_on_failure && matches!(self, CallError::Broken(_) | CallError::Failed(_))
+        let unknown = matches!(self, CallError::Broken(_) | CallError::Failed(_) | CallError::NoArguments(_));
+        method.hang_up_on_failure && unknown
     }
 }
 

@@ -10,6 +10,7 @@ use crate::script::Diagnostic;
 use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
+use std::path::{Component, Path};
 
 /// The longest reason of a denial, in bytes; the rest is cut off.
 const LONGEST_REASON: usize = 4 << 10;
@@ -50,10 +51,11 @@ fn read(body: &[u8]) -> Result<Message<'_>, String> {
     }
 }
 
-/// The request without its query, which may hold secrets.
+/// The request without its query, which may hold secrets, and what a policy calls it.
 fn object_of(message: &Message) -> String {
     let path = message.request_uri.split('?').next().unwrap_or_default();
-    format!("{} {path}", message.request_method)
+    let target = Target::parse(&message.request_method, &message.request_uri);
+    format!("{} {path} ({})", message.request_method, target.action().unwrap_or("unknown"))
 }
 
 async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: Message<'_>) -> Decision {
@@ -65,7 +67,7 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: M
     let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
     let (table, running) = match table {
         Ok(made) => made,
-        Err(error) => return unusable(plugin, method, live, &error.to_string()),
+        Err(error) => return Decision::Deny(format!("the policy's state is unusable: {error}")),
     };
     let result = live.script.call(method, table, live.manifest.deadline(method)).await;
     drop(running);
@@ -84,22 +86,31 @@ async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> 
         (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
         _ => Vec::new(),
     };
-    drop(target);
-    Ok(Request::new(message, body, mounts))
+    let route = (target.action(), target.effect());
+    Ok(Request::new(message, route, body, mounts))
 }
 
-/// Following links touches disks, which may be slow or dead.
-async fn resolved(mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.is_empty() {
+/// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
+async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.iter_mut().all(lead_nowhere_else) {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let following = tokio::task::spawn_blocking(move || {
-        let mut mounts = mounts;
-        resolve(&mut mounts, &paths::read_link).map(|()| mounts)
-    });
+    let following =
+        tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
     following.await.unwrap_or_else(|_| Err(unreadable()))
+}
+
+/// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
+fn lead_nowhere_else(mount: &mut HostMount) -> bool {
+    let source = Path::new(&mount.source);
+    let climbs = source.components().any(|part| part == Component::ParentDir);
+    if climbs || !paths::is_known_without_links(source) {
+        return false;
+    }
+    mount.resolved = Some(source.components().collect());
+    true
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {
@@ -119,13 +130,6 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
                 .cure("return `true`, or `false` and the reason");
             failed(plugin, live.script.excerpt(diagnostic))
         }
-    }
-}
-
-fn unusable(plugin: &Plugin, method: &Method, live: &Live, problem: &str) -> Decision {
-    match live.script.overfull(method, problem) {
-        Some(diagnostic) => failed(plugin, diagnostic),
-        None => Decision::Deny(format!("the policy's state is unusable: {problem}")),
     }
 }
 

@@ -3,10 +3,14 @@
 //! The tables are plain. What Rust keeps of a request is found by the table's address while the call runs and
 //! is dropped with it, so that the collector never holds a body.
 
-use crate::authz::{Document, HostMount, Node, NodeId, PeerCertificate, Target};
+mod fields;
+
+pub use fields::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+
+use crate::authz::{Document, Effect, HostMount, Node, NodeId, PeerCertificate, Target};
 use crate::script::{Script, nearest};
 use crate::std::SELF_FILLING;
-use mlua::{IntoLua, Lua, MetaMethod, Table, Value};
+use mlua::{IntoLua, Lua, LuaString, MetaMethod, Table, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -46,6 +50,8 @@ fn null_as_empty<'de, D: serde::Deserializer<'de>>(json: D) -> Result<BTreeMap<S
 
 /// What a running call keeps for its tables.
 pub struct Request {
+    action: Option<&'static str>,
+    effect: Effect,
     method: String,
     uri: String,
     user: Option<String>,
@@ -60,42 +66,18 @@ pub struct Request {
     response_body: Option<String>,
 }
 
-type Fill = fn(&Registry, &Lua, &Rc<Request>) -> mlua::Result<Value>;
-
-/// The fields that a policy can read, beside `action` and `effect`, which every table has at once.
-const FIELDS: &[(&str, Fill)] = &[
-    ("RequestMethod", |_, lua, request| request.method.as_str().into_lua(lua)),
-    ("RequestUri", |_, lua, request| request.uri.as_str().into_lua(lua)),
-    ("RequestHeaders", |_, lua, request| request.headers.clone().into_lua(lua)),
-    ("RequestBody", |_, lua, request| request.document.as_ref().map(Document::text).into_lua(lua)),
-    ("RequestPeerCertificates", |_, lua, request| request.certificates.clone().into_lua(lua)),
-    ("User", |_, lua, request| request.user.clone().into_lua(lua)),
-    ("UserAuthNMethod", |_, lua, request| request.user_method.clone().into_lua(lua)),
-    ("ResponseStatusCode", |_, lua, request| request.status.into_lua(lua)),
-    ("ResponseHeaders", |_, lua, request| request.response_headers.clone().into_lua(lua)),
-    ("ResponseBody", |_, lua, request| response_body(lua, request)),
-    ("id", |_, lua, request| request.target().id().into_lua(lua)),
-    ("params", |_, lua, request| params(lua, request)),
-    ("path", |_, lua, request| request.target().path.as_ref().into_lua(lua)),
-    ("query", |_, lua, request| query(lua, request)),
-    ("queries", |_, lua, request| queries(lua, request)),
-    ("api_version", |_, lua, request| request.target().api_version.as_deref().into_lua(lua)),
-    ("body_state", |_, lua, request| request.body_state.into_lua(lua)),
-    ("body", |registry, lua, request| registry.body(lua, request)),
-    ("mounts", |_, lua, request| mounts(lua, request)),
-    ("user", |_, lua, request| user(lua, request)),
-];
-
-/// The names of all fields, for near names.
-fn field_names() -> impl Iterator<Item = &'static str> {
-    FIELDS.iter().map(|(name, _)| *name).chain(["action", "effect"])
-}
-
 impl Request {
-    /// What is kept of a message once its body is judged.
-    pub fn new(message: Message, body: crate::authz::Body, mounts: Vec<HostMount>) -> Rc<Self> {
+    /// What is kept of a message once its target is known and its body is judged.
+    pub fn new(
+        message: Message,
+        (action, effect): (Option<&'static str>, Effect),
+        body: crate::authz::Body,
+        mounts: Vec<HostMount>,
+    ) -> Rc<Self> {
         let body_state = body.state();
         Rc::new(Self {
+            action,
+            effect,
             method: message.request_method,
             uri: message.request_uri,
             user: message.user,
@@ -128,6 +110,30 @@ pub struct Registry {
     meanings: RefCell<HashMap<*const c_void, Meaning>>,
     request_meta: Table,
     object_meta: Table,
+    words: Words,
+}
+
+/// Strings that every request needs, made once for a state.
+struct Words {
+    action: LuaString,
+    effect: LuaString,
+    known: RefCell<HashMap<&'static str, LuaString>>,
+}
+
+impl Words {
+    fn new(lua: &Lua) -> mlua::Result<Self> {
+        let known = RefCell::default();
+        Ok(Self { action: lua.create_string("action")?, effect: lua.create_string("effect")?, known })
+    }
+
+    fn get(&self, lua: &Lua, word: &'static str) -> mlua::Result<LuaString> {
+        if let Some(known) = self.known.borrow().get(word) {
+            return Ok(known.clone());
+        }
+        let made = lua.create_string(word)?;
+        self.known.borrow_mut().insert(word, made.clone());
+        Ok(made)
+    }
 }
 
 /// The tables of one call, which mean nothing once this is dropped.
@@ -156,6 +162,7 @@ impl Registry {
             meanings: RefCell::default(),
             request_meta: lua.create_table()?,
             object_meta: lua.create_table()?,
+            words: Words::new(lua)?,
         });
         registry.fill_metatables(lua)?;
         lua.set_app_data(registry.clone());
@@ -165,10 +172,10 @@ impl Registry {
     /// The table of a request, and what keeps it alive.
     pub fn table(self: &Rc<Self>, lua: &Lua, request: Rc<Request>) -> mlua::Result<(Table, Running)> {
         let table = lua.create_table_with_capacity(0, 8)?;
-        let target = request.target();
-        table.raw_set("action", target.action())?;
-        table.raw_set("effect", target.effect().as_str())?;
-        drop(target);
+        if let Some(action) = request.action {
+            table.raw_set(&self.words.action, self.words.get(lua, action)?)?;
+        }
+        table.raw_set(&self.words.effect, self.words.get(lua, request.effect.as_str())?)?;
         table.set_metatable(Some(self.request_meta.clone()))?;
         self.meanings.borrow_mut().insert(table.to_pointer(), Meaning::Request(request.clone()));
         Ok((table, Running { registry: self.clone(), request }))
@@ -209,13 +216,11 @@ impl Registry {
     }
 
     fn field(&self, lua: &Lua, request: &Rc<Request>, name: &str) -> mlua::Result<Value> {
-        if name == "action" {
-            return Ok(Value::Nil);
-        }
-        match FIELDS.iter().find(|(field, _)| *field == name) {
-            Some((_, fill)) => fill(self, lua, request),
+        match REQUEST_FIELDS.iter().find(|field| field.name == name) {
+            Some(field) => (field.fill)(self, lua, request),
             None => {
-                let hint = nearest(name, field_names()).map(|near| format!("; did you mean `{near}`?"));
+                let hint = nearest(name, REQUEST_FIELDS.iter().map(|field| field.name))
+                    .map(|near| format!("; did you mean `{near}`?"));
                 Err(mlua::Error::runtime(format!(
                     "a request has no field `{name}`{}",
                     hint.unwrap_or_default()
@@ -282,7 +287,7 @@ impl Registry {
 
     fn fields(&self, lua: &Lua, request: &Rc<Request>, table: &Table) -> mlua::Result<Table> {
         let whole = lua.create_table()?;
-        for name in field_names() {
+        for name in REQUEST_FIELDS.iter().map(|field| field.name) {
             let value = match table.raw_get(name)? {
                 Value::Nil => self.field(lua, request, name)?,
                 read => read,

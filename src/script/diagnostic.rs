@@ -7,7 +7,7 @@ use std::path::Path;
 /// What is wrong in a script, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, relative to the plugin's directory.
+    /// The file, relative to the plugin's directory; empty for what a script says on purpose, to the engine's user.
     pub file: String,
     /// The line, counted from 1, where it is known.
     pub line: Option<usize>,
@@ -16,7 +16,6 @@ pub struct Diagnostic {
     /// What to do about it.
     pub cure: Option<String>,
     excerpt: Option<Box<Excerpt>>,
-    told: bool,
 }
 
 /// The text of a line, and the columns to point at.
@@ -72,7 +71,6 @@ impl Diagnostic {
             message: first_line(&message.into()),
             cure: None,
             excerpt: None,
-            told: false,
         }
     }
 
@@ -93,15 +91,29 @@ impl Diagnostic {
     }
 
     fn of_raised(file: &str, raised: &Raised) -> Self {
+        if raised.deliberate {
+            return Self::of_file("", &raised.message);
+        }
         let diagnostic = Self::parse(file, &raised.message);
         if diagnostic.line.is_some() {
             return diagnostic;
         }
         let place = raised.trace.iter().find_map(|frame| split_frame(frame));
         match place {
-            Some((file, line)) => Self { file, line: Some(line), told: raised.told, ..diagnostic },
-            None => Self { told: raised.told, ..diagnostic },
+            Some((file, line)) => Self { file, line: Some(line), ..diagnostic },
+            None => diagnostic,
         }
+    }
+
+    /// Names the file also when the script raised the message on purpose: while it loads, that is for its author.
+    #[must_use]
+    pub fn or_in(self, file: &str) -> Self {
+        if self.is_deliberate() { Self { file: file.to_owned(), ..self } } else { self }
+    }
+
+    /// Whether the script said this on purpose, so that there is no fault to look for.
+    pub fn is_deliberate(&self) -> bool {
+        self.file.is_empty()
     }
 
     /// Places it on a line.
@@ -110,12 +122,12 @@ impl Diagnostic {
         Self { line, ..self }
     }
 
-    /// Places it on a line if it has none.
+    /// Places it on a line if it has none and needs one.
     #[must_use]
     pub fn or_at(self, line: impl FnOnce() -> Option<usize>) -> Self {
         match self.line {
-            None => self.at(line()),
-            Some(_) => self,
+            None if !self.is_deliberate() => self.at(line()),
+            _ => self,
         }
     }
 
@@ -137,13 +149,10 @@ impl Diagnostic {
         self
     }
 
-    /// The whole of it in one line, for the engine's user: without its place where the script says it so on purpose.
+    /// The whole of it in one line, for the engine's user: without its place where the script says it on purpose.
     pub fn short(&self) -> String {
-        if self.told { self.message.clone() } else { self.placed() }
-    }
-
-    fn placed(&self) -> String {
         match self.line {
+            _ if self.is_deliberate() => self.message.clone(),
             Some(line) => format!("{}:{line}: {}", self.file, self.message),
             None => format!("{}: {}", self.file, self.message),
         }
@@ -195,7 +204,7 @@ impl From<Problems> for Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}", self.placed())?;
+        write!(f, "{}", self.short())?;
         if let Some((excerpt, line)) = self.excerpt.as_ref().zip(self.line) {
             excerpt.write(f, line)?;
         }
@@ -226,6 +235,11 @@ fn first_line(message: &str) -> String {
 
 fn cure_of(message: &str) -> Option<String> {
     CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| (*cure).to_owned())
+}
+
+/// Whether Luau put the place in front.
+pub(super) fn has_place(message: &str) -> bool {
+    split_place(message).is_some()
 }
 
 /// Splits `volume.lua:12: message`.
@@ -271,11 +285,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_script_says_on_purpose_stands_alone() {
+        let message = "a sized volume has at least 8m".to_owned();
+        let raised = Raised { message, deliberate: true, trace: vec!["volume.lua:3".to_owned()] };
+        let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised)).or_at(|| Some(7));
+        assert_eq!(diagnostic.short(), "a sized volume has at least 8m");
+    }
+
+    #[test]
     fn without_a_place_in_the_message_the_innermost_frame_counts() {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
+            deliberate: false,
             trace: vec!["lib/a.lua:7 function load".to_owned(), "volume.lua:3".to_owned()],
-            told: false,
         };
         let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));
         assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");

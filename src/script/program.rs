@@ -94,11 +94,6 @@ impl Script {
         outcome.map_err(|failure| self.failed(method, &failure))
     }
 
-    /// What an error in making the hook's arguments means to the author, if it is that the state is full.
-    pub fn overfull(&self, method: &Method, problem: &str) -> Option<Diagnostic> {
-        self.vm.is_full(problem).then(|| self.failed(method, &self.vm.memory_used_up()))
-    }
-
     fn failed(&self, method: &Method, failure: &Failure) -> Diagnostic {
         if matches!(failure, Failure::Exhausted(crate::std::Exhausted::Memory(_))) {
             self.worn.set(true);
@@ -138,7 +133,7 @@ async fn run_top_level(
     vm.seal().map_err(in_rust)?;
     let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
     let result = vm.call(&main, (), LOADING).await;
-    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure))?;
+    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure).or_in(&file))?;
     let hooks = match values.pop_front() {
         Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
         other => return Err(no_table(interface, other.as_ref()).into()),
@@ -147,7 +142,7 @@ async fn run_top_level(
 }
 
 fn no_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
-    let what = returned.map_or("nothing", Value::type_name);
+    let what = returned.map_or("nothing", type_of);
     let name = interface.name();
     Diagnostic::of_file(interface.file(), format!("the script returns {what} instead of a table of hooks"))
         .cure(format!("begin with `local {name} = {{}}` and end with `return {name}`"))
@@ -205,12 +200,14 @@ fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Source
 }
 
 fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
-    Diagnostic::of_file(
-        interface.file(),
-        format!("the hook `{key}` is a {}, not a function", value.type_name()),
-    )
-    .at(find_word(interface, key, sources))
-    .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+    Diagnostic::of_file(interface.file(), format!("the hook `{key}` is a {}, not a function", type_of(value)))
+        .at(find_word(interface, key, sources))
+        .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+}
+
+/// The name that Luau gives to the value's type.
+fn type_of(value: &Value) -> &'static str {
+    if value.is_integer() { "number" } else { value.type_name() }
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {

@@ -1,6 +1,7 @@
 //! One sandboxed Luau state, and the only way to call into it.
 
-use crate::std::{Exhausted, Host, Limits};
+use super::diagnostic::has_place;
+use crate::std::{Exhausted, Host, Limits, keep_protected, keep_raise};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -13,8 +14,8 @@ const PRELUDE: &str = include_str!("prelude.luau");
 /// The chunk name of the prelude, whose frames are left out of traces.
 pub(super) const PRELUDE_NAME: &str = "=moondock";
 
-/// What stands in a trace besides scripts: the prelude, and mlua's wrapper of functions that wait.
-const FOREIGN: [&str; 2] = ["moondock:", "__mlua_async_poll:"];
+/// What stands in a trace besides scripts: the prelude, and what mlua waits in.
+const BENEATH: [&str; 2] = ["moondock:", "__mlua_"];
 
 /// What Luau raises, and mlua's word for it in a host function's error.
 const MEMORY_MESSAGES: [&str; 2] = ["not enough memory", "memory error: not enough memory"];
@@ -50,10 +51,11 @@ pub enum Failure {
 pub struct Raised {
     /// The message, with the place in front where Luau put it.
     pub message: String,
+    /// The script raised it as it stands, with `error(message, 0)` or as a table: there is no fault in the script to
+    /// look for.
+    pub deliberate: bool,
     /// The frames from the inside out, each as `file:line` and perhaps a function's name.
     pub trace: Vec<String>,
-    /// True when it is meant as it stands for whoever called: `error("…", 0)`, or a table.
-    pub told: bool,
 }
 
 impl Vm {
@@ -64,7 +66,6 @@ impl Vm {
     pub fn new(host: Rc<Host>, limits: Limits) -> mlua::Result<Self> {
         let options = LuaOptions::new().thread_pool_size(THREADS);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
-        lua.set_memory_limit(limits.memory)?;
         let run = load_prelude(&lua, &host, limits.memory)?;
         lua.set_interrupt(interrupt(host.clone(), limits.memory));
         Ok(Self { lua, run, host, limits })
@@ -122,14 +123,24 @@ impl Vm {
         let mut call = pin!(self.run.call_async::<MultiValue>(args));
         let metered = poll_fn(|context| {
             self.host.budget.begin(self.limits.cpu);
-            let poll = call.as_mut().poll(context);
+            let poll = self.within_memory(|| call.as_mut().poll(context));
             match self.host.budget.end() {
                 Err(why) => Poll::Ready(Err(Failure::Exhausted(why))),
-                Ok(()) => poll.map_err(|e| self.rust_failure(&e)),
+                Ok(()) => poll?.map_err(|e| self.rust_failure(&e)),
             }
         });
         let late = Failure::Exhausted(Exhausted::Deadline(deadline.as_millis()));
         tokio::time::timeout(deadline, metered).await.unwrap_or(Err(late))
+    }
+
+    /// The limit holds while the script runs, and only then: mlua does not bear that Luau refuses it memory while it
+    /// makes room for arguments or clears up a coroutine (the process would be aborted).
+    fn within_memory<T>(&self, run: impl FnOnce() -> T) -> Result<T, Failure> {
+        let limit = |bytes| self.lua.set_memory_limit(bytes).map_err(|e| self.rust_failure(&e));
+        limit(self.limits.memory)?;
+        let outcome = run();
+        limit(0)?;
+        Ok(outcome)
     }
 
     /// Coroutines that a given-up call left behind hold processes and locks until they are collected.
@@ -150,14 +161,14 @@ impl Vm {
             Value::Error(error) => return self.rust_failure(&error),
             other => return self.raised(message_of(&other), "", false),
         };
-        let told = located.raw_get("told").unwrap_or_default();
+        let deliberate = located.raw_get("deliberate").unwrap_or_default();
         let field = |name| located.raw_get::<Option<mlua::LuaString>>(name).ok().flatten();
         let trace = field("trace").map_or_else(String::new, |trace| trace.to_string_lossy());
         let message = match field("text") {
             Some(text) => text.to_string_lossy(),
             None => message_of(&located.raw_get("value").unwrap_or(Value::Nil)),
         };
-        self.raised(message, &trace, told)
+        self.raised(message, &trace, deliberate)
     }
 
     /// What an error on the Rust side of the state means to the script's author.
@@ -169,20 +180,17 @@ impl Vm {
         self.raised(message, "", false)
     }
 
-    /// Whether an error on the Rust side of the state may mean that the state is full.
-    pub fn is_full(&self, message: &str) -> bool {
-        message.contains(MEMORY_MESSAGES[1]) && self.lua.used_memory() > self.limits.memory / 2
-    }
-
-    /// What it means that the state is full.
-    pub fn memory_used_up(&self) -> Failure {
+    fn memory_used_up(&self) -> Failure {
         Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20))
     }
 
-    fn raised(&self, message: String, trace: &str, told: bool) -> Failure {
-        let is_script = |line: &&str| !line.is_empty() && !FOREIGN.iter().any(|name| line.starts_with(name));
+    fn raised(&self, message: String, trace: &str, deliberate: bool) -> Failure {
+        let is_script =
+            |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
         let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
-        Failure::Raised(Raised { message: without_prelude(&message), trace, told })
+        let message = without_prelude(&message);
+        let deliberate = deliberate && !has_place(&message);
+        Failure::Raised(Raised { message, deliberate, trace })
     }
 }
 
@@ -227,6 +235,7 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
     let values = (
         Lua::poll_pending(),
         memory_used_up,
+        lua.create_function(|lua, raised: Value| lua.create_string(message_of(&raised)))?,
         lua.create_function(find_text)?,
         lua.create_function(split_text)?,
         lua.create_function(span_of_sets)?,
@@ -236,7 +245,10 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
     for name in ["loadstring", "require", "collectgarbage", "newproxy"] {
         globals.raw_set(name, Value::Nil)?;
     }
-    lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)
+    keep_raise(lua)?;
+    let run = lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)?;
+    keep_protected(lua)?;
+    Ok(run)
 }
 
 /// `string.find` of plain text in linear time.

@@ -1,6 +1,6 @@
 //! `@moondock/store`: what a plugin keeps, and the order in which its calls change it.
 
-use super::{Function, Host, Module, protected, values};
+use super::{Function, Host, Module, call_protected, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::store::{Bytes, StoreError, Transaction};
 use mlua::{
@@ -153,7 +153,7 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
     let changes = Changes(Rc::new(RefCell::new(Some(host.shared.store.begin().await?))));
     let tx = Tx { host, transaction: changes.0.clone() }.into_lua(&lua)?;
     let holding = Holding { transaction: true, ..holding };
-    let results = HOLDING.scope(holding, protected(&lua)?.call_async::<MultiValue>((f, tx))).await?;
+    let results = HOLDING.scope(holding, call_protected(&lua, (f, tx))).await?;
     let transaction = changes.0.take().ok_or(Failure::Ended)?;
     if results.front() == Some(&Value::Boolean(true)) {
         transaction.commit().await?;
@@ -164,7 +164,7 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
 async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
     let holding = holding(&host)?;
     let _held: Held = host.shared.locks.take(holding.caller, &text(&name)?).await?;
-    Ok(HOLDING.scope(holding, protected(&lua)?.call_async(f)).await?)
+    Ok(HOLDING.scope(holding, call_protected(&lua, f)).await?)
 }
 
 /// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.

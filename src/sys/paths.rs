@@ -1,7 +1,7 @@
 //! Opening files without leaving a directory, and the error that names a path.
 
 pub use super::sources::{Sources, read_sources};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -98,6 +98,13 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
+/// Whether nothing on the way to `path` is a symbolic link, as far as the kernel knows without waiting for a disk
+/// or a server. `false` says nothing; kernels before 5.12 always say so.
+pub fn is_known_without_links(path: &Path) -> bool {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS).is_ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,5 +141,17 @@ mod tests {
         let source = io::Error::from_raw_os_error(2);
         let error = PathError { path: "/x".into(), source };
         assert_eq!(error.to_string(), "`/x`: no such file or directory");
+    }
+
+    #[test]
+    fn a_path_without_links_is_told_from_one_with_a_link_anywhere() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(directory.path(), &link).unwrap();
+        assert!(is_known_without_links(directory.path()));
+        assert!(!is_known_without_links(&link));
+        assert!(!is_known_without_links(&link.join("link")));
+        assert_eq!(read_link(&link).unwrap().as_deref(), Some(directory.path()));
+        assert_eq!(read_link(directory.path()).unwrap(), None);
     }
 }

@@ -48,10 +48,10 @@ fn main() {
 
 fn throughput(plan: &Plan) {
     println!(
-        "moondock logs a line per call to /dev/null; bare hyper reads the body and answers a constant\n"
+        "bare hyper reads the body and answers a constant; moondock+log writes a line per call to /dev/null\n"
     );
     println!(
-        "{:<14}{:>6} {:<9}{:>9}{:>9}{:>9}{:>12}{:>9}{:>7}{:>8}",
+        "{:<14}{:>6} {:<13}{:>9}{:>9}{:>9}{:>12}{:>9}{:>7}{:>8}",
         "call", "conns", "server", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "peak MB", "ratio", "by CPU"
     );
     for workload in workload::all() {
@@ -61,25 +61,38 @@ fn throughput(plan: &Plan) {
     }
 }
 
-/// Both servers are up, and measured in turns, so that what else the machine does hits both.
+/// The servers are up side by side and measured in turns, so that what else the machine does hits all of them.
 fn compare(workload: &Workload, connections: usize, time: Duration) {
-    let moondock = Server::moondock(&[workload.plugin]);
-    let load = Load { socket: moondock.socket(workload.plugin), request: workload.bytes(), connections };
-    let bare = Server::bare(&load.answer());
-    let bare_load = Load { socket: bare.socket(workload.plugin), request: workload.bytes(), connections };
-    let (mut ours, mut theirs) = (Measured::default(), Measured::default());
+    let load_on = |server: &Server| Load {
+        socket: server.socket(workload.plugin),
+        request: workload.bytes(),
+        connections,
+    };
+    let quiet = Server::moondock(&[workload.plugin], "warn");
+    let logging = Server::moondock(&[workload.plugin], "info");
+    let bare = Server::bare(&load_on(&quiet).answer());
+    let servers = [("hyper", bare), ("moondock", quiet), ("moondock+log", logging)];
+    let mut measured = [const { None::<Measured> }; 3];
     for _ in 0..TURNS {
-        ours += load.run(time / TURNS, u64::MAX, &moondock);
-        theirs += bare_load.run(time / TURNS, u64::MAX, &bare);
+        for ((_, server), measured) in servers.iter().zip(&mut measured) {
+            *measured.get_or_insert_default() += load_on(server).run(time / TURNS, u64::MAX, server);
+        }
     }
-    row(workload.name, connections, "hyper", &theirs, &bare, String::new());
-    row(workload.name, connections, "moondock", &ours, &moondock, verdict(workload.name, &ours, &theirs));
+    let measured = measured.map(Option::unwrap);
+    for ((name, server), ours) in servers.iter().zip(&measured) {
+        let verdict = match *name {
+            "hyper" => String::new(),
+            name => verdict(workload.name, name, ours, &measured[0]),
+        };
+        row(workload.name, connections, name, ours, server, verdict);
+    }
 }
 
-fn verdict(name: &str, ours: &Measured, theirs: &Measured) -> String {
+fn verdict(name: &str, server: &str, ours: &Measured, theirs: &Measured) -> String {
     let ratio = ours.rate() / theirs.rate();
     let by_cpu = theirs.cpu_per_call() / ours.cpu_per_call();
     let wanted = match WANTED.iter().find(|(wanted, _)| *wanted == name) {
+        Some(_) if server != "moondock" => String::new(),
         Some((_, wanted)) if ratio < *wanted => format!("   MISSED: {wanted} wanted"),
         Some((_, wanted)) => format!("   {wanted} wanted"),
         None => String::new(),
@@ -89,7 +102,7 @@ fn verdict(name: &str, ours: &Measured, theirs: &Measured) -> String {
 
 fn row(name: &str, connections: usize, server: &str, measured: &Measured, of: &Server, verdict: String) {
     println!(
-        "{name:<14}{connections:>6} {server:<9}{:>9.0}{:>9.1}{:>9.1}{:>12.2}{:>9.1}{verdict}",
+        "{name:<14}{connections:>6} {server:<13}{:>9.0}{:>9.1}{:>9.1}{:>12.2}{:>9.1}{verdict}",
         measured.rate(),
         measured.percentile(0.5),
         measured.percentile(0.99),
@@ -103,7 +116,7 @@ fn growth(plan: &Plan) {
     println!("\n{:<14}{:>12}{:>14}", "create of", "µs/req", "ns/byte");
     for kib in [64, 128, 256, 512, 1024, 2048, 4096] {
         let workload = workload::create("growth", kib * 1024);
-        let moondock = Server::moondock(&[workload.plugin]);
+        let moondock = Server::moondock(&[workload.plugin], "info");
         let load =
             Load { socket: moondock.socket(workload.plugin), request: workload.bytes(), connections: 1 };
         let measured = load.run(plan.time / 2, u64::MAX, &moondock);
@@ -118,7 +131,7 @@ fn cold_start(plan: &Plan) {
     let mut times: Vec<f64> = (0..plan.starts)
         .map(|_| {
             let begun = Instant::now();
-            let server = Server::moondock(&plugins);
+            let server = Server::moondock(&plugins, "info");
             plugins.iter().for_each(|plugin| {
                 Load::activation(server.socket(plugin)).answer();
             });
@@ -132,7 +145,7 @@ fn cold_start(plan: &Plan) {
 
 /// What the process holds after very many calls.
 fn endurance(plan: &Plan) {
-    let server = Server::moondock(&["policy", "driver"]);
+    let server = Server::moondock(&["policy", "driver"], "info");
     let mut done = 0;
     for workload in workload::all().iter().filter(|workload| workload.bytes().len() < 10_000) {
         let load =

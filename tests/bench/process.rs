@@ -25,8 +25,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// `moondock serve` with these plugins; those whose name begins with `policy` are policies.
-    pub fn moondock(plugins: &[&str]) -> Server {
+    /// `moondock serve` with these plugins, logging from `level` on; those whose name begins with `policy` are policies.
+    pub fn moondock(plugins: &[&str], level: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         for name in plugins {
             let (file, text) =
@@ -36,7 +36,9 @@ impl Server {
             fs::write(plugin.join(file), text).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
-        command.args(["serve", "scripts", "--sockets", ".", "--state", "state"]).current_dir(dir.path());
+        command
+            .args(["serve", "scripts", "--sockets", ".", "--state", "state", "--log-level", level])
+            .current_dir(dir.path());
         Server::start(command, dir)
     }
 

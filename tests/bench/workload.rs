@@ -23,6 +23,9 @@ function volume.get(req)
   return { Volume = { Name = req.Name, Mountpoint = "/data/" .. req.Name } }
 end
 
+local function unused() end
+volume.create, volume.remove, volume.mount, volume.unmount, volume.list = unused, unused, unused, unused, unused
+
 return volume
 "#;
 

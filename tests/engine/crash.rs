@@ -5,17 +5,17 @@ use std::sync::Arc;
 use crate::bed::Bed;
 use crate::interposer::{Fault, Interposer};
 
-const TINY: &[&str] = &["--subnet", "10.95.0.0/30"];
+pub const TINY: &[&str] = &["--subnet", "10.95.0.0/30"];
 
 /// A bed whose moondock dies as `plan` says.
-fn faulty(plan: impl Fn(&str, usize) -> Fault + Send + Sync + 'static) -> (Arc<Bed>, Arc<Interposer>) {
+pub fn faulty(plan: impl Fn(&str, usize) -> Fault + Send + Sync + 'static) -> (Arc<Bed>, Arc<Interposer>) {
     let bed = Arc::new(Bed::new());
     let interposer = Interposer::start(&bed, plan);
     bed.engine_start(&["ops"]);
     (bed, interposer)
 }
 
-fn is_driver(method: &str) -> bool {
+pub fn is_driver(method: &str) -> bool {
     ["VolumeDriver.", "NetworkDriver.", "IpamDriver."].iter().any(|prefix| method.starts_with(prefix))
 }
 
@@ -54,7 +54,7 @@ fn moondock_may_die_between_any_two_calls() {
 
 /// Nothing is left of the sequence: its names, its address and its kernel objects are free again.
 #[track_caller]
-fn clean_again(bed: &Bed, before: &str) {
+pub fn clean_again(bed: &Bed, before: &str) {
     assert!(bed.volumes().is_empty() && bed.networks().is_empty());
     bed.network_create("net", TINY).ok();
     let again = ["run", "--rm", "--network", "net", "busybox", "ip", "-4", "-o", "addr", "show", "eth0"];

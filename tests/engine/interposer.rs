@@ -15,6 +15,8 @@ pub enum Fault {
     None,
     /// Moondock is killed and started again before it sees the call.
     KillBefore,
+    /// Moondock is killed while it works on the call, and started again.
+    KillDuring,
     /// Moondock answers, and is killed before the engine hears of it.
     LoseReply,
 }
@@ -66,6 +68,11 @@ impl Interposer {
         self.bed().moondock_start_at(self.sockets().to_str().unwrap(), &self.scripts, &[]);
     }
 
+    fn moondock_reboot(&self) {
+        self.bed().moondock_kill9();
+        self.moondock_boot();
+    }
+
     fn accept(self: &Arc<Self>, listener: &UnixListener) {
         for connection in listener.incoming().map_while(Result::ok) {
             let shared = Arc::clone(self);
@@ -81,15 +88,17 @@ impl Interposer {
         let fault = (self.plan)(&method, calls.iter().filter(|&seen| *seen == method).count());
         calls.push(method);
         if fault == Fault::KillBefore {
-            self.bed().moondock_kill9();
-            self.moondock_boot();
+            self.moondock_reboot();
         }
         let mut moondock = UnixStream::connect(self.sockets().join("ops.sock"))?;
         moondock.write_all(&request)?;
+        if fault == Fault::KillDuring {
+            self.moondock_reboot();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         let reply = read_message(&moondock)?;
         if fault == Fault::LoseReply {
-            self.bed().moondock_kill9();
-            self.moondock_boot();
+            self.moondock_reboot();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
         engine.write_all(&reply)

@@ -15,6 +15,7 @@ mod authz;
 mod authz_bodies;
 mod bed_test;
 mod crash;
+mod crash_anywhere;
 mod ipam;
 mod networks;
 mod reload;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 mod cases;
 mod escapes;
+mod full;
 mod waiting;
 
 use cases::{BOMBS, CATCHERS, Case, DEPTHS, LIBRARY, LOOPS, MEMORY};

@@ -1,5 +1,6 @@
 //! What Moondock promises, subject by subject.
 
+mod command;
 mod http;
 mod lua;
 mod netns;
@@ -8,13 +9,18 @@ mod scripted;
 mod world;
 
 mod authz_traffic;
+mod call;
+mod check;
 mod command_line;
+mod documents;
 mod files;
 mod firewall;
 mod hostile;
 mod kits;
+mod layers;
 mod lifetime;
 mod net;
+mod reference;
 mod requests;
 mod sockets;
 mod sources;

@@ -181,8 +181,17 @@ fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
     value.to_string().map(Json::String).map_err(|_| at.mismatch("is not valid UTF-8"))
 }
 
+/// Luau has one type of numbers; mlua gives whole ones another.
+fn number(value: &Value) -> Option<f64> {
+    match value {
+        Value::Integer(number) => Some(*number as f64),
+        Value::Number(number) => Some(*number),
+        _ => None,
+    }
+}
+
 fn integer(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    match value.as_f64() {
+    match number(value) {
         Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
             Ok(Json::Number((number as i64).into()))
         }
@@ -278,8 +287,7 @@ fn any(value: &Value, at: &Path, depth: usize) -> Result<Json, Mismatch> {
 }
 
 fn fraction(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    value
-        .as_f64()
+    number(value)
         .and_then(Number::from_f64)
         .map(Json::Number)
         .ok_or_else(|| at.mismatch("is not a finite number"))

@@ -8,7 +8,11 @@ use std::time::Duration;
 use tokio::join;
 
 fn plugin(body: &str) -> Scripts {
-    let scripts = Scripts::new([("plugin.toml", format!("{SHORT}{DEADLINES}").as_str())]);
+    plugin_with(&format!("{SHORT}{DEADLINES}"), body)
+}
+
+fn plugin_with(manifest: &str, body: &str) -> Scripts {
+    let scripts = Scripts::new([("plugin.toml", manifest)]);
     let scratch = scripts.path().with_file_name("scratch");
     let hooks = format!("function volume.create(req)\n  {body}\nend\n{OTHER_HOOKS}");
     scripts.write("volume.lua", &script("volume", scratch.to_str().unwrap(), &hooks));
@@ -132,7 +136,7 @@ async fn ended(file: &Path) -> Result<(), String> {
 fn a_call_that_waits_is_not_hurt_by_another_s_budget() {
     for bad in ["while true do end", "local t = {} while true do t[#t + 1] = {} end"] {
         let body = format!("if req.Name == 'bad' then {bad} end time.sleep(0.05) error({ECHO}, 0)");
-        plugin(&body).open(async |plugin| {
+        plugin_with(SHORT, &body).open(async |plugin| {
             let bad = plugin.error("VolumeDriver.Create", json!({ "Name": "bad" }));
             let (good, bad) = join!(create(&plugin), bad);
             assert_eq!(good, "told");

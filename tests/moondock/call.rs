@@ -1,0 +1,139 @@
+//! `moondock call`: one call, its reply, its exit code.
+
+use crate::command::{Ended, Workplace};
+use serde_json::{Value, json};
+
+const VOLUME: &str = r#"local store = require("@moondock/store")
+local volume = {}
+
+function volume.create(req) store.set(req.Name, req.Opts or {}) end
+function volume.remove(req) store.delete(req.Name) end
+function volume.mount(req) return { Mountpoint = "/m/" .. req.Name } end
+function volume.unmount(req) end
+function volume.get(req) error("the disk is on fire") end
+function volume.list(req)
+  local volumes = {}
+  for _, entry in store.list() do
+    print("found", entry.key)
+    table.insert(volumes, { Name = entry.key })
+  end
+  return { Volumes = volumes }
+end
+
+return volume
+"#;
+
+fn place() -> Workplace {
+    Workplace::new(&[("scripts/vol/volume.lua", VOLUME)])
+}
+
+fn reply(called: &Ended) -> Value {
+    serde_json::from_str(&called.stdout).unwrap_or_else(|e| panic!("{e}: {called:?}"))
+}
+
+#[test]
+fn a_method_is_called_by_either_name() {
+    let place = place();
+    for method in ["VolumeDriver.Mount", "volume.mount", "/VolumeDriver.Mount"] {
+        let called = place.run(&["call", "scripts/vol", method, r#"{"Name":"a","ID":"1"}"#]);
+        assert_eq!(called.stdout, "{\n  \"Mountpoint\": \"/m/a\"\n}\n", "{called:?}");
+        assert_eq!(called.code, Some(0));
+    }
+}
+
+#[test]
+fn the_request_comes_from_stdin_when_it_is_no_argument() {
+    let place = place();
+    for args in [&["call", "scripts/vol", "volume.mount"][..], &["call", "scripts/vol", "volume.mount", "-"]]
+    {
+        let called = place.run_with(args, r#"{"Name":"b","ID":"1"}"#);
+        assert_eq!(reply(&called)["Mountpoint"], "/m/b");
+    }
+}
+
+#[test]
+fn state_is_thrown_away_unless_a_directory_is_given() {
+    let place = place();
+    let create = ["call", "scripts/vol", "volume.create", r#"{"Name":"a"}"#];
+    let list = ["call", "scripts/vol", "volume.list", "{}"];
+    assert_eq!(place.run(&create).code, Some(0));
+    assert_eq!(reply(&place.run(&list))["Volumes"], json!([]));
+    assert_eq!(place.temporary().read_dir().unwrap().count(), 0, "nothing is left behind");
+
+    let kept = ["--state", "state"];
+    assert_eq!(place.run(&[&create[..], &kept].concat()).code, Some(0));
+    let listed = place.run(&[&list[..], &kept].concat());
+    assert_eq!(reply(&listed)["Volumes"][0]["Name"], "a");
+    assert!(listed.stderr.contains("found"), "the log goes to stderr: {listed:?}");
+    assert!(place.path().join("state/vol/store.redb").exists(), "where `serve` keeps it");
+}
+
+#[test]
+fn a_failure_is_printed_and_has_its_exit_code() {
+    let place = place();
+    let refused = place.run(&["call", "scripts/vol", "volume.path", r#"{"Name":"a"}"#]);
+    assert_eq!(reply(&refused)["Err"], "VolumeDriver.Path is not implemented");
+    assert_eq!(refused.code, Some(1));
+
+    let unanswered = place.run(&["call", "scripts/vol", "volume.get", r#"{"Name":"a"}"#]);
+    assert!(unanswered.stderr.contains("no answer: the connection is closed"), "{unanswered:?}");
+    let place = "WARN volume.lua:8: the disk is on fire plugin=vol\n  |\n8 | function volume.get";
+    assert!(unanswered.stderr.contains(place), "{unanswered:?}");
+    assert_eq!((unanswered.stdout.as_str(), unanswered.code), ("", Some(1)));
+}
+
+#[test]
+fn a_denial_is_a_decision_and_no_failure() {
+    let place =
+        Workplace::new(&[("no/authz.lua", "return { request = function() return false, \"no\" end }")]);
+    let request = r#"{"RequestMethod":"GET","RequestUri":"/info"}"#;
+    let called = place.run(&["call", "no", "authz.request", request]);
+    assert_eq!(reply(&called), json!({ "Allow": false, "Msg": "no" }));
+    assert_eq!(called.code, Some(0));
+}
+
+#[test]
+fn what_cannot_be_called_is_said() {
+    let place = place();
+    place.write("scripts/other/volume.lua", VOLUME);
+    place.write("broken/volume.lua", "return {");
+    for (args, part) in [
+        (["scripts/vol", "volume.mont"], "`volume.mont` is no method; did you mean `volume.mount`?"),
+        (["scripts/vol", "VolumeDriver.Creat"], "did you mean `VolumeDriver.Create`?"),
+        (["scripts/vol", "x"], "`x` is no method: write `interface.hook`, such as `volume.create`"),
+        (["scripts", "volume.list"], "`scripts` holds more than one plugin: give the directory of one"),
+        (["broken", "volume.list"], "volume.lua:1: Expected"),
+    ] {
+        let called = place.run(&["call", args[0], args[1], "{}"]);
+        assert!(called.stderr.contains(part), "`{part}` is not in {called:?}");
+        assert_eq!((called.stdout.as_str(), called.code), ("", Some(1)));
+    }
+}
+
+#[test]
+fn a_failing_host_function_is_placed_where_the_script_called_it() {
+    let place = Workplace::new(&[(
+        "p/authz.lua",
+        r#"local fs = require("@moondock/fs")
+local function read() return fs.read("/nonexistent/x") end
+local handlers = {
+  ["/raise"] = function() read() end,
+  ["/pcall"] = function() return select(2, pcall(read)) end,
+  ["/xpcall"] = function() return select(2, xpcall(read, function(e) return "seen: " .. e end)) end,
+  ["/coroutine"] = function() return select(2, coroutine.resume(coroutine.create(read))) end,
+}
+return { request = function(req) return false, handlers[req.path]() end }
+"#,
+    )]);
+    let message = "fs.read: `/nonexistent/x`: no such file or directory";
+    for (path, expected) in [
+        ("/raise", format!("the policy failed: authz.lua:2: {message}")),
+        ("/pcall", message.to_owned()),
+        ("/xpcall", format!("seen: {message}")),
+        ("/coroutine", message.to_owned()),
+    ] {
+        let request = json!({ "RequestMethod": "GET", "RequestUri": path }).to_string();
+        let called = place.run(&["call", "p", "authz.request", &request]);
+        assert_eq!(reply(&called)["Msg"], expected, "{path}");
+    }
+}

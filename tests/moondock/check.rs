@@ -1,0 +1,117 @@
+//! `moondock check`: what it says, and that it touches nothing.
+
+use crate::command::Workplace;
+
+const POLICY: &str = "local authz = {}\nfunction authz.request(req) return true end\nreturn authz\n";
+
+#[test]
+fn a_good_plugin_is_described() {
+    let place = Workplace::new(&[
+        ("scripts/guard/authz.lua", POLICY),
+        (
+            "scripts/guard/plugin.toml",
+            "description = \"Lets all pass\"\ngrants = [\"exec:id\"]\n[settings]\nroots = []\n\
+             [limits]\ncpu_ms = 100\n[limits.deadline_ms]\n\"authz.request\" = 500\n",
+        ),
+    ]);
+    let before = place.listing();
+    let checked = place.run(&["check"]);
+    assert_eq!(
+        checked.stdout,
+        "guard: Lets all pass\n  \
+         authz.lua     request\n                by default: response\n  \
+         settings      roots\n  \
+         limits        100 ms of CPU, 64 MiB of memory per script\n  \
+         deadlines     authz.request 500 ms\n  \
+         grants        exec:id\n\n\
+         1 plugin: no errors, no warnings\n"
+    );
+    assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn the_shipped_plugins_are_in_order() {
+    let place = Workplace::new(&[]);
+    let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
+    assert!(checked.stdout.ends_with("2 plugins: no errors, no warnings\n"), "{checked:?}");
+    assert_eq!(checked.code, Some(0));
+}
+
+#[test]
+fn every_fault_of_every_file_is_shown() {
+    let place = Workplace::new(&[
+        ("bad/authz.lua", "local rules = require(\"./lib/rules\")\nreturn {}\n"),
+        ("bad/lib/rules.lua", "local x =\nreturn {}\n"),
+        ("bad/lib/unused.lua", "local list = { 1 2 }\n"),
+        (
+            "bad/volume.lua",
+            "local volume = {}\nfunction volume.mout(req) end\nvolume.get = 5\nreturn volume\n",
+        ),
+        ("bad/plugin.toml", "[limits]\ncpu_ms = 0\n"),
+    ]);
+    let checked = place.run(&["check", "bad"]);
+    for part in [
+        "error: plugin.toml:2: `cpu_ms` must be at least 1\n  |\n2 | cpu_ms = 0\n  | ^^^^^^\n",
+        "error: lib/rules.lua:2: Expected identifier",
+        "error: lib/unused.lua:1: Expected '}'",
+        "error: volume.lua:2: `mout` is no hook of volume\n",
+        "  cure: did you mean `mount`?\n",
+        "error: volume.lua:3: the hook `get` is a number, not a function\n",
+        "error: volume.lua: there is no hook `create`, which VolumeDriver.Create needs\n",
+        "error: volume.lua: there is no hook `list`",
+        "  volume.lua    cannot be loaded\n",
+        "1 plugin: 9 errors, no warnings\n",
+    ] {
+        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+    }
+    assert!(!checked.stdout.contains("no hook `mount`"), "what was meant is told once\n{}", checked.stdout);
+    assert_eq!(checked.code, Some(1));
+}
+
+#[test]
+fn what_is_served_otherwise_than_meant_is_a_warning() {
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/volume.luau", "return {}"),
+        ("p/metrics.lua", "return { start = function() end, stop = function() end }"),
+    ]);
+    let checked = place.run(&["check", "p"]);
+    for part in [
+        "warning: volume.luau: this file is not served: an interface's script is named `volume.lua`\n",
+        "warning: metrics.lua: this interface is not served yet: Docker is not told of it\n",
+        "1 plugin: no errors, 2 warnings\n",
+    ] {
+        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+    }
+    assert_eq!(checked.code, Some(0));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_an_error() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("elsewhere.lua", "return {}")]);
+    std::os::unix::fs::symlink("../elsewhere.lua", place.path().join("p/out.lua")).unwrap();
+    let checked = place.run(&["check", "p"]);
+    assert!(
+        checked.stdout.contains("error: out.lua: the link leads out of the plugin's directory"),
+        "{checked:?}"
+    );
+    assert_eq!(checked.code, Some(1));
+}
+
+#[test]
+fn top_level_code_reaches_nothing() {
+    let script = "local fs = require(\"@moondock/fs\")\nfs.write(\"made\", \"\")\nreturn {}\n";
+    let place = Workplace::new(&[("p/authz.lua", script)]);
+    let before = place.listing();
+    let checked = place.run(&["check", "p"]);
+    assert!(checked.stdout.contains("error: authz.lua:2: `fs.write` cannot be used"), "{checked:?}");
+    assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn no_plugin_is_an_error() {
+    let checked = Workplace::new(&[]).run(&["check", "."]);
+    assert!(checked.stderr.contains("no plugin in `.`"), "{checked:?}");
+    assert_eq!(checked.code, Some(1));
+}
