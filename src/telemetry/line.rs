@@ -22,16 +22,22 @@ pub struct Lines {
     pub colours: bool,
 }
 
-struct Line(String);
+#[derive(Default)]
+struct Line {
+    text: String,
+    /// The later lines of a message, such as an excerpt: below the fields.
+    below: String,
+}
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(String::with_capacity(USUAL_LENGTH));
+        let mut line = Line { text: String::with_capacity(USUAL_LENGTH), below: String::new() };
         line.time(SystemTime::now());
-        line.0.push_str(level(*event.metadata().level(), self.colours));
+        line.text.push_str(level(*event.metadata().level(), self.colours));
         event.record(&mut line);
-        line.0.push('\n');
-        self.sink.push(line.0.as_bytes());
+        line.text.push_str(&line.below);
+        line.text.push('\n');
+        self.sink.push(line.text.as_bytes());
     }
 }
 
@@ -64,29 +70,35 @@ impl Line {
             (now.subsec_micros().into(), 6, 'Z'),
         ] {
             self.digits(value, width);
-            self.0.push(after);
+            self.text.push(after);
         }
     }
 
     fn digits(&mut self, value: u64, width: u32) {
         for place in (0..width).rev() {
             let digit = value / 10_u64.pow(place) % 10;
-            self.0.push((b'0' + digit as u8) as char);
+            self.text.push((b'0' + digit as u8) as char);
         }
     }
 
     fn name(&mut self, field: &Field) {
-        self.0.push(' ');
+        self.text.push(' ');
         if field.name() != "message" {
-            self.0.push_str(field.name());
-            self.0.push('=');
+            self.text.push_str(field.name());
+            self.text.push('=');
         }
     }
 
     fn write(&mut self, field: &Field, value: std::fmt::Arguments<'_>) {
         self.name(field);
         // Writing to a string cannot fail; a value that fails to describe itself stays away.
-        let _ = self.0.write_fmt(value);
+        let start = self.text.len();
+        let _ = self.text.write_fmt(value);
+        if field.name() == "message"
+            && let Some(end) = self.text[start..].find('\n')
+        {
+            self.below = self.text.split_off(start + end);
+        }
     }
 }
 
@@ -95,14 +107,17 @@ impl Visit for Line {
         self.write(field, format_args!("{value:?}"));
     }
 
-    /// What could be taken for the next field, or for another line, is quoted.
+    /// What could be taken for the next field, or for another line, is quoted; what is empty says nothing.
     fn record_str(&mut self, field: &Field, value: &str) {
+        if value.is_empty() {
+            return;
+        }
         let plain = |c: u8| c > b' ' && c != b'"' && c != b'=' && c != 0x7f;
-        if value.is_empty() || !value.bytes().all(plain) {
+        if !value.bytes().all(plain) {
             return self.write(field, format_args!("{value:?}"));
         }
         self.name(field);
-        self.0.push_str(value);
+        self.text.push_str(value);
     }
 
     /// Two places after the point, by way of an integer: `{:.2}` of a float takes longer than the
@@ -146,9 +161,9 @@ mod tests {
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
             (1_795_448_112_849_208, "2026-11-23T15:35:12.849208Z"),
         ] {
-            let mut line = Line(String::new());
+            let mut line = Line::default();
             line.time(UNIX_EPOCH + Duration::from_micros(micros));
-            assert_eq!(line.0, text);
+            assert_eq!(line.text, text);
         }
     }
 }
