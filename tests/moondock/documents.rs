@@ -36,9 +36,8 @@ impl Block {
     /// The commands of a console block that can be run here, each with what it must print.
     fn commands(&self) -> Vec<(&str, String)> {
         let all = self.text.split("$ ").skip(1).filter_map(|part| part.split_once('\n'));
-        let ours = |command: &str| {
-            command.starts_with("moondock check ") || command.starts_with("moondock call ")
-        };
+        let ours =
+            |command: &str| command.starts_with("moondock check ") || command.starts_with("moondock call ");
         all.filter(|(command, _)| ours(command)).map(|(command, out)| (command, out.to_owned())).collect()
     }
 }
@@ -96,7 +95,9 @@ fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
         let result = match (block.language.as_str(), block.path()) {
             ("lua" | "toml", Some(path)) => write(&place, path, &block.text, shown_next),
             ("lua", None) => compile(&block.text),
-            ("console", _) => block.commands().into_iter().try_for_each(|(command, out)| run(&place, command, &out)),
+            ("console", _) => {
+                block.commands().into_iter().try_for_each(|(command, out)| run(&place, command, &out))
+            }
             _ => Ok(()),
         };
         faults.extend(result.err().map(|problem| (block.line, problem)));
@@ -177,7 +178,8 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 
 fn has_anchor(file: &Path, anchor: &str) -> bool {
     let headings = || fs::read_to_string(file).unwrap_or_default();
-    anchor.is_empty() || headings().lines().filter_map(|line| line.strip_prefix('#')).any(|h| slug(h) == anchor)
+    anchor.is_empty()
+        || headings().lines().filter_map(|line| line.strip_prefix('#')).any(|h| slug(h) == anchor)
 }
 
 /// As forges make it of a heading.
