@@ -66,6 +66,9 @@ impl Mismatch {
 
 fn expected_fields(shape: &Shape) -> String {
     let fields: Vec<_> = shape.fields.iter().map(|field| format!("{} = …", field.name)).collect();
+    if fields.is_empty() {
+        return "return nothing".to_owned();
+    }
     format!("return {{ {} }}", fields.join(", "))
 }
 
@@ -126,8 +129,7 @@ fn near(shape: &Shape, key: &str) -> String {
     };
     match shape.fields.iter().max_by_key(likeness) {
         Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
-        Some(_) => expected_fields(shape),
-        None => "return nothing".to_owned(),
+        _ => expected_fields(shape),
     }
 }
 
