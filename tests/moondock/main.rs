@@ -14,6 +14,7 @@ mod authz_traffic;
 mod call;
 mod check;
 mod command_line;
+mod diagnostics;
 mod documents;
 mod files;
 mod firewall;
