@@ -24,6 +24,7 @@ mod layers;
 mod lifetime;
 mod net;
 mod reference;
+mod reload;
 mod requests;
 mod sockets;
 mod sources;
