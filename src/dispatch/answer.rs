@@ -36,7 +36,12 @@ impl Plugin {
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
         let outcome = self.run(method, &live, body).await;
-        self.log(method, &outcome, generation, started);
+        match &live {
+            Ok(live) if outcome.reply.is_ok() && !live.script.has(method) => {
+                tracing::debug!(plugin = self.name(), method = method.wire, "answered without a hook");
+            }
+            _ => self.log(method, &outcome, generation, started),
+        }
         if let Ok(live) = live {
             self.replace_if_worn(&live).await;
         }

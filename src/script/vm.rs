@@ -161,12 +161,14 @@ impl Vm {
             Value::Error(error) => return self.rust_failure(&error),
             other => return self.raised(message_of(&other), "", false),
         };
+        let value = located.raw_get("value").unwrap_or(Value::Nil);
         let deliberate = located.raw_get("deliberate").unwrap_or_default();
         let field = |name| located.raw_get::<Option<mlua::LuaString>>(name).ok().flatten();
         let trace = field("trace").map_or_else(String::new, |trace| trace.to_string_lossy());
+        let trace = format!("{}\n{trace}", trace_of(&value));
         let message = match field("text") {
             Some(text) => text.to_string_lossy(),
-            None => message_of(&located.raw_get("value").unwrap_or(Value::Nil)),
+            None => message_of(&value),
         };
         self.raised(message, &trace, deliberate)
     }
@@ -294,11 +296,22 @@ fn span_of_sets(_: &Lua, pattern: mlua::LuaString) -> mlua::Result<usize> {
 fn message_of(value: &Value) -> String {
     match value {
         Value::Error(error) => root_message(error),
+        Value::Table(_) => "error with a table without `message`".to_owned(),
         Value::String(text) => text.to_string_lossy(),
         Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
         Value::Nil => "error without a message".to_owned(),
         other => format!("error with a {}", other.type_name()),
     }
+}
+
+/// The frames of the file in which `require` failed, beyond which the trace of the whole does not see.
+fn trace_of(value: &Value) -> &str {
+    let mut error = value.as_error();
+    let mut innermost = "";
+    while let Some(mlua::Error::CallbackError { traceback, cause }) = error {
+        (innermost, error) = (traceback, Some(cause.as_ref()));
+    }
+    innermost
 }
 
 fn root_message(error: &mlua::Error) -> String {

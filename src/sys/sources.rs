@@ -19,7 +19,9 @@ pub const MAX_DIRECTORIES: usize = 1000;
 pub const MAX_DEPTH: usize = 8;
 
 /// How often a directory is read that changes meanwhile.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: usize = 12;
+
+const SETTINGS: &str = "plugin.toml";
 
 /// What a plugin's directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -42,11 +44,11 @@ pub fn read_sources(directory: &Path) -> io::Result<Sources> {
     for _ in 1..ATTEMPTS {
         let next = Reading::of(&directory)?;
         if next == last {
-            break;
+            return Ok(last);
         }
         last = next;
     }
-    Ok(last)
+    Err(io::Error::other("the files change faster than they can be read"))
 }
 
 struct Reading {
@@ -198,5 +200,14 @@ fn path_of(name: &[u8]) -> PathBuf {
 
 /// Scripts anywhere, the settings only at the top.
 fn is_source(path: &Path) -> bool {
-    path == Path::new("plugin.toml") || path.extension().is_some_and(|end| end == "lua" || end == "luau")
+    path == Path::new(SETTINGS) || is_script(path)
+}
+
+/// Whether a file somewhere may be a source of the plugin there, by its name.
+pub(super) fn may_be_source(path: &Path) -> bool {
+    path.ends_with(SETTINGS) || is_script(path)
+}
+
+fn is_script(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "lua" || end == "luau")
 }

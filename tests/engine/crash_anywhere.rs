@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::bed::Bed;
 use crate::crash::{TINY, clean_again, faulty, is_driver};
 use crate::interposer::Fault;
+use crate::wait::wait_for;
 
 /// How often a user repeats a command that failed because of the crash.
 const PATIENCE: usize = 3;
+
+const SOON: Duration = Duration::from_secs(60);
 
 /// What a repeated command says when the first one got that far.
 const DONE: &[&str] =
@@ -24,6 +28,7 @@ fn persist(bed: &Bed, args: &[&str]) {
             return;
         }
         seen.push(output.text());
+        wait_for("answered by the engine", SOON, || bed.docker(&["version"]).code == Some(0));
     }
     panic!("`docker {}` never succeeds: {seen:#?}", args.join(" "));
 }
@@ -53,17 +58,21 @@ fn live_through(bed: &Bed) {
     persist(bed, &["network", "rm", "second"]);
 }
 
-/// Lives through a crash at every call from `first` on in steps of `step`.
-fn crash_at_each(fault: Fault, first: usize, step: usize) {
+/// Lives through a crash at every `step`-th call from `first` on; with `MOONDOCK_TEST_CRASHES=FIRST/STEP` at others.
+fn crash_at_each(fault: Fault, spared: &'static [&str], first: usize, step: usize) {
     let seen = Arc::new(AtomicUsize::new(0));
     let crash = Arc::new(AtomicUsize::new(usize::MAX));
     let (count, at) = (Arc::clone(&seen), Arc::clone(&crash));
     let plan = move |method: &str, _| match is_driver(method) {
-        true if count.fetch_add(1, Ordering::SeqCst) == at.load(Ordering::SeqCst) => fault,
+        true if count.fetch_add(1, Ordering::SeqCst) == at.load(Ordering::SeqCst) => match method {
+            method if spared.contains(&method) => Fault::None,
+            _ => fault,
+        },
         _ => Fault::None,
     };
     let (bed, interposer) = faulty(plan);
     let before = bed.kernel_state();
+    let (first, step) = chosen().unwrap_or((first, step));
     for at in (first..).step_by(step) {
         seen.store(0, Ordering::SeqCst);
         crash.store(at, Ordering::SeqCst);
@@ -73,21 +82,37 @@ fn crash_at_each(fault: Fault, first: usize, step: usize) {
         crash.store(usize::MAX, Ordering::SeqCst);
         clean_again(&bed, &before);
         let call = interposer.calls().into_iter().skip(calls).filter(|method| is_driver(method)).nth(at);
-        println!("{at}: {call:?}");
+        println!("survived a crash at call {at}, {}", call.unwrap_or_default());
         if !reached {
             return;
         }
     }
 }
 
+fn chosen() -> Option<(usize, usize)> {
+    let text = std::env::var("MOONDOCK_TEST_CRASHES").ok()?;
+    let (first, step) = text.split_once('/').expect("FIRST/STEP");
+    Some((first.parse().unwrap(), step.parse().unwrap()))
+}
+
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn losing_any_answer_loses_nothing_else() {
-    crash_at_each(Fault::LoseReply, 0, 1);
+    crash_at_each(Fault::LoseReply, &[], 0, 2);
 }
 
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn dying_in_any_call_loses_nothing_else() {
-    crash_at_each(Fault::KillDuring, 0, 1);
+    crash_at_each(Fault::KillDuring, &[], 1, 2);
+}
+
+/// Not between a driver's answer to CreateNetwork and the engine's own record of it: from outside, a network that the
+/// engine has forgotten looks like one that nobody uses yet, so its subnet stays taken.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn an_engine_that_dies_in_any_call_loses_nothing_else() {
+    // The last two are asked by `docker inspect` and `docker volume ls`, which only look.
+    let spared = &["NetworkDriver.CreateNetwork", "NetworkDriver.EndpointOperInfo", "VolumeDriver.List"];
+    crash_at_each(Fault::EngineDies, spared, 3, 5);
 }

@@ -16,7 +16,8 @@ use crate::daemon::Daemon;
 use crate::wait::holds_within;
 
 const DOCKER: &str = "/usr/bin/docker";
-const DOCKERD: &str = "/usr/sbin/dockerd";
+/// Where another engine than Debian's lies: a directory with `usr/sbin/dockerd`, and `usr/bin/containerd` beside it.
+const OTHER: &str = "MOONDOCK_TEST_ENGINE";
 const START: Duration = Duration::from_secs(30);
 
 impl Bed {
@@ -47,7 +48,10 @@ impl Bed {
     /// Starts dockerd as it was configured before, and waits until it answers, be it with a refusal.
     pub fn engine_boot(&self) {
         let config = self.dir().join("daemon.json").display().to_string();
-        let argv = [DOCKERD.to_owned(), "--config-file".to_owned(), config];
+        let root = std::env::var(OTHER).unwrap_or_default();
+        let path = format!("PATH={root}/usr/sbin:{root}/usr/bin:{PATH}");
+        let dockerd = format!("{root}/usr/sbin/dockerd");
+        let argv = ["env".to_owned(), path, dockerd, "--config-file".to_owned(), config];
         let _ = fs::remove_file(self.socket());
         let mut daemon = Daemon::start(self.namespaces(), "dockerd", &argv);
         let mut gone = false;

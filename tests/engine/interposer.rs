@@ -19,6 +19,8 @@ pub enum Fault {
     KillDuring,
     /// Moondock answers, and is killed before the engine hears of it.
     LoseReply,
+    /// The engine is killed while moondock works on the call, and started again.
+    EngineDies,
 }
 
 type Plan = dyn Fn(&str, usize) -> Fault + Send + Sync;
@@ -95,6 +97,11 @@ impl Interposer {
         if fault == Fault::KillDuring {
             self.moondock_reboot();
             return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if fault == Fault::EngineDies {
+            drop(calls); // the new engine makes calls too
+            self.bed().engine_kill9();
+            self.bed().engine_boot();
         }
         let reply = read_message(&moondock)?;
         if fault == Fault::LoseReply {
