@@ -6,7 +6,7 @@ use super::request::{Message, Registry, Request};
 use super::{CallError, Plugin};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
 use crate::protocol::Method;
-use crate::script::Diagnostic;
+use crate::script::{Diagnostic, type_of};
 use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
@@ -123,7 +123,7 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
             Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
         }
         (first, _) => {
-            let what = first.as_ref().map_or("nothing", Value::type_name);
+            let what = first.as_ref().map_or("nothing", type_of);
             let message = format!("`{}` returned {what}, which is no decision", method.hook);
             let diagnostic = Diagnostic::of_file(method.interface.file(), message)
                 .at(live.script.line_of(method))

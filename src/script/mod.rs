@@ -10,5 +10,5 @@ pub use crate::sys::sources::Sources;
 pub use codec::{Mismatch, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;
-pub use program::Script;
+pub use program::{Script, type_of};
 pub use vm::{Failure, Raised, Vm};

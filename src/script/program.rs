@@ -209,7 +209,7 @@ fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources
 }
 
 /// The name that Luau gives to the value's type.
-fn type_of(value: &Value) -> &'static str {
+pub fn type_of(value: &Value) -> &'static str {
     if value.is_integer() { "number" } else { value.type_name() }
 }
 

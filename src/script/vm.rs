@@ -2,6 +2,7 @@
 
 use super::diagnostic::has_place;
 use crate::std::{Exhausted, Host, Limits, keep_protected, keep_raise};
+use mlua::chunk::Compiler;
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
@@ -66,6 +67,8 @@ impl Vm {
     pub fn new(host: Rc<Host>, limits: Limits) -> mlua::Result<Self> {
         let options = LuaOptions::new().thread_pool_size(THREADS);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
+        // The compiler would take `for … in next, t` for Luau's own `next`, and look past the prelude's.
+        lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
         let run = load_prelude(&lua, &host, limits.memory)?;
         lua.set_interrupt(interrupt(host.clone(), limits.memory));
         Ok(Self { lua, run, host, limits })

@@ -25,6 +25,7 @@ mod kits;
 mod layers;
 mod lifetime;
 mod net;
+mod policy;
 mod reference;
 mod reload;
 mod requests;

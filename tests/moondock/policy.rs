@@ -1,0 +1,450 @@
+//! What a policy sees of a request, and what becomes of what it says.
+
+use crate::scripted::{Scripted, Scripts, request, request_with};
+use serde_json::{Value, json};
+
+fn policy(hook: &str) -> Scripts {
+    let json = "local json = require('@moondock/json')";
+    let text = format!(
+        "{json}\nlocal authz = {{}}\nlocal kept\nfunction authz.request(req)\n  {hook}\nend\nreturn authz\n"
+    );
+    Scripts::new([("authz.lua", text.as_str())])
+}
+
+/// What an expression is for a request.
+fn seen(expression: &str, request: &Value) -> String {
+    let hook = format!("return false, tostring({expression})");
+    policy(&hook).open(async |plugin| plugin.decision(request.clone()).await.unwrap())
+}
+
+fn create() -> Value {
+    let body = json!({
+        "image": "x",
+        "Env": null,
+        "Hostname": "h",
+        "hostconfig": { "privileged": true, "Binds": ["/usr/../etc:/c:ro"], "CapAdd": ["A", "B"], "Memory": 5.5, "Sysctls": {} },
+        "Labels": { "A": "1", "a": "2", "é": "3" },
+    });
+    request_with("POST", "/v1.41/containers/create?name=a%20b&x=1&x=2&flag", &body)
+}
+
+const KEYS: &str = "(function() local n = {} for k in ITERATOR do n[#n + 1] = k end table.sort(n) return table.concat(n, ' ') end)()";
+
+#[test]
+fn bodies_are_read_as_the_engine_reads_them() {
+    for (expression, value) in [
+        ("req.body.Image", "x"),
+        ("req.body.IMAGE", "x"),
+        ("req.body.image .. req.body.Image", "xx"),
+        ("req.body.HostConfig.Privileged", "true"),
+        ("req.body.hostConfig.PRIVILEGED", "true"),
+        ("req.body['Ho\u{17f}tConfig']['Privileged']", "true"),
+        ("req.body.HostConfig == req.body.HostConfig", "true"),
+        ("req.body.HostConfig.capadd[2]", "B"),
+        ("#req.body.HostConfig.CapAdd", "2"),
+        ("req.body.HostConfig.Memory", "5.5"),
+        ("req.body.HostConfig.Nonsense", "nil"),
+        ("req.body.HostConfig[1]", "nil"),
+        ("req.body.Env", "nil"),
+        ("req.body.Labels.A .. req.body.Labels.a .. req.body.Labels['é']", "123"),
+        ("req.body.Labels['É']", "nil"),
+        ("next(req.body.HostConfig.Sysctls)", "nil"),
+        ("#req.body", "0"),
+        ("json.encode(req.body.HostConfig.CapAdd)", r#"["A","B"]"#),
+        ("json.encode(req.body.Labels)", r#"{"A":"1","a":"2","é":"3"}"#),
+        ("json.decode(req.RequestBody).image", "x"),
+        (
+            &KEYS.replace("ITERATOR", "req.body"),
+            "Env Hostname Labels hostconfig image".trim_start_matches("Env "),
+        ),
+        (&KEYS.replace("ITERATOR", "pairs(req.body)"), "Hostname Labels hostconfig image"),
+        (&KEYS.replace("ITERATOR", "next, req.body"), "Hostname Labels hostconfig image"),
+        (&KEYS.replace("ITERATOR", "pairs(req.body.HostConfig)"), "Binds CapAdd Memory Sysctls privileged"),
+        ("(function() local n = 0 table.foreach(req.body, function() n += 1 end) return n end)()", "4"),
+        ("(function() local step, n = next, 0 for k in step, req.body do n += 1 end return n end)()", "4"),
+        ("next(req.body) ~= nil", "true"),
+        ("json.decode(json.encode(req.body)).hostconfig.privileged", "true"),
+    ] {
+        assert_eq!(seen(expression, &create()), value, "{expression}");
+    }
+}
+
+#[test]
+fn what_moondock_derives_is_there() {
+    for (expression, value) in [
+        ("req.action", "container.create"),
+        ("req.effect", "write"),
+        ("req.path", "/containers/create"),
+        ("req.api_version", "1.41"),
+        ("req.body_state", "json"),
+        ("req.query.name", "a b"),
+        ("req.query.x", "1"),
+        ("req.query.flag == ''", "true"),
+        ("req.query.none", "nil"),
+        ("table.concat(req.queries.x, ',')", "1,2"),
+        ("req.queries.none", "nil"),
+        ("#req.mounts", "1"),
+        ("req.mounts[1].source", "/usr/../etc"),
+        ("req.mounts[1].resolved", "/etc"),
+        ("req.mounts[1].target", "/c"),
+        ("req.mounts[1].read_only", "true"),
+        ("req.mounts[1].via", "HostConfig.Binds[0]"),
+        ("req.user", "nil"),
+        ("req.User", "nil"),
+        ("req.RequestMethod", "POST"),
+        ("req.RequestUri", "/v1.41/containers/create?name=a%20b&x=1&x=2&flag"),
+        ("req.RequestHeaders['Content-Type']", "application/json"),
+        ("req.ResponseStatusCode", "nil"),
+        ("json.decode(json.encode(req)).action", "container.create"),
+        (
+            &KEYS.replace("ITERATOR", "req"),
+            "RequestBody RequestHeaders RequestMethod RequestPeerCertificates RequestUri action api_version body \
+             body_state effect mounts params path queries query",
+        ),
+    ] {
+        assert_eq!(seen(expression, &create()), value, "{expression}");
+    }
+}
+
+#[test]
+fn other_requests_have_other_views() {
+    for (method, uri, expression, value) in [
+        (
+            "GET",
+            "/v1.41/containers/abc/json",
+            "req.id .. req.params.id .. req.action .. req.effect",
+            "abcabccontainer.inspectread",
+        ),
+        ("GET", "http://x/v1.41/containers/a%2Fb/json", "req.id", "a/b"),
+        ("GET", "/%76ersion", "req.action", "system.version"),
+        ("GET", "/_ping", "req.api_version", "nil"),
+        ("GET", "/nowhere", "req.action", "nil"),
+        ("GET", "/nowhere", "req.effect", "unknown"),
+        ("GET", "/nowhere", "req.id", "nil"),
+        ("GET", "/version", "req.body", "nil"),
+        ("GET", "/version", "req.body_state", "none"),
+        ("GET", "/version", "#req.mounts", "0"),
+        ("GET", "/containers/a/attach/ws", "req.effect", "write"),
+    ] {
+        assert_eq!(seen(expression, &request(method, uri)), value, "{method} {uri}: {expression}");
+    }
+}
+
+/// Certificates are given as the Base64 of PEM; this one is `CN = alice, O = team`, for `localhost` and 127.0.0.1.
+const ALICE: &str = "-----BEGIN CERTIFICATE-----
+MIIBrjCCAVWgAwIBAgIUK3/ETmlNACBLRkFNpEsHZKz40YowCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGdGVzdGNhMB4XDTI2MTEyMzA3MzIwOFoXDTI2MTIyMzA3MzIw
+OFowHzENMAsGA1UECgwEdGVhbTEOMAwGA1UEAwwFYWxpY2UwWTATBgcqhkjOPQIB
+BggqhkjOPQMBBwNCAARCSisV+wa3JAdcLs1As62HrKwo2MGvlYtd5PKpj8IjL08G
+nAoXYYAo8NW92ncaQO/bPTyJ58EnoTNSdCrfmo0Do30wezAaBgNVHREEEzARggls
+b2NhbGhvc3SHBH8AAAEwHQYDVR0lBBYwFAYIKwYBBQUHAwEGCCsGAQUFBwMCMB0G
+A1UdDgQWBBRVPcArfNix6VpaENPoseuZmEjL4TAfBgNVHSMEGDAWgBTzYZD56IG5
+JzHPTY91/g8UFfECNSTAKBggqhkjOPQQDAgNHADBEAiAaQAdDWdxffDijIvMbczeB
+-----END CERTIFICATE-----
+";
+
+fn from_alice(certificate: &str) -> Value {
+    use base64::Engine;
+    let mut request = request("GET", "/version");
+    request["User"] = json!("alice");
+    request["UserAuthNMethod"] = json!("TLS");
+    request["RequestPeerCertificates"] =
+        json!([base64::engine::general_purpose::STANDARD.encode(certificate)]);
+    request
+}
+
+/// A certificate made just now, as a client of a TLS socket has it.
+fn fresh_certificate() -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.current_dir(&directory).args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+    ]);
+    openssl.args([
+        "-nodes",
+        "-keyout",
+        "key",
+        "-out",
+        "certificate",
+        "-days",
+        "1",
+        "-subj",
+        "/O=team/OU=ops/CN=alice",
+    ]);
+    openssl.args(["-addext", "subjectAltName=DNS:a.example,IP:10.0.0.1,email:a@example,URI:urn:a"]);
+    let output = openssl.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    std::fs::read_to_string(directory.path().join("certificate")).unwrap()
+}
+
+#[test]
+fn who_asks_is_seen_with_the_certificate() {
+    let request = from_alice(&fresh_certificate());
+    for (expression, value) in [
+        ("req.User .. req.UserAuthNMethod", "aliceTLS"),
+        ("req.user.name .. req.user.method", "aliceTLS"),
+        ("req.user.certificate.common_name", "alice"),
+        ("req.user.certificate.organizations[1]", "team"),
+        ("req.user.certificate.organizational_units[1]", "ops"),
+        ("req.user.certificate.dns_names[1]", "a.example"),
+        ("req.user.certificate.ip_addresses[1]", "10.0.0.1"),
+        ("req.user.certificate.emails[1]", "a@example"),
+        ("req.user.certificate.uris[1]", "urn:a"),
+        ("req.user.certificate.not_after > os.time()", "true"),
+        ("#req.user.certificate.serial > 10", "true"),
+        ("#req.RequestPeerCertificates", "1"),
+    ] {
+        assert_eq!(seen(expression, &request), value, "{expression}");
+    }
+}
+
+#[test]
+fn a_certificate_that_cannot_be_read_denies_whoever_asks_for_it() {
+    for certificate in [ALICE, "", "no certificate"] {
+        let request = from_alice(certificate);
+        let allowed = policy("return req.user.certificate.common_name ~= 'mallory'");
+        let denial = allowed.open(async |plugin| plugin.decision(request.clone()).await.unwrap());
+        assert!(denial.contains("the client's certificate cannot be read"), "{denial}");
+        assert_eq!(policy("return true").open(async |plugin| plugin.decision(request).await), None);
+    }
+}
+
+#[test]
+fn what_a_request_does_not_have_is_an_error() {
+    for (expression, error) in [
+        ("req.Body", "a request has no field `Body`; did you mean `body`?"),
+        ("req.boddy", "a request has no field `boddy`; did you mean `body`?"),
+        ("req.RequestURI", "a request has no field `RequestURI`; did you mean `RequestUri`?"),
+        ("req.Privileged", "a request has no field `Privileged`"),
+        ("req.users", "did you mean `user`?"),
+        ("setmetatable(req, {})", "cannot change a protected metatable"),
+        ("setmetatable(req.body, {})", "cannot change a protected metatable"),
+        ("table.clone(req.body)", "table has a protected metatable"),
+        ("(function() getmetatable(req).__index = nil end)()", "attempt to index string"),
+        ("req.body.Image.x.y", "attempt to index"),
+    ] {
+        let hook = format!("local value = {expression}\n  return true");
+        let denial = policy(&hook).open(async |plugin| plugin.decision(create()).await.unwrap());
+        assert!(denial.starts_with("the policy failed: authz.lua:5: "), "{expression}: {denial}");
+        assert!(denial.contains(error), "{expression}: {denial}");
+    }
+}
+
+#[test]
+fn tables_of_an_answered_request_are_no_more() {
+    for (keep, read) in [
+        ("req", "kept.path"),
+        ("req.body", "kept.Image"),
+        ("req.body.HostConfig", "kept.Privileged"),
+        ("req.body", "next(kept)"),
+        ("req", "pairs(kept)"),
+    ] {
+        let hook =
+            format!("if not kept then kept = {keep} return true end\n  local value = {read}\n  return true");
+        policy(&hook).open(async |plugin| {
+            assert_eq!(plugin.decision(create()).await, None);
+            let denial = plugin.decision(create()).await.unwrap();
+            let expected = "the policy failed: authz.lua:6: this request has been answered: keep the values that you need, not its tables";
+            assert_eq!(denial, expected, "{keep}, {read}");
+        });
+    }
+}
+
+#[test]
+fn only_true_allows() {
+    let failed =
+        |what| format!("the policy failed: authz.lua:4: `request` returned {what}, which is no decision");
+    for (hook, denial) in [
+        ("return true", None),
+        ("return true, 'and why'", None),
+        ("return false, 'because'", Some("because".to_owned())),
+        ("return false", Some("the policy of plugin `p` gives no reason".to_owned())),
+        ("return false, nil, 'x'", Some("the policy of plugin `p` gives no reason".to_owned())),
+        ("return false, 7", Some(failed("boolean"))),
+        ("return", Some(failed("nothing"))),
+        ("", Some(failed("nothing"))),
+        ("return nil", Some(failed("nil"))),
+        ("return nil, true", Some(failed("nil"))),
+        ("return 1", Some(failed("number"))),
+        ("return 1.5", Some(failed("number"))),
+        ("return 'true'", Some(failed("string"))),
+        ("return ''", Some(failed("string"))),
+        ("return { true }", Some(failed("table"))),
+        ("return { Allow = true }", Some(failed("table"))),
+        ("return function() return true end", Some(failed("function"))),
+        ("return req", Some(failed("table"))),
+        ("error('no', 0)", Some("the policy failed: no".to_owned())),
+        ("error('no')", Some("the policy failed: authz.lua:5: no".to_owned())),
+        ("error(true)", Some("the policy failed: authz.lua:5: true".to_owned())),
+        ("error()", Some("the policy failed: authz.lua:5: error without a message".to_owned())),
+        (
+            "error({ Allow = true })",
+            Some("the policy failed: authz.lua:5: error with a table without `message`".to_owned()),
+        ),
+        ("coroutine.yield(true)", Some(failed("nothing"))),
+    ] {
+        policy(hook).open(async |plugin| {
+            assert_eq!(plugin.decision(create()).await, denial, "{hook}");
+        });
+    }
+}
+
+#[test]
+fn a_long_reason_is_cut() {
+    let denial = policy("return false, ('é'):rep(1e6)").open(async |plugin| plugin.decision(create()).await);
+    assert!(denial.is_some_and(|denial| denial.len() < 5000 && denial.ends_with('…')));
+}
+
+async fn load(plugin: &Scripted, text: &str) -> Option<String> {
+    plugin.scripts().write("authz.lua", text);
+    plugin.reload().await;
+    plugin.decision(request("GET", "/version")).await
+}
+
+#[test]
+fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
+    const GOOD: &str = "return { request = function() return true end }";
+    Scripts::new([("authz.lua", "local authz = {")]).open(async |plugin| {
+        let denial = plugin.decision(request("GET", "/version")).await.unwrap();
+        assert!(denial.starts_with("the script is broken: authz.lua:1: "), "{denial}");
+        assert!(plugin.log().contains("every request is denied until this is mended"), "{}", plugin.log());
+        let denial = load(&plugin, "return {}").await.unwrap();
+        assert!(denial.contains("there is no hook `request`, which AuthZPlugin.AuthZReq needs"), "{denial}");
+        assert_eq!(load(&plugin, GOOD).await, None);
+        for broken in [
+            "return",
+            "return {",
+            "error('x')",
+            "return { request = 1 }",
+            "return { request = print, x = print }",
+            "while true do end",
+        ] {
+            assert_eq!(load(&plugin, broken).await, None, "{broken}");
+            assert!(plugin.log().contains("not taken over, what ran before goes on"), "{}", plugin.log());
+        }
+        let strict = "return { request = function() return false, 'strict' end }";
+        assert_eq!(load(&plugin, strict).await.unwrap(), "strict");
+        std::fs::remove_file(plugin.scripts().path().join("authz.lua")).unwrap();
+        plugin.reload().await;
+        assert_eq!(plugin.decision(request("GET", "/version")).await.unwrap(), "strict");
+    });
+}
+
+#[test]
+fn replies_are_judged_where_a_hook_does_so() {
+    let reply = |status: Option<u16>, body: &str| {
+        use base64::Engine;
+        let mut message = request("GET", "/v1.41/containers/json");
+        message["ResponseStatusCode"] = json!(status);
+        message["ResponseHeaders"] = json!({ "Content-Type": "application/json" });
+        message["ResponseBody"] = json!(base64::engine::general_purpose::STANDARD.encode(body));
+        message
+    };
+    let text = "local authz = {}\nfunction authz.request() return false, 'x' end\nfunction authz.response(req)
+      if req.ResponseStatusCode == nil then return true end
+      return req.action == 'container.list' and req.ResponseHeaders['Content-Type'] ~= nil, req.ResponseBody .. req.ResponseStatusCode
+    end\nreturn authz\n";
+    Scripts::new([("authz.lua", text)]).open(async |plugin| {
+        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(Some(200), "[]")).await;
+        assert_eq!(decision, json!({ "Allow": true }));
+        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(None, "")).await;
+        assert_eq!(decision, json!({ "Allow": true }));
+        let mut other = reply(Some(404), "{}");
+        other["RequestUri"] = json!("/nowhere");
+        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", other).await;
+        assert_eq!(decision, json!({ "Allow": false, "Msg": "{}404" }));
+    });
+    let without = Scripts::new([("authz.lua", "return { request = function() return false, 'x' end }")]);
+    without.open(async |plugin| {
+        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(Some(200), "[]")).await;
+        assert_eq!(decision, json!({ "Allow": true }));
+    });
+}
+
+#[test]
+fn a_message_that_cannot_be_read_is_no_decision() {
+    policy("return true").open(async |plugin| {
+        for body in [
+            "",
+            "{",
+            "[]",
+            "null",
+            "true",
+            "{}",
+            r#"{"RequestMethod":"GET"}"#,
+            r#"{"RequestUri":"/version"}"#,
+            r#"{"RequestMethod":"","RequestUri":"/version"}"#,
+            r#"{"RequestMethod":"GET","RequestUri":""}"#,
+            r#"{"RequestMethod":1,"RequestUri":"/version"}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/version","RequestHeaders":[]}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/version","RequestHeaders":{"a":["b"]}}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/version","RequestBody":{}}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/version"}{"RequestMethod":"GET"}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/\ud800"}"#,
+        ] {
+            let (status, reply) = plugin.raw("AuthZPlugin.AuthZReq", body.as_bytes()).await;
+            let reply: Value = serde_json::from_str(&reply).unwrap();
+            let is_error = reply["Err"].is_string() && reply["Allow"].is_null();
+            assert!(status == 400 && is_error, "{body}: {status} {reply}");
+        }
+        for body in [
+            r#"{"RequestMethod":"GET","RequestUri":"/version","RequestHeaders":null,"RequestBody":null,"New":[1]}"#,
+            r#"{"RequestMethod":"GET","RequestUri":"/v1.41/version"}"#,
+        ] {
+            assert_eq!(plugin.raw("AuthZPlugin.AuthZReq", body.as_bytes()).await, (200, r#"{"Allow":true}"#.to_owned()));
+        }
+    });
+}
+
+#[test]
+fn the_host_refuses_before_the_policy_is_asked() {
+    let with = |headers: Value, body: Option<&str>| {
+        use base64::Engine;
+        let mut message = request("POST", "/v1.41/containers/create");
+        message["RequestHeaders"] = headers;
+        message["RequestBody"] =
+            json!(body.map(|body| base64::engine::general_purpose::STANDARD.encode(body)));
+        message
+    };
+    let deep = "[".repeat(100_000);
+    let typed = |body: &str| with(json!({ "Content-Type": "application/json" }), Some(body));
+    policy("return true").open(async |plugin| {
+        for (message, reason) in [
+            (
+                typed(r#"{"Image":"x","image":"y"}"#),
+                "the keys `Image` and `image` of one object mean the same",
+            ),
+            (typed(r#"{"HostConfig":{"Privileged":true,"privileged":false}}"#), "mean the same"),
+            (typed(r#"{"Image":"x"}}"#), "something follows the JSON value"),
+            (typed("{\"Image\":\"\u{1}\"}"), "a string holds a raw control character"),
+            (typed(r#"{"Image""#), "it ends in the middle of the JSON"),
+            (typed(&deep), "it is nested too deeply"),
+            (
+                with(json!({ "Content-Type": "application/json", "Content-Length": "5" }), None),
+                "the engine did not pass it on",
+            ),
+            (with(json!({}), None), "`container.create` needs a JSON body, and none was sent"),
+            (
+                with(
+                    json!({ "Content-Type": "application/x-www-form-urlencoded", "Content-Length": "3" }),
+                    None,
+                ),
+                "a body of type",
+            ),
+        ] {
+            let denial =
+                plugin.decision(message.clone()).await.unwrap_or_else(|| panic!("allowed: {message}"));
+            assert!(denial.contains(reason), "{denial}");
+        }
+        let mut query = request("GET", "/version?a;b");
+        assert!(plugin.decision(query.clone()).await.is_some_and(|denial| denial.contains("percent-encode")));
+        query["RequestUri"] = json!("/version?token=hunter2");
+        assert_eq!(plugin.decision(query).await, None);
+        assert!(!plugin.log().contains("hunter2"), "{}", plugin.log());
+    });
+}
