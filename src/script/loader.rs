@@ -118,7 +118,12 @@ impl Loader {
         let candidates = ["lua", "luau"].map(|ending| with_ending(&path, ending));
         let inits = ["lua", "luau"].map(|ending| path.join("init").with_extension(ending));
         let mut all = candidates.into_iter().chain(inits);
-        match all.find(|candidate| self.sources.files.contains_key(candidate)) {
+        // One that is not there yet would be found before the others.
+        let is_there = |candidate: &PathBuf| {
+            self.used.borrow_mut().insert(candidate.clone());
+            self.sources.files.contains_key(candidate)
+        };
+        match all.find(is_there) {
             Some(path) => Ok(Found::File(path)),
             None => Err(self.missing(name, &path)),
         }

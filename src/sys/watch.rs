@@ -2,8 +2,9 @@
 
 use super::sources::may_be_source;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{ErrorKind, Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::mem::replace;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct Watcher {
     inner: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
     followed: BTreeSet<PathBuf>,
+    /// The directories that the kernel does not let us follow.
+    refused: BTreeSet<PathBuf>,
     /// The scripts that are being written to, and since when.
     open: BTreeMap<PathBuf, Instant>,
 }
@@ -46,7 +49,7 @@ impl Watcher {
             // The receiver is gone only when the watcher is about to be.
             let _ = sender.send(event);
         })?;
-        Ok(Self { inner, events, followed: BTreeSet::new(), open: BTreeMap::new() })
+        Ok(Self { inner, events, followed: BTreeSet::new(), refused: BTreeSet::new(), open: BTreeMap::new() })
     }
 
     /// Follows these directories from now on, and no others; whether they are others than before.
@@ -57,8 +60,24 @@ impl Watcher {
             let _ = self.inner.unwatch(gone);
         }
         // Added again even if followed: a directory of this name may be another one by now.
-        let now = wanted.into_iter().filter(|directory| watch(&mut self.inner, directory)).collect();
+        let now = wanted.into_iter().filter(|directory| self.watch(directory)).collect();
         replace(&mut self.followed, now) != self.followed
+    }
+
+    /// Tells once of a directory that is there and cannot be followed: saves in it go unnoticed.
+    fn watch(&mut self, directory: &Path) -> bool {
+        match self.inner.watch(directory, RecursiveMode::NonRecursive) {
+            Ok(()) => {
+                self.refused.remove(directory);
+                true
+            }
+            Err(error) => {
+                if !is_gone(&error.kind) && self.refused.insert(directory.to_owned()) {
+                    tracing::error!(directory = %directory.display(), %error, "cannot be watched: send SIGHUP after a change there");
+                }
+                false
+            }
+        }
     }
 
     /// Returns when something changed and the change has settled.
@@ -113,13 +132,11 @@ impl Watcher {
     }
 }
 
-fn watch(inner: &mut RecommendedWatcher, directory: &Path) -> bool {
-    match inner.watch(directory, RecursiveMode::NonRecursive) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::debug!(directory = %directory.display(), %error, "cannot be watched");
-            false
-        }
+fn is_gone(error: &ErrorKind) -> bool {
+    match error {
+        ErrorKind::PathNotFound => true,
+        ErrorKind::Io(error) => error.kind() == io::ErrorKind::NotFound,
+        _ => false,
     }
 }
 
@@ -150,11 +167,17 @@ fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use notify::event::{DataChange, MetadataKind};
+    use notify::event::{DataChange, Flag, MetadataKind};
 
     const WRITE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
     const CLOSE: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
     const CHMOD: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+
+    #[test]
+    fn events_that_were_lost_may_have_been_any() {
+        let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
+        assert_eq!(note(lost, &mut BTreeMap::new()), Sign::Change);
+    }
 
     #[test]
     fn a_script_is_open_from_its_first_write_until_it_is_closed() {

@@ -34,3 +34,4 @@ mod sources;
 mod std_modules;
 mod std_process;
 mod store;
+mod unwatched;
