@@ -13,3 +13,4 @@ pub use error::{CallError, OpenError, Reply};
 pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
+pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};

@@ -9,6 +9,7 @@ use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use tokio::sync::Mutex;
 
 /// Where a plugin's parts are.
 #[derive(Debug, Clone)]
@@ -30,6 +31,8 @@ pub struct Plugin {
     pub(super) activated: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    /// Held by whoever puts new generations in place, so that an older one never follows a newer.
+    pub(super) turn: Mutex<()>,
 }
 
 /// The script of one interface.
@@ -66,6 +69,7 @@ impl Plugin {
             generation: Cell::new(0),
             activated: Cell::new(false),
             sources: RefCell::new(sources.clone()),
+            turn: Mutex::default(),
         });
         plugin.load_first(&sources).await?;
         Ok(plugin)

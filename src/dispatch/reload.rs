@@ -5,8 +5,11 @@ use super::{Manifest, OpenError};
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Script, Sources};
 use crate::sys::watch::Watcher;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// How often scripts are read again that were written to meanwhile.
+const ATTEMPTS: usize = 5;
 
 impl Plugin {
     /// Reloads what changes on disk, until dropped.
@@ -18,18 +21,41 @@ impl Plugin {
                 return std::future::pending().await;
             }
         };
+        // What changed before the watch was in place is seen by the first reading.
+        watcher.follow(&self.watched());
         loop {
-            watcher.follow(&self.sources.borrow().watch);
-            // What changed before the watch was in place is seen here.
-            self.take_over(false).await;
-            watcher.follow(&self.sources.borrow().watch);
-            watcher.changed().await;
+            let sources = self.read_calmly(&mut watcher).await;
+            let turn = self.turn.lock().await;
+            self.take_over(sources, false).await;
+            drop(turn);
+            // What came into a directory before it was followed is seen only by reading it again.
+            if !watcher.follow(&self.watched()) {
+                watcher.changed().await;
+                watcher.follow(&self.watched());
+            }
         }
     }
 
     /// Loads everything again, changed or not.
     pub async fn reload(self: &Rc<Self>) {
-        self.take_over(true).await;
+        let _turn = self.turn.lock().await;
+        self.take_over(read(&self.spec).await, true).await;
+    }
+
+    fn watched(&self) -> Vec<PathBuf> {
+        self.sources.borrow().watch.clone()
+    }
+
+    /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
+    async fn read_calmly(&self, watcher: &mut Watcher) -> Result<Sources, OpenError> {
+        for _ in 0..ATTEMPTS {
+            let sources = read(&self.spec).await;
+            if !watcher.saw_writing() {
+                return sources;
+            }
+            watcher.settled().await;
+        }
+        read(&self.spec).await
     }
 
     /// Loads all scripts for the first time.
@@ -60,8 +86,8 @@ impl Plugin {
         }
     }
 
-    async fn take_over(&self, all: bool) {
-        let sources = match read(&self.spec).await {
+    async fn take_over(&self, sources: Result<Sources, OpenError>, all: bool) {
+        let sources = match sources {
             Ok(sources) => Rc::new(sources),
             Err(error) => return self.report_kept(&error.to_string()),
         };
@@ -123,8 +149,12 @@ impl Plugin {
     /// A state that ran out of memory gives way to a new one of the same program.
     pub(super) async fn replace_if_worn(&self, live: &Live) {
         let interface = live.script.interface;
+        if !live.script.is_worn() {
+            return;
+        }
+        let _turn = self.turn.lock().await;
         let is_current = matches!(&*self.slot(interface).borrow(), Slot::Live(now) if Rc::ptr_eq(&now.script, &live.script));
-        if !live.script.is_worn() || !is_current {
+        if !is_current {
             return;
         }
         match self.load(interface, &live.manifest, live.script.sources()).await {

@@ -3,6 +3,10 @@
 //! The tables are plain. What Rust keeps of a request is found by the table's address while the call runs and
 //! is dropped with it, so that the collector never holds a body.
 
+mod fields;
+
+pub use fields::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+
 use crate::authz::{Document, Effect, HostMount, Node, NodeId, PeerCertificate, Target};
 use crate::script::{Script, nearest};
 use mlua::{IntoLua, Lua, LuaString, MetaMethod, Table, Value};
@@ -59,37 +63,6 @@ pub struct Request {
     status: Option<u16>,
     response_headers: Option<BTreeMap<String, String>>,
     response_body: Option<String>,
-}
-
-type Fill = fn(&Registry, &Lua, &Rc<Request>) -> mlua::Result<Value>;
-
-/// The fields that a policy can read, beside `action` and `effect`, which every table has at once.
-const FIELDS: &[(&str, Fill)] = &[
-    ("RequestMethod", |_, lua, request| request.method.as_str().into_lua(lua)),
-    ("RequestUri", |_, lua, request| request.uri.as_str().into_lua(lua)),
-    ("RequestHeaders", |_, lua, request| request.headers.clone().into_lua(lua)),
-    ("RequestBody", |_, lua, request| request.document.as_ref().map(Document::text).into_lua(lua)),
-    ("RequestPeerCertificates", |_, lua, request| request.certificates.clone().into_lua(lua)),
-    ("User", |_, lua, request| request.user.clone().into_lua(lua)),
-    ("UserAuthNMethod", |_, lua, request| request.user_method.clone().into_lua(lua)),
-    ("ResponseStatusCode", |_, lua, request| request.status.into_lua(lua)),
-    ("ResponseHeaders", |_, lua, request| request.response_headers.clone().into_lua(lua)),
-    ("ResponseBody", |_, lua, request| response_body(lua, request)),
-    ("id", |_, lua, request| request.target().id().into_lua(lua)),
-    ("params", |_, lua, request| params(lua, request)),
-    ("path", |_, lua, request| request.target().path.as_ref().into_lua(lua)),
-    ("query", |_, lua, request| query(lua, request)),
-    ("queries", |_, lua, request| queries(lua, request)),
-    ("api_version", |_, lua, request| request.target().api_version.as_deref().into_lua(lua)),
-    ("body_state", |_, lua, request| request.body_state.into_lua(lua)),
-    ("body", |registry, lua, request| registry.body(lua, request)),
-    ("mounts", |_, lua, request| mounts(lua, request)),
-    ("user", |_, lua, request| user(lua, request)),
-];
-
-/// The names of all fields, for near names.
-fn field_names() -> impl Iterator<Item = &'static str> {
-    FIELDS.iter().map(|(name, _)| *name).chain(["action", "effect"])
 }
 
 impl Request {
@@ -241,13 +214,11 @@ impl Registry {
     }
 
     fn field(&self, lua: &Lua, request: &Rc<Request>, name: &str) -> mlua::Result<Value> {
-        if name == "action" {
-            return Ok(Value::Nil);
-        }
-        match FIELDS.iter().find(|(field, _)| *field == name) {
-            Some((_, fill)) => fill(self, lua, request),
+        match REQUEST_FIELDS.iter().find(|field| field.name == name) {
+            Some(field) => (field.fill)(self, lua, request),
             None => {
-                let hint = nearest(name, field_names()).map(|near| format!("; did you mean `{near}`?"));
+                let hint = nearest(name, REQUEST_FIELDS.iter().map(|field| field.name))
+                    .map(|near| format!("; did you mean `{near}`?"));
                 Err(mlua::Error::runtime(format!(
                     "a request has no field `{name}`{}",
                     hint.unwrap_or_default()

@@ -239,9 +239,9 @@ fn split_place(message: &str) -> Option<(String, usize, &str)> {
     is_file.then_some((file.to_owned(), line.parse().ok()?, rest))
 }
 
-/// Splits a frame `volume.lua:12 function get`.
+/// Splits a frame, `volume.lua:12 function get` or `volume.lua:12: in function 'get'`.
 fn split_frame(frame: &str) -> Option<(String, usize)> {
-    let place = frame.split_whitespace().next()?;
+    let place = frame.split_whitespace().next()?.trim_end_matches(':');
     let (file, line) = place.rsplit_once(':')?;
     Some((file.to_owned(), line.parse().ok()?))
 }
@@ -249,9 +249,12 @@ fn split_frame(frame: &str) -> Option<(String, usize)> {
 /// The columns of what the message quotes, or else of the whole statement; tabs count four.
 fn columns(line: &str, message: &str) -> (usize, usize) {
     let width = |text: &str| text.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum::<usize>();
+    let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
-        if let Some(at) = line.find(part) {
+        // A field that cannot be read is one that is read: rather `settings.roots` than `local roots`.
+        let read = line.rfind(&format!(".{part}")).map(|at| at + 1);
+        if let Some(at) = read.or_else(|| line.find(part)) {
             let from = width(&line[..at]);
             return (from, from + width(part));
         }
@@ -269,7 +272,7 @@ mod tests {
         let text = b"local v = {}\n\tlocal name = v.opts.name\n";
         let diagnostic = Diagnostic::parse("volume.lua", "volume.lua:2: attempt to index nil with 'name'")
             .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
-        let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |           ^^^^\n  cure: what stands before the dot is nil here: check it first (`if x then …`)";
+        let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |                         ^^^^\n  cure: what stands before the dot is nil here: check it first (`if x then …`)";
         assert_eq!(diagnostic.to_string(), expected);
     }
 

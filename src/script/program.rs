@@ -141,7 +141,10 @@ async fn run_top_level(
 }
 
 fn no_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
-    let what = returned.map_or("nothing", type_of);
+    let what = match returned {
+        None | Some(Value::Nil) => "nothing".to_owned(),
+        Some(value) => format!("a {}", type_of(value)),
+    };
     let name = interface.name();
     Diagnostic::of_file(interface.file(), format!("the script returns {what} instead of a table of hooks"))
         .cure(format!("begin with `local {name} = {{}}` and end with `return {name}`"))

@@ -146,7 +146,8 @@ impl Vm {
             ),
             other => (other, String::new()),
         };
-        let deliberate = matches!(value, Value::String(_) | Value::Table(_));
+        let trace = format!("{}\n{trace}", trace_of(&value));
+        let deliberate = value.is_string() || message_in(&value).is_some();
         self.raised(message_of(&value), &trace, deliberate)
     }
 
@@ -225,13 +226,24 @@ fn split_text(lua: &Lua, (text, separator): (mlua::LuaString, mlua::LuaString)) 
 fn message_of(value: &Value) -> String {
     match value {
         Value::Error(error) => root_message(error),
-        Value::Table(table) => match table.get::<Option<String>>("message") {
-            Ok(Some(message)) => message,
-            _ => value.to_string().unwrap_or_default(),
-        },
+        Value::Table(_) => message_in(value).unwrap_or_else(|| "error with a table without `message`".to_owned()),
         Value::Nil => "error without a message".to_owned(),
         other => other.to_string().unwrap_or_else(|_| format!("a {}", other.type_name())),
     }
+}
+
+fn message_in(value: &Value) -> Option<String> {
+    value.as_table().and_then(|table| table.get::<Option<String>>("message").ok().flatten())
+}
+
+/// The frames of the file in which `require` failed, beyond which the trace of the whole does not see.
+fn trace_of(value: &Value) -> &str {
+    let mut error = value.as_error();
+    let mut innermost = "";
+    while let Some(mlua::Error::CallbackError { traceback, cause }) = error {
+        (innermost, error) = (traceback, Some(cause.as_ref()));
+    }
+    innermost
 }
 
 fn root_message(error: &mlua::Error) -> String {

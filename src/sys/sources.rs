@@ -21,6 +21,8 @@ pub const MAX_DEPTH: usize = 8;
 /// How often a directory is read that changes meanwhile.
 const ATTEMPTS: usize = 6;
 
+const SETTINGS: &str = "plugin.toml";
+
 /// What a plugin's directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sources {
@@ -198,5 +200,14 @@ fn path_of(name: &[u8]) -> PathBuf {
 
 /// Scripts anywhere, the settings only at the top.
 fn is_source(path: &Path) -> bool {
-    path == Path::new("plugin.toml") || path.extension().is_some_and(|end| end == "lua" || end == "luau")
+    path == Path::new(SETTINGS) || is_script(path)
+}
+
+/// Whether a file somewhere may be a source of the plugin there, by its name.
+pub(super) fn may_be_source(path: &Path) -> bool {
+    path.ends_with(SETTINGS) || is_script(path)
+}
+
+fn is_script(path: &Path) -> bool {
+    path.extension().is_some_and(|end| end == "lua" || end == "luau")
 }

@@ -1,7 +1,7 @@
 //! One plugin's durable key-value store: a redb file, and a copy of it in memory that answers reads.
 //!
 //! The copy changes only after the file did, so a read never shows what a power cut could take back, and
-//! never waits for a disk. `docs/decisions/0101-store.md` says why.
+//! never waits for a disk. `docs/decisions/0009-store.md` says why.
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};

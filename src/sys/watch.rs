@@ -1,8 +1,10 @@
 //! Telling that files changed, once they have settled.
 
+use super::sources::may_be_source;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem::replace;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -10,7 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long nothing must happen before a change counts as finished.
 const QUIET: Duration = Duration::from_millis(20);
-/// How long a file that is written to may stay open before it is taken as it is.
+/// How long a file that is written to may stay open before it is taken as it is, and how long changes that
+/// follow one another are waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Watches directories, none of them recursively.
@@ -18,6 +21,18 @@ pub struct Watcher {
     inner: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
     followed: BTreeSet<PathBuf>,
+    /// The scripts that are being written to, and since when.
+    open: BTreeMap<PathBuf, Instant>,
+}
+
+/// What an event means to a reader of scripts.
+#[derive(Debug, PartialEq, Eq)]
+enum Sign {
+    Nothing,
+    /// Something may be another than before.
+    Change,
+    /// A script's content is another than before.
+    Writing,
 }
 
 impl Watcher {
@@ -31,43 +46,69 @@ impl Watcher {
             // The receiver is gone only when the watcher is about to be.
             let _ = sender.send(event);
         })?;
-        Ok(Self { inner, events, followed: BTreeSet::new() })
+        Ok(Self { inner, events, followed: BTreeSet::new(), open: BTreeMap::new() })
     }
 
-    /// Follows these directories from now on, and no others.
-    pub fn follow(&mut self, directories: &[PathBuf]) {
+    /// Follows these directories from now on, and no others; whether they are others than before.
+    pub fn follow(&mut self, directories: &[PathBuf]) -> bool {
         let wanted: BTreeSet<PathBuf> = directories.iter().cloned().collect();
         for gone in self.followed.difference(&wanted) {
             // A directory that was removed is no longer watched anyway.
             let _ = self.inner.unwatch(gone);
         }
         // Added again even if followed: a directory of this name may be another one by now.
-        self.followed = wanted.into_iter().filter(|directory| watch(&mut self.inner, directory)).collect();
+        let now = wanted.into_iter().filter(|directory| watch(&mut self.inner, directory)).collect();
+        replace(&mut self.followed, now) != self.followed
     }
 
-    /// Returns when something changed and the change has settled: nothing happens any more, and no file that
-    /// was written to is still open for writing.
+    /// Returns when something changed and the change has settled.
     pub async fn changed(&mut self) {
-        let mut open = BTreeSet::new();
-        while !self.next(&mut open).await {}
-        let patience = Instant::now() + PATIENCE;
-        loop {
-            let quiet = if open.is_empty() { Instant::now() + QUIET } else { patience };
-            if timeout_at(quiet.min(patience), self.next(&mut open)).await.is_err() {
-                return;
+        while self.next().await == Sign::Nothing {}
+        self.settled().await;
+    }
+
+    /// Returns when nothing happens any more, and no script that was written to is still open for writing.
+    pub async fn settled(&mut self) {
+        let begun = Instant::now();
+        let mut last = begun;
+        while let Ok(sign) = timeout_at(self.settles_at(begun, last), self.next()).await {
+            if sign != Sign::Nothing {
+                last = Instant::now();
             }
+        }
+        self.open.clear();
+    }
+
+    /// Whether a script was written to since the scripts were settled.
+    pub fn saw_writing(&mut self) -> bool {
+        let mut seen = false;
+        while let Ok(event) = self.events.try_recv() {
+            seen |= self.note(event) == Sign::Writing;
+        }
+        seen
+    }
+
+    fn settles_at(&self, begun: Instant, last: Instant) -> Instant {
+        match self.open.values().max() {
+            Some(since) => *since + PATIENCE,
+            None => (last + QUIET).min(begun + PATIENCE),
         }
     }
 
-    /// Takes the next event; whether it may have changed what a reader sees.
-    async fn next(&mut self, open: &mut BTreeSet<PathBuf>) -> bool {
+    async fn next(&mut self) -> Sign {
         match self.events.recv().await {
-            Some(Ok(event)) => note(event, open),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "watching the scripts");
-                true
-            }
+            Some(event) => self.note(event),
             None => std::future::pending().await,
+        }
+    }
+
+    fn note(&mut self, event: notify::Result<Event>) -> Sign {
+        match event {
+            Ok(event) => note(event, &mut self.open),
+            Err(error) => {
+                tracing::warn!(%error, "watching the scripts");
+                Sign::Change
+            }
         }
     }
 }
@@ -82,16 +123,53 @@ fn watch(inner: &mut RecommendedWatcher, directory: &Path) -> bool {
     }
 }
 
-fn note(event: Event, open: &mut BTreeSet<PathBuf>) -> bool {
+/// Only scripts are waited for until they are closed: an editor keeps its swap file open all the time.
+fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
+    let is_script = event.paths.iter().any(|path| may_be_source(path));
     match event.kind {
-        EventKind::Modify(ModifyKind::Data(_)) => open.extend(event.paths),
-        EventKind::Access(AccessKind::Close(AccessMode::Write))
-        | EventKind::Remove(_)
-        | EventKind::Modify(_) => {
-            open.retain(|path| !event.paths.contains(path));
+        EventKind::Modify(ModifyKind::Data(_)) if is_script => {
+            for path in event.paths {
+                open.entry(path).or_insert_with(Instant::now);
+            }
+            Sign::Writing
         }
-        EventKind::Access(_) => return false,
-        _ => {}
+        EventKind::Modify(ModifyKind::Data(_)) => Sign::Nothing,
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
+            open.retain(|path, _| !event.paths.contains(path));
+            if is_script { Sign::Writing } else { Sign::Change }
+        }
+        EventKind::Access(_) => Sign::Nothing,
+        EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
+            open.retain(|path, _| !event.paths.contains(path));
+            Sign::Change
+        }
+        _ => Sign::Change,
     }
-    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use notify::event::{DataChange, MetadataKind};
+
+    const WRITE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+    const CLOSE: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
+    const CHMOD: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+
+    #[test]
+    fn a_script_is_open_from_its_first_write_until_it_is_closed() {
+        let mut open = BTreeMap::new();
+        for (kind, name, sign, are_open) in [
+            (WRITE, "p/.a.lua.swp", Sign::Nothing, 0),
+            (WRITE, "p/a.lua", Sign::Writing, 1),
+            (CHMOD, "p/a.lua", Sign::Change, 1),
+            (WRITE, "p/plugin.toml", Sign::Writing, 2),
+            (CLOSE, "p/a.lua", Sign::Writing, 1),
+            (CLOSE, "p/notes.txt", Sign::Change, 1),
+            (CLOSE, "p/plugin.toml", Sign::Writing, 0),
+        ] {
+            assert_eq!(note(Event::new(kind).add_path(name.into()), &mut open), sign, "{name}");
+            assert_eq!(open.len(), are_open, "{name}");
+        }
+    }
 }

@@ -22,20 +22,19 @@ pub struct Lines {
     pub colours: bool,
 }
 
-#[derive(Default)]
+/// A line, and what follows it where the message has more lines: the fields stand on the first.
 struct Line {
     text: String,
-    /// The later lines of a message, such as an excerpt: below the fields.
-    below: String,
+    rest: String,
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line { text: String::with_capacity(USUAL_LENGTH), below: String::new() };
+        let mut line = Line { text: String::with_capacity(USUAL_LENGTH), rest: String::new() };
         line.time(SystemTime::now());
         line.text.push_str(level(*event.metadata().level(), self.colours));
         event.record(&mut line);
-        line.text.push_str(&line.below);
+        line.text.push_str(&line.rest);
         line.text.push('\n');
         self.sink.push(line.text.as_bytes());
     }
@@ -92,28 +91,25 @@ impl Line {
     fn write(&mut self, field: &Field, value: std::fmt::Arguments<'_>) {
         self.name(field);
         // Writing to a string cannot fail; a value that fails to describe itself stays away.
-        let start = self.text.len();
         let _ = self.text.write_fmt(value);
-        if field.name() == "message"
-            && let Some(end) = self.text[start..].find('\n')
-        {
-            self.below = self.text.split_off(start + end);
-        }
     }
 }
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        let start = self.text.len();
         self.write(field, format_args!("{value:?}"));
+        if field.name() == "message"
+            && let Some(end) = self.text[start..].find('\n')
+        {
+            self.rest = self.text.split_off(start + end);
+        }
     }
 
-    /// What could be taken for the next field, or for another line, is quoted; what is empty says nothing.
+    /// What could be taken for the next field, or for another line, is quoted.
     fn record_str(&mut self, field: &Field, value: &str) {
-        if value.is_empty() {
-            return;
-        }
         let plain = |c: u8| c > b' ' && c != b'"' && c != b'=' && c != 0x7f;
-        if !value.bytes().all(plain) {
+        if value.is_empty() || !value.bytes().all(plain) {
             return self.write(field, format_args!("{value:?}"));
         }
         self.name(field);
@@ -161,7 +157,7 @@ mod tests {
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
             (1_795_448_112_849_208, "2026-11-23T15:35:12.849208Z"),
         ] {
-            let mut line = Line::default();
+            let mut line = Line { text: String::new(), rest: String::new() };
             line.time(UNIX_EPOCH + Duration::from_micros(micros));
             assert_eq!(line.text, text);
         }

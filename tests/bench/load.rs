@@ -138,11 +138,12 @@ impl Measured {
         self.calls() as f64 / self.time.as_secs_f64()
     }
 
-    /// Microseconds that the share `part` of the calls did not exceed.
+    /// Microseconds that the share `part` of the calls did not exceed; no number when there was no call.
     pub fn percentile(&self, part: f64) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
-        f64::from(sorted[((sorted.len() - 1) as f64 * part) as usize]) / 1000.0
+        let last = sorted.len().saturating_sub(1);
+        sorted.get((last as f64 * part) as usize).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1000.0)
     }
 
     /// Microseconds of the server's CPU time for each call.

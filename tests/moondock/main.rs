@@ -1,21 +1,30 @@
 //! What Moondock promises, subject by subject.
 
 mod command;
+mod go;
 mod http;
 mod lua;
 mod netns;
 mod process;
+mod recorded;
 mod world;
 
+mod any_body;
 mod authz_traffic;
 mod call;
 mod check;
 mod command_line;
+mod diagnostics;
+mod documents;
 mod files;
 mod firewall;
+mod golden;
 mod kits;
+mod layers;
 mod lifetime;
 mod net;
+mod reference;
+mod reload;
 mod requests;
 mod sockets;
 mod sources;

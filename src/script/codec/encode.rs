@@ -66,6 +66,9 @@ impl Mismatch {
 
 fn expected_fields(shape: &Shape) -> String {
     let fields: Vec<_> = shape.fields.iter().map(|field| format!("{} = …", field.name)).collect();
+    if fields.is_empty() {
+        return "return nothing".to_owned();
+    }
     format!("return {{ {} }}", fields.join(", "))
 }
 
@@ -91,6 +94,9 @@ fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Misma
         match typed(field.ty, &value, &at)? {
             Json::Null if field.required => {
                 return Err(at.mismatch("is missing").cure(expected_fields(shape)));
+            }
+            Json::String(text) if field.required && field.ty == Type::Text && text.is_empty() => {
+                return Err(at.mismatch("is empty"));
             }
             Json::Null => {}
             json => {
@@ -123,8 +129,7 @@ fn near(shape: &Shape, key: &str) -> String {
     };
     match shape.fields.iter().max_by_key(likeness) {
         Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
-        Some(_) => expected_fields(shape),
-        None => "return nothing".to_owned(),
+        _ => expected_fields(shape),
     }
 }
 
@@ -175,7 +180,8 @@ fn time(value: &Value, at: &Path) -> Result<Json, Mismatch> {
     }
 }
 
-/// The form that Go's `time.RFC3339` reads; ranges of the fields included.
+/// The form that Go's `time.RFC3339` reads, ranges of the fields included; the Go of older engines refuses a
+/// fraction of more than nine digits.
 fn is_rfc3339(text: &str) -> bool {
     let (date_time, zone) = match text.find(['Z', '+']).or_else(|| text.rfind('-').filter(|at| *at > 10)) {
         Some(at) => text.split_at(at),
@@ -196,12 +202,18 @@ fn is_rfc3339(text: &str) -> bool {
     let [year, month, day] = date[..] else { return false };
     in_range(year, 4, 0, 9999)
         && in_range(month, 2, 1, 12)
-        && in_range(day, 2, 1, 31)
+        && in_range(day, 2, 1, days_of(year, month))
         && clock(hour_minute)
         && in_range(second, 2, 0, 59)
-        && !fraction.is_empty()
+        && (1..=9).contains(&fraction.len())
         && fraction.bytes().all(|b| b.is_ascii_digit())
         && (zone == "Z" || zone.strip_prefix(['+', '-']).is_some_and(clock))
+}
+
+/// How many days a month has; 0 for what is no month.
+fn days_of(year: &str, month: &str) -> u32 {
+    let month = month.parse::<u8>().ok().and_then(|month| time::Month::try_from(month).ok());
+    month.zip(year.parse().ok()).map_or(0, |(month, year)| month.length(year).into())
 }
 
 fn list(
@@ -306,6 +318,7 @@ mod tests {
                 "return { Mountpoint = 1 }",
                 "the reply's `Mountpoint` must be a string, not a number",
             ),
+            ("VolumeDriver.Mount", "return { Mountpoint = '' }", "the reply's `Mountpoint` is empty"),
             (
                 "VolumeDriver.Create",
                 "return { Err = 'x' }",
@@ -345,9 +358,16 @@ mod tests {
         {
             assert!(is_rfc3339(time), "{time}");
         }
-        for time in
-            ["", "2026-01-31", "2026-13-31T12:00:00Z", "2026-01-31 12:00:00Z", "2026-01-31T12:00:00", "x"]
-        {
+        for time in [
+            "",
+            "2026-01-31",
+            "2026-13-31T12:00:00Z",
+            "2026-02-29T12:00:00Z",
+            "2026-01-31T12:00:00.1234567890Z",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31T12:00:00",
+            "x",
+        ] {
             assert!(!is_rfc3339(time), "{time}");
         }
     }

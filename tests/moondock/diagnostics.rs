@@ -1,0 +1,366 @@
+//! What authors are told of each kind of mistake, to the letter: the whole of it by `check` or in the log, one line
+//! of it to Docker.
+
+use crate::command::{Ended, Workplace};
+use serde_json::Value;
+
+/// What `check` says of a plugin with these files, after its first lines on what the plugin is.
+fn checked(files: &[(&str, &str)]) -> String {
+    let place = Workplace::new(&[]);
+    files.iter().for_each(|(path, text)| place.write(&format!("p/{path}"), text));
+    let Ended { code, stdout, .. } = place.run(&["check", "p"]);
+    assert_eq!(code, Some(1), "{stdout}");
+    let (findings, _) = stdout.rsplit_once("\n\n").unwrap();
+    findings.split_once("error: ").unwrap_or_else(|| panic!("{stdout}")).1.to_owned()
+}
+
+/// A secret provider that serves, beside a fault elsewhere.
+const GOOD: (&str, &str) =
+    ("secret.lua", "return { get_secret = function() return { Value = \"x\" } end }\n");
+
+/// What Docker is told of a call, and what the log says of it besides.
+fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
+    let place = Workplace::new(&[("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
+    let body = r#"{"Name":"v1","ID":"1"}"#;
+    let Ended { stdout, stderr, .. } = place.run(&["call", "v", method, body]);
+    let told: Value = serde_json::from_str(&stdout).unwrap_or_default();
+    assert_eq!(told["Err"], told["Error"]);
+    let log: Vec<_> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    let log = log.join("\n").replace(" plugin=v", "");
+    let diagnostic = log.split_once(" WARN ").map_or(log.as_str(), |(_, diagnostic)| diagnostic);
+    (told["Err"].as_str().unwrap_or_default().to_owned(), diagnostic.to_owned())
+}
+
+/// A volume driver of which `create` is as given, on line 5.
+fn driver(create: &str) -> String {
+    format!(
+        "local fs = require(\"@moondock/fs\")\nlocal rules = require(\"./lib/rules\")\nlocal volume = {{}}\nfunction \
+         volume.create(req)\n  {create}\nend\nvolume.remove, volume.unmount = volume.create, \
+         volume.create\nvolume.mount, volume.get, volume.list = volume.create, volume.create, \
+         volume.create\nreturn volume\n"
+    )
+}
+
+const RULES: &str = "local fs = require(\"@moondock/fs\")\nlocal rules = {}\nfunction rules.check(opts)\n\treturn \
+                     opts.size\nend\nfunction rules.read()\n\treturn fs.read(\"/nowhere\")\nend\nreturn rules\n";
+
+#[track_caller]
+fn assert_called(create: &str, method: &str, short: &str, rest: &str) {
+    let (told, logged) = called(&driver(create), RULES, method);
+    assert_eq!(told, short, "{create}");
+    assert_eq!(logged, format!("{short}{rest}"), "{create}");
+}
+
+#[test]
+fn a_syntax_error_is_shown_where_luau_met_it() {
+    let text = "local volume = {}\nfunction volume.get(req)\n  return { Volume = { Name = req.Name }\nend\nreturn \
+                volume\n";
+    assert_eq!(
+        checked(&[("volume.lua", text)]),
+        "volume.lua:4: Expected '}' (to close '{' at line 3), got 'end'
+  |
+4 | end
+  | ^^^
+  cure: a table above is not closed, or a comma is missing"
+    );
+}
+
+#[test]
+fn hooks_are_held_to_the_interface() {
+    assert_eq!(
+        checked(&[(
+            "authz.lua",
+            "local authz = {}\nfunction authz.reqest(req) end\nfunction authz.zzz(req) end\nauthz.response = { 1 \
+             }\nreturn authz\n"
+        )]),
+        "authz.lua:2: `reqest` is no hook of authz
+  |
+2 | function authz.reqest(req) end
+  |                ^^^^^^
+  cure: did you mean `request`?
+error: authz.lua:3: `zzz` is no hook of authz
+  |
+3 | function authz.zzz(req) end
+  |                ^^^
+  cure: authz has the hooks request, response; make anything else a local
+error: authz.lua:4: the hook `response` is a table, not a function
+  |
+4 | authz.response = { 1 }
+  |       ^^^^^^^^
+  cure: write `function authz.response(req) … end`"
+    );
+    assert_eq!(
+        checked(&[("secret.lua", "return {}\n")]),
+        "secret.lua: there is no hook `get_secret`, which SecretProvider.GetSecret needs
+  cure: add `function secret.get_secret(req) … end`"
+    );
+}
+
+#[test]
+fn a_script_returns_its_hooks() {
+    for (end, what) in [("", "nothing"), ("return nil", "nothing"), ("return 'x'", "a string")] {
+        assert_eq!(
+            checked(&[("authz.lua", end)]),
+            format!(
+                "authz.lua: the script returns {what} instead of a table of hooks
+  cure: begin with `local authz = {{}}` and end with `return authz`"
+            )
+        );
+    }
+}
+
+#[test]
+fn an_error_at_the_top_level_is_the_author_s() {
+    assert_eq!(
+        checked(&[("authz.lua", "local settings\n\tlocal roots = settings.roots\nreturn {}\n")]),
+        "authz.lua:2: attempt to index nil with 'roots'
+  |
+2 |     local roots = settings.roots
+  |                            ^^^^^
+  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+    );
+    for raised in ["\"no roots are set\", 0", "{ message = \"no roots are set\" }"] {
+        let text = format!("error({raised})\n");
+        assert_eq!(checked(&[("authz.lua", &text)]), "authz.lua: no roots are set");
+    }
+}
+
+#[test]
+fn an_error_in_a_required_file_is_shown_there() {
+    let main = "local rules = require(\"./lib/rules\")\nreturn rules\n";
+    assert_eq!(
+        checked(&[
+            ("authz.lua", main),
+            ("lib/rules.lua", "local limits\nlocal most = limits.most\nreturn most\n")
+        ]),
+        "lib/rules.lua:2: attempt to index nil with 'most'
+  |
+2 | local most = limits.most
+  |                     ^^^^
+  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+    );
+    assert_eq!(
+        checked(&[("authz.lua", main), ("lib/rules.lua", "local more = require(\"./mor\")\nreturn more\n")]),
+        "lib/rules.lua:1: `./mor`: there is no `lib/mor.lua` in this plugin; did you mean `./lib/rules`?
+  |
+1 | local more = require(\"./mor\")
+  |                       ^^^^^"
+    );
+}
+
+#[test]
+fn what_cannot_be_required_is_named() {
+    for (name, message, caret) in [
+        (
+            "./lib/rule",
+            "`./lib/rule`: there is no `lib/rule.lua` in this plugin; did you mean `./lib/rules`?",
+            "./lib/rule",
+        ),
+        ("./zzz", "`./zzz`: there is no `zzz.lua` in this plugin", "./zzz"),
+        (
+            "../other/x",
+            "`../other/x` leaves the directory of the plugin: move the file into it",
+            "../other/x",
+        ),
+        ("./../../x", "`./../../x` leaves the directory of the plugin: move the file into it", "./../../x"),
+        (
+            "/etc/x",
+            "`/etc/x` cannot be required: write `./name` for a file of this plugin, or `@moondock/name` for a module \
+             of Moondock",
+            "/etc/x",
+        ),
+        (
+            "@moondock/volum",
+            "Moondock has no module `@moondock/volum`; did you mean `@moondock/volume`?",
+            "@moondock/volum",
+        ),
+    ] {
+        let main = format!("local rules = require(\"{name}\")\nreturn rules\n");
+        let pointer = "^".repeat(caret.len());
+        assert_eq!(
+            checked(&[("authz.lua", &main), ("lib/rules.lua", "return {}\n")]),
+            format!(
+                "authz.lua:1: {message}
+  |
+1 | local rules = require(\"{name}\")
+  |                        {pointer}"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_manifest_is_held_to_its_form() {
+    for (text, message, excerpt) in [
+        (
+            "grant = [\"exec:id\"]\n",
+            "plugin.toml:1: unknown field `grant`, expected one of `description`, `settings`, `grants`, `limits`",
+            "1 | grant = [\"exec:id\"]\n  | ^^^^^",
+        ),
+        (
+            "description = \"x\n",
+            "plugin.toml:1: invalid basic string, expected `\"`",
+            "1 | description = \"x\n  | ^^^^^^^^^^^^^^^^",
+        ),
+        (
+            "[limits.deadline_ms]\n\"volume.mont\" = 5\n",
+            "plugin.toml:2: `volume.mont` is no hook: write `interface.hook`, such as `volume.mount`",
+            "2 | \"volume.mont\" = 5\n  |  ^^^^^^^^^^^",
+        ),
+    ] {
+        assert_eq!(checked(&[GOOD, ("plugin.toml", text)]), format!("{message}\n  |\n{excerpt}"));
+    }
+}
+
+#[test]
+fn a_runtime_error_is_shown_in_the_log_and_told_in_one_line() {
+    assert_called(
+        "local mode = req.Opts.mode",
+        "volume.create",
+        "volume.lua:5: attempt to index nil with 'mode'",
+        "
+  |
+5 |   local mode = req.Opts.mode
+  |                         ^^^^
+  cure: what stands before the dot is nil here: check it first (`if x then …`)",
+    );
+    assert_called(
+        "req.Name:uper()",
+        "volume.create",
+        "volume.lua:5: attempt to call missing method 'uper' of string",
+        "
+  |
+5 |   req.Name:uper()
+  |            ^^^^
+  cure: no function of this name exists here: check the spelling",
+    );
+    assert_called(
+        "rules.check(req.Opts)",
+        "volume.create",
+        "lib/rules.lua:4: attempt to index nil with 'size'",
+        "
+  |
+4 |     return opts.size
+  |                 ^^^^
+  cure: what stands before the dot is nil here: check it first (`if x then …`)",
+    );
+}
+
+#[test]
+fn an_error_of_a_host_function_is_shown_where_it_was_called() {
+    assert_called(
+        "fs.read(\"/nowhere\")",
+        "volume.create",
+        "volume.lua:5: fs.read: `/nowhere`: no such file or directory",
+        "
+  |
+5 |   fs.read(\"/nowhere\")
+  |            ^^^^^^^^",
+    );
+    assert_called(
+        "rules.read()",
+        "volume.create",
+        "lib/rules.lua:7: fs.read: `/nowhere`: no such file or directory",
+        "
+  |
+7 |     return fs.read(\"/nowhere\")
+  |                     ^^^^^^^^",
+    );
+}
+
+/// What is raised on purpose is for Docker's user: no place in it, and no fault in the log.
+#[test]
+fn what_is_raised_on_purpose_is_told_as_it_stands() {
+    for raised in ["\"no space left\", 0", "{ message = \"no space left\" }", "\"no space left\\nat all\", 0"]
+    {
+        let create = format!("error({raised})");
+        let outcome = called(&driver(&create), RULES, "volume.create");
+        assert_eq!(outcome, ("no space left".to_owned(), String::new()), "{raised}");
+    }
+}
+
+#[test]
+fn what_is_raised_otherwise_has_its_place() {
+    for (raised, message) in [
+        ("\"no space left\"", "no space left"),
+        ("{ code = 7 }", "error with a table without `message`"),
+        ("42", "42"),
+        ("", "error without a message"),
+    ] {
+        let create = format!("error({raised})");
+        let pointer = "^".repeat(create.len());
+        let rest = format!("\n  |\n5 |   {create}\n  |   {pointer}");
+        assert_called(&create, "volume.create", &format!("volume.lua:5: {message}"), &rest);
+    }
+}
+
+#[test]
+fn a_reply_that_docker_would_not_read_names_the_field() {
+    const CREATE: &str = "\n  |\n4 | function volume.create(req)\n  |                 ^^^^^^\n  cure: ";
+    const HOOK: &str = "\n  |\n4 | function volume.create(req)\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  cure: ";
+    for (method, returned, message, cure) in [
+        ("create", "true", "the reply must be a table, not `true`", "return nothing"),
+        (
+            "create",
+            "{ Err = 'x' }",
+            "the reply's `Err` is not a field that Docker reads",
+            "report a failure with `error(\"…\", 0)`",
+        ),
+        ("mount", "nil", "the reply is missing", "return { Mountpoint = … }"),
+        (
+            "mount",
+            "{ Mountpont = '/m' }",
+            "the reply's `Mountpont` is not a field that Docker reads",
+            "did you mean `Mountpoint`?",
+        ),
+        (
+            "list",
+            "{ Volumes = { { Name = 'a', CreatedAt = 'yesterday' } } }",
+            "the reply's `Volumes.1.CreatedAt` is not an RFC 3339 time",
+            "use `time.rfc3339()`, or leave the field out",
+        ),
+    ] {
+        let short = format!("volume.lua:4: `{method}`: {message}");
+        let excerpt = if method == "create" { CREATE } else { HOOK };
+        assert_called(
+            &format!("return {returned}"),
+            &format!("volume.{method}"),
+            &short,
+            &format!("{excerpt}{cure}"),
+        );
+    }
+    assert_called(
+        "return { Mountpoint = 5 }",
+        "volume.mount",
+        "volume.lua:4: `mount`: the reply's `Mountpoint` must be a string, not a number",
+        HOOK.trim_end_matches("\n  cure: "),
+    );
+}
+
+/// A failure of `Get` would be taken for "no such volume": nothing is told, all is logged.
+#[test]
+fn a_failing_get_is_only_logged() {
+    let returned = "return { Volume = { Name = req.Name, CreatedAt = \"\" } }";
+    let (told, logged) = called(&driver(returned), RULES, "volume.get");
+    assert_eq!(told, "");
+    assert!(
+        logged.starts_with("volume.lua:4: `get`: the reply's `Volume.CreatedAt` is not an RFC 3339 time\n"),
+        "{logged}"
+    );
+}
+
+#[test]
+fn an_error_in_a_function_given_to_a_kit_is_shown_there() {
+    let text = "local volume = require(\"@moondock/volume\")\nreturn volume.driver({\n  mount = function(v)\n    return \
+                \"/m\"\n  end,\n  create = function(v)\n    return v.data.size\n  end,\n})\n";
+    let (told, logged) = called(text, RULES, "volume.create");
+    assert_eq!(told, "volume.lua:7: attempt to index nil with 'size'");
+    assert_eq!(
+        logged,
+        "volume.lua:7: attempt to index nil with 'size'
+  |
+7 |     return v.data.size
+  |                   ^^^^
+  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+    );
+}

@@ -1,0 +1,190 @@
+//! What the documents show is what happens: their scripts are checked, their commands run, their links followed.
+//! `docs/contributing.md` says how blocks are marked.
+
+use crate::command::Workplace;
+use base64::Engine;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+const POLICY: &str = "return { request = function() return true end }\n";
+
+/// A fenced block of a document.
+struct Block {
+    language: String,
+    text: String,
+    line: usize,
+}
+
+impl Block {
+    /// The path in a first line such as `-- mydisk/volume.lua`.
+    fn path(&self) -> Option<&str> {
+        let comment = match self.language.as_str() {
+            "lua" => "-- ",
+            "toml" => "# ",
+            _ => return None,
+        };
+        let path = self.text.lines().next()?.strip_prefix(comment)?;
+        (path.contains('/') && !path.contains(' ')).then_some(path)
+    }
+
+    fn checks(&self) -> bool {
+        self.language == "console" && self.text.contains("$ moondock check")
+    }
+
+    /// The commands of a console block that can be run here, each with what it must print.
+    fn commands(&self) -> Vec<(&str, String)> {
+        let all = self.text.split("$ ").skip(1).filter_map(|part| part.split_once('\n'));
+        let ours =
+            |command: &str| command.starts_with("moondock check ") || command.starts_with("moondock call ");
+        all.filter(|(command, _)| ours(command)).map(|(command, out)| (command, out.to_owned())).collect()
+    }
+}
+
+fn documents() -> Vec<PathBuf> {
+    let (mut found, mut open) = (vec![Path::new(ROOT).join("README.md")], vec![Path::new(ROOT).join("docs")]);
+    while let Some(dir) = open.pop() {
+        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|end| end == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn blocks(document: &str) -> Vec<Block> {
+    let (mut blocks, mut open) = (Vec::new(), None::<Block>);
+    for (index, line) in document.lines().enumerate() {
+        match (&mut open, line.strip_prefix("```")) {
+            (None, Some(language)) => {
+                open = Some(Block { language: language.to_owned(), text: String::new(), line: index + 1 });
+            }
+            (Some(_), Some("")) => blocks.extend(open.take()),
+            (Some(block), _) => block.text += &format!("{line}\n"),
+            (None, None) => {}
+        }
+    }
+    assert!(open.is_none(), "a block is not closed");
+    blocks
+}
+
+#[test]
+fn scripts_and_commands_do_what_is_shown() {
+    let mut wrong = Vec::new();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(ROOT).unwrap().display();
+        for (line, problem) in faults(&blocks(&text)) {
+            wrong.push(format!("{name}:{line}: {problem}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// What is not as shown, by the line of its block.
+fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
+    let place = Workplace::new(&[("bind.json", &bind_request())]);
+    let mut faults = Vec::new();
+    for (index, block) in blocks.iter().enumerate() {
+        let shown_next = blocks.get(index + 1).is_some_and(Block::checks);
+        let result = match (block.language.as_str(), block.path()) {
+            ("lua" | "toml", Some(path)) => write(&place, path, &block.text, shown_next),
+            ("lua", None) => compile(&block.text),
+            ("console", _) => {
+                block.commands().into_iter().try_for_each(|(command, out)| run(&place, command, &out))
+            }
+            _ => Ok(()),
+        };
+        faults.extend(result.err().map(|problem| (block.line, problem)));
+    }
+    faults
+}
+
+fn write(place: &Workplace, path: &str, text: &str, shown_next: bool) -> Result<(), String> {
+    place.write(path, text);
+    let plugin = Path::new(path).parent().unwrap().to_str().unwrap();
+    if path.ends_with(".toml") {
+        place.write(&format!("{plugin}/authz.lua"), POLICY);
+    }
+    let checked = place.run(&["check", plugin]);
+    let fine = checked.code == Some(0) && checked.stdout.contains("no errors, no warnings");
+    if fine || shown_next { Ok(()) } else { Err(checked.stdout + &checked.stderr) }
+}
+
+fn compile(text: &str) -> Result<(), String> {
+    mlua::Lua::new().load(text).set_name("=block").into_function().map(drop).map_err(|e| e.to_string())
+}
+
+/// What a command prints is its output, or, when it has none, its complaint.
+fn run(place: &Workplace, command: &str, shown: &str) -> Result<(), String> {
+    let bin = Path::new(env!("CARGO_BIN_EXE_moondock")).parent().unwrap();
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", command]).current_dir(place.path()).env("PATH", path).env("TMPDIR", place.temporary());
+    let output = shell.stdin(std::process::Stdio::null()).output().unwrap();
+    let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    let printed = String::from_utf8(printed).unwrap();
+    match printed.trim_end() == shown.trim_end() {
+        true => Ok(()),
+        false => Err(format!("`{command}` prints\n{printed}")),
+    }
+}
+
+/// What the engine sends for `docker run -v /etc:/host busybox`.
+fn bind_request() -> String {
+    let body = r#"{"Image":"busybox","HostConfig":{"Binds":["/etc:/host"]}}"#;
+    serde_json::json!({
+        "RequestMethod": "POST",
+        "RequestUri": "/v1.41/containers/create",
+        "RequestHeaders": { "Content-Type": "application/json", "Content-Length": body.len().to_string() },
+        "RequestBody": base64::engine::general_purpose::STANDARD.encode(body),
+    })
+    .to_string()
+}
+
+#[test]
+fn the_readme_shows_the_shipped_policy_and_is_short() {
+    let readme = fs::read_to_string(Path::new(ROOT).join("README.md")).unwrap();
+    let shipped = fs::read_to_string(Path::new(ROOT).join("scripts/readonly/authz.lua")).unwrap();
+    assert_eq!(blocks(&readme)[0].text, shipped);
+    assert_eq!(shipped.lines().count(), 9);
+    assert!(readme.lines().count() < 150);
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut wrong = Vec::new();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        for link in links(&text).filter(|link| !link.starts_with("http")) {
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            if !target.exists() || !has_anchor(&target, anchor) {
+                wrong.push(format!("{}: {link}", path.strip_prefix(ROOT).unwrap().display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+}
+
+fn has_anchor(file: &Path, anchor: &str) -> bool {
+    let headings = || fs::read_to_string(file).unwrap_or_default();
+    anchor.is_empty()
+        || headings().lines().filter_map(|line| line.strip_prefix('#')).any(|h| slug(h) == anchor)
+}
+
+/// As forges make it of a heading.
+fn slug(heading: &str) -> String {
+    let kept = heading.trim_start_matches('#').trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}

@@ -1,0 +1,294 @@
+//! `docs/reference/`: methods, std modules, the authorization request, the command line, `plugin.toml`.
+
+use super::Generated;
+use clap::{Command, CommandFactory};
+use moondock::authz::{BodyKind, routes};
+use moondock::cli::Cli;
+use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
+use moondock::std::{Limits, MODULES, Module};
+
+const MADE: &str = "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
+
+/// All pages.
+pub fn all() -> Vec<Generated> {
+    let page = |name: &str, text: String| (format!("docs/reference/{name}.md"), MADE.to_owned() + &text);
+    vec![
+        page("methods", methods_page()),
+        page("std", std_page()),
+        page("authz-request", authz_page()),
+        page("cli", cli_page()),
+        page("plugin-toml", manifest_page()),
+    ]
+}
+
+const METHODS: &str = "# Methods and hooks
+
+A script answers Docker's remote calls (*methods*) by functions (*hooks*) in the table that it returns. A hook gets the
+request as a table and returns the reply as a table, with Docker's own names of the fields. It reports failure with `error`.
+
+* A field that is marked `?` may be absent (`nil`), the others are always there; in a reply they must be given.
+* A reply with a field that Docker does not read is refused, with the near name: it would be a typo without effect.
+* A call must be answered within its deadline, which `plugin.toml` can shorten (see [plugin.toml](plugin-toml.md)).
+* *Without the hook* says what happens when the script has no such function: it **must** have it, Docker is told *not
+  implemented* (404), or Moondock answers by itself.
+* Bodies larger than the limit are refused.
+
+The same shapes as Luau types are in [scripts/types/hooks.d.luau](../../scripts/types/hooks.d.luau).
+";
+
+fn methods_page() -> String {
+    let mut page = METHODS.to_owned();
+    for interface in Interface::ALL {
+        let announced = interface.implements();
+        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`.", interface.file());
+        if !interface.is_served() {
+            page += " **Not served yet**: the script is checked, Docker is not told of it.";
+        }
+        page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
+        methods_of(interface).iter().for_each(|method| page += &method_row(method));
+        methods_of(interface).iter().for_each(|method| page += &method_section(method));
+    }
+    page
+}
+
+fn method_row(method: &Method) -> String {
+    let (deadline, limit) = (method.deadline.as_secs(), method.body_limit >> 20);
+    let Method { hook, wire, .. } = method;
+    format!(
+        "| [`{hook}`](#{}) | `{wire}` | {deadline} s | {limit} MiB | {} |\n",
+        anchor(method),
+        missing(method)
+    )
+}
+
+/// As forges make it of the heading: dots go.
+fn anchor(method: &Method) -> String {
+    method.key().replace('.', "")
+}
+
+fn missing(method: &Method) -> String {
+    match method.missing {
+        Missing::Refused => "must have it".to_owned(),
+        Missing::NotFound => "not implemented".to_owned(),
+        Missing::Answered(reply) => format!("answers `{reply}`"),
+    }
+}
+
+fn method_section(method: &Method) -> String {
+    let mut section = format!("\n### {}\n\n{}", method.key(), method.doc);
+    if let Some(message) = method.absent {
+        section += &format!(" Returning nothing means “{message}”.");
+    }
+    if method.hang_up_on_failure {
+        section +=
+            " A failure closes the connection without an answer, as Docker would take any other for absence.";
+    }
+    section += "\n\n";
+    if method.interface == Interface::Authz {
+        section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
+        return section;
+    }
+    section += &fields_table("request", method.request);
+    section.push('\n');
+    section + &fields_table("reply", method.reply)
+}
+
+fn fields_table(title: &str, shape: &'static Shape) -> String {
+    if shape.fields.is_empty() {
+        return format!("The {title} has no fields.\n");
+    }
+    let mut table = format!("| {title} | type | |\n|---|---|---|\n");
+    field_rows("", shape, &mut table);
+    table
+}
+
+fn field_rows(prefix: &str, shape: &'static Shape, table: &mut String) {
+    for field in shape.fields {
+        let optional = if field.required { "" } else { "?" };
+        let name = format!("{prefix}{}", field.name);
+        *table += &format!("| `{name}`{optional} | {} | {} |\n", type_name(field.ty), field.doc);
+        match field.ty {
+            Type::Record(inner) => field_rows(&format!("{name}."), inner, table),
+            Type::List(Type::Record(inner)) => field_rows(&format!("{name}[]."), inner, table),
+            _ => {}
+        }
+    }
+}
+
+fn type_name(ty: Type) -> String {
+    match ty {
+        Type::Bool => "boolean".to_owned(),
+        Type::Int => "whole number".to_owned(),
+        Type::Text => "string".to_owned(),
+        Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
+        Type::Bytes => "string of bytes".to_owned(),
+        Type::Any => "anything".to_owned(),
+        Type::List(Type::Record(_)) => "list of tables".to_owned(),
+        Type::List(inner) => format!("list of {}s", type_name(*inner)),
+        Type::Map(inner) => format!("map to {}", type_name(*inner)),
+        Type::Record(_) => "table".to_owned(),
+    }
+}
+
+const STD: &str = "# Std modules
+
+What a script gets from `require(\"@moondock/NAME\")`, beside the [kits](kits.md). Functions raise when they fail, with their name in
+front; `nil` only ever means that something is absent. Those that wait (for a disk, a program, the kernel) let other calls of the plugin go on
+meanwhile. While a script loads, only those may be used that reach nothing outside.
+
+";
+
+fn std_page() -> String {
+    let mut page = STD.to_owned();
+    for module in MODULES {
+        let functions: Vec<_> = module.functions.iter().map(|f| format!("`{}`", f.name)).collect();
+        page += &format!("* [{0}](#{0}): {1}\n", module.name, functions.join(", "));
+    }
+    MODULES.iter().for_each(|module| page += &module_section(module));
+    page
+}
+
+fn module_section(module: &Module) -> String {
+    let mut section = format!("\n## {}\n\n{}\n", module.name, module.summary);
+    if !module.types.is_empty() {
+        section += &format!("\n```luau\n{}\n```\n", module.types.replace('\t', "    "));
+    }
+    for function in module.functions {
+        let name = format!("{}.{}", module.name, function.name);
+        section +=
+            &format!("\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n", function.signature, function.doc);
+    }
+    section
+}
+
+const AUTHZ: &str = "# The authorization request
+
+What `authz.request(req)` and `authz.response(req)` get. The engine's message is read as the engine itself reads the request, before the
+script is asked; what cannot be read in one way only is refused by Moondock. The [guide to policies](../guides/policies.md) says more.
+
+Fields are made when they are first read, so what a policy does not look at costs nothing. Reading a field that does not exist raises, with the
+near name. The tables mean nothing once the request is answered: keep the values that you need.
+
+| field | type | |
+|---|---|---|
+";
+
+const ROUTES: &str = "
+## Actions
+
+What the engine's routes are called. A `HEAD` request has the action of the `GET`. A request whose route is not here has `action == nil` and `effect == \"unknown\"`.
+
+*Body*: `none`, the engine reads none; `forbidden`, one with anything in it is refused by Moondock, since old API versions read it; `json`, JSON or nothing; `needed`,
+JSON, and without it Moondock refuses; `opaque`, bytes that the engine shows to no plugin.
+
+| action | effect | request | body |
+|---|---|---|---|
+";
+
+fn authz_page() -> String {
+    let mut page = AUTHZ.to_owned();
+    for field in REQUEST_FIELDS {
+        page += &format!("| `{}` | `{}` | {} |\n", field.name, field.ty.replace('|', "\\|"), field.doc);
+    }
+    page += &format!("\n```luau\n{REQUEST_TYPES}\n```\n{ROUTES}");
+    let mut rows: Vec<_> = routes().collect();
+    rows.sort_by_key(|route| (route.action, route.pattern));
+    for route in rows {
+        let (effect, body) = (route.effect.as_str(), body_kind(route.body));
+        page +=
+            &format!("| `{}` | {effect} | `{} {}` | {body} |\n", route.action, route.method, route.pattern);
+    }
+    page
+}
+
+fn body_kind(kind: BodyKind) -> &'static str {
+    match kind {
+        BodyKind::None => "none",
+        BodyKind::Forbidden => "forbidden",
+        BodyKind::Json => "json",
+        BodyKind::JsonRequired => "needed",
+        BodyKind::Opaque => "opaque",
+    }
+}
+
+fn cli_page() -> String {
+    let mut moondock = Cli::command().term_width(100).max_term_width(100);
+    moondock.build();
+    let verbs: Vec<String> = moondock.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let mut page = format!("# Command line\n\n{}", help_block(&mut moondock));
+    for verb in verbs {
+        let command = moondock.find_subcommand_mut(&verb).unwrap();
+        page += &format!("\n## moondock {verb}\n\n{}", help_block(command));
+    }
+    page
+}
+
+fn help_block(command: &mut Command) -> String {
+    let help = command.clone().term_width(100).max_term_width(100).render_long_help().to_string();
+    let lines: Vec<_> = help.lines().map(str::trim_end).collect();
+    format!("```text\n{}\n```\n", lines.join("\n").trim_end())
+}
+
+const MANIFEST: &str = "# plugin.toml
+
+An optional file in a plugin's directory, read again when it is saved. What Moondock does not know in it is an error. All keys are optional.
+
+| key | | default |
+|---|---|---|
+| `description` | What the plugin is for, in a line; shown by `moondock check`. | empty |
+| `settings` | A table of your own: what scripts get from `require(\"@moondock/plugin\").settings()`. | empty |
+| `grants` | What scripts may touch, as a list of strings such as `exec:mkfs.ext4`. Declared here, **not enforced yet**. | empty |
+";
+
+const EXAMPLE: &str = "
+```toml
+# example/plugin.toml
+description = \"Volumes on the big disk\"
+grants = [\"fs.write:/srv/big\"]
+
+[settings]
+root = \"/srv/big\"
+
+[limits]
+cpu_ms = 100
+memory_mib = 32
+
+[limits.deadline_ms]
+\"volume.mount\" = 5000
+```
+
+A limit that is used up ends the call with an error that the script cannot catch; the next call is not harmed.
+";
+
+fn manifest_page() -> String {
+    let limits = Limits::default();
+    let mut page = MANIFEST.to_owned();
+    page += &format!(
+        "| `limits.cpu_ms` | Processor time that a hook may use before it gives way (waits), in ms. | {} |\n",
+        limits.cpu.as_millis()
+    );
+    page += &format!(
+        "| `limits.memory_mib` | Memory of the state of each script, in MiB; at least 2. | {} |\n",
+        limits.memory >> 20
+    );
+    page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | How long a call may take, in ms; at most the default. | see below |\n";
+    page += EXAMPLE;
+    page += "\n## Deadlines\n\nBelow the engine's own limits, so that it hears a reason.\n\n| hooks | ms |\n|---|---|\n";
+    for interface in Interface::ALL {
+        page += &deadline_rows(interface);
+    }
+    page
+}
+
+fn deadline_rows(interface: Interface) -> String {
+    let mut deadlines: Vec<_> = methods_of(interface).iter().map(|method| method.deadline).collect();
+    deadlines.sort();
+    deadlines.dedup();
+    let row = |deadline: &std::time::Duration| {
+        let hooks = methods().filter(|m| m.interface == interface && m.deadline == *deadline);
+        let hooks: Vec<_> = hooks.map(|method| format!("`{}`", method.key())).collect();
+        format!("| {} | {} |\n", hooks.join(", "), deadline.as_millis())
+    };
+    deadlines.iter().map(row).collect()
+}

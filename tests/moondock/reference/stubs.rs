@@ -1,0 +1,98 @@
+//! `scripts/types/`: what editors know of std modules, kits and hooks.
+
+use super::Generated;
+use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::protocol::{Interface, Shape, Type, methods};
+use moondock::std::{MODULES, Module};
+
+/// The kits that scripts are meant to require.
+const KITS: [&str; 4] = ["ipam", "network", "options", "volume"];
+
+/// All stubs.
+pub fn all() -> Vec<Generated> {
+    let path = |name: &str| format!("scripts/types/{name}.luau");
+    let modules = MODULES.iter().map(|module| (path(module.name), module_stub(module)));
+    let kits = KITS.iter().map(|kit| (path(kit), kit_stub(kit)));
+    let hooks = [(path("hooks.d"), hooks_stub())];
+    modules.chain(kits).chain(hooks).collect()
+}
+
+fn module_stub(module: &Module) -> String {
+    let mut stub = format!("--!strict\n-- `require(\"@moondock/{}\")`, for editors.\n", module.name);
+    if !module.types.is_empty() {
+        stub += &format!("\n{}\n", module.types.replace('\t', "    "));
+    }
+    stub += "\nreturn (nil :: any) :: {\n";
+    for function in module.functions {
+        for line in function.doc.lines() {
+            stub += format!("    -- {line}").trim_end();
+            stub += "\n";
+        }
+        stub += &format!("    {}: {},\n", function.name, function.signature);
+    }
+    stub + "}\n"
+}
+
+fn kit_stub(kit: &str) -> String {
+    format!(
+        "--!strict\n-- `require(\"@moondock/{kit}\")`, for editors.\n\nreturn require(\"../kits/{kit}\")\n"
+    )
+}
+
+const HOOKS: &str =
+    "-- The requests and replies of hooks, for editors: a definition file, whose types are known everywhere.
+--
+--   function volume.create(req: CreateVolumeRequest) … end
+";
+
+fn hooks_stub() -> String {
+    let mut shapes: Vec<&'static Shape> = Vec::new();
+    let of_hooks = methods().filter(|method| method.interface != Interface::Authz);
+    for method in of_hooks {
+        collect(method.request, &mut shapes);
+        collect(method.reply, &mut shapes);
+    }
+    let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\nexport type AuthzRequest = {{\n");
+    for field in REQUEST_FIELDS {
+        stub += &format!("    {}: {}, -- {}\n", field.name, field.ty, field.doc);
+    }
+    stub += "}\n";
+    shapes.iter().for_each(|shape| stub += &shape_type(shape));
+    stub
+}
+
+/// The shape and those within it, each once.
+fn collect(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
+    if shape.fields.is_empty() || into.contains(&shape) {
+        return;
+    }
+    assert!(into.iter().all(|other| other.name != shape.name), "two shapes are named {}", shape.name);
+    for field in shape.fields {
+        match field.ty {
+            Type::Record(inner) | Type::List(&Type::Record(inner)) => collect(inner, into),
+            _ => {}
+        }
+    }
+    into.push(shape);
+}
+
+fn shape_type(shape: &Shape) -> String {
+    let mut text = format!("export type {} = {{\n", shape.name);
+    for field in shape.fields {
+        let optional = if field.required { "" } else { "?" };
+        text += &format!("    {}: {}{optional}, -- {}\n", field.name, luau(field.ty), field.doc);
+    }
+    text + "}\n"
+}
+
+fn luau(ty: Type) -> String {
+    match ty {
+        Type::Bool => "boolean".to_owned(),
+        Type::Int => "number".to_owned(),
+        Type::Text | Type::Time | Type::Bytes => "string".to_owned(),
+        Type::Any => "any".to_owned(),
+        Type::List(inner) => format!("{{ {} }}", luau(*inner)),
+        Type::Map(inner) => format!("{{ [string]: {} }}", luau(*inner)),
+        Type::Record(shape) => shape.name.to_owned(),
+    }
+}

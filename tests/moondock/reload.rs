@@ -1,0 +1,382 @@
+//! That a save is live at once, however it is made, and that a bad one changes nothing.
+
+use crate::http::Connection;
+use crate::process::{Bed, Served, VOLUME};
+use rustix::process::Signal;
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Seek, Write};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const GET: &str = "VolumeDriver.Get";
+const NAMED: &str = r#"{"Name":"v"}"#;
+
+/// A driver whose answers bear `mark`.
+fn driver(mark: &str) -> String {
+    VOLUME.replace("/m/", &format!("/{mark}/"))
+}
+
+/// A driver whose answers bear what `expression` is.
+fn driver_of(expression: &str) -> String {
+    let body = VOLUME.replace("\"/m/\"", "\"/\" .. mark .. \"/\"");
+    format!("local mark = {expression}\n{body}")
+}
+
+fn started(mark: &str) -> Served {
+    Bed::new().plugin("vol", "volume.lua", &driver(mark)).start()
+}
+
+/// A driver made of several files, by their paths in the plugin's directory.
+fn started_with(files: &[(&str, &str)]) -> Served {
+    let bed = Bed::new();
+    for (file, text) in files {
+        write(&bed.scripts().join("vol").join(file), text);
+    }
+    bed.start()
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Puts a link in the place of another at one stroke.
+fn point(link: &Path, target: &str) {
+    let new = link.with_file_name("..new");
+    symlink(target, &new).unwrap();
+    fs::rename(new, link).unwrap();
+}
+
+fn mark_of(body: &str) -> String {
+    let reply: Value = serde_json::from_str(body).unwrap();
+    let mountpoint = reply["Volume"]["Mountpoint"].as_str().unwrap_or_else(|| panic!("{body}"));
+    mountpoint.split('/').nth(1).unwrap().to_owned()
+}
+
+impl Served {
+    fn path(&self, file: &str) -> PathBuf {
+        self.bed().scripts().join("vol").join(file)
+    }
+
+    fn mark(&self) -> String {
+        mark_of(&self.call("vol", GET, NAMED).body)
+    }
+
+    fn wait_for_mark(&mut self, mark: &str) {
+        self.wait_for(mark, |served| served.mark() == mark);
+    }
+
+    /// How many generations took over so far, as the log has it.
+    fn takeovers(&self) -> usize {
+        self.log().lines().filter(|line| line.contains("INFO live ")).count()
+    }
+
+    fn wait_for_takeovers(&mut self, count: usize) {
+        self.wait_for("all to take over", |served| served.takeovers() >= count);
+        assert_eq!(self.takeovers(), count, "{}", self.log());
+    }
+}
+
+type Save = fn(path: &Path, old: &str, new: &str);
+
+const WAYS: [(&str, Save); 7] = [
+    ("in_place", |path, _, new| fs::write(path, driver(new)).unwrap()),
+    ("rename", |path, _, new| {
+        let other = path.with_file_name(".volume.lua.tmp");
+        fs::write(&other, driver(new)).unwrap();
+        fs::rename(other, path).unwrap();
+    }),
+    ("anew", |path, _, new| {
+        fs::remove_file(path).unwrap();
+        fs::write(path, driver(new)).unwrap();
+    }),
+    ("backup", |path, _, new| {
+        fs::rename(path, path.with_file_name("volume.lua~")).unwrap();
+        fs::write(path, driver(new)).unwrap();
+    }),
+    ("sed", |path, old, new| {
+        let edit = format!("s,/{old}/,/{new}/,");
+        assert!(Command::new("sed").args(["-i", &edit]).arg(path).status().unwrap().success());
+    }),
+    ("hard_link", |path, _, new| {
+        let other = path.with_file_name("other.txt");
+        fs::write(&other, driver(new)).unwrap();
+        fs::remove_file(path).unwrap();
+        fs::hard_link(other, path).unwrap();
+    }),
+    ("directory", |path, _, new| {
+        let directory = path.parent().unwrap();
+        fs::remove_dir_all(directory).unwrap();
+        write(path, &driver(new));
+    }),
+];
+
+#[test]
+fn every_way_of_saving_is_seen() {
+    let mut served = started("first");
+    let mut old = "first";
+    for _ in 0..2 {
+        for (new, save) in WAYS {
+            save(&served.path("volume.lua"), old, new);
+            served.wait_for_mark(new);
+            old = new;
+        }
+    }
+}
+
+#[test]
+fn a_kubernetes_volume_is_followed() {
+    let bed = Bed::new();
+    let plugin = bed.scripts().join("vol");
+    write(&plugin.join("..2026_1/volume.lua"), &driver("1"));
+    symlink("..2026_1", plugin.join("..data")).unwrap();
+    symlink("..data/volume.lua", plugin.join("volume.lua")).unwrap();
+    let mut served = bed.start();
+    assert_eq!(served.mark(), "1");
+    for mark in ["2", "3", "4"] {
+        let old = fs::read_link(plugin.join("..data")).unwrap();
+        write(&plugin.join(format!("..2026_{mark}/volume.lua")), &driver(mark));
+        point(&plugin.join("..data"), &format!("..2026_{mark}"));
+        fs::remove_dir_all(plugin.join(old)).unwrap();
+        served.wait_for_mark(mark);
+    }
+}
+
+#[test]
+fn a_plugin_whose_directory_is_a_link_is_followed() {
+    let bed = Bed::new();
+    let release = |mark: &str| bed.path().join(format!("releases/{mark}"));
+    for mark in ["1", "2"] {
+        write(&release(mark).join("volume.lua"), &driver_of("require(\"./lib/mark\")"));
+        write(&release(mark).join("lib/mark.lua"), &format!("return \"{mark}\""));
+    }
+    let plugin = bed.scripts().join("vol");
+    point(&plugin, "../releases/1");
+    let late = release("2").join("lib/mark.lua");
+    let mut served = bed.start();
+    assert_eq!(served.mark(), "1");
+    point(&plugin, "../releases/2");
+    served.wait_for_mark("2");
+    write(&late, "return \"late\"");
+    served.wait_for_mark("late");
+    point(&plugin, "../releases/1");
+    served.wait_for_mark("1");
+}
+
+#[test]
+fn what_a_script_requires_is_followed() {
+    let mut served = started_with(&[
+        ("volume.lua", &driver_of("require(\"./lib/x\")")),
+        ("lib/x.lua", "return require(\"./deep/y\")"),
+        ("lib/deep/y.lua", "return \"first\""),
+    ]);
+    assert_eq!(served.mark(), "first");
+    write(&served.path("lib/deep/y.lua"), "return \"deep\"");
+    served.wait_for_mark("deep");
+    write(&served.path("lib/x.lua"), "return \"flat\"");
+    served.wait_for_mark("flat");
+    fs::remove_dir_all(served.path("lib")).unwrap();
+    served.wait_for_log("there is no `lib/x.lua`");
+    assert_eq!(served.mark(), "flat");
+    write(&served.path("lib/x.lua"), "return \"again\"");
+    served.wait_for_mark("again");
+}
+
+#[test]
+fn a_file_that_no_script_requires_loads_nothing_again() {
+    let mut served = started("first");
+    write(&served.path("unused.lua"), "return 1");
+    write(&served.path("volume.lua"), &driver("second"));
+    served.wait_for_mark("second");
+    served.wait_for_takeovers(1);
+}
+
+#[test]
+fn settings_are_new_after_a_save() {
+    let setting = |mark: &str| format!("[settings]\nmark = \"{mark}\"\n");
+    let mut served = started_with(&[
+        ("volume.lua", &driver_of("require(\"@moondock/plugin\").settings().mark")),
+        ("plugin.toml", &setting("first")),
+    ]);
+    assert_eq!(served.mark(), "first");
+    write(&served.path("plugin.toml"), &setting("second"));
+    served.wait_for_mark("second");
+    write(&served.path("plugin.toml"), "[settings]\n\nmark = = 1\n");
+    served.wait_for_log("plugin.toml:3");
+    assert_eq!(served.mark(), "second");
+    write(&served.path("plugin.toml"), &setting("mended"));
+    served.wait_for_mark("mended");
+}
+
+#[test]
+fn a_half_written_script_is_never_live() {
+    let mut served = started("old!");
+    let mut file = File::create(served.path("volume.lua")).unwrap();
+    file.write_all(driver("half").as_bytes()).unwrap();
+    file.sync_all().unwrap();
+    // Long enough for many a reload, and not for the patience with a file that stays open.
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(300) {
+        assert_eq!(served.mark(), "old!");
+    }
+    file.rewind().unwrap();
+    file.write_all(driver("full").as_bytes()).unwrap();
+    drop(file);
+    served.wait_for("full", |served| {
+        let mark = served.mark();
+        assert_ne!(mark, "half");
+        mark == "full"
+    });
+    served.wait_for_takeovers(1);
+    assert!(!served.log().contains("not taken over"), "{}", served.log());
+}
+
+#[test]
+fn a_broken_script_changes_nothing_until_it_is_mended() {
+    let mut served = started("good");
+    let text = driver("mended");
+    let lines: Vec<_> = text.lines().collect();
+    write(&served.path("volume.lua"), &lines[..5].join("\n"));
+    served.wait_for_log("not taken over, what ran before goes on");
+    served.wait_for_log("volume.lua:5");
+    assert_eq!(served.mark(), "good");
+    write(&served.path("volume.lua"), &text);
+    served.wait_for_mark("mended");
+}
+
+#[test]
+fn the_last_of_two_hundred_saves_is_live() {
+    let mut served = started("first");
+    for round in 0..200 {
+        let (_, save) = WAYS[round % 2];
+        save(&served.path("volume.lua"), "", &format!("save-{round}"));
+    }
+    served.wait_for_mark("save-199");
+    assert!(!served.log().contains("not taken over"), "{}", served.log());
+}
+
+/// Reads one value, waits, and reads another: both of one generation.
+fn pair(mark: usize) -> String {
+    let waits = format!(
+        "  local first = \"{mark}\"\n  time.sleep(0.005)\n  local mountpoint = \"/\" .. first .. \"/\" .. mark.second\n  \
+         return {{ Volume = {{ Name = req.Name, Mountpoint = mountpoint }} }}\n"
+    );
+    let text = VOLUME
+        .replace("  return { Volume = { Name = req.Name, Mountpoint = \"/m/\" .. req.Name } }\n", &waits);
+    format!("local mark = require(\"./lib/mark\")\n{text}")
+}
+
+/// Calls on one connection until `done`: how many there were, and the generations that answered.
+fn call_until(done: &AtomicBool, mut connection: Connection) -> (usize, BTreeSet<String>) {
+    let (mut calls, mut seen) = (0, BTreeSet::new());
+    while !done.load(Ordering::Relaxed) {
+        let response = connection.call(GET, NAMED).expect("an answer on the same connection");
+        assert_eq!(response.status, 200, "{response:?}");
+        let reply: Value = serde_json::from_str(&response.body).unwrap();
+        let pair = reply["Volume"]["Mountpoint"].as_str().unwrap();
+        let (first, second) = pair[1..].split_once('/').unwrap();
+        assert_eq!(first, second, "one call, two generations");
+        seen.insert(first.to_owned());
+        calls += 1;
+    }
+    (calls, seen)
+}
+
+#[test]
+fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
+    const SAVES: usize = 15;
+    let bed = Bed::new();
+    let release = |round: usize| bed.path().join(format!("releases/{round}"));
+    for round in 0..=SAVES {
+        write(&release(round).join("volume.lua"), &pair(round));
+        write(&release(round).join("lib/mark.lua"), &format!("return {{ second = \"{round}\" }}"));
+    }
+    let plugin = bed.scripts().join("vol");
+    point(&plugin, "../releases/0");
+    let mut served = bed.start();
+    let done = AtomicBool::new(false);
+    let connections: Vec<_> = (0..12).map(|_| served.connect("vol")).collect();
+    thread::scope(|scope| {
+        let done = &done;
+        let callers: Vec<_> =
+            connections.into_iter().map(|c| scope.spawn(move || call_until(done, c))).collect();
+        let begun = Instant::now();
+        for round in 1..=SAVES {
+            point(&plugin, &format!("../releases/{round}"));
+            served.wait_for_mark(&round.to_string());
+        }
+        let saving = begun.elapsed();
+        done.store(true, Ordering::Relaxed);
+        let (calls, seen) = callers.into_iter().map(|caller| caller.join().unwrap()).fold(
+            (0, BTreeSet::new()),
+            |(calls, mut seen), (more, others)| {
+                seen.extend(others);
+                (calls + more, seen)
+            },
+        );
+        println!("{calls} calls in {saving:?}: {:.0} a second", calls as f64 / saving.as_secs_f64());
+        assert!(calls > SAVES * 10, "{calls} calls are no load");
+        assert!(seen.len() >= SAVES, "{seen:?}");
+    });
+    served.wait_for_takeovers(SAVES);
+}
+
+#[test]
+fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
+    let mut served = started("first");
+    write(&served.path("secret.lua"), "return { get_secret = function(req) return { Value = \"s\" } end }");
+    served.wait_for_log("secret.lua is new: Docker asks for interfaces only once, so restart it");
+    let response = served.call("vol", "SecretProvider.GetSecret", r#"{"SecretName":"s"}"#);
+    assert_eq!(response.status, 200, "{response:?}");
+    let activated = served.call("vol", "Plugin.Activate", "").body;
+    assert!(activated.contains("secretprovider") && activated.contains("VolumeDriver"), "{activated}");
+    served.wait_for_mark("first");
+}
+
+#[test]
+fn a_removed_script_goes_on_and_is_told_of() {
+    let mut served = started("first");
+    fs::remove_file(served.path("volume.lua")).unwrap();
+    served.wait_for_log("volume.lua is gone");
+    assert_eq!(served.mark(), "first");
+    write(&served.path("volume.lua"), &driver("back"));
+    served.wait_for_mark("back");
+}
+
+#[test]
+fn sighup_loads_every_script_again_though_none_changed() {
+    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
+    let mut served =
+        bed.plugin("vol", "authz.lua", "return { request = function() return true end }").start();
+    assert_eq!(served.takeovers(), 0);
+    for times in 1..=2 {
+        served.signal(Signal::HUP);
+        served.wait_for_takeovers(3 * times);
+    }
+}
+
+/// Run it with `cargo test --release --test moondock from_save_to_live -- --ignored --nocapture`.
+#[test]
+#[ignore = "a measurement"]
+fn from_save_to_live_takes_less_than_100_ms() {
+    let served = started("first");
+    let mut connection = served.connect("vol");
+    let mut times: Vec<_> = (0..50)
+        .map(|round| {
+            let mark = format!("save-{round}");
+            let begun = Instant::now();
+            fs::write(served.path("volume.lua"), driver(&mark)).unwrap();
+            while mark_of(&connection.call(GET, NAMED).unwrap().body) != mark {}
+            begun.elapsed()
+        })
+        .collect();
+    times.sort();
+    println!("save to live: median {:?}, most {:?}", times[25], times[49]);
+    assert!(times[25] < Duration::from_millis(100), "{times:?}");
+}
