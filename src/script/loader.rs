@@ -111,7 +111,9 @@ impl Loader {
         let asking = lua.inspect_stack(1, |frame| frame.source().source.map(|s| s.into_owned())).flatten();
         let asking = PathBuf::from(asking.unwrap_or_default().trim_start_matches('='));
         let path = beneath(asking.parent().unwrap_or(Path::new("")), Path::new(name)).ok_or_else(|| {
-            mlua::Error::runtime(format!("`{name}` leaves the directory of the plugin: move the file into it"))
+            mlua::Error::runtime(format!(
+                "`{name}` leaves the directory of the plugin: move the file into it"
+            ))
         })?;
         let candidates = ["lua", "luau"].map(|ending| with_ending(&path, ending));
         let inits = ["lua", "luau"].map(|ending| path.join("init").with_extension(ending));

@@ -226,7 +226,9 @@ fn split_text(lua: &Lua, (text, separator): (mlua::LuaString, mlua::LuaString)) 
 fn message_of(value: &Value) -> String {
     match value {
         Value::Error(error) => root_message(error),
-        Value::Table(_) => message_in(value).unwrap_or_else(|| "error with a table without `message`".to_owned()),
+        Value::Table(_) => {
+            message_in(value).unwrap_or_else(|| "error with a table without `message`".to_owned())
+        }
         Value::Nil => "error without a message".to_owned(),
         other => other.to_string().unwrap_or_else(|_| format!("a {}", other.type_name())),
     }

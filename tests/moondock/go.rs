@@ -191,8 +191,8 @@ fn parsed(request: &str) -> Value {
 fn check(value: &Value, at: &[&str], kind: Kind, must: bool, strictness: Strictness) -> Result<(), String> {
     let Some((first, rest)) = at.split_first() else { return kind.check(value, strictness) };
     if *first == "*" {
-        let items = value.as_array().into_iter().flatten();
-        return items.map(|item| check(item, rest, kind, must, strictness)).collect();
+        let mut items = value.as_array().into_iter().flatten();
+        return items.try_for_each(|item| check(item, rest, kind, must, strictness));
     }
     match value.get(first) {
         None | Some(Value::Null) if must && rest.is_empty() => Err("is missing".to_owned()),
