@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// How often scripts are read again that were written to meanwhile.
-const ATTEMPTS: usize = 5;
+const ATTEMPTS: usize = 20;
 
 impl Plugin {
     /// Reloads what changes on disk, until dropped.
