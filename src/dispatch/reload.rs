@@ -7,9 +7,10 @@ use crate::script::{Diagnostic, Script, Sources};
 use crate::sys::watch::Watcher;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-/// How often scripts are read again that were written to meanwhile.
-const ATTEMPTS: usize = 5;
+/// How long scripts are read again and again that were written to meanwhile.
+const ENDURANCE: Duration = Duration::from_secs(5);
 
 impl Plugin {
     /// Reloads what changes on disk, until dropped.
@@ -48,7 +49,8 @@ impl Plugin {
 
     /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
     async fn read_calmly(&self, watcher: &mut Watcher) -> Result<Sources, OpenError> {
-        for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        while begun.elapsed() < ENDURANCE {
             let sources = read(&self.spec).await;
             if !watcher.saw_writing() {
                 return sources;
