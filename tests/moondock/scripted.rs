@@ -18,7 +18,7 @@ pub struct Scripts {
 pub struct Scripted {
     plugin: Rc<Plugin>,
     log: Log,
-    scripts: Scripts,
+    _scripts: Scripts,
 }
 
 impl Scripts {
@@ -51,7 +51,7 @@ impl Scripts {
         let _guard = log.listen();
         block_on(async {
             let plugin = Plugin::open(self.spec()).await.unwrap_or_else(|e| panic!("{e}"));
-            test(Scripted { plugin, log: log.clone(), scripts: self }).await
+            test(Scripted { plugin, log: log.clone(), _scripts: self }).await
         })
     }
 
@@ -97,15 +97,6 @@ impl Scripted {
         }
     }
 
-    /// Loads what is on the disk now.
-    pub async fn reload(&self) {
-        self.plugin.reload().await;
-    }
-
-    pub fn scripts(&self) -> &Scripts {
-        &self.scripts
-    }
-
     /// What was logged so far.
     pub fn log(&self) -> String {
         self.log.text()
@@ -115,18 +106,6 @@ impl Scripted {
 /// A request to the engine, as it asks a policy.
 pub fn request(method: &str, uri: &str) -> Value {
     json!({ "RequestMethod": method, "RequestUri": uri })
-}
-
-/// A request with a JSON body.
-pub fn request_with(method: &str, uri: &str, body: &Value) -> Value {
-    use base64::Engine;
-    let text = body.to_string();
-    json!({
-        "RequestMethod": method,
-        "RequestUri": uri,
-        "RequestHeaders": { "Content-Type": "application/json", "Content-Length": text.len().to_string() },
-        "RequestBody": base64::engine::general_purpose::STANDARD.encode(text),
-    })
 }
 
 #[derive(Clone, Default)]

@@ -108,10 +108,10 @@ fn what_a_script_does_to_its_environment_stays_with_it() {
 
 /// What a script may ask for at its top, and the answer.
 const NAMES: &[(&str, &str)] = &[
-    ("'../outside'", "leaves the plugin's directory"),
-    ("'./../outside'", "leaves the plugin's directory"),
-    ("'./lib/../../outside'", "leaves the plugin's directory"),
-    ("'./lib/../../p/lib/good'", "leaves the plugin's directory"),
+    ("'../outside'", "leaves the directory of the plugin"),
+    ("'./../outside'", "leaves the directory of the plugin"),
+    ("'./lib/../../outside'", "leaves the directory of the plugin"),
+    ("'./lib/../../p/lib/good'", "leaves the directory of the plugin"),
     ("'/etc/passwd'", "cannot be required"),
     ("'./' .. '/etc/passwd'", "there is no `etc/passwd.lua`"),
     ("'lib/good'", "write `./name` for a file of this plugin"),
