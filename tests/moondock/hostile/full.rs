@@ -1,7 +1,7 @@
 //! States that are full to the last bytes: whatever is done in them fails by itself, and takes nothing along.
 
 use super::{OTHER_HOOKS, script};
-use crate::scripted::Scripts;
+use crate::scripted::{Scripts, request_with};
 use serde_json::json;
 
 /// Fills the state but for some bytes, and then does something.
@@ -56,4 +56,34 @@ fn a_full_state_fails_by_itself() {
         });
     }
     assert!(failed > 100, "only {failed} calls met a full state");
+}
+
+#[test]
+fn a_full_policy_denies_by_itself() {
+    let body = json!({ "Image": "x", "Labels": { "a": "b" }, "HostConfig": { "Binds": ["/a:/b"], "CapAdd": ["X"] } });
+    let create = |left: i32| request_with("POST", &format!("/v1.41/containers/create?left={left}"), &body);
+    let mut denied = 0;
+    for deed in [
+        "return req.body.HostConfig.Binds[1] == '/a:/b'",
+        "for k in req.body do end return true",
+        "for k in pairs(req) do end return true",
+        "return #req.mounts == 1 and req.query.left ~= ''",
+        "return json.encode(req.body) ~= ''",
+        "return req.nonsense",
+        "return req.RequestHeaders ~= nil and req.RequestBody ~= nil and req.params ~= nil and req.queries ~= nil",
+    ] {
+        let hook = format!(
+            "function authz.request(req)\n  fill(tonumber(req.query.left))\n  {deed}\nend\nfunction authz.response() return true end"
+        );
+        let text = script("authz", "", &format!("{FILL}{hook}"));
+        let manifest = "[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
+        denied += Scripts::new([("plugin.toml", manifest), ("authz.lua", &text)]).open(async |plugin| {
+            let mut denied = 0;
+            for left in 0..24 {
+                denied += i32::from(plugin.decision(create(left * 571)).await.is_some());
+            }
+            denied
+        });
+    }
+    assert!(denied > 100, "only {denied} requests met a full state");
 }
