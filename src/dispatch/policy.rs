@@ -12,6 +12,9 @@ use mlua::{MultiValue, Value};
 use serde_json::json;
 use std::path::{Component, Path};
 
+/// The longest reason of a denial, in bytes; the rest is cut off.
+const LONGEST_REASON: usize = 4 << 10;
+
 /// A decision and the reason of a denial.
 enum Decision {
     Allow,
@@ -114,7 +117,7 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
     match (values.pop_front(), values.pop_front()) {
         (Some(Value::Boolean(true)), _) => Decision::Allow,
         (Some(Value::Boolean(false)), Some(Value::String(reason))) => {
-            Decision::Deny(reason.to_string_lossy())
+            Decision::Deny(clip(reason.to_string_lossy()))
         }
         (Some(Value::Boolean(false)), None | Some(Value::Nil)) => {
             Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
@@ -133,6 +136,14 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
 fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
     tracing::warn!(plugin = plugin.name(), "{diagnostic}");
     Decision::Deny(format!("the policy failed: {}", diagnostic.short()))
+}
+
+fn clip(mut reason: String) -> String {
+    if reason.len() > LONGEST_REASON {
+        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+        reason.push('…');
+    }
+    reason
 }
 
 impl Decision {

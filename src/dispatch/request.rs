@@ -9,6 +9,7 @@ pub use fields::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
 
 use crate::authz::{Document, Effect, HostMount, Node, NodeId, PeerCertificate, Target};
 use crate::script::{Script, nearest};
+use crate::std::SELF_FILLING;
 use mlua::{IntoLua, Lua, LuaString, MetaMethod, Table, Value};
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -189,14 +190,15 @@ impl Registry {
                     None => Ok(Value::Nil),
                 })?;
             meta.raw_set(MetaMethod::Index.name(), index)?;
-            meta.raw_set("__metatable", PROXY)?;
+            let this = Rc::downgrade(self);
+            let iterate = lua.create_function(move |lua, table: Table| match this.upgrade() {
+                Some(this) => this.iterate(lua, &table),
+                None => Err(over()),
+            })?;
+            meta.raw_set(MetaMethod::Iter.name(), iterate)?;
+            meta.raw_set("__metatable", SELF_FILLING)?;
         }
-        let this = Rc::downgrade(self);
-        let iterate = lua.create_function(move |lua, table: Table| match this.upgrade() {
-            Some(this) => this.iterate(lua, &table),
-            None => Err(over()),
-        })?;
-        self.object_meta.raw_set(MetaMethod::Iter.name(), iterate)
+        Ok(())
     }
 
     fn index(self: &Rc<Self>, lua: &Lua, table: &Table, key: Value) -> mlua::Result<Value> {
@@ -271,20 +273,34 @@ impl Registry {
         request.document.as_ref().map_or(Ok(Value::Nil), |document| self.value(lua, request, document.root()))
     }
 
-    /// `for key, value in object do`: as written in the request.
+    /// `for key, value in table do`: all fields, of an object as written in the request.
     fn iterate(&self, lua: &Lua, table: &Table) -> mlua::Result<(mlua::Function, Table)> {
-        let Meaning::Object(request, id) = self.meaning(table)? else { return Err(over()) };
-        let node = request.document.as_ref().and_then(|document| document.node(id)).ok_or_else(over)?;
-        Ok((lua.globals().get("next")?, self.members(lua, &request, node)?))
+        let whole = match self.meaning(table)? {
+            Meaning::Request(request) => self.fields(lua, &request, table)?,
+            Meaning::Object(request, id) => {
+                let node = request.document.as_ref().and_then(|document| document.node(id));
+                self.members(lua, &request, node.ok_or_else(over)?)?
+            }
+        };
+        Ok((lua.globals().get("next")?, whole))
+    }
+
+    fn fields(&self, lua: &Lua, request: &Rc<Request>, table: &Table) -> mlua::Result<Table> {
+        let whole = lua.create_table()?;
+        for name in REQUEST_FIELDS.iter().map(|field| field.name) {
+            let value = match table.raw_get(name)? {
+                Value::Nil => self.field(lua, request, name)?,
+                read => read,
+            };
+            whole.raw_set(name, value)?;
+        }
+        Ok(whole)
     }
 
     fn meaning(&self, table: &Table) -> mlua::Result<Meaning> {
         self.meanings.borrow().get(&table.to_pointer()).cloned().ok_or_else(over)
     }
 }
-
-/// What `getmetatable` gives for these tables; the prelude knows it.
-const PROXY: &str = "request";
 
 fn over() -> mlua::Error {
     mlua::Error::runtime("this request has been answered: keep the values that you need, not its tables")

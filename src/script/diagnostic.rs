@@ -26,6 +26,9 @@ struct Excerpt {
     to: usize,
 }
 
+/// The longest message, in bytes; the rest is cut off.
+const LONGEST: usize = 1 << 10;
+
 /// Cures by a part of Luau's message.
 const CURES: &[(&str, &str)] = &[
     ("attempt to index nil", "what stands before the dot is nil here: check it first (`if x then …`)"),
@@ -62,16 +65,20 @@ const CURES: &[(&str, &str)] = &[
 impl Diagnostic {
     /// A message about a file as a whole.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { file: file.into(), line: None, message: message.into(), cure: None, excerpt: None }
+        Self {
+            file: file.into(),
+            line: None,
+            message: first_line(&message.into()),
+            cure: None,
+            excerpt: None,
+        }
     }
 
     /// A message whose place Luau put in front of it, as `file:line: message`; else it is about `file`.
     pub fn parse(file: &str, message: &str) -> Self {
-        let located = split_place(message).map(|(file, line, message)| Self {
-            line: Some(line),
-            ..Self::of_file(file, first_line(message))
-        });
-        let diagnostic = located.unwrap_or_else(|| Self::of_file(file, first_line(message)));
+        let located = split_place(message)
+            .map(|(file, line, message)| Self { line: Some(line), ..Self::of_file(file, message) });
+        let diagnostic = located.unwrap_or_else(|| Self::of_file(file, message));
         Self { cure: cure_of(&diagnostic.message), ..diagnostic }
     }
 
@@ -85,7 +92,7 @@ impl Diagnostic {
 
     fn of_raised(file: &str, raised: &Raised) -> Self {
         if raised.deliberate {
-            return Self::of_file("", first_line(&raised.message));
+            return Self::of_file("", &raised.message);
         }
         let diagnostic = Self::parse(file, &raised.message);
         if diagnostic.line.is_some() {
@@ -142,7 +149,7 @@ impl Diagnostic {
         self
     }
 
-    /// The whole of it in one line, for the engine's user.
+    /// The whole of it in one line, for the engine's user: without its place where the script says it on purpose.
     pub fn short(&self) -> String {
         match self.line {
             _ if self.is_deliberate() => self.message.clone(),
@@ -218,8 +225,12 @@ impl Excerpt {
 
 impl std::error::Error for Diagnostic {}
 
-fn first_line(message: &str) -> &str {
-    message.lines().next().unwrap_or_default()
+fn first_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    match line.len() {
+        ..=LONGEST => line.to_owned(),
+        _ => format!("{}…", &line[..line.floor_char_boundary(LONGEST)]),
+    }
 }
 
 fn cure_of(message: &str) -> Option<String> {

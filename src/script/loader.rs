@@ -1,5 +1,6 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, and nothing else.
 
+use super::vm::PRELUDE_NAME;
 use crate::std::{Host, MODULES, Module};
 use crate::sys::sources::Sources;
 use include_dir::{Dir, include_dir};
@@ -108,8 +109,7 @@ impl Loader {
                 "write `./name` for a file of this plugin, or `@moondock/name` for a module of Moondock";
             return Err(mlua::Error::runtime(format!("`{name}` cannot be required: {cure}")));
         }
-        let asking = lua.inspect_stack(1, |frame| frame.source().source.map(|s| s.into_owned())).flatten();
-        let asking = PathBuf::from(asking.unwrap_or_default().trim_start_matches('='));
+        let asking = asking(lua);
         let path = beneath(asking.parent().unwrap_or(Path::new("")), Path::new(name)).ok_or_else(|| {
             mlua::Error::runtime(format!(
                 "`{name}` leaves the directory of the plugin: move the file into it"
@@ -135,6 +135,14 @@ impl Loader {
         let hint = near.map(|near| format!("; did you mean `./{near}`?")).unwrap_or_default();
         mlua::Error::runtime(format!("`{name}`: there is no `{}.lua` in this plugin{hint}", path.display()))
     }
+}
+
+/// The file that calls `require`, by itself or through `pcall`.
+fn asking(lua: &Lua) -> PathBuf {
+    let source = |level| lua.inspect_stack(level, |frame| frame.source().source.map(|s| s.into_owned()));
+    let frames = (1..).map_while(source).flatten();
+    let mut files = frames.filter(|source| source != "=[C]" && source != PRELUDE_NAME);
+    PathBuf::from(files.next().unwrap_or_default().trim_start_matches('='))
 }
 
 enum Found {
@@ -181,8 +189,14 @@ pub fn kit_text(chunk: &Path) -> Option<&'static [u8]> {
     KITS.get_file(format!("{name}.luau")).map(|file| file.contents())
 }
 
+/// Longer names are nobody's slip, and comparing them takes long.
+pub(super) const LONGEST_NAME: usize = 100;
+
 /// What is most like `name`, if anything is.
 pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
     let near = names.map(|other| (strsim::jaro_winkler(name, other), other));
     near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
 }

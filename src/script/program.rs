@@ -91,14 +91,15 @@ impl Script {
     ) -> Result<MultiValue, Diagnostic> {
         let Some(hook) = self.hooks.get(method.hook) else { return Ok(MultiValue::new()) };
         let outcome = self.vm.call(hook, args, deadline).await;
-        outcome.map_err(|failure| {
-            if matches!(failure, Failure::Exhausted(crate::std::Exhausted::Memory(_))) {
-                self.worn.set(true);
-            }
-            self.excerpt(
-                Diagnostic::of_failure(&self.interface.file(), &failure).or_at(|| self.line_of(method)),
-            )
-        })
+        outcome.map_err(|failure| self.failed(method, &failure))
+    }
+
+    fn failed(&self, method: &Method, failure: &Failure) -> Diagnostic {
+        if matches!(failure, Failure::Exhausted(crate::std::Exhausted::Memory(_))) {
+            self.worn.set(true);
+        }
+        let diagnostic = Diagnostic::of_failure(&self.interface.file(), failure);
+        self.excerpt(diagnostic.or_at(|| self.line_of(method)))
     }
 
     /// The line on which the hook of `method` begins.

@@ -1,8 +1,9 @@
 //! One sandboxed Luau state, and the only way to call into it.
 
 use super::diagnostic::has_place;
-use crate::std::{Exhausted, Host, Limits};
+use crate::std::{Exhausted, Host, Limits, keep_protected, keep_raise};
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -13,11 +14,17 @@ const PRELUDE: &str = include_str!("prelude.luau");
 /// The chunk name of the prelude, whose frames are left out of traces.
 pub(super) const PRELUDE_NAME: &str = "=moondock";
 
-/// The chunks between a script and a host function: the prelude, and what mlua waits in.
+/// What stands in a trace besides scripts: the prelude, and what mlua waits in.
 const BENEATH: [&str; 2] = ["moondock:", "__mlua_"];
 
-/// What a message about memory says, whoever raises it.
-const MEMORY_MESSAGE: &str = "not enough memory";
+/// What Luau raises, and mlua's word for it in a host function's error.
+const MEMORY_MESSAGES: [&str; 2] = ["not enough memory", "memory error: not enough memory"];
+
+/// What comes past the prelude's handler: the message that it lets pass, and that of its own failing.
+const WANT_OF_MEMORY: [&str; 2] = [MEMORY_MESSAGES[0], "error in error handling"];
+
+/// What Luau raises where a function that waits cannot give way.
+const CANNOT_WAIT: &str = "attempt to yield across";
 
 /// Coroutines that are kept for the next call.
 const THREADS: usize = 64;
@@ -44,7 +51,8 @@ pub enum Failure {
 pub struct Raised {
     /// The message, with the place in front where Luau put it.
     pub message: String,
-    /// The script raised it as it stands, with `error(message, 0)`: there is no fault in the script to look for.
+    /// The script raised it as it stands, with `error(message, 0)` or as a table: there is no fault in the script to
+    /// look for.
     pub deliberate: bool,
     /// The frames from the inside out, each as `file:line` and perhaps a function's name.
     pub trace: Vec<String>,
@@ -58,12 +66,8 @@ impl Vm {
     pub fn new(host: Rc<Host>, limits: Limits) -> mlua::Result<Self> {
         let options = LuaOptions::new().thread_pool_size(THREADS);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
-        lua.set_memory_limit(limits.memory)?;
         let run = load_prelude(&lua, &host, limits.memory)?;
-        let meter = host.clone();
-        lua.set_interrupt(move |_| {
-            meter.budget.check().map(|()| VmState::Continue).map_err(mlua::Error::external)
-        });
+        lua.set_interrupt(interrupt(host.clone(), limits.memory));
         Ok(Self { lua, run, host, limits })
     }
 
@@ -102,7 +106,7 @@ impl Vm {
             },
             Err(failure) => Err(failure),
         };
-        if matches!(outcome, Err(Failure::Exhausted(_))) {
+        if outcome.as_ref().is_err_and(Failure::abandons) {
             self.release_abandoned();
         }
         outcome
@@ -119,14 +123,24 @@ impl Vm {
         let mut call = pin!(self.run.call_async::<MultiValue>(args));
         let metered = poll_fn(|context| {
             self.host.budget.begin(self.limits.cpu);
-            let poll = call.as_mut().poll(context);
+            let poll = self.within_memory(|| call.as_mut().poll(context));
             match self.host.budget.end() {
                 Err(why) => Poll::Ready(Err(Failure::Exhausted(why))),
-                Ok(()) => poll.map_err(|e| self.rust_failure(&e)),
+                Ok(()) => poll?.map_err(|e| self.rust_failure(&e)),
             }
         });
         let late = Failure::Exhausted(Exhausted::Deadline(deadline.as_millis()));
         tokio::time::timeout(deadline, metered).await.unwrap_or(Err(late))
+    }
+
+    /// The limit holds while the script runs, and only then: mlua does not bear that Luau refuses it memory while it
+    /// makes room for arguments or clears up a coroutine (the process would be aborted).
+    fn within_memory<T>(&self, run: impl FnOnce() -> T) -> Result<T, Failure> {
+        let limit = |bytes| self.lua.set_memory_limit(bytes).map_err(|e| self.rust_failure(&e));
+        limit(self.limits.memory)?;
+        let outcome = run();
+        limit(0)?;
+        Ok(outcome)
     }
 
     /// Coroutines that a given-up call left behind hold processes and locks until they are collected.
@@ -139,33 +153,77 @@ impl Vm {
     }
 
     fn failure(&self, raised: Value) -> Failure {
-        let (value, trace) = match raised {
-            Value::Table(located) => (
-                located.get("value").unwrap_or(Value::Nil),
-                located.get::<String>("trace").unwrap_or_default(),
-            ),
-            other => (other, String::new()),
+        let located = match raised {
+            Value::Table(located) => located,
+            Value::String(text) if WANT_OF_MEMORY.contains(&&*text.to_string_lossy()) => {
+                return self.memory_used_up();
+            }
+            Value::Error(error) => return self.rust_failure(&error),
+            other => return self.raised(message_of(&other), "", false),
         };
+        let value = located.raw_get("value").unwrap_or(Value::Nil);
+        let deliberate = located.raw_get("deliberate").unwrap_or_default();
+        let field = |name| located.raw_get::<Option<mlua::LuaString>>(name).ok().flatten();
+        let trace = field("trace").map_or_else(String::new, |trace| trace.to_string_lossy());
         let trace = format!("{}\n{trace}", trace_of(&value));
-        let deliberate = value.is_string() || message_in(&value).is_some();
-        self.raised(message_of(&value), &trace, deliberate)
+        let message = match field("text") {
+            Some(text) => text.to_string_lossy(),
+            None => message_of(&value),
+        };
+        self.raised(message, &trace, deliberate)
     }
 
     /// What an error on the Rust side of the state means to the script's author.
     pub fn rust_failure(&self, error: &mlua::Error) -> Failure {
-        self.raised(root_message(error), "", false)
+        let message = root_message(error);
+        if message == MEMORY_MESSAGES[0] || message.contains(MEMORY_MESSAGES[1]) {
+            return self.memory_used_up();
+        }
+        self.raised(message, "", false)
+    }
+
+    fn memory_used_up(&self) -> Failure {
+        Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20))
     }
 
     fn raised(&self, message: String, trace: &str, deliberate: bool) -> Failure {
-        if message.contains(MEMORY_MESSAGE) {
-            return Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20));
-        }
         let is_script =
             |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
         let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
         let message = without_prelude(&message);
         let deliberate = deliberate && !has_place(&message);
         Failure::Raised(Raised { message, deliberate, trace })
+    }
+}
+
+/// What runs every few steps of a script.
+fn interrupt(meter: Rc<Host>, limit: usize) -> impl Fn(&Lua) -> mlua::Result<VmState> {
+    let live = Cell::new(0);
+    move |lua| {
+        if meter.budget.check().map_err(mlua::Error::external)? {
+            relieve(lua, limit, &live)?;
+        }
+        Ok(VmState::Continue)
+    }
+}
+
+/// Luau fails an allocation without having looked for garbage first, and some functions make garbage without ever
+/// looking. So a state that is half full is collected, and again when what lives has grown by a quarter.
+fn relieve(lua: &Lua, limit: usize, live: &Cell<usize>) -> mlua::Result<()> {
+    if lua.used_memory() > (live.get() + limit / 4).max(limit / 2) {
+        lua.gc_collect()?;
+        live.set(lua.used_memory());
+    }
+    Ok(())
+}
+
+impl Failure {
+    /// Whether coroutines of the script may be left that wait for something.
+    fn abandons(&self) -> bool {
+        match self {
+            Failure::Exhausted(_) => true,
+            Failure::Raised(raised) => raised.message.contains(CANNOT_WAIT),
+        }
     }
 }
 
@@ -182,12 +240,17 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
         lua.create_function(|lua, raised: Value| lua.create_string(message_of(&raised)))?,
         lua.create_function(find_text)?,
         lua.create_function(split_text)?,
+        lua.create_function(span_of_sets)?,
+        memory / 1024 / 4 * 3,
     );
     let globals = lua.globals();
     for name in ["loadstring", "require", "collectgarbage", "newproxy"] {
         globals.raw_set(name, Value::Nil)?;
     }
-    lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)
+    keep_raise(lua)?;
+    let run = lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)?;
+    keep_protected(lua)?;
+    Ok(run)
 }
 
 /// `string.find` of plain text in linear time.
@@ -222,20 +285,23 @@ fn split_text(lua: &Lua, (text, separator): (mlua::LuaString, mlua::LuaString)) 
     Ok(parts)
 }
 
-/// The text of anything that `error` was given: a string, a table with a `message`, or a host function's error.
+/// How many bytes from the first set of a pattern to the end of the last: no set is longer.
+fn span_of_sets(_: &Lua, pattern: mlua::LuaString) -> mlua::Result<usize> {
+    let pattern = pattern.as_bytes();
+    let span = memchr::memchr(b'[', &pattern).zip(memchr::memrchr(b']', &pattern));
+    Ok(span.map_or(0, |(first, last)| last.saturating_sub(first)))
+}
+
+/// The text of what `error` was given, but for tables: a string, or a host function's error.
 fn message_of(value: &Value) -> String {
     match value {
         Value::Error(error) => root_message(error),
-        Value::Table(_) => {
-            message_in(value).unwrap_or_else(|| "error with a table without `message`".to_owned())
-        }
+        Value::Table(_) => "error with a table without `message`".to_owned(),
+        Value::String(text) => text.to_string_lossy(),
+        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
         Value::Nil => "error without a message".to_owned(),
-        other => other.to_string().unwrap_or_else(|_| format!("a {}", other.type_name())),
+        other => format!("error with a {}", other.type_name()),
     }
-}
-
-fn message_in(value: &Value) -> Option<String> {
-    value.as_table().and_then(|table| table.get::<Option<String>>("message").ok().flatten())
 }
 
 /// The frames of the file in which `require` failed, beyond which the trace of the whole does not see.

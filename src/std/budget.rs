@@ -33,16 +33,13 @@ pub enum Exhausted {
     Memory(usize),
 }
 
-/// How many interrupts pass between two looks at the clock, which costs a system call.
-const INTERRUPTS_PER_LOOK: u32 = 1 << 8;
-
 /// The meter of one script's state. A *slice* is the time between two points at which the script gives way;
 /// calls of one script interleave only there, so one meter serves them all.
 #[derive(Debug, Default)]
 pub struct Budget {
     ends: Cell<Option<Duration>>,
     limit: Cell<Duration>,
-    skipped: Cell<u32>,
+    tick: Cell<i128>,
     exhausted: Cell<Option<Exhausted>>,
 }
 
@@ -51,7 +48,6 @@ impl Budget {
     pub fn begin(&self, cpu: Duration) {
         self.limit.set(cpu);
         self.ends.set(None);
-        self.skipped.set(0);
         self.exhausted.set(None);
     }
 
@@ -61,19 +57,22 @@ impl Budget {
     }
 
     /// Fails once the running slice is used up, and again until it ends, so that no `pcall` outlives it.
-    pub fn check(&self) -> Result<(), Exhausted> {
+    ///
+    /// The exact clock costs a system call, so it is looked at only when a coarse one has moved on. Counting calls
+    /// instead would not do: between two of them a pattern may run over a whole text of many MiB.
+    /// Says whether that was so.
+    pub fn check(&self) -> Result<bool, Exhausted> {
         if let Some(why) = self.exhausted.get() {
             return Err(why);
         }
-        self.skipped.set(self.skipped.get() + 1);
-        if self.skipped.get() < INTERRUPTS_PER_LOOK {
-            return Ok(());
+        let now = tick();
+        if self.tick.replace(now) == now {
+            return Ok(false);
         }
-        self.skipped.set(0);
-        self.look()
+        self.look().map(|()| true)
     }
 
-    /// The same as [`Budget::check`], without skipping: for host functions, each of which may have used a lot.
+    /// The same as [`Budget::check`] by the exact clock: for host functions, each of which may have used a lot.
     pub fn look(&self) -> Result<(), Exhausted> {
         if let Some(why) = self.exhausted.get() {
             return Err(why);
@@ -98,6 +97,12 @@ impl Budget {
     pub fn exhausted(&self) -> Option<Exhausted> {
         self.exhausted.get()
     }
+}
+
+/// Moves on every few milliseconds, and is read without a system call.
+fn tick() -> i128 {
+    let now = clock_gettime(ClockId::MonotonicCoarse);
+    i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)
 }
 
 fn thread_time() -> Duration {

@@ -1,6 +1,7 @@
 //! `@moondock/fs`: files, directories and mounts.
 
 use super::Host;
+use super::record::typed;
 use super::{Function, Module};
 use crate::sys::files::{self, Kind, Stat};
 use crate::sys::paths::{PathError, join_beneath};
@@ -323,7 +324,7 @@ async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Out
 
 async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
     let options = Options::of(Some(request), &["source", "target", "type", "options", "loop"])?;
-    let given = options.get::<Option<Vec<String>>>("options", "a list of strings")?.unwrap_or_default();
+    let given = options.texts("options")?;
     let bind = given.iter().any(|option| option == "bind" || option == "rbind");
     let looped = options.flag("loop")?;
     let source = options.get::<LuaString>("source", "a string")?;
@@ -394,6 +395,15 @@ impl Options {
         let value: Value = table.get(name)?;
         let given = value.type_name();
         table.get(name).map_err(|_| Failure::Option(name, expected, given))
+    }
+
+    fn texts(&self, name: &'static str) -> Outcome<Vec<String>> {
+        match self.value(name)? {
+            Value::Nil => Ok(Vec::new()),
+            list => {
+                typed(name, &list).map_err(|_| Failure::Option(name, "a list of strings", list.type_name()))
+            }
+        }
     }
 
     fn flag(&self, name: &'static str) -> Outcome<bool> {

@@ -45,6 +45,9 @@ const SIGNATURE: &str = "(message: string, fields: { [string]: any }?) -> ()";
 /// The longest line, in bytes; the rest is cut off.
 const MAX_LINE: usize = 8 << 10;
 
+/// How many fields a line may have; others are left out.
+const MAX_FIELDS: usize = 100;
+
 type Arguments = (LuaString, Option<Table>);
 
 fn debug(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), String> {
@@ -67,8 +70,16 @@ fn error(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), Str
 pub fn print(lua: &Lua, host: &Rc<Host>) -> mlua::Result<mlua::Function> {
     let host = host.clone();
     lua.create_function(move |lua, values: Variadic<Value>| {
-        let values = values.iter().map(Value::to_string).collect::<mlua::Result<Vec<_>>>()?;
-        emit(lua, &host, Level::INFO, &one_line(&values.join("\t")), None).map_err(mlua::Error::runtime)
+        let mut line = String::new();
+        for value in values.iter() {
+            if line.len() > MAX_LINE {
+                break;
+            }
+            line += &value.to_string()?;
+            line.push('\t');
+        }
+        line.pop();
+        emit(lua, &host, Level::INFO, &one_line(&line), None).map_err(mlua::Error::runtime)
     })
 }
 
@@ -99,6 +110,9 @@ fn render(lua: &Lua, host: &Host, fields: &Table) -> Result<String, String> {
     for pair in fields.pairs::<LuaString, Value>() {
         let (key, value) = pair.map_err(|_| "the keys of the fields must be strings".to_owned())?;
         rendered.push((text(&key), field(lua, host, &value)));
+        if rendered.len() == MAX_FIELDS {
+            break;
+        }
     }
     rendered.sort();
     let mut line = String::new();
@@ -118,7 +132,7 @@ fn field(lua: &Lua, host: &Host, value: &Value) -> String {
         return text(word);
     }
     match values::encode(lua, &host.budget, value, false) {
-        Ok(json) => String::from_utf8_lossy(&json).into_owned(),
+        Ok(json) => clip(String::from_utf8_lossy(&json).into_owned()),
         Err(_) => format!("<{}>", value.type_name()),
     }
 }

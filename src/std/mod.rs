@@ -21,11 +21,14 @@ pub mod time;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
+pub use values::SELF_FILLING;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
 use std::fmt::Display;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 /// The optional file in a plugin's directory that describes it.
 pub const MANIFEST: &str = "plugin.toml";
@@ -74,15 +77,62 @@ pub struct Binding {
     name: String,
 }
 
-/// The state's `pcall`, as it was before any script could set another one.
-fn protected(lua: &Lua) -> mlua::Result<mlua::Function> {
-    lua.named_registry_value(PROTECTED)
+/// Keeps the state's `pcall` as it is now, before any script can set another one.
+pub fn keep_protected(lua: &Lua) -> mlua::Result<()> {
+    lua.set_named_registry_value(PROTECTED, lua.globals().get::<mlua::Function>("pcall")?)
+}
+
+/// Keeps the state's `error` as it is now.
+pub fn keep_raise(lua: &Lua) -> mlua::Result<()> {
+    lua.set_named_registry_value(RAISE, lua.globals().get::<mlua::Function>("error")?)
 }
 
 const PROTECTED: &str = "moondock.pcall";
+const RAISE: &str = "moondock.error";
+
+fn kept(lua: &Lua, name: &str, global: &str) -> mlua::Result<mlua::Function> {
+    match lua.named_registry_value::<Option<mlua::Function>>(name)? {
+        Some(kept) => Ok(kept),
+        None => lua.globals().get(global),
+    }
+}
+
+/// Calls a function of the script through the state's `pcall`.
+async fn call_protected(lua: &Lua, args: impl IntoLuaMulti) -> mlua::Result<MultiValue> {
+    let pcall = kept(lua, PROTECTED, "pcall")?;
+    let call = Box::pin(pcall.call_async(args));
+    Nested { lua: lua.clone(), call: Some(call) }.await
+}
+
+/// A call from within a call. When it ends mlua clears up its coroutine, and does not bear that Luau refuses it
+/// memory then: so there is no limit for that moment.
+struct Nested<F> {
+    lua: Lua,
+    call: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future<Output = mlua::Result<MultiValue>>> Future for Nested<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context) -> Poll<F::Output> {
+        match &mut self.call {
+            Some(call) => call.as_mut().poll(context),
+            None => Poll::Pending,
+        }
+    }
+}
+
+impl<F> Drop for Nested<F> {
+    fn drop(&mut self) {
+        let limit = self.lua.set_memory_limit(0);
+        self.call = None;
+        // Only a state with a foreign allocator has no limit.
+        let _ = limit.and_then(|limit| self.lua.set_memory_limit(limit));
+    }
+}
 
 /// Rust can raise only what it can hold; Lua can raise any value.
-const RAISE: &str = r"
+const PASS_ON: &str = r"
 local run, error = ...
 local function raise(ok, ...)
   if ok then return ... end
@@ -157,7 +207,7 @@ impl Binding {
         })
     }
 
-    /// A function that waits for a function of the script. `f` calls it through [`protected`] and answers with what that
+    /// A function that waits for a function of the script. `f` calls it through [`call_protected`] and answers with what that
     /// gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself are
     /// named as always.
     pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
@@ -166,10 +216,8 @@ impl Binding {
         E: Display + 'static,
         F: Future<Output = Result<MultiValue, E>> + 'static,
     {
-        let globals = lua.globals();
-        lua.set_named_registry_value(PROTECTED, globals.get::<mlua::Function>("pcall")?)?;
-        let error: mlua::Function = globals.get("error")?;
-        lua.load(RAISE).set_name("=moondock").call((self.waiting(lua, f)?, error))
+        let error = kept(lua, RAISE, "error")?;
+        lua.load(PASS_ON).set_name("=moondock").call((self.waiting(lua, f)?, error))
     }
 
     fn enter(&self) -> mlua::Result<()> {

@@ -1,6 +1,6 @@
 //! `@moondock/process`: programs.
 
-use super::record::{Record, RecordError, typed};
+use super::record::{MOST_TEXT, Record, RecordError, typed};
 use super::{Function, Module};
 use crate::std::Host;
 use crate::sys::process::{Command, Output, ProcessError};
@@ -119,7 +119,12 @@ fn command(argument: &Value) -> Result<Command, Failure> {
 }
 
 fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {
-    let text = |value: &Value| typed::<Vec<u8>>("a name or value in env", value).map(OsString::from_vec);
+    let mut room = MOST_TEXT;
+    let mut text = |value: &Value| {
+        let text: Vec<u8> = typed("a name or value in env", value)?;
+        room = room.checked_sub(text.len()).ok_or(RecordError::TooLarge("env"))?;
+        Ok(OsString::from_vec(text))
+    };
     env.pairs::<Value, Value>().flatten().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect()
 }
 

@@ -16,6 +16,9 @@ pub enum RecordError {
     /// A field that must be given.
     #[error("field `{0}` is missing")]
     Missing(&'static str),
+    /// A field that holds more than [`MOST_TEXT`].
+    #[error("`{0}` holds more than 16 MiB")]
+    TooLarge(&'static str),
     /// A field of a wrong type.
     #[error("`{field}` must be {wanted}, not this {found}")]
     Type {
@@ -37,7 +40,15 @@ pub trait Field: Sized {
     const WANTED: &'static str;
     /// The value, if it has the type.
     fn of(value: &Value) -> Option<Self>;
+    /// How many bytes of text it holds.
+    fn text(&self) -> usize {
+        0
+    }
 }
+
+/// How much text a list may hold, in bytes. One text can stand in a table many times, so that a copy of
+/// them all may be far larger than the script's memory.
+pub const MOST_TEXT: usize = 16 << 20;
 
 impl Record {
     /// Takes a table whose fields are among `known`.
@@ -79,12 +90,18 @@ impl Field for String {
     fn of(value: &Value) -> Option<Self> {
         value.as_string().and_then(|text| text.to_str().ok().map(|text| text.to_owned()))
     }
+    fn text(&self) -> usize {
+        self.len()
+    }
 }
 
 impl Field for Vec<u8> {
     const WANTED: &'static str = "a string";
     fn of(value: &Value) -> Option<Self> {
         value.as_string().map(|text| text.as_bytes().to_vec())
+    }
+    fn text(&self) -> usize {
+        self.len()
     }
 }
 
@@ -149,7 +166,13 @@ where
     fn of(value: &Value) -> Option<Self> {
         let table = value.as_table()?;
         let count = table.raw_len();
-        let items: Option<Self> = (1..=count).map(|i| T::of(&table.raw_get(i).ok()?)).collect();
+        let mut room = MOST_TEXT;
+        let item = |index| {
+            let item = T::of(&table.raw_get(index).ok()?)?;
+            room = room.checked_sub(item.text())?;
+            Some(item)
+        };
+        let items: Option<Self> = (1..=count).map(item).collect();
         items.filter(|_| table.pairs::<Value, Value>().count() == count)
     }
 }

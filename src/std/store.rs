@@ -1,6 +1,6 @@
 //! `@moondock/store`: what a plugin keeps, and the order in which its calls change it.
 
-use super::{Function, Host, Module, protected, values};
+use super::{Function, Host, Module, call_protected, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::store::{Bytes, StoreError, Transaction};
 use mlua::{
@@ -82,7 +82,12 @@ tokio::task_local! {
 struct Holding {
     caller: Caller,
     transaction: bool,
+    /// How many functions given to `lock` or `transaction` run in each other, each on the thread's stack.
+    depth: usize,
 }
+
+/// How many of them there may be.
+const MAX_DEPTH: usize = 16;
 
 /// Why a function of the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +108,8 @@ enum Failure {
     UseTx(&'static str),
     #[error("a transaction runs in this call: do this before or after it")]
     Inside,
+    #[error("more than {MAX_DEPTH} locks in each other")]
+    Depth,
     #[error("the transaction has ended")]
     Ended,
     #[error("{0}")]
@@ -146,7 +153,7 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
     let changes = Changes(Rc::new(RefCell::new(Some(host.shared.store.begin().await?))));
     let tx = Tx { host, transaction: changes.0.clone() }.into_lua(&lua)?;
     let holding = Holding { transaction: true, ..holding };
-    let results = HOLDING.scope(holding, protected(&lua)?.call_async::<MultiValue>((f, tx))).await?;
+    let results = HOLDING.scope(holding, call_protected(&lua, (f, tx))).await?;
     let transaction = changes.0.take().ok_or(Failure::Ended)?;
     if results.front() == Some(&Value::Boolean(true)) {
         transaction.commit().await?;
@@ -157,15 +164,16 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
 async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
     let holding = holding(&host)?;
     let _held: Held = host.shared.locks.take(holding.caller, &text(&name)?).await?;
-    Ok(HOLDING.scope(holding, protected(&lua)?.call_async(f)).await?)
+    Ok(HOLDING.scope(holding, call_protected(&lua, f)).await?)
 }
 
 /// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.
 fn holding(host: &Host) -> Outcome<Holding> {
     match HOLDING.try_with(|holding| *holding) {
         Ok(Holding { transaction: true, .. }) => Err(Failure::Inside),
-        Ok(holding) => Ok(holding),
-        Err(_) => Ok(Holding { caller: host.shared.locks.caller(), transaction: false }),
+        Ok(Holding { depth: MAX_DEPTH.., .. }) => Err(Failure::Depth),
+        Ok(holding) => Ok(Holding { depth: holding.depth + 1, ..holding }),
+        Err(_) => Ok(Holding { caller: host.shared.locks.caller(), transaction: false, depth: 1 }),
     }
 }
 

@@ -12,6 +12,12 @@ use std::fmt;
 /// How deep tables may lie in each other, in both directions.
 pub const MAX_DEPTH: usize = 127;
 
+/// What `getmetatable` gives for a table that fills itself as it is read; the prelude of scripts knows it too.
+pub const SELF_FILLING: &str = "request";
+
+/// How long JSON text may become. Tables can share what they hold, so a script's memory is no limit on it.
+const MAX_LENGTH: usize = 64 << 20;
+
 /// Why a Lua value cannot be written as JSON, and where in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{reason}", place(path))]
@@ -73,6 +79,9 @@ struct Encoder<'a> {
 impl Encoder<'_> {
     fn value(&mut self, value: &Value) -> Result<(), String> {
         self.budget.check().map_err(|why| why.to_string())?;
+        if self.out.len() > MAX_LENGTH {
+            return Err(format!("the text would be longer than {} MiB", MAX_LENGTH >> 20));
+        }
         match value {
             Value::Nil => self.put(&()),
             Value::Boolean(truth) => self.put(truth),
@@ -93,6 +102,13 @@ impl Encoder<'_> {
     }
 
     fn table(&mut self, table: &Table) -> Result<(), String> {
+        match filled(table)? {
+            Some(filled) => self.plain_table(&filled),
+            None => self.plain_table(table),
+        }
+    }
+
+    fn plain_table(&mut self, table: &Table) -> Result<(), String> {
         let identity = table.to_pointer();
         if self.around.contains(&identity) {
             return Err("the table contains itself".into());
@@ -183,6 +199,18 @@ impl Encoder<'_> {
             self.out.resize(self.out.len() + 2 * depth, b' ');
         }
     }
+}
+
+/// The whole of a table that fills itself as it is read.
+fn filled(table: &Table) -> Result<Option<Table>, String> {
+    let Some(meta) = table.metatable() else { return Ok(None) };
+    let mark: Option<mlua::LuaString> = meta.raw_get("__metatable").unwrap_or_default();
+    if mark.is_none_or(|mark| mark.as_bytes() != SELF_FILLING.as_bytes()) {
+        return Ok(None);
+    }
+    let iterate: mlua::Function = meta.raw_get("__iter").map_err(|e| e.to_string())?;
+    let (_, filled): (Value, Table) = iterate.call(table).map_err(|e| e.to_string())?;
+    Ok(Some(filled))
 }
 
 /// Reads JSON as a Lua value. Numbers beyond 2^53 lose their last digits, as all of Lua's do.

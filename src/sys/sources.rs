@@ -19,7 +19,7 @@ pub const MAX_DIRECTORIES: usize = 1000;
 pub const MAX_DEPTH: usize = 8;
 
 /// How often a directory is read that changes meanwhile.
-const ATTEMPTS: usize = 6;
+const ATTEMPTS: usize = 12;
 
 const SETTINGS: &str = "plugin.toml";
 
@@ -44,11 +44,11 @@ pub fn read_sources(directory: &Path) -> io::Result<Sources> {
     for _ in 1..ATTEMPTS {
         let next = Reading::of(&directory)?;
         if next == last {
-            break;
+            return Ok(last);
         }
         last = next;
     }
-    Ok(last)
+    Err(io::Error::other("the files change faster than they can be read"))
 }
 
 struct Reading {

@@ -7,6 +7,7 @@ mod lua;
 mod netns;
 mod process;
 mod recorded;
+mod scripted;
 mod world;
 
 mod any_body;
@@ -19,6 +20,7 @@ mod documents;
 mod files;
 mod firewall;
 mod golden;
+mod hostile;
 mod kits;
 mod layers;
 mod lifetime;

@@ -175,10 +175,10 @@ fn a_swap_while_reading_is_seen_before_or_after_never_half() {
     });
 }
 
-/// Swaps every few milliseconds until the sender is gone.
+/// Swaps again and again, with time for two readings between, until the sender is gone.
 fn swap_until(stopped: mpsc::Receiver<()>, plugin: &Plugin) {
     for number in 1.. {
-        if stopped.recv_timeout(Duration::from_millis(4)) == Err(mpsc::RecvTimeoutError::Disconnected) {
+        if stopped.recv_timeout(Duration::from_millis(25)) == Err(mpsc::RecvTimeoutError::Disconnected) {
             return;
         }
         plugin.link(&format!("..{}", number % 2), "..next");

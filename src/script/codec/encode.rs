@@ -1,12 +1,19 @@
 //! From what a hook returns to the engine's JSON.
 
 use crate::protocol::{Field, Shape, Type};
+use crate::script::loader::LONGEST_NAME;
 use base64::Engine;
 use mlua::{Table, Value};
 use serde_json::{Map, Number, Value as Json};
+use std::cell::Cell;
 
 /// How deep a value of no fixed shape may be nested.
 const DEPTH: usize = 64;
+
+/// How much a reply may hold: its texts, and [`EACH`] for each value. Tables can share what they hold, so a script's
+/// memory is no limit on what it stands for.
+const ROOM: usize = 16 << 20;
+const EACH: usize = 16;
 
 /// Why a reply is not what the engine can read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +32,8 @@ pub struct Mismatch {
 /// # Errors
 /// The first field that is missing, unknown or of the wrong type.
 pub fn encode(shape: &'static Shape, value: &Value) -> Result<Vec<u8>, Mismatch> {
-    let at = Path(None, "");
+    let room = Cell::new(ROOM);
+    let at = Path { outer: None, name: "", room: &room };
     let json = match value {
         Value::Nil if shape.first_required().is_none() => Json::Object(Map::new()),
         Value::Nil => return Err(at.mismatch("is missing").cure(expected_fields(shape))),
@@ -35,14 +43,37 @@ pub fn encode(shape: &'static Shape, value: &Value) -> Result<Vec<u8>, Mismatch>
 }
 
 /// A place in a reply, as a list from the inside out.
-struct Path<'a>(Option<&'a Path<'a>>, &'a str);
+struct Path<'a> {
+    outer: Option<&'a Path<'a>>,
+    name: &'a str,
+    room: &'a Cell<usize>,
+}
 
 impl Path<'_> {
+    fn inner<'a>(&'a self, name: &'a str) -> Path<'a> {
+        Path { outer: Some(self), name, room: self.room }
+    }
+
     fn render(&self) -> String {
-        match self.0 {
-            None => self.1.to_owned(),
-            Some(outer) if outer.1.is_empty() => self.1.to_owned(),
-            Some(outer) => format!("{}.{}", outer.render(), self.1),
+        match self.outer {
+            None => self.name.to_owned(),
+            Some(outer) if outer.name.is_empty() => self.name.to_owned(),
+            Some(outer) => format!("{}.{}", outer.render(), self.name),
+        }
+    }
+
+    /// Takes from the room that the whole reply has.
+    fn take(&self, bytes: usize) -> Result<(), Mismatch> {
+        match self.room.get().checked_sub(bytes.saturating_add(EACH)) {
+            Some(left) => {
+                self.room.set(left);
+                Ok(())
+            }
+            None => Err(Mismatch {
+                at: "the reply".to_owned(),
+                problem: format!("holds more than {} MiB", ROOM >> 20),
+                cure: None,
+            }),
         }
     }
 
@@ -89,8 +120,8 @@ fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Misma
     refuse_unknown_fields(shape, table, at)?;
     let mut object = Map::new();
     for field in shape.fields {
-        let value = table.get(field.name).map_err(|e| at.mismatch(e.to_string()))?;
-        let at = Path(Some(at), field.name);
+        let value = table.raw_get(field.name).map_err(|e| at.mismatch(e.to_string()))?;
+        let at = at.inner(field.name);
         match typed(field.ty, &value, &at)? {
             Json::Null if field.required => {
                 return Err(at.mismatch("is missing").cure(expected_fields(shape)));
@@ -110,11 +141,9 @@ fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Misma
 fn refuse_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), Mismatch> {
     for pair in table.pairs::<Value, Value>() {
         let (key, _) = pair.map_err(|e| at.mismatch(e.to_string()))?;
-        let key = key.to_string().unwrap_or_default();
+        let key = key.as_string().map_or_else(|| describe(&key), |text| text.to_string_lossy());
         if shape.field(&key).is_none() {
-            return Err(Path(Some(at), &key)
-                .mismatch("is not a field that Docker reads")
-                .cure(near(shape, &key)));
+            return Err(at.inner(&key).mismatch("is not a field that Docker reads").cure(near(shape, &key)));
         }
     }
     Ok(())
@@ -127,13 +156,15 @@ fn near(shape: &Shape, key: &str) -> String {
     let likeness = |field: &&Field| {
         (strsim::jaro_winkler(&field.name.to_lowercase(), &key.to_lowercase()) * 1000.0) as u32
     };
-    match shape.fields.iter().max_by_key(likeness) {
+    let is_a_name = key.len() <= LONGEST_NAME;
+    match shape.fields.iter().filter(|_| is_a_name).max_by_key(likeness) {
         Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
         _ => expected_fields(shape),
     }
 }
 
 fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    at.take(value.as_string().map_or(0, |text| text.as_bytes().len()))?;
     match (ty, value) {
         (_, Value::Nil) => Ok(Json::Null),
         (Type::Bool, Value::Boolean(value)) => Ok(Json::Bool(*value)),
@@ -222,13 +253,14 @@ fn list(
     item: impl Fn(&Value, &Path) -> Result<Json, Mismatch>,
 ) -> Result<Json, Mismatch> {
     let length = table.raw_len();
-    let entries = table.pairs::<Value, Value>().count();
+    let entries = table.pairs::<Value, Value>().take(length + 1).count();
     if entries != length {
         return Err(at.mismatch("must be a list: keys 1, 2, 3 … without gaps"));
     }
+    at.take(length.saturating_mul(EACH))?;
     let items = (1..=length).map(|index| {
         let value: Value = table.raw_get(index).map_err(|e| at.mismatch(e.to_string()))?;
-        item(&value, &Path(Some(at), &index.to_string()))
+        item(&value, &at.inner(&index.to_string()))
     });
     items.collect::<Result<Vec<_>, _>>().map(Json::Array)
 }
@@ -242,8 +274,9 @@ fn map(
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| at.mismatch(e.to_string()))?;
         let Value::String(key) = key else { return Err(at.mismatch("must have text for keys")) };
+        at.take(key.as_bytes().len())?;
         let key = key.to_str().map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?.to_owned();
-        let json = item(&value, &Path(Some(at), &key))?;
+        let json = item(&value, &at.inner(&key))?;
         object.insert(key, json);
     }
     Ok(Json::Object(object))
@@ -253,6 +286,7 @@ fn any(value: &Value, at: &Path, depth: usize) -> Result<Json, Mismatch> {
     if depth == 0 {
         return Err(at.mismatch("is nested too deeply, or contains itself"));
     }
+    at.take(value.as_string().map_or(0, |text| text.as_bytes().len()))?;
     match value {
         Value::Nil => Ok(Json::Null),
         Value::Boolean(value) => Ok(Json::Bool(*value)),

@@ -1,0 +1,145 @@
+//! A plugin of one test's scripts, called as the server calls it but without a socket.
+
+use crate::lua::block_on;
+use moondock::dispatch::{OpenError, Plugin, PluginSpec, Reply};
+use serde_json::{Value, json};
+use std::fs;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// A plugin's directory, before it is opened.
+pub struct Scripts {
+    dir: TempDir,
+}
+
+/// An open plugin, and what it logs.
+pub struct Scripted {
+    plugin: Rc<Plugin>,
+    log: Log,
+    _scripts: Scripts,
+}
+
+impl Scripts {
+    /// Files by their path below the plugin's directory.
+    pub fn new<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("state")).unwrap();
+        let scripts = Self { dir };
+        files.into_iter().for_each(|(name, text)| scripts.write(name, text));
+        scripts
+    }
+
+    pub fn write(&self, name: &str, text: &str) {
+        let path = self.dir.path().join("p").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    pub fn path(&self) -> std::path::PathBuf {
+        self.dir.path().join("p")
+    }
+
+    fn spec(&self) -> PluginSpec {
+        PluginSpec { name: "p".to_owned(), dir: self.path(), state: self.dir.path().join("state") }
+    }
+
+    /// Opens the plugin, and runs the test on it as on the plugin's own thread.
+    pub fn open<R>(self, test: impl AsyncFnOnce(Scripted) -> R) -> R {
+        let log = Log::default();
+        let _guard = log.listen();
+        block_on(async {
+            let plugin = Plugin::open(self.spec()).await.unwrap_or_else(|e| panic!("{e}"));
+            test(Scripted { plugin, log: log.clone(), _scripts: self }).await
+        })
+    }
+
+    /// Why the plugin cannot be opened.
+    pub fn refusal(self) -> String {
+        match block_on(Plugin::open(self.spec())) {
+            Err(OpenError::Script(diagnostic)) => diagnostic.to_string(),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it was opened"),
+        }
+    }
+}
+
+impl Scripted {
+    /// The status and the body of an answer; status 0 for a connection that is closed instead.
+    pub async fn raw(&self, method: &str, body: &[u8]) -> (u16, String) {
+        match self.plugin.call(&format!("/{method}"), body.to_vec().into()).await {
+            Reply::Answer { status, body } => (status, String::from_utf8(body).unwrap()),
+            Reply::HangUp => (0, String::new()),
+        }
+    }
+
+    /// The answer to a call.
+    pub async fn call(&self, method: &str, body: Value) -> (u16, Value) {
+        let (status, body) = self.raw(method, body.to_string().as_bytes()).await;
+        (status, serde_json::from_str(&body).unwrap_or(Value::Null))
+    }
+
+    /// The error that a call must be answered with.
+    pub async fn error(&self, method: &str, body: Value) -> String {
+        let (status, reply) = self.call(method, body).await;
+        assert!(status >= 400 && reply["Err"] == reply["Error"], "{status} {reply}");
+        reply["Err"].as_str().unwrap().to_owned()
+    }
+
+    /// What a policy decides: nothing when it allows, else the reason.
+    pub async fn decision(&self, request: Value) -> Option<String> {
+        let (status, reply) = self.call("AuthZPlugin.AuthZReq", request).await;
+        assert_eq!(status, 200, "{reply}");
+        match reply["Allow"].as_bool() {
+            Some(true) => None,
+            _ => Some(reply["Msg"].as_str().unwrap_or("no reason").to_owned()),
+        }
+    }
+
+    /// What was logged so far.
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+}
+
+/// A request to the engine, as it asks a policy.
+pub fn request(method: &str, uri: &str) -> Value {
+    json!({ "RequestMethod": method, "RequestUri": uri })
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(self.clone()).without_time().with_ansi(false).finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = LogWriter;
+
+    fn make_writer(&'a self) -> LogWriter {
+        LogWriter(self.clone())
+    }
+}
+
+struct LogWriter(Log);
+
+impl std::io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
