@@ -108,6 +108,18 @@ pub fn request(method: &str, uri: &str) -> Value {
     json!({ "RequestMethod": method, "RequestUri": uri })
 }
 
+/// A request with a JSON body.
+pub fn request_with(method: &str, uri: &str, body: &Value) -> Value {
+    use base64::Engine;
+    let text = body.to_string();
+    json!({
+        "RequestMethod": method,
+        "RequestUri": uri,
+        "RequestHeaders": { "Content-Type": "application/json", "Content-Length": text.len().to_string() },
+        "RequestBody": base64::engine::general_purpose::STANDARD.encode(text),
+    })
+}
+
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
