@@ -7,9 +7,12 @@ use crate::script::{Diagnostic, Script, Sources};
 use crate::sys::watch::Watcher;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, Instant};
 
-/// How often scripts are read again that were written to meanwhile.
-const ATTEMPTS: usize = 5;
+/// How long scripts are read again and again that were written to meanwhile.
+const ENDURANCE: Duration = Duration::from_secs(5);
+/// How long a file that became empty may stay so before it is taken as it is.
+const GRACE: Duration = Duration::from_millis(200);
 
 impl Plugin {
     /// Reloads what changes on disk, until dropped.
@@ -46,11 +49,21 @@ impl Plugin {
         self.sources.borrow().watch.clone()
     }
 
+    fn is_emptied(&self, sources: &Result<Sources, OpenError>) -> bool {
+        let before = self.sources.borrow();
+        let was_empty = |file| before.files.get(file).is_some_and(Vec::is_empty);
+        let files = sources.iter().flat_map(|sources| &sources.files);
+        files.into_iter().any(|(file, text)| text.is_empty() && !was_empty(file))
+    }
+
     /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
     async fn read_calmly(&self, watcher: &mut Watcher) -> Result<Sources, OpenError> {
-        for _ in 0..ATTEMPTS {
+        let begun = Instant::now();
+        while begun.elapsed() < ENDURANCE {
             let sources = read(&self.spec).await;
-            if !watcher.saw_writing() {
+            // A file is empty before the kernel tells that it was truncated.
+            let is_truncated = begun.elapsed() < GRACE && self.is_emptied(&sources);
+            if !watcher.saw_writing() && !is_truncated {
                 return sources;
             }
             watcher.settled().await;

@@ -12,6 +12,12 @@ use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+/// How often a busy mount is tried again, and after how long each time.
+const BUSY_TRIES: u32 = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(20);
 
 type Result<T> = std::result::Result<T, PathError>;
 
@@ -144,13 +150,25 @@ fn split(options: &[String]) -> (MountFlags, String) {
 /// and for good when nothing uses it any more.
 pub fn unmount(target: &Path, lazy: bool) -> Result<bool> {
     let lazy = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
-    match rustix::mount::unmount(target, lazy | UnmountFlags::NOFOLLOW) {
+    match patiently(|| rustix::mount::unmount(target, lazy | UnmountFlags::NOFOLLOW)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(Errno::INVAL) if !is_mounted(target)? => Ok(false),
         Err(Errno::BUSY) => Err(busy(target)).at(target),
         Err(error) => Err(error).at(target),
     }
+}
+
+/// A process that is just being started holds what its parent has open until it runs its own program, so a mount can be
+/// busy for a moment that nobody can wait for.
+fn patiently(unmount: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    for _ in 0..BUSY_TRIES {
+        match unmount() {
+            Err(Errno::BUSY) => thread::sleep(BUSY_PAUSE),
+            outcome => return outcome,
+        }
+    }
+    unmount()
 }
 
 fn busy(target: &Path) -> io::Error {

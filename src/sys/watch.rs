@@ -100,11 +100,21 @@ impl Watcher {
 
     /// Whether a script was written to since the scripts were settled.
     pub fn saw_writing(&mut self) -> bool {
+        self.catch_up();
         let mut seen = false;
         while let Ok(event) = self.events.try_recv() {
             seen |= self.note(event) == Sign::Writing;
         }
         seen
+    }
+
+    /// Waits until the watching thread has passed on what happened before. It may take an order before the events
+    /// that came with it, so it gets two.
+    fn catch_up(&mut self) {
+        let Some(directory) = self.followed.first() else { return };
+        for _ in 0..2 {
+            watch(&mut self.inner, directory);
+        }
     }
 
     fn settles_at(&self, begun: Instant, last: Instant) -> Instant {

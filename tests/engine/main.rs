@@ -1,5 +1,9 @@
 //! Tests against a real dockerd. Each test has an engine of its own in a `Bed`, with the shipped `ops`
 //! plugin where the test is about Moondock. They need root and Debian's docker.io: run `tests/run`.
+//!
+//! `MOONDOCK_TEST_ENGINE=DIR` takes dockerd and containerd from `DIR/usr/sbin` and `DIR/usr/bin`, such as a tree that
+//! `mmdebstrap --variant=extract` made of a newer Debian; delete its runc where its libraries are too new.
+//! `MOONDOCK_TEST_CRASHES=0/1` makes the tests of `crash_anywhere` crash at every call instead of a few.
 
 mod api;
 mod bed;

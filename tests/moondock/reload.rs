@@ -261,6 +261,42 @@ fn the_last_of_two_hundred_saves_is_live() {
     assert!(!served.log().contains("not taken over"), "{}", served.log());
 }
 
+/// They go on for longer than changes are waited for.
+#[test]
+fn of_slow_saves_without_a_pause_each_is_taken_wholly_or_not_at_all() {
+    let mut served = started("first");
+    let pause = || thread::sleep(Duration::from_millis(4));
+    for round in 0..200 {
+        let text = driver(&format!("save-{round}"));
+        let (half, rest) = text.split_at(text.len() / 2);
+        let mut file = File::create(served.path("volume.lua")).unwrap();
+        file.write_all(half.as_bytes()).unwrap();
+        pause();
+        file.write_all(rest.as_bytes()).unwrap();
+        drop(file);
+        pause();
+    }
+    served.wait_for_mark("save-199");
+    assert!(!served.log().contains("not taken over"), "{}", served.log());
+}
+
+/// As vim does, from the first keystroke to the last.
+#[test]
+fn a_swap_file_that_stays_open_holds_up_no_save() {
+    let mut served = started("first");
+    let mut swap = File::create(served.path(".volume.lua.swp")).unwrap();
+    let times = (0..5).map(|round| {
+        let begun = Instant::now();
+        swap.write_all(b"typed").unwrap();
+        let mark = format!("save-{round}");
+        fs::write(served.path("volume.lua"), driver(&mark)).unwrap();
+        served.wait_for_mark(&mark);
+        begun.elapsed()
+    });
+    let least = times.min().unwrap();
+    assert!(least < Duration::from_millis(500), "{least:?}");
+}
+
 /// Reads one value, waits, and reads another: both of one generation.
 fn pair(mark: usize) -> String {
     let waits = format!(
