@@ -111,9 +111,9 @@ impl Watcher {
     /// Waits until the watching thread has passed on what happened before. It may take an order before the events
     /// that came with it, so it gets two.
     fn catch_up(&mut self) {
-        let Some(directory) = self.followed.first() else { return };
+        let Some(directory) = self.followed.first().cloned() else { return };
         for _ in 0..2 {
-            watch(&mut self.inner, directory);
+            self.watch(&directory);
         }
     }
 
