@@ -18,7 +18,7 @@ pub struct Scripts {
 pub struct Scripted {
     plugin: Rc<Plugin>,
     log: Log,
-    _scripts: Scripts,
+    scripts: Scripts,
 }
 
 impl Scripts {
@@ -51,7 +51,7 @@ impl Scripts {
         let _guard = log.listen();
         block_on(async {
             let plugin = Plugin::open(self.spec()).await.unwrap_or_else(|e| panic!("{e}"));
-            test(Scripted { plugin, log: log.clone(), _scripts: self }).await
+            test(Scripted { plugin, log: log.clone(), scripts: self }).await
         })
     }
 
@@ -95,6 +95,15 @@ impl Scripted {
             Some(true) => None,
             _ => Some(reply["Msg"].as_str().unwrap_or("no reason").to_owned()),
         }
+    }
+
+    /// Loads what is on the disk now.
+    pub async fn reload(&self) {
+        self.plugin.reload().await;
+    }
+
+    pub fn scripts(&self) -> &Scripts {
+        &self.scripts
     }
 
     /// What was logged so far.
