@@ -110,9 +110,12 @@ local function confinement(privileges)
   end
 end
 
+-- A network comes by its ID, which may be that of the host's, so only those that the settings name are allowed.
 local function service_networks(list)
   for _, network in each(list) do
-    if network.Target == "host" then return "namespaces: services may not share the host's network namespace" end
+    if not table.find(plugin.settings().service_networks or {}, network.Target) then
+      return `namespaces: services may not use the network {network.Target}, as it may be the host's`
+    end
   end
 end
 
@@ -150,7 +153,20 @@ rules["service.create"] = function(req)
 end
 rules["service.update"] = rules["service.create"]
 
-local WITHOUT_BODY = { ["container.start"] = true, ["image.build"] = true }
+local function buildkit()
+  if not plugin.settings().buildkit then return "builds: this policy cannot see what BuildKit is asked to do" end
+end
+rules["grpc.open"] = buildkit
+rules["session.open"] = buildkit
+
+local function checkpoints() return "checkpoints: they are written to any directory of the host" end
+rules["checkpoint.create"] = checkpoints
+rules["checkpoint.remove"] = checkpoints
+
+local WITHOUT_BODY = {
+  ["container.start"] = true, ["image.build"] = true, ["grpc.open"] = true, ["session.open"] = true,
+  ["checkpoint.create"] = true, ["checkpoint.remove"] = true,
+}
 
 local function refusal(req)
   if req.effect == "unknown" then return `unknown: {req.RequestMethod} {req.path} is not known to this policy` end

@@ -104,10 +104,11 @@ impl Body {
     }
 }
 
+/// Go reads a form of a GET too when it is multipart.
 fn refuse_form(method: &str, media: &str) -> Result<(), Refusal> {
-    let form = media == "application/x-www-form-urlencoded" || media.starts_with("multipart/");
     let read = !matches!(method, "GET" | "HEAD");
-    if form && read { Err(Refusal::Form(media.to_owned())) } else { Ok(()) }
+    let form = media.starts_with("multipart/") || read && media == "application/x-www-form-urlencoded";
+    if form { Err(Refusal::Form(media.to_owned())) } else { Ok(()) }
 }
 
 fn kind(target: &Target<'_>) -> Option<BodyKind> {
@@ -252,6 +253,7 @@ mod tests {
             ("POST /images/create?fromImage=good", FORM, "14", None, "Form"),
             ("POST /containers/create", "Application/X-WWW-form-urlencoded ; a=b", "14", None, "Form"),
             ("DELETE /containers/c", "multipart/form-data; boundary=x", "", None, "Form"),
+            ("GET /containers/c/logs", "multipart/form-data; boundary=x", "", None, "Form"),
             ("POST /build", "appl\u{130}cation/x-www-form-urlencoded", "", None, "Header"),
             ("POST /containers/create", JSON, "-1", None, "Header"),
             ("POST /containers/create?a;b", JSON, "2", Some("{}"), "Query"),

@@ -294,8 +294,9 @@ static PLUGINS: &[Route] = &[
 ];
 
 static SWARM: &[Route] = &[
-    read("GET", "/swarm", "swarm.inspect"),
-    read("GET", "/swarm/unlockkey", "swarm.unlockkey"),
+    // These hand out what opens the swarm: the tokens to join it, and the key of the managers' store.
+    write("GET", "/swarm", "swarm.inspect"),
+    write("GET", "/swarm/unlockkey", "swarm.unlockkey"),
     with(JsonRequired, "POST", "/swarm/init", "swarm.init"),
     with(JsonRequired, "POST", "/swarm/join", "swarm.join"),
     write("POST", "/swarm/leave", "swarm.leave"),

@@ -245,8 +245,9 @@ impl Registry {
             Kind::String => node.as_str().as_deref().into_lua(lua),
             Kind::Array => {
                 let items = lua.create_table()?;
-                for (index, item) in node.items().enumerate() {
-                    items.raw_set(index + 1, self.value(lua, request, item)?)?;
+                // A `null` among them would end the list for `#` and `ipairs`, and hide what follows.
+                for item in node.items().filter(|item| !item.is_null()) {
+                    items.raw_push(self.value(lua, request, item)?)?;
                 }
                 Ok(Value::Table(items))
             }

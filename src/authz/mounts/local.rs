@@ -23,15 +23,28 @@ pub(super) fn volume(
     let text = flags.text()?.unwrap_or_default();
     let read_only = place.read_only || text.split(',').any(|flag| flag == "ro");
     let place = Place { read_only, ..place.clone() };
-    mounted(&device, &text, &place, found)?;
+    let kind = options.field("type")?.text()?.unwrap_or_default();
+    mounted(&kind, &device, &text, &place, found)?;
     text.split(',').try_for_each(|flag| option(flag, &flags.via, &place, found))
 }
 
-/// A bind is one by its flags, whatever the type says; other devices count when they are paths.
-fn mounted(device: &Spot<'_>, flags: &str, place: &Place, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+/// A bind is one by its flags, whatever the type says. Other devices count when they are paths, and only those of
+/// these network file systems may have a slash without being one: `//server/share`, `server:/export`.
+const NETWORK_TYPES: [&str; 5] = ["cifs", "nfs", "nfs4", "smb3", "smbfs"];
+
+fn mounted(
+    kind: &str,
+    device: &Spot<'_>,
+    flags: &str,
+    place: &Place,
+    found: &mut Vec<HostMount>,
+) -> Result<(), Refusal> {
     let text = device.text()?.unwrap_or_default();
     let binds = flags.to_ascii_lowercase().split(',').any(|flag| flag.contains("bind"));
-    let path = text.starts_with('/') && !text.starts_with("//");
+    let path = match NETWORK_TYPES.contains(&kind) {
+        true => text.starts_with('/') && !text.starts_with("//"),
+        false => text.contains('/'),
+    };
     if binds || path { push(&text, Walk::Kernel, place, &device.via, found) } else { Ok(()) }
 }
 

@@ -17,7 +17,7 @@ fn listed(action: &str, body: &str) -> Result<Vec<String>, String> {
 #[test]
 fn finds_every_way_to_the_host() {
     let create = "container.create";
-    let table: [(&str, &str, &[&str]); 18] = [
+    let table: [(&str, &str, &[&str]); 19] = [
         (
             create,
             r#"{"hostconfig":{"bindſ":["/a:/b:z,ro","/c:/d","vol:/v","/anon"]}}"#,
@@ -70,6 +70,11 @@ fn finds_every_way_to_the_host() {
             "volume.create",
             r#"{"DriverOpts":{"type":"overlay","o":"lowerdir=/a:/b,upperdir=/u,workdir=/w","device":"overlay"}}"#,
             &["DriverOpts.o /a rw ", "DriverOpts.o /b rw ", "DriverOpts.o /u rw ", "DriverOpts.o /w rw "],
+        ),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"type":"ext4","device":"//dev/sda1"}}"#,
+            &["DriverOpts.device //dev/sda1 rw "],
         ),
         ("volume.create", r#"{"Driver":"nas","DriverOpts":{"device":"/a","o":"bind"}}"#, &[]),
         (
@@ -129,6 +134,11 @@ fn refuses_what_it_cannot_read() {
         ),
         ("container.create", "[]", "`the body` cannot be judged: it is not an object"),
         ("volume.create", r#"{"DriverOpts":{"o":"bind","device":"etc"}}"#, "it is not an absolute path"),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"type":"ext4","device":"dev/sda1"}}"#,
+            "it is not an absolute path",
+        ),
         ("volume.create", r#"{"DriverOpts":{"o":"bind"}}"#, "it is not an absolute path"),
         ("volume.create", r#"{"DriverOpts":{"o":["bind"],"device":"/a"}}"#, "it is not a string"),
         ("volume.create", r#"{"DriverOpts":{"o":"lowerdir=a:/b"}}"#, "it is not an absolute path"),
