@@ -21,9 +21,6 @@ const PLUGIN_JSON: HeaderValue = HeaderValue::from_static("application/vnd.docke
 /// How long the next part of a body may take, so that nobody holds memory by not going on.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// How much is set aside for a body before any of it is seen.
-const FIRST_GUESS: usize = 64 * 1024;
-
 /// How much of a refused body is read and thrown away, so that its sender gets to read the refusal.
 const DISCARD: usize = 64 << 20;
 
@@ -78,7 +75,8 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
     if body.is_end_stream() {
         return Ok(Some(first));
     }
-    let announced = body.size_hint().lower().min(FIRST_GUESS as u64) as usize;
+    // No more than the limit, as `admit` has seen to; and what is never sent takes no memory.
+    let announced = body.size_hint().lower() as usize;
     let mut whole = BytesMut::with_capacity(first.len() + announced);
     whole.extend_from_slice(&first);
     while let Some(part) = next(body).await? {
