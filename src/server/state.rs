@@ -6,10 +6,18 @@ use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 use thiserror::Error;
 
 /// No plugin can have this name, so the lock stands beside the plugins' directories.
 const LOCK_FILE: &str = ".lock";
+
+/// How long a lock may outlive its process.
+const INHERITED: Duration = Duration::from_secs(5);
+
+/// How long is waited between two tries.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// The hold on a state directory, which ends with the process.
 #[derive(Debug)]
@@ -36,7 +44,7 @@ impl StateLock {
         let failed = |source| StateError::Io { path: dir.to_owned(), source };
         make_private(dir)?;
         let mut file = open(&dir.join(LOCK_FILE)).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match lock(&mut file) {
             Err(Errno::WOULDBLOCK) => {
                 return Err(StateError::InUse { path: dir.to_owned(), holder: holder(&mut file) });
             }
@@ -45,6 +53,22 @@ impl StateLock {
         leave_pid(&mut file).map_err(failed)?;
         Ok(StateLock { _file: file })
     }
+}
+
+/// A killed process's lock outlives it in a program that it was about to start, for as long as that takes.
+fn lock(file: &mut File) -> Result<(), Errno> {
+    let patience = Instant::now() + INHERITED;
+    loop {
+        match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) if Instant::now() < patience && !is_alive(&holder(file)) => sleep(BREATH),
+            result => return result,
+        }
+    }
+}
+
+fn is_alive(holder: &str) -> bool {
+    let pid = holder.rsplit(' ').next().unwrap_or_default();
+    !pid.bytes().all(|digit| digit.is_ascii_digit()) || Path::new("/proc").join(pid).exists()
 }
 
 /// Makes a directory that only we may look into; one that exists keeps its mode.
@@ -65,7 +89,7 @@ fn leave_pid(file: &mut File) -> io::Result<()> {
 
 fn holder(file: &mut File) -> String {
     let mut text = String::new();
-    match file.read_to_string(&mut text).map(|_| text.trim()) {
+    match file.rewind().and_then(|()| file.read_to_string(&mut text)).map(|_| text.trim()) {
         Ok(pid) if !pid.is_empty() => format!("process {pid}"),
         _ => "of unknown process id".into(),
     }
