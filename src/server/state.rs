@@ -46,7 +46,7 @@ impl StateLock {
         let mut file = open(&dir.join(LOCK_FILE)).map_err(failed)?;
         match lock(&mut file) {
             Err(Errno::WOULDBLOCK) => {
-                return Err(StateError::InUse { path: dir.to_owned(), holder: holder(&mut file) });
+                return Err(StateError::InUse { path: dir.to_owned(), holder: described(holder(&mut file)) });
             }
             other => other.map_err(|e| failed(e.into()))?,
         }
@@ -60,15 +60,10 @@ fn lock(file: &mut File) -> Result<(), Errno> {
     let patience = Instant::now() + INHERITED;
     loop {
         match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience && !is_alive(&holder(file)) => sleep(BREATH),
+            Err(Errno::WOULDBLOCK) if Instant::now() < patience && is_gone(holder(file)) => sleep(BREATH),
             result => return result,
         }
     }
-}
-
-fn is_alive(holder: &str) -> bool {
-    let pid = holder.rsplit(' ').next().unwrap_or_default();
-    !pid.bytes().all(|digit| digit.is_ascii_digit()) || Path::new("/proc").join(pid).exists()
 }
 
 /// Makes a directory that only we may look into; one that exists keeps its mode.
@@ -87,10 +82,17 @@ fn leave_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-fn holder(file: &mut File) -> String {
+/// The process that left its id, if one did.
+fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    match file.rewind().and_then(|()| file.read_to_string(&mut text)).map(|_| text.trim()) {
-        Ok(pid) if !pid.is_empty() => format!("process {pid}"),
-        _ => "of unknown process id".into(),
-    }
+    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
+    text.trim().parse().ok()
+}
+
+fn is_gone(holder: Option<u32>) -> bool {
+    holder.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists())
+}
+
+fn described(holder: Option<u32>) -> String {
+    holder.map_or_else(|| "of unknown process id".into(), |pid| format!("process {pid}"))
 }
