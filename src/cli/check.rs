@@ -98,7 +98,7 @@ fn manifest_lines(manifest: &Manifest) -> Vec<String> {
     let mut lines = row("settings", "", manifest.settings.keys());
     lines.extend(row("limits", "", [cpu, memory]));
     lines.extend(row("deadlines", "", deadlines));
-    lines.extend(row("grants", "", &manifest.grants));
+    lines.extend(row("grants", "", manifest.grants.iter().map(ToString::to_string)));
     lines
 }
 

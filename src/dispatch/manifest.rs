@@ -1,5 +1,6 @@
 //! `plugin.toml`: what a plugin says of itself.
 
+use crate::grants::{Grant, GrantError};
 use crate::protocol::{Method, methods};
 use crate::script::{Diagnostic, Sources};
 use crate::std::{Limits, MANIFEST};
@@ -19,8 +20,10 @@ pub struct Manifest {
     #[serde(default)]
     pub settings: toml::Table,
     /// What the scripts may touch. Declared here, not yet enforced.
-    #[serde(default)]
-    pub grants: Vec<String>,
+    #[serde(skip)]
+    pub grants: Vec<Grant>,
+    #[serde(default, rename = "grants")]
+    raw_grants: Vec<String>,
     /// Budgets.
     #[serde(default)]
     limits: RawLimits,
@@ -47,8 +50,10 @@ impl Manifest {
         let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else { return Ok(Self::default()) };
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|_| Some(bytes));
         let text = std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
-        let manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
-        manifest.check().map_err(|diagnostic| excerpt(locate(text, diagnostic)))?;
+        let mut manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
+        let located = |wrong| excerpt(locate(text, wrong));
+        manifest.check().map_err(located)?;
+        manifest.grants = parse_grants(&manifest.raw_grants).map_err(located)?;
         Ok(manifest)
     }
 
@@ -94,6 +99,13 @@ impl Manifest {
     }
 }
 
+fn parse_grants(texts: &[String]) -> Result<Vec<Grant>, (String, Diagnostic)> {
+    let parse = |text: &String| {
+        text.parse().map_err(|e: GrantError| (text.clone(), Diagnostic::of_file(MANIFEST, e.to_string())))
+    };
+    texts.iter().map(parse).collect()
+}
+
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
     let line = error.span().map(|span| line_at(text, span.start));
     let message = error.message().lines().next().unwrap_or_default();
@@ -133,6 +145,7 @@ mod tests {
             ("a = 1", "plugin.toml:1: unknown field `a`"),
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
+            ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
             ("[limits.deadline_ms]\n\"volume.mont\" = 1", "plugin.toml:2: `volume.mont` is no hook"),
             (
                 "[limits.deadline_ms]\n\"volume.get\" = 90000",

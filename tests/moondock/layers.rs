@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the crate may name of the others. `main` and `lib` may name all.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["config", "server", "dispatch", "script", "protocol", "telemetry"]),
+    ("cli", &["config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
     ("config", &[]),
     ("telemetry", &[]),
     ("server", &["config", "dispatch"]),
-    ("dispatch", &["script", "std", "sys", "protocol", "authz"]),
-    ("script", &["std", "sys", "protocol"]),
-    ("std", &["sys"]),
+    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants"]),
+    ("script", &["std", "sys", "protocol", "grants"]),
+    ("std", &["sys", "grants"]),
     ("sys", &[]),
     ("protocol", &[]),
     ("authz", &[]),
+    ("grants", &[]),
 ];
 
 /// A word that only some parts may have in their code, and the files elsewhere that have it for a reason.

@@ -1,0 +1,238 @@
+//! Grants: what the scripts of a plugin may touch, as `plugin.toml` declares it.
+//!
+//! A leaf: it knows what a grant covers, not who asks. Paths are compared as they stand; whoever checks one
+//! resolves it first.
+
+use std::fmt::{self, Display};
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+use thiserror::Error;
+
+/// One thing that scripts may touch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// `fs.read:PATH`: reading PATH and all below it.
+    FsRead(PathBuf),
+    /// `fs.write:PATH`: changing PATH and all below it, and reading it.
+    FsWrite(PathBuf),
+    /// `exec:NAME`: running a program, found on the path, or given by an absolute path.
+    Exec(String),
+    /// `http:HOST[:PORT]`: HTTP and HTTPS requests to a host.
+    Http(HttpHost),
+    /// `net`: links, addresses, routes, firewall rules.
+    Net,
+    /// `mount`: mounting and unmounting, on paths that `fs.write` covers.
+    Mount,
+    /// `docker`: the engine's own API.
+    Docker,
+    /// `env:NAME`: reading a variable of the process's environment.
+    Env(String),
+}
+
+/// The host of an `http` grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpHost {
+    /// A name in lower case, an address (IPv6 in brackets), or `*.` and a name for all names below it.
+    pub host: String,
+    /// The only port, where one is named; else 80 and 443.
+    pub port: Option<u16>,
+}
+
+/// Why a text is no grant.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum GrantError {
+    #[error("`{0}` is no grant: write one of {FORMS}")]
+    Unknown(String),
+    #[error("`{0}` needs an absolute path without `.` and `..`")]
+    Path(String),
+    #[error("`{0}` needs the name of a program, such as `exec:mkfs.ext4`, or its absolute path")]
+    Program(String),
+    #[error("`{0}` needs a host, such as `http:api.example.com` or `http:127.0.0.1:8080`")]
+    Host(String),
+    #[error("`{0}` needs the name of a variable, such as `env:TOKEN`")]
+    Variable(String),
+    #[error("`{0}` stands alone: write `{1}`")]
+    Alone(String, &'static str),
+}
+
+const FORMS: &str =
+    "`fs.read:PATH`, `fs.write:PATH`, `exec:NAME`, `http:HOST[:PORT]`, `net`, `mount`, `docker`, `env:NAME`";
+
+impl FromStr for Grant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        let (kind, value) = match text.split_once(':') {
+            Some((kind, value)) => (kind, Some(value)),
+            None => (text, None),
+        };
+        let own = || text.to_owned();
+        let alone =
+            |grant, word| if value.is_none() { Ok(grant) } else { Err(GrantError::Alone(own(), word)) };
+        match kind {
+            "fs.read" => path(value).map(Self::FsRead).ok_or_else(|| GrantError::Path(own())),
+            "fs.write" => path(value).map(Self::FsWrite).ok_or_else(|| GrantError::Path(own())),
+            "exec" => program(value).map(Self::Exec).ok_or_else(|| GrantError::Program(own())),
+            "http" => value.and_then(host).map(Self::Http).ok_or_else(|| GrantError::Host(own())),
+            "env" => variable(value).map(Self::Env).ok_or_else(|| GrantError::Variable(own())),
+            "net" => alone(Self::Net, "net"),
+            "mount" => alone(Self::Mount, "mount"),
+            "docker" => alone(Self::Docker, "docker"),
+            _ => Err(GrantError::Unknown(own())),
+        }
+    }
+}
+
+impl Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FsRead(path) => write!(f, "fs.read:{}", path.display()),
+            Self::FsWrite(path) => write!(f, "fs.write:{}", path.display()),
+            Self::Exec(name) => write!(f, "exec:{name}"),
+            Self::Http(HttpHost { host, port: Some(port) }) => write!(f, "http:{host}:{port}"),
+            Self::Http(HttpHost { host, port: None }) => write!(f, "http:{host}"),
+            Self::Net => f.write_str("net"),
+            Self::Mount => f.write_str("mount"),
+            Self::Docker => f.write_str("docker"),
+            Self::Env(name) => write!(f, "env:{name}"),
+        }
+    }
+}
+
+impl Grant {
+    /// Whether whoever holds this grant may do all that `other` allows.
+    pub fn covers(&self, other: &Grant) -> bool {
+        match (self, other) {
+            (Self::FsRead(own), Self::FsRead(path))
+            | (Self::FsWrite(own), Self::FsWrite(path) | Self::FsRead(path)) => path.starts_with(own),
+            (Self::Http(own), Self::Http(other)) => own.covers(other),
+            (own, other) => own == other,
+        }
+    }
+}
+
+impl HttpHost {
+    fn covers(&self, other: &HttpHost) -> bool {
+        let host = match self.host.strip_prefix('*') {
+            Some(domain) => other.host.ends_with(domain) && !other.host.starts_with('.'),
+            None => self.host == other.host,
+        };
+        host && (self.port == other.port || (self.port.is_none() && matches!(other.port, Some(80 | 443))))
+    }
+}
+
+fn path(value: Option<&str>) -> Option<PathBuf> {
+    let path = Path::new(value?);
+    let plain = |part: Component| matches!(part, Component::RootDir | Component::Normal(_));
+    let exact = path.components().collect::<PathBuf>();
+    (path.is_absolute() && path.components().all(plain) && !value?.contains("/./")).then_some(exact)
+}
+
+fn program(value: Option<&str>) -> Option<String> {
+    let name = value?;
+    let is_name = !name.is_empty() && !name.contains('/') && name != "." && name != "..";
+    (is_name || path(value).is_some_and(|path| path.file_name().is_some())).then(|| name.to_owned())
+}
+
+fn variable(value: Option<&str>) -> Option<String> {
+    let name = value?;
+    (!name.is_empty() && !name.contains(['=', '\0'])).then(|| name.to_owned())
+}
+
+fn host(value: &str) -> Option<HttpHost> {
+    let (host, port) = split_port(value)?;
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let is_name = !name.is_empty() && name.chars().all(plain);
+    let is_address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_address = is_address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    (is_name || is_address).then(|| HttpHost { host: host.to_ascii_lowercase(), port })
+}
+
+fn split_port(value: &str) -> Option<(&str, Option<u16>)> {
+    let end_of_host = value.rfind(']').map_or(0, |at| at + 1);
+    match value[end_of_host..].rfind(':') {
+        None => Some((value, None)),
+        Some(at) => {
+            let port = value[end_of_host + at + 1..].parse().ok().filter(|port| *port != 0)?;
+            Some((&value[..end_of_host + at], Some(port)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(text: &str) -> Grant {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_grant_reads_as_it_was_written() {
+        for text in [
+            "fs.read:/etc/acme",
+            "fs.write:/",
+            "exec:mkfs.ext4",
+            "exec:/usr/bin/sshfs",
+            "http:api.example.com",
+            "http:*.example.com",
+            "http:127.0.0.1:8080",
+            "http:[::1]:8080",
+            "net",
+            "mount",
+            "docker",
+            "env:TOKEN",
+        ] {
+            assert_eq!(grant(text).to_string(), text);
+        }
+        assert_eq!(grant("fs.read:/etc/").to_string(), "fs.read:/etc");
+    }
+
+    #[test]
+    fn what_is_no_grant_is_refused_with_the_form() {
+        for (text, part) in [
+            ("exce:id", "`exce:id` is no grant: write one of `fs.read:PATH`"),
+            ("", "is no grant"),
+            ("net:eth0", "write `net`"),
+            ("fs.read", "needs an absolute path"),
+            ("fs.read:etc", "needs an absolute path"),
+            ("fs.write:/srv/../etc", "needs an absolute path"),
+            ("exec:", "needs the name of a program"),
+            ("exec:bin/id", "needs the name of a program"),
+            ("exec:/", "needs the name of a program"),
+            ("http:", "needs a host"),
+            ("http:https://x", "needs a host"),
+            ("http:user@host", "needs a host"),
+            ("http:host:0", "needs a host"),
+            ("http:[::x]", "needs a host"),
+            ("env:", "needs the name of a variable"),
+        ] {
+            let error = text.parse::<Grant>().unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_grant_covers_what_it_allows() {
+        for (own, other, covers) in [
+            ("fs.read:/srv", "fs.read:/srv/a", true),
+            ("fs.read:/srv", "fs.read:/srvx", false),
+            ("fs.read:/srv", "fs.write:/srv", false),
+            ("fs.write:/srv", "fs.read:/srv/a", true),
+            ("fs.write:/", "fs.write:/etc", true),
+            ("exec:id", "exec:id", true),
+            ("exec:id", "exec:/usr/bin/id", false),
+            ("http:a.b", "http:a.b:443", true),
+            ("http:a.b", "http:a.b:8080", false),
+            ("http:a.b:8080", "http:a.b:8080", true),
+            ("http:*.b", "http:a.b:80", true),
+            ("http:*.b", "http:b:80", false),
+            ("http:*.b", "http:xb:80", false),
+            ("net", "mount", false),
+        ] {
+            assert_eq!(grant(own).covers(&grant(other)), covers, "{own} {other}");
+        }
+    }
+}
