@@ -68,8 +68,10 @@ impl Manifest {
 
     /// How long a call of `method` may take.
     pub fn deadline(&self, method: &Method) -> Duration {
-        let own = self.limits.deadline_ms.get(&method.key());
-        own.map_or(method.deadline, |ms| Duration::from_millis(*ms))
+        let is_own =
+            |(key, _): &(&String, _)| key.split_once('.') == Some((method.interface.name(), method.hook));
+        let own = self.limits.deadline_ms.iter().find(is_own);
+        own.map_or(method.deadline, |(_, ms)| Duration::from_millis(*ms))
     }
 
     fn check(&self) -> Result<(), (String, Diagnostic)> {
