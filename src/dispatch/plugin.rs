@@ -29,6 +29,8 @@ pub struct Plugin {
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
+    /// The interfaces that a daemon has taken up since the last activation that was counted for that.
+    taken_up: Cell<[bool; Interface::ALL.len()]>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
@@ -68,6 +70,7 @@ impl Plugin {
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
+            taken_up: Cell::default(),
             sources: RefCell::new(sources.clone()),
             turn: Mutex::default(),
         });
@@ -125,6 +128,25 @@ impl Plugin {
                 Reply::from(&CallError::Failed(diagnostic))
             }
         }
+    }
+
+    /// Counts a daemon that takes a managed plugin up, which it does interface by interface, and without
+    /// `Plugin.Activate` (`protocol.md` 2.1). Should it not be counted, a leftover or two stay unrecognized: that is no
+    /// reason to fail a call that the daemon never repeats.
+    pub(super) async fn take_up(&self, method: &Method) {
+        if !method.takes_up || self.activated.get() {
+            return;
+        }
+        let mut seen = self.taken_up.get();
+        let first = seen.iter().all(|seen| !seen);
+        if first || seen[method.interface as usize] {
+            seen = Default::default();
+            if let Err(error) = self.shared.count_activation().await {
+                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
+            }
+        }
+        seen[method.interface as usize] = true;
+        self.taken_up.set(seen);
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {

@@ -25,8 +25,9 @@ pub const MODULE: Module = Module {
         Function {
             name: "activation",
             signature: "() -> number",
-            doc: "How often a Docker daemon has activated the plugin. The number grows when the daemon is started again, and stays when only \
-                  Moondock is.",
+            doc: "How often a Docker daemon has taken the plugin up. The number grows when the daemon is started again, and stays when only \
+                  Moondock is. A managed plugin, which no daemon activates, is taken up when its network or IPAM driver is asked for its \
+                  capabilities; one with neither is never counted.",
             make: |lua, binding| binding.pure(lua, activation),
         },
     ],

@@ -10,6 +10,7 @@ mod recorded;
 mod scripted;
 mod world;
 
+mod activation;
 mod any_body;
 mod authz_traffic;
 mod call;
