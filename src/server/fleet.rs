@@ -1,13 +1,13 @@
 //! The plugins' threads, as the main thread sees them.
 
 use super::ServeError;
-use super::socket::{Socket, SocketFile};
+use super::endpoint::{Endpoint, Listener};
+use super::own_file::OwnFile;
 use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
 use crate::dispatch::PluginSpec;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -31,17 +31,17 @@ pub enum Event {
 }
 
 impl Fleet {
-    /// Starts a thread for each plugin, and hands back the files of their sockets.
-    pub fn start(config: &Config, sockets: Vec<Socket>) -> Result<(Fleet, Vec<SocketFile>), ServeError> {
+    /// Starts a thread for each plugin, and hands back the files by which the engine finds them.
+    pub fn start(config: &Config, endpoints: Vec<Endpoint>) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet { orders: Vec::new(), events, running: 0 };
         let mut files = Vec::new();
-        for (plugin, socket) in config.plugins.iter().zip(sockets) {
-            let state = config.state.join(&plugin.name);
+        for (plugin, endpoint) in config.plugins.iter().zip(endpoints) {
+            let state = config.places.state.join(&plugin.name);
             make_private(&state)?;
             let spec = PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state };
-            fleet.launch(spec, socket.listener, report.clone())?;
-            files.push(socket.file);
+            fleet.launch(spec, endpoint.listener, report.clone())?;
+            files.push(endpoint.file);
         }
         Ok((fleet, files))
     }
@@ -49,7 +49,7 @@ impl Fleet {
     fn launch(
         &mut self,
         spec: PluginSpec,
-        listener: UnixListener,
+        listener: Listener,
         report: UnboundedSender<Event>,
     ) -> io::Result<()> {
         let (order, orders) = unbounded_channel();

@@ -1,13 +1,13 @@
 //! A plugin's thread: opens its scripts, accepts, and comes to an end when asked.
 
+use super::acceptor::Acceptor;
 use super::connection::Connections;
+use super::endpoint::Listener;
 use crate::dispatch::{Plugin, PluginSpec};
 use std::io;
-use std::os::unix::net;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
@@ -21,8 +21,8 @@ const BREATH: Duration = Duration::from_millis(50);
 pub struct Worker {
     /// The plugin to open.
     pub spec: PluginSpec,
-    /// Its socket, bound already.
-    pub listener: net::UnixListener,
+    /// What it listens on, bound already.
+    pub listener: Listener,
     /// What the main thread wants.
     pub orders: UnboundedReceiver<Order>,
 }
@@ -63,13 +63,13 @@ impl Worker {
     async fn serve(mut self) -> Result<(), WorkerError> {
         let begun = Instant::now();
         let Some(plugin) = open(self.spec.clone(), &mut self.orders).await? else { return Ok(()) };
-        let listener = UnixListener::from_std(self.listener)?;
+        let acceptor = Acceptor::new(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
-        accept(&listener, &connections, &plugin, &mut self.orders).await;
-        drop(listener);
+        accept(&acceptor, &connections, &plugin, &mut self.orders).await;
+        drop(acceptor);
         connections.drain().await;
         watching.abort();
         Ok(())
@@ -100,7 +100,7 @@ async fn watch(plugin: Rc<Plugin>) {
 }
 
 async fn accept(
-    listener: &UnixListener,
+    acceptor: &Acceptor,
     connections: &Connections,
     plugin: &Rc<Plugin>,
     orders: &mut UnboundedReceiver<Order>,
@@ -112,12 +112,9 @@ async fn accept(
                 Some(Order::Reload) => { spawn_local(reload(plugin.clone())); }
                 Some(Order::Drain) | None => return,
             },
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => connections.serve(stream),
-                Err(error) => {
-                    warn!("cannot accept a connection: {error}");
-                    sleep(BREATH).await;
-                }
+            accepted = acceptor.accept(connections) => if let Err(error) = accepted {
+                warn!("cannot accept a connection: {error}");
+                sleep(BREATH).await;
             }
         }
     }
