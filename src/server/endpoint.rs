@@ -1,9 +1,10 @@
 //! What a plugin listens on, and by which file the engine finds it.
 
 use super::own_file::OwnFile;
-use super::{CertificateError, SocketError, SpecError};
+use super::systemd::Activation;
+use super::{ActivationError, CertificateError, SocketError, SpecError};
 use super::{certificates, socket, spec};
-use crate::config::{Access, Config, Tls, Transport};
+use crate::config::{Access, Config, PluginDir, Tls, Transport};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -17,8 +18,8 @@ use tokio_rustls::rustls::ServerConfig;
 pub struct Endpoint {
     /// What accepts.
     pub listener: Listener,
-    /// The file by which the engine finds it.
-    pub file: OwnFile,
+    /// The file by which the engine finds it, unless that is systemd's.
+    pub file: Option<OwnFile>,
 }
 
 /// What accepts; none of them blocks.
@@ -40,31 +41,39 @@ pub enum EndpointError {
     Socket(#[from] SocketError),
     #[error(transparent)]
     Spec(#[from] SpecError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     #[error("cannot speak TLS for the plugin `{plugin}`")]
     Certificates { plugin: String, source: CertificateError },
     #[error("cannot listen on `{address}` for the plugin `{plugin}`")]
     Port { plugin: String, address: SocketAddr, source: io::Error },
 }
 
-/// Binds every plugin's endpoint, or none.
+/// Binds the endpoint of every plugin that systemd has not bound already, or none.
 pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
+    let mut activation = Activation::take(&config.plugins, &config.transports)?;
     let wanted = || config.plugins.iter().map(|plugin| plugin.name.as_str()).zip(&config.transports);
-    prepare_directories(config)?;
+    prepare_directories(config, &activation)?;
     // Before the first is bound: an address that a killed process left in a file may be given to another plugin now.
     for (plugin, _) in wanted().filter(|(_, transport)| transport.address().is_some()) {
         socket::clear(&config.socket(plugin))?;
         spec::clear(&config.places.specs, plugin)?;
     }
-    wanted().map(|(plugin, transport)| bind(config, plugin, transport)).collect()
+    let bind = |(plugin, transport)| match activation.socket(plugin) {
+        Some(listener) => Ok(Endpoint { listener: Listener::Unix(listener), file: None }),
+        None => bind(config, plugin, transport),
+    };
+    wanted().map(bind).collect()
 }
 
-fn prepare_directories(config: &Config) -> Result<(), EndpointError> {
+fn prepare_directories(config: &Config, activation: &Activation) -> Result<(), EndpointError> {
     let by_address = |transport: &Transport| transport.address().is_some();
-    if !config.transports.iter().all(by_address) {
-        socket::make_directory(&config.places.sockets)?;
-    }
+    let of_systemd = |plugin: &PluginDir| activation.has(&plugin.name);
     if config.transports.iter().any(by_address) {
         spec::make_directory(&config.places.specs)?;
+    }
+    if !config.transports.iter().all(by_address) && !config.plugins.iter().all(of_systemd) {
+        socket::make_directory(&config.places.sockets)?;
     }
     Ok(())
 }
@@ -75,7 +84,7 @@ fn bind(config: &Config, plugin: &str, transport: &Transport) -> Result<Endpoint
         Transport::Tcp(address) => {
             let (listener, address) = bind_port(plugin, *address)?;
             let file = spec::write_tcp(&config.places.specs, plugin, address)?;
-            Ok(Endpoint { listener: Listener::Tcp(listener), file })
+            Ok(Endpoint { listener: Listener::Tcp(listener), file: Some(file) })
         }
         Transport::Tls(tls) => bind_tls(config, plugin, tls),
     }
@@ -83,7 +92,7 @@ fn bind(config: &Config, plugin: &str, transport: &Transport) -> Result<Endpoint
 
 fn bind_unix(path: PathBuf, access: &Access) -> Result<Endpoint, EndpointError> {
     let (listener, file) = socket::bind(&path, access)?;
-    Ok(Endpoint { listener: Listener::Unix(listener), file })
+    Ok(Endpoint { listener: Listener::Unix(listener), file: Some(file) })
 }
 
 fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, EndpointError> {
@@ -96,7 +105,7 @@ fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, Endpoi
     .map_err(failed)?;
     let (listener, address) = bind_port(plugin, tls.address)?;
     let file = spec::write_tls(&config.places.specs, plugin, address, &files)?;
-    Ok(Endpoint { listener: Listener::Tls(listener, served), file })
+    Ok(Endpoint { listener: Listener::Tls(listener, served), file: Some(file) })
 }
 
 /// The listener, and its address once the kernel has chosen what was left to it.

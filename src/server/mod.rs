@@ -15,6 +15,7 @@ mod signals;
 mod socket;
 mod spec;
 mod state;
+mod systemd;
 mod tls;
 mod worker;
 
@@ -23,11 +24,13 @@ pub use self::endpoint::EndpointError;
 pub use self::socket::SocketError;
 pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
+pub use self::systemd::ActivationError;
 pub use self::worker::WorkerError;
 
 use self::endpoint::Endpoint;
 use self::fleet::{Event, Fleet};
 use self::signals::{Signal, Signals};
+use self::systemd::Notifier;
 use crate::config::Config;
 use std::io;
 use std::time::Duration;
@@ -75,26 +78,35 @@ pub fn run(config: &Config) -> Result<Outcome, ServeError> {
 async fn supervise(config: &Config, endpoints: Vec<Endpoint>) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
     let (mut fleet, files) = Fleet::start(config, endpoints)?;
-    let ended = watch_over(&mut fleet, &mut signals).await;
+    let notifier = Notifier::from_env(&config.plugins);
+    let ended = watch_over(&mut fleet, &mut signals, &notifier).await;
+    notifier.stopping();
     drop(files);
     let outcome = drain(fleet, &mut signals).await;
     ended.map(|()| outcome)
 }
 
 /// Goes on until a signal asks for the end, or a plugin fails.
-async fn watch_over(fleet: &mut Fleet, signals: &mut Signals) -> Result<(), ServeError> {
+async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifier) -> Result<(), ServeError> {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Reload => fleet.reload(),
+                Signal::Reload => {
+                    notifier.reloading();
+                    fleet.reload();
+                }
                 Signal::End { name, .. } => {
                     info!("{name}: no more calls are taken");
                     return Ok(());
                 }
             },
-            Event::Ended { plugin, result } = fleet.event() => {
-                let source = result.err().unwrap_or(WorkerError::Stopped);
-                return Err(ServeError::Plugin { plugin, source });
+            event = fleet.event() => match event {
+                Event::Settled if fleet.is_settled() => notifier.ready(),
+                Event::Settled => {}
+                Event::Ended { plugin, result } => {
+                    let source = result.err().unwrap_or(WorkerError::Stopped);
+                    return Err(ServeError::Plugin { plugin, source });
+                }
             }
         }
     }
@@ -105,7 +117,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
-            Event::Ended { plugin, result } = fleet.event() => if let Err(error) = result {
+            event = fleet.event() => if let Event::Ended { plugin, result: Err(error) } = event {
                 error!(plugin, "{error}");
             },
             signal = signals.next() => if let Signal::End { number, name } = signal {

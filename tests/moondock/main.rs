@@ -35,5 +35,6 @@ mod sources;
 mod std_modules;
 mod std_process;
 mod store;
+mod systemd;
 mod tls;
 mod unwatched;
