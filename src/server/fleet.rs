@@ -66,9 +66,9 @@ impl Fleet {
         Ok(())
     }
 
-    /// Has every plugin load its scripts again.
-    pub fn reload(&self) {
-        self.order(Order::Reload);
+    /// Has every plugin load its scripts again, with new grants too if they are accepted.
+    pub fn reload(&self, accept_grants: bool) {
+        self.order(Order::Reload { accept_grants });
     }
 
     /// Has every plugin finish what is in flight and end.

@@ -31,7 +31,10 @@ pub struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Load the scripts again.
-    Reload,
+    Reload {
+        /// With all that `plugin.toml` grants now.
+        accept_grants: bool,
+    },
     /// Finish what is in flight and end.
     Drain,
 }
@@ -89,7 +92,7 @@ async fn open(
 
 /// Whoever asks for a reload now gets one: the scripts are being read.
 async fn told_to_drain(orders: &mut UnboundedReceiver<Order>) {
-    while orders.recv().await == Some(Order::Reload) {}
+    while matches!(orders.recv().await, Some(Order::Reload { .. })) {}
 }
 
 async fn watch(plugin: Rc<Plugin>) {
@@ -109,7 +112,9 @@ async fn accept(
         tokio::select! {
             biased;
             order = orders.recv() => match order {
-                Some(Order::Reload) => { spawn_local(reload(plugin.clone())); }
+                Some(Order::Reload { accept_grants }) => {
+                    spawn_local(reload(plugin.clone(), accept_grants));
+                }
                 Some(Order::Drain) | None => return,
             },
             accepted = listener.accept() => match accepted {
@@ -123,6 +128,6 @@ async fn accept(
     }
 }
 
-async fn reload(plugin: Rc<Plugin>) {
-    plugin.reload().await;
+async fn reload(plugin: Rc<Plugin>, accept_grants: bool) {
+    plugin.reload(accept_grants).await;
 }

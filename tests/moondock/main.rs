@@ -20,6 +20,7 @@ mod documents;
 mod files;
 mod firewall;
 mod golden;
+mod grants;
 mod hostile;
 mod kits;
 mod layers;
