@@ -1,6 +1,7 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::{CallError, Manifest, OpenError, Reply};
+use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -33,6 +34,8 @@ pub struct Plugin {
     taken_up: Cell<[bool; Interface::ALL.len()]>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
     pub(super) turn: Mutex<()>,
 }
@@ -72,6 +75,7 @@ impl Plugin {
             activated: Cell::new(false),
             taken_up: Cell::default(),
             sources: RefCell::new(sources.clone()),
+            accepted: RefCell::default(),
             turn: Mutex::default(),
         });
         plugin.load_first(&sources).await?;

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct OwnFile {
     path: PathBuf,
-    inode: (u64, u64),
+    identity: Identity,
 }
+
+/// Device, number and time of writing: a file system gives a removed file's number to the next one.
+type Identity = (u64, u64, i64, i64);
 
 impl OwnFile {
     /// The file that has just been put at `path`.
     pub fn new(path: &Path) -> io::Result<OwnFile> {
-        Ok(OwnFile { path: path.to_owned(), inode: inode(path)? })
+        Ok(OwnFile { path: path.to_owned(), identity: identity(path)? })
     }
 
     /// Writes the file, all at once.
@@ -40,15 +43,15 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
 }
 
-fn inode(path: &Path) -> io::Result<(u64, u64)> {
+fn identity(path: &Path) -> io::Result<Identity> {
     let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino()))
+    Ok((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
 }
 
 impl Drop for OwnFile {
     /// Removes the file, unless another process has put its own there since.
     fn drop(&mut self) {
-        let ours = inode(&self.path).is_ok_and(|inode| inode == self.inode);
+        let ours = identity(&self.path).is_ok_and(|identity| identity == self.identity);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("cannot remove `{}`: {error}", self.path.display());
         }

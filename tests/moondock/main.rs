@@ -21,6 +21,7 @@ mod documents;
 mod files;
 mod firewall;
 mod golden;
+mod grants;
 mod hostile;
 mod kits;
 mod layers;
