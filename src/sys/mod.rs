@@ -9,6 +9,7 @@ pub mod netlink;
 pub mod paths;
 pub mod process;
 pub mod remove;
+pub mod rootfs;
 pub mod sources;
 pub mod store;
 pub mod sysctl;
