@@ -3,6 +3,7 @@
 use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
 use thiserror::Error;
 
 /// The files that make a directory a plugin, one for each interface of Docker's.
@@ -24,7 +25,18 @@ pub struct Config {
     pub sockets: PathBuf,
     /// The directory of what must outlive the process, absolute.
     pub state: PathBuf,
+    /// How long calls in flight may take once the process is asked to end.
+    pub drain: Duration,
+    /// Whether the process is that of a managed plugin.
+    pub managed: bool,
+    /// Whether environment variables set settings.
+    pub settings_from_env: bool,
+    /// Where the host's root directory is mounted, when it is not the process's own.
+    pub host_root: Option<PathBuf>,
 }
+
+/// How long calls in flight may take by default.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// A directory with at least one interface file in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +79,10 @@ impl Config {
             plugins: find_plugins(paths)?,
             sockets: make_absolute(sockets)?,
             state: make_absolute(state)?,
+            drain: DRAIN,
+            managed: false,
+            settings_from_env: false,
+            host_root: None,
         };
         for plugin in &config.plugins {
             check_socket_path(config.socket(&plugin.name))?;

@@ -26,7 +26,10 @@ impl Plugin {
             return self.activate().await;
         }
         match find_method(path) {
-            Ok(method) => self.call_method(method, body).await,
+            Ok(method) => {
+                self.notice_greeting(method).await;
+                self.call_method(method, body).await
+            }
             Err(error) => Reply::from(&error),
         }
     }

@@ -1,5 +1,6 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::settings::Variables;
 use super::{CallError, Manifest, OpenError, Reply};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
@@ -7,7 +8,7 @@ use crate::std::Shared;
 use crate::sys::sources::read_sources;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
@@ -20,6 +21,30 @@ pub struct PluginSpec {
     pub dir: PathBuf,
     /// The directory of its state; made by the caller.
     pub state: PathBuf,
+    /// What is special about where it runs.
+    pub surroundings: Surroundings,
+}
+
+/// What is special about where a plugin runs; by default, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The variables that may set settings.
+    pub variables: Variables,
+    /// The engine started the process itself, as that of a managed plugin: it never asks `Plugin.Activate`.
+    pub managed: bool,
+    /// Where the host's root directory is mounted, when it is not the process's own.
+    pub host_root: Option<PathBuf>,
+}
+
+/// What a managed plugin is asked at each start of the engine; the first that it has counts (protocol 2.1).
+const GREETINGS: [&str; 3] =
+    ["IpamDriver.GetCapabilities", "NetworkDriver.GetCapabilities", "MetricsCollector.StartMetrics"];
+
+impl PluginSpec {
+    /// A plugin in usual surroundings.
+    pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
+        Self { name: name.into(), dir, state, surroundings: Surroundings::default() }
+    }
 }
 
 /// A plugin, on its thread.
@@ -29,6 +54,7 @@ pub struct Plugin {
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
+    greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
@@ -68,6 +94,7 @@ impl Plugin {
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
+            greeted: Cell::new(false),
             sources: RefCell::new(sources.clone()),
             turn: Mutex::default(),
         });
@@ -78,6 +105,11 @@ impl Plugin {
     /// Its name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Where the host's root directory is seen.
+    pub(super) fn host(&self) -> &Path {
+        self.spec.surroundings.host_root.as_deref().unwrap_or(Path::new("/"))
     }
 
     /// The limit on the body of a request, or the refusal of an unknown one.
@@ -127,6 +159,21 @@ impl Plugin {
         }
     }
 
+    /// Notices an engine that has come back while a managed plugin lived on (live-restore): it asks again what it asks
+    /// at its start. The first time was counted when the plugin was opened.
+    pub(super) async fn notice_greeting(&self, method: &Method) {
+        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
+        let greeting = GREETINGS.into_iter().find(has);
+        if self.spec.surroundings.managed && greeting == Some(method.wire) && self.greeted.replace(true) {
+            match self.shared.count_activation().await {
+                Ok(activation) => {
+                    tracing::info!(plugin = self.name(), activation, "the daemon has started again")
+                }
+                Err(error) => tracing::error!(plugin = self.name(), %error, "cannot record the activation"),
+            }
+        }
+    }
+
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {
         &self.slots[interface as usize]
     }
@@ -158,6 +205,14 @@ pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
 }
 
 async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
-    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await;
-    shared.map_err(|e| OpenError::State { dir: spec.state.display().to_string(), problem: e.to_string() })
+    let failed = |e: std::io::Error| OpenError::State {
+        dir: spec.state.display().to_string(),
+        problem: e.to_string(),
+    };
+    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await.map_err(failed)?;
+    // The engine starts a managed plugin when it starts itself, so what was known before is stale.
+    if spec.surroundings.managed {
+        shared.count_activation().await.map_err(failed)?;
+    }
+    Ok(shared)
 }

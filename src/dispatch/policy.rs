@@ -10,7 +10,7 @@ use crate::script::{Diagnostic, type_of};
 use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// The longest reason of a denial, in bytes; the rest is cut off.
 const LONGEST_REASON: usize = 4 << 10;
@@ -59,7 +59,7 @@ fn object_of(message: &Message) -> String {
 }
 
 async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: Message<'_>) -> Decision {
-    let request = match prepare(message).await {
+    let request = match prepare(plugin, message).await {
         Ok(request) => request,
         Err(refusal) => return Decision::Deny(refusal.to_string()),
     };
@@ -78,12 +78,12 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: M
 }
 
 /// Everything that the host itself refuses, and what it finds out for the script.
-async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> {
+async fn prepare(plugin: &Plugin, message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> {
     let target = Target::parse(&message.request_method, &message.request_uri);
     let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let body = Body::read(&target, &Announced::of(headers), message.request_body.as_deref())?;
     let mounts = match (target.action(), body.document()) {
-        (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
+        (Some(action), Some(document)) => resolved(host_paths(action, document)?, plugin.host()).await?,
         _ => Vec::new(),
     };
     let route = (target.action(), target.effect());
@@ -91,26 +91,32 @@ async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> 
 }
 
 /// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
-async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.iter_mut().all(lead_nowhere_else) {
+async fn resolved(mut mounts: Vec<HostMount>, root: &Path) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.iter_mut().all(|mount| lead_nowhere_else(mount, root)) {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let following =
-        tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
+    let root = root.to_owned();
+    let read_link = move |path: &Path| paths::read_link(&below(&root, path));
+    let following = tokio::task::spawn_blocking(move || resolve(&mut mounts, &read_link).map(|()| mounts));
     following.await.unwrap_or_else(|_| Err(unreadable()))
 }
 
 /// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
-fn lead_nowhere_else(mount: &mut HostMount) -> bool {
+fn lead_nowhere_else(mount: &mut HostMount, root: &Path) -> bool {
     let source = Path::new(&mount.source);
     let climbs = source.components().any(|part| part == Component::ParentDir);
-    if climbs || !paths::is_known_without_links(source) {
+    if climbs || !paths::is_known_without_links(&below(root, source)) {
         return false;
     }
     mount.resolved = Some(source.components().collect());
     true
+}
+
+/// The host's `path` where this process sees it.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {

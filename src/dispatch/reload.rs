@@ -74,7 +74,7 @@ impl Plugin {
     /// Loads all scripts for the first time.
     pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
-        let manifest = Manifest::read(sources).map(Rc::new);
+        let manifest = Manifest::read_with(sources, &self.spec.surroundings.variables).map(Rc::new);
         for interface in present(sources) {
             let loaded = match &manifest {
                 Ok(manifest) => self.load(interface, manifest, sources).await,
@@ -109,7 +109,7 @@ impl Plugin {
             return;
         }
         self.report_problems(&sources);
-        match Manifest::read(&sources).map(Rc::new) {
+        match Manifest::read_with(&sources, &self.spec.surroundings.variables).map(Rc::new) {
             Ok(manifest) => self.take_over_scripts(&manifest, &sources, all).await,
             Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
         }

@@ -5,7 +5,9 @@ use super::socket::{Socket, SocketFile};
 use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
-use crate::dispatch::PluginSpec;
+use crate::dispatch::{PluginSpec, Surroundings};
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -33,13 +35,15 @@ pub enum Event {
 impl Fleet {
     /// Starts a thread for each plugin, and hands back the files of their sockets.
     pub fn start(config: &Config, sockets: Vec<Socket>) -> Result<(Fleet, Vec<SocketFile>), ServeError> {
+        let surroundings = surroundings(config);
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet { orders: Vec::new(), events, running: 0 };
         let mut files = Vec::new();
         for (plugin, socket) in config.plugins.iter().zip(sockets) {
             let state = config.state.join(&plugin.name);
             make_private(&state)?;
-            let spec = PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state };
+            let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state);
+            let spec = PluginSpec { surroundings: surroundings.clone(), ..spec };
             fleet.launch(spec, socket.listener, report.clone())?;
             files.push(socket.file);
         }
@@ -98,4 +102,12 @@ impl Fleet {
             let _ = worker.send(order);
         }
     }
+}
+
+fn surroundings(config: &Config) -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    };
+    let variables = env::vars_os().filter(|_| config.settings_from_env).map(text).collect();
+    Surroundings { variables, managed: config.managed, host_root: config.host_root.clone() }
 }

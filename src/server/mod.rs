@@ -7,6 +7,7 @@
 mod connection;
 mod fleet;
 mod http;
+pub mod init;
 mod signals;
 mod socket;
 mod state;
@@ -25,9 +26,6 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
-
-/// How long calls in flight may take once the process is asked to end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How serving ended, when nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ async fn supervise(config: &Config, sockets: Vec<Socket>) -> Result<Outcome, Ser
     let (mut fleet, files) = Fleet::start(config, sockets)?;
     let ended = watch_over(&mut fleet, &mut signals).await;
     drop(files);
-    let outcome = drain(fleet, &mut signals).await;
+    let outcome = drain(fleet, &mut signals, config.drain).await;
     ended.map(|()| outcome)
 }
 
@@ -96,8 +94,8 @@ async fn watch_over(fleet: &mut Fleet, signals: &mut Signals) -> Result<(), Serv
     }
 }
 
-async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
-    let deadline = Instant::now() + DRAIN;
+async fn drain(mut fleet: Fleet, signals: &mut Signals, patience: Duration) -> Outcome {
+    let deadline = Instant::now() + patience;
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
@@ -109,7 +107,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
                 return Outcome::Interrupted(number);
             },
             () = sleep_until(deadline) => {
-                warn!("calls in flight are given up after {} s", DRAIN.as_secs());
+                warn!("calls in flight are given up after {} s", patience.as_secs_f32());
                 break;
             }
         }

@@ -1,10 +1,12 @@
 //! A root file system in the making: programs of this machine with what they need, and files of our own.
 
+mod draft;
 mod elf;
 mod libraries;
 mod programs;
 mod tree;
 
+pub use draft::{Draft, DraftError};
 pub use libraries::Libraries;
 pub use programs::{PATH, Program, find};
 pub use tree::Tree;

@@ -102,9 +102,12 @@ impl Tree {
         self.entries.values().map(Entry::size).sum()
     }
 
-    /// Whether anything in the tree is at `path` or below it.
-    pub fn has_below(&self, path: &Path) -> bool {
-        self.entries.keys().any(|entry| entry.starts_with(path))
+    /// Something that a mount on `path` would hide: a file or link there, or anything below.
+    pub fn at_or_below(&self, path: &Path) -> Option<&Path> {
+        let is_hidden = |(at, entry): &(&PathBuf, &Entry)| {
+            at.starts_with(path) && (*at != path || !matches!(entry, Entry::Directory { .. }))
+        };
+        self.entries.iter().find(is_hidden).map(|(at, _)| at.as_path())
     }
 
     /// Makes the tree in the existing directory `root`.
@@ -234,6 +237,8 @@ mod tests {
             assert_eq!((seen.mode(), seen.mtime()), (mode, 0), "{path}");
         }
         assert_eq!(tree.size(), 4);
-        assert!(tree.has_below(Path::new("/etc")) && !tree.has_below(Path::new("/et")));
+        assert_eq!(tree.at_or_below(Path::new("/etc")), Some(Path::new("/etc/passwd")));
+        assert_eq!(tree.at_or_below(Path::new("/tmp")), None);
+        assert_eq!(tree.at_or_below(Path::new("/et")), None);
     }
 }
