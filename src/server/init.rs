@@ -9,8 +9,25 @@ use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
 use std::env;
 use std::io;
 use std::process::Command;
+use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::signal::unix::{self, SignalKind};
+use tokio::time::timeout;
+use tracing::warn;
+
+/// A child that fails sooner would fail again at once.
+const INFANCY: Duration = Duration::from_secs(15);
+/// How long its failure is kept from whoever would start it again: longer than an engine waits for a plugin that it
+/// enables (12.5 s), as one that ends meanwhile is started again and again, and on 20.10 can never be enabled once more.
+const REST: Duration = Duration::from_secs(15);
+
+/// How the child ended.
+enum End {
+    /// By itself, with this code.
+    Exited(u8),
+    /// By a signal, with this number.
+    Killed(u8),
+}
 
 /// Whether this process is PID 1.
 pub fn is_needed() -> bool {
@@ -29,15 +46,34 @@ pub fn run() -> io::Result<u8> {
 async fn look_after() -> io::Result<u8> {
     // Before there is a child, so that no death and no signal is missed.
     let (mut signals, mut deaths) = (Signals::listen()?, unix::signal(SignalKind::child())?);
-    let child = start()?;
+    let (begun, child) = (Instant::now(), start()?);
+    let mut told_to_end = false;
     loop {
         tokio::select! {
-            signal = signals.next() => pass_on(child, signal),
-            _ = deaths.recv() => if let Some(code) = reap(child)? {
-                return Ok(code);
+            signal = signals.next() => {
+                told_to_end |= matches!(signal, Signal::End { .. });
+                pass_on(child, signal);
+            }
+            _ = deaths.recv() => match reap(child)? {
+                None => {}
+                Some(End::Killed(signal)) => return Ok(128_u8.saturating_add(signal)),
+                Some(End::Exited(code)) => {
+                    if code != 0 && !told_to_end && begun.elapsed() < INFANCY {
+                        rest(&mut signals).await;
+                    }
+                    return Ok(code);
+                }
             },
         }
     }
+}
+
+/// Waits for a signal that asks for the end, or long enough.
+async fn rest(signals: &mut Signals) {
+    warn!("failed at the start: ends in {} s, or when told to", REST.as_secs());
+    let asked = async { while !matches!(signals.next().await, Signal::End { .. }) {} };
+    // Either way it is over.
+    let _ = timeout(REST, asked).await;
 }
 
 fn start() -> io::Result<Pid> {
@@ -55,21 +91,23 @@ fn pass_on(child: Pid, signal: Signal) {
     let _ = kill_process(child, signal);
 }
 
-/// Takes all that is dead; the code of `child` when it is among them.
-fn reap(child: Pid) -> io::Result<Option<u8>> {
-    let mut code = None;
+/// Takes all that is dead; the end of `child` when it is among them.
+fn reap(child: Pid) -> io::Result<Option<End>> {
+    let mut end = None;
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == child => code = Some(code_of(status)),
+            Ok(Some((pid, status))) if pid == child => end = Some(end_of(status)),
             Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) | Err(Errno::CHILD) => return Ok(code),
+            Ok(None) | Err(Errno::CHILD) => return Ok(end),
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn code_of(status: WaitStatus) -> u8 {
-    let signalled = || status.terminating_signal().map(|signal| 128 + signal);
-    let code = status.exit_status().or_else(signalled).unwrap_or(1);
-    u8::try_from(code).unwrap_or(u8::MAX)
+fn end_of(status: WaitStatus) -> End {
+    let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
+    match status.terminating_signal() {
+        Some(signal) => End::Killed(byte(signal)),
+        None => End::Exited(status.exit_status().map_or(1, byte)),
+    }
 }

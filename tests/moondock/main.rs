@@ -12,6 +12,7 @@ mod world;
 
 mod any_body;
 mod authz_traffic;
+mod bundle;
 mod call;
 mod check;
 mod command_line;
@@ -24,6 +25,7 @@ mod hostile;
 mod kits;
 mod layers;
 mod lifetime;
+mod managed;
 mod net;
 mod policy;
 mod reference;
