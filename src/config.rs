@@ -7,6 +7,7 @@ pub use self::listen::{Access, ListenError, Tls, Transport};
 use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
 use thiserror::Error;
 
 /// The files that make a directory a plugin, one for each interface of Docker's.
@@ -28,6 +29,14 @@ pub struct Config {
     pub transports: Vec<Transport>,
     /// The directories, absolute.
     pub places: Places,
+    /// How long calls in flight may take once the process is asked to end.
+    pub drain: Duration,
+    /// Whether the process is that of a managed plugin.
+    pub managed: bool,
+    /// Whether environment variables set settings.
+    pub settings_from_env: bool,
+    /// Where the host's root directory is mounted, when it is not the process's own.
+    pub host_root: Option<PathBuf>,
 }
 
 /// The directories that the process shares with the engine, and its own.
@@ -40,6 +49,9 @@ pub struct Places {
     /// Holds what must outlive the process.
     pub state: PathBuf,
 }
+
+/// How long calls in flight may take by default.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// A directory with at least one interface file in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +94,15 @@ impl Config {
     pub fn new(paths: &[PathBuf], places: &Places, listens: &[String]) -> Result<Config, ConfigError> {
         let plugins = find_plugins(paths)?;
         let transports = listen::transports(&plugins, listens)?;
-        let config = Config { plugins, transports, places: places.absolute()? };
+        let config = Config {
+            plugins,
+            transports,
+            places: places.absolute()?,
+            drain: DRAIN,
+            managed: false,
+            settings_from_env: false,
+            host_root: None,
+        };
         for plugin in &config.plugins {
             check_socket_path(config.socket(&plugin.name))?;
         }

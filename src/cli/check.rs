@@ -45,7 +45,7 @@ impl Check {
 }
 
 fn spec(plugin: &PluginDir) -> PluginSpec {
-    PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state: PathBuf::new() }
+    PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), PathBuf::new())
 }
 
 fn describe(name: &str, inspection: &Inspection) -> String {

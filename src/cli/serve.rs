@@ -1,11 +1,12 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
 use crate::config::{Config, Places};
-use crate::server::{self, Outcome};
-use anyhow::Result;
+use crate::server::{self, Outcome, init};
+use anyhow::{Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 const LONG: &str = "Serve plugins to the engine
 
@@ -16,7 +17,7 @@ tells the engine where.";
 
 const AFTER: &str = "\
 Signals:
-  SIGTERM, SIGINT  take no more calls, finish those that run (at most 5 s)
+  SIGTERM, SIGINT  take no more calls, finish those that run (see --drain)
                    and end; a second one ends at once
   SIGHUP           load all scripts again
   SIGUSR1          the same, with new grants (see `moondock reload`)
@@ -71,17 +72,49 @@ pub struct Serve {
         default_value = "/etc/docker/plugins"
     )]
     spec_dir: PathBuf,
+    /// How long calls in flight may take once the process is asked to end, in seconds
+    #[arg(long, value_name = "SECONDS", default_value = "5")]
+    drain: u64,
+    /// Take settings from environment variables where they are set: `volume_root` from VOLUME_ROOT
+    #[arg(long)]
+    settings_from_env: bool,
+    /// Run as the process of a managed plugin, which the engine starts itself: a start counts as an activation
+    #[arg(long)]
+    managed: bool,
+    /// Where the host's root directory is mounted: policies follow the links of host paths there
+    #[arg(long, value_name = "DIR")]
+    host_root: Option<PathBuf>,
 }
 
 impl Serve {
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<ExitCode> {
-        let places = Places { sockets: self.sockets, specs: self.spec_dir, state: self.state };
-        let listens: Vec<_> = self.listen.into_iter().filter(|listen| !listen.is_empty()).collect();
-        let config = Config::new(&self.paths, &places, &listens)?;
+        if init::is_needed() {
+            return Ok(ExitCode::from(init::run()?));
+        }
+        let config = self.config()?;
         Ok(match server::run(&config)? {
             Outcome::Drained => ExitCode::SUCCESS,
             Outcome::Interrupted(signal) => ExitCode::from(128 + signal),
+        })
+    }
+
+    fn config(self) -> Result<Config> {
+        if let Some(root) = self.host_root.as_ref().filter(|root| !root.is_dir()) {
+            bail!(
+                "`{}` is no directory: give `--host-root` the one where the host's root is mounted",
+                root.display()
+            );
+        }
+        let places = Places { sockets: self.sockets, specs: self.spec_dir, state: self.state };
+        let listens: Vec<_> = self.listen.into_iter().filter(|listen| !listen.is_empty()).collect();
+        let config = Config::new(&self.paths, &places, &listens)?;
+        Ok(Config {
+            drain: Duration::from_secs(self.drain),
+            managed: self.managed,
+            settings_from_env: self.settings_from_env,
+            host_root: self.host_root,
+            ..config
         })
     }
 }

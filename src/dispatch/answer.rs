@@ -26,14 +26,16 @@ impl Plugin {
             return self.activate().await;
         }
         match find_method(path) {
-            Ok(method) => self.call_method(method, body).await,
+            Ok(method) => {
+                self.notice_greeting(method).await;
+                self.call_method(method, body).await
+            }
             Err(error) => Reply::from(&error),
         }
     }
 
     async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
-        self.take_up(method).await;
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
         let outcome = self.run(method, &live, body).await;

@@ -3,6 +3,7 @@
 mod grants;
 
 use self::grants::Declared;
+use super::settings::{self, Variables};
 use crate::grants::{Grant, Granted};
 use crate::protocol::{Method, methods};
 use crate::script::{Diagnostic, Sources};
@@ -54,11 +55,22 @@ impl Manifest {
     /// # Errors
     /// The first thing that is wrong in it, with its line.
     pub fn read(sources: &Sources) -> Result<Self, Diagnostic> {
+        Self::read_with(sources, &Variables::new())
+    }
+
+    /// The same, with the settings that variables of the environment set.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::read`], and a variable that does not fit its setting.
+    pub fn read_with(sources: &Sources, variables: &Variables) -> Result<Self, Diagnostic> {
         let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else { return Ok(Self::default()) };
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|_| Some(bytes));
         let text = std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
         let mut manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
-        manifest.check().map_err(|wrong| excerpt(locate(text, wrong)))?;
+        let located = |wrong| excerpt(locate(text, wrong));
+        manifest.check().map_err(located)?;
+        let unset = |unset: settings::Unset| (unset.setting, Diagnostic::of_file(MANIFEST, unset.problem));
+        settings::take_from(variables, &mut manifest.settings).map_err(unset).map_err(located)?;
         let declared =
             grants::read(&manifest.raw_grants, &manifest.settings).map_err(|(offset, wrong)| {
                 excerpt(Diagnostic::of_file(MANIFEST, wrong.to_string()).at(Some(line_at(text, offset))))

@@ -8,9 +8,11 @@ mod plugin;
 mod policy;
 mod reload;
 mod request;
+mod settings;
 
 pub use error::{CallError, OpenError, Reply};
 pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;
-pub use plugin::{Plugin, PluginSpec};
+pub use plugin::{Plugin, PluginSpec, Surroundings};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+pub use settings::{Variables, form_of, variable_of};

@@ -1,5 +1,6 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::settings::Variables;
 use super::{CallError, Manifest, OpenError, Reply};
 use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
@@ -8,7 +9,7 @@ use crate::std::Shared;
 use crate::sys::sources::read_sources;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
@@ -21,6 +22,30 @@ pub struct PluginSpec {
     pub dir: PathBuf,
     /// The directory of its state; made by the caller.
     pub state: PathBuf,
+    /// What is special about where it runs.
+    pub surroundings: Surroundings,
+}
+
+/// What is special about where a plugin runs; by default, nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Surroundings {
+    /// The variables that may set settings.
+    pub variables: Variables,
+    /// The engine started the process itself, as that of a managed plugin: it never asks `Plugin.Activate`.
+    pub managed: bool,
+    /// Where the host's root directory is mounted, when it is not the process's own.
+    pub host_root: Option<PathBuf>,
+}
+
+/// What a managed plugin is asked at each start of the engine; the first that it has counts (protocol 2.1).
+const GREETINGS: [&str; 3] =
+    ["IpamDriver.GetCapabilities", "NetworkDriver.GetCapabilities", "MetricsCollector.StartMetrics"];
+
+impl PluginSpec {
+    /// A plugin in usual surroundings.
+    pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
+        Self { name: name.into(), dir, state, surroundings: Surroundings::default() }
+    }
 }
 
 /// A plugin, on its thread.
@@ -30,8 +55,7 @@ pub struct Plugin {
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
-    /// The interfaces that a daemon has taken up since the last activation that was counted for that.
-    taken_up: Cell<[bool; Interface::ALL.len()]>,
+    greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
     /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
@@ -73,7 +97,7 @@ impl Plugin {
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
-            taken_up: Cell::default(),
+            greeted: Cell::new(false),
             sources: RefCell::new(sources.clone()),
             accepted: RefCell::default(),
             turn: Mutex::default(),
@@ -85,6 +109,11 @@ impl Plugin {
     /// Its name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Where the host's root directory is seen.
+    pub(super) fn host(&self) -> &Path {
+        self.spec.surroundings.host_root.as_deref().unwrap_or(Path::new("/"))
     }
 
     /// The limit on the body of a request, or the refusal of an unknown one.
@@ -134,23 +163,22 @@ impl Plugin {
         }
     }
 
-    /// Counts a daemon that takes a managed plugin up, which it does interface by interface, and without
-    /// `Plugin.Activate` (`protocol.md` 2.1). Should it not be counted, a leftover or two stay unrecognized: that is no
-    /// reason to fail a call that the daemon never repeats.
-    pub(super) async fn take_up(&self, method: &Method) {
-        if !method.takes_up || self.activated.get() {
-            return;
-        }
-        let mut seen = self.taken_up.get();
-        let first = seen.iter().all(|seen| !seen);
-        if first || seen[method.interface as usize] {
-            seen = Default::default();
-            if let Err(error) = self.shared.count_activation().await {
-                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
+    /// Notices an engine that has come back while a managed plugin lived on (live-restore): it asks again what it asks
+    /// at its start. The first time was counted when the plugin was opened.
+    pub(super) async fn notice_greeting(&self, method: &Method) {
+        if self.spec.surroundings.managed && self.is_greeting(method) && self.greeted.replace(true) {
+            match self.shared.count_activation().await {
+                Ok(activation) => {
+                    tracing::info!(plugin = self.name(), activation, "the daemon has started again")
+                }
+                Err(error) => tracing::error!(plugin = self.name(), %error, "cannot record the activation"),
             }
         }
-        seen[method.interface as usize] = true;
-        self.taken_up.set(seen);
+    }
+
+    fn is_greeting(&self, method: &Method) -> bool {
+        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
+        GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {
@@ -184,6 +212,14 @@ pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
 }
 
 async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
-    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await;
-    shared.map_err(|e| OpenError::State { dir: spec.state.display().to_string(), problem: e.to_string() })
+    let failed = |e: std::io::Error| OpenError::State {
+        dir: spec.state.display().to_string(),
+        problem: e.to_string(),
+    };
+    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await.map_err(failed)?;
+    // The engine starts a managed plugin when it starts itself, so what was known before is stale.
+    if spec.surroundings.managed {
+        shared.count_activation().await.map_err(failed)?;
+    }
+    Ok(shared)
 }

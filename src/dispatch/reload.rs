@@ -88,7 +88,7 @@ impl Plugin {
     /// Loads all scripts for the first time.
     pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
-        let manifest = Manifest::read(sources).map(Rc::new);
+        let manifest = self.manifest_of(sources).map(Rc::new);
         manifest.iter().for_each(|manifest| self.accept(manifest));
         for interface in present(sources) {
             let loaded = match &manifest {
@@ -133,7 +133,7 @@ impl Plugin {
     /// The manifest, if it grants nothing that is yet to be accepted. What it grants counts from here on, for scripts that
     /// are running too.
     fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Rc<Manifest>, Diagnostic> {
-        let manifest = Rc::new(Manifest::read(sources)?);
+        let manifest = Rc::new(self.manifest_of(sources)?);
         if terms == Terms::AllAndAccept {
             self.accept(&manifest);
         } else if let Some((line, grants)) = manifest.widening(&self.accepted.borrow()) {
@@ -143,6 +143,10 @@ impl Plugin {
         }
         self.shared.grant(manifest.grants.clone().into());
         Ok(manifest)
+    }
+
+    fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
+        Manifest::read_with(sources, &self.spec.surroundings.variables)
     }
 
     fn accept(&self, manifest: &Manifest) {

@@ -83,8 +83,7 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says what the driver needs to be told.",
     )
-    .missing(Missing::Answered("{}"))
-    .takes_up(),
+    .missing(Missing::Answered("{}")),
     row(
         "IpamDriver.GetDefaultAddressSpaces",
         "get_default_address_spaces",

@@ -152,8 +152,7 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says how far networks reach.",
     )
-    .missing(Missing::Answered(r#"{"Scope":"local","ConnectivityScope":"local"}"#))
-    .takes_up(),
+    .missing(Missing::Answered(r#"{"Scope":"local","ConnectivityScope":"local"}"#)),
     row(
         "NetworkDriver.GwAllocCheck",
         "gw_alloc_check",

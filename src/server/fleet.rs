@@ -6,7 +6,9 @@ use super::own_file::OwnFile;
 use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
-use crate::dispatch::PluginSpec;
+use crate::dispatch::{PluginSpec, Surroundings};
+use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
@@ -36,13 +38,15 @@ pub enum Event {
 impl Fleet {
     /// Starts a thread for each plugin, and hands back the files by which the engine finds them.
     pub fn start(config: &Config, endpoints: Vec<Endpoint>) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
+        let surroundings = surroundings(config);
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet { orders: Vec::new(), events, running: 0, unsettled: 0 };
         let mut files = Vec::new();
         for (plugin, endpoint) in config.plugins.iter().zip(endpoints) {
             let state = config.places.state.join(&plugin.name);
             make_private(&state)?;
-            let spec = PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state };
+            let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state);
+            let spec = PluginSpec { surroundings: surroundings.clone(), ..spec };
             fleet.launch(spec, endpoint.listener, report.clone())?;
             files.extend(endpoint.file);
         }
@@ -107,4 +111,12 @@ impl Fleet {
             let _ = worker.send(order);
         }
     }
+}
+
+fn surroundings(config: &Config) -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    };
+    let variables = env::vars_os().filter(|_| config.settings_from_env).map(text).collect();
+    Surroundings { variables, managed: config.managed, host_root: config.host_root.clone() }
 }

@@ -10,6 +10,7 @@ mod connection;
 mod endpoint;
 mod fleet;
 mod http;
+pub mod init;
 mod own_file;
 mod signals;
 mod socket;
@@ -32,15 +33,13 @@ use self::fleet::{Event, Fleet};
 use self::signals::{Signal, Signals};
 use self::systemd::Notifier;
 use crate::config::Config;
+use rustix::process::Pid;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
-
-/// How long calls in flight may take once the process is asked to end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How serving ended, when nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +83,8 @@ pub fn run(config: &Config) -> Result<Outcome, ServeError> {
 /// When there is none, or it cannot be asked.
 pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
     let process = state::serving(state)?;
-    signals::send(process, Signal::Reload { accept_grants })
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData.into());
+    pid.and_then(|pid| signals::send(pid, Signal::Reload { accept_grants }))
         .map_err(|source| ServeError::Signal { process, source })?;
     Ok(process)
 }
@@ -101,7 +101,7 @@ async fn supervise(
     let ended = watch_over(&mut fleet, &mut signals, &notifier).await;
     notifier.stopping();
     drop(files);
-    let outcome = drain(fleet, &mut signals).await;
+    let outcome = drain(fleet, &mut signals, config.drain).await;
     ended.map(|()| outcome)
 }
 
@@ -131,8 +131,8 @@ async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifie
     }
 }
 
-async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
-    let deadline = Instant::now() + DRAIN;
+async fn drain(mut fleet: Fleet, signals: &mut Signals, patience: Duration) -> Outcome {
+    let deadline = Instant::now() + patience;
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
@@ -144,7 +144,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
                 return Outcome::Interrupted(number);
             },
             () = sleep_until(deadline) => {
-                warn!("calls in flight are given up after {} s", DRAIN.as_secs());
+                warn!("calls in flight are given up after {} s", patience.as_secs_f32());
                 break;
             }
         }

@@ -58,11 +58,7 @@ impl Signals {
 }
 
 /// Sends the signal that asks a process of ours for it.
-pub fn send(process: u32, asking: Signal) -> io::Result<()> {
+pub fn send(process: Pid, asking: Signal) -> io::Result<()> {
     let row = SIGNALS.iter().find(|(_, asks)| *asks == asking);
-    let process = i32::try_from(process).ok().and_then(Pid::from_raw);
-    match (row, process) {
-        (Some((number, _)), Some(process)) => Ok(kill_process(process, *number)?),
-        _ => Err(io::ErrorKind::InvalidInput.into()),
-    }
+    row.map_or(Err(io::ErrorKind::InvalidInput.into()), |(number, _)| Ok(kill_process(process, *number)?))
 }

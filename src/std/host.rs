@@ -3,7 +3,7 @@
 use super::Budget;
 use crate::grants::Granted;
 use crate::sys::{files, life, locks::Locks, store::Store};
-use std::cell::{Cell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,10 +20,8 @@ pub struct Shared {
     pub store: Store,
     /// The named locks of the plugin's calls.
     pub locks: Locks,
-    /// Another one each time the machine is started.
-    pub boot: String,
-    /// Another one each time Moondock is started.
-    pub process: String,
+    boot: OnceCell<String>,
+    process: OnceCell<String>,
     /// When the plugin was opened.
     pub since: Instant,
     activation: Cell<u64>,
@@ -42,18 +40,33 @@ impl Shared {
         let file = state.join(ACTIVATION);
         let activation = on_blocking_pool(move || read_activation(&file)).await?;
         let store = Store::new(state.join("store.redb"));
-        let (boot, process) = on_blocking_pool(|| Ok((life::boot()?, life::process()?))).await?;
         Ok(Self {
             name,
             state,
             store,
             locks: Locks::default(),
-            boot,
-            process,
+            boot: OnceCell::new(),
+            process: OnceCell::new(),
             since: Instant::now(),
             activation: Cell::new(activation),
             granted: RefCell::default(),
         })
+    }
+
+    /// Another one each time the machine is started.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn boot(&self) -> io::Result<String> {
+        kept(&self.boot, life::boot)
+    }
+
+    /// Another one each time Moondock is started.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn process(&self) -> io::Result<String> {
+        kept(&self.process, life::process)
     }
 
     /// What the plugin's scripts may touch now, all generations of them; at first nothing.
@@ -84,6 +97,14 @@ impl Shared {
         self.activation.set(activation);
         Ok(activation)
     }
+}
+
+fn kept(cell: &OnceCell<String>, read: fn() -> io::Result<String>) -> io::Result<String> {
+    if let Some(kept) = cell.get() {
+        return Ok(kept.clone());
+    }
+    let fresh = read()?;
+    Ok(cell.get_or_init(|| fresh).clone())
 }
 
 fn read_activation(file: &Path) -> io::Result<u64> {

@@ -2,6 +2,7 @@
 
 use super::{Function, Host, Module, Needs, values};
 use mlua::{Lua, Value};
+use std::io;
 
 /// The module's table.
 pub const MODULE: Module = Module {
@@ -28,8 +29,8 @@ pub const MODULE: Module = Module {
             name: "activation",
             signature: "() -> number",
             doc: "How often a Docker daemon has taken the plugin up. The number grows when the daemon is started again, and stays when only \
-                  Moondock is. A managed plugin, which no daemon activates, is taken up when its network or IPAM driver is asked for its \
-                  capabilities; one with neither is never counted.",
+                  Moondock is. A managed plugin, which no daemon activates, counts each start of its process, and each time that the daemon \
+                  asks again for the capabilities of its network or IPAM driver.",
             needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, activation),
         },
@@ -72,12 +73,12 @@ fn activation(_: &Lua, host: &Host, (): ()) -> mlua::Result<u64> {
     Ok(host.shared.activation())
 }
 
-fn boot(_: &Lua, host: &Host, (): ()) -> mlua::Result<String> {
-    Ok(host.shared.boot.clone())
+fn boot(_: &Lua, host: &Host, (): ()) -> io::Result<String> {
+    host.shared.boot()
 }
 
-fn process(_: &Lua, host: &Host, (): ()) -> mlua::Result<String> {
-    Ok(host.shared.process.clone())
+fn process(_: &Lua, host: &Host, (): ()) -> io::Result<String> {
+    host.shared.process()
 }
 
 fn age(_: &Lua, host: &Host, (): ()) -> mlua::Result<f64> {

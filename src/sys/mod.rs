@@ -11,6 +11,7 @@ pub mod paths;
 pub mod process;
 pub mod programs;
 pub mod remove;
+pub mod rootfs;
 pub mod sources;
 pub mod store;
 pub mod sysctl;

@@ -36,17 +36,3 @@ fn a_daemon_is_counted_when_it_activates_and_not_for_what_it_asks_then() {
         }
     });
 }
-
-/// Managed plugins are never activated, but asked for their capabilities whenever a daemon takes them up.
-#[test]
-fn a_daemon_that_never_activates_is_counted_by_what_it_asks_first() {
-    both().open(async |plugin| {
-        assert_eq!(activation(&plugin).await, "0");
-        for count in ["1", "2", "3"] {
-            ask(&plugin, &CAPABILITIES).await;
-            assert_eq!(activation(&plugin).await, count, "two interfaces, one daemon");
-        }
-        ask(&plugin, &["IpamDriver.GetCapabilities"]).await;
-        assert_eq!(activation(&plugin).await, "4");
-    });
-}

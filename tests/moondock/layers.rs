@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the crate may name of the others. `main` and `lib` may name all.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
+    ("cli", &["bundle", "config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
+    ("bundle", &["config", "dispatch", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
     ("server", &["config", "dispatch"]),
@@ -38,7 +39,11 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "redb::", parts: &["sys"], exceptions: &[] },
     Reserved { word: "rtnetlink::", parts: &["sys"], exceptions: &[] },
     Reserved { word: "notify::", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "std::process::Command", parts: &["sys"], exceptions: &[] },
+    Reserved {
+        word: "std::process::Command",
+        parts: &["sys"],
+        exceptions: &[("server/init.rs", "PID 1 starts the process that serves")],
+    },
     Reserved { word: "tokio::process", parts: &["sys"], exceptions: &[] },
     Reserved { word: "tokio::fs", parts: &["sys"], exceptions: &[] },
     Reserved {
@@ -66,6 +71,8 @@ const RESERVED: &[Reserved] = &[
         exceptions: &[
             ("server/socket.rs", "the umask of a socket that is born private"),
             ("server/signals.rs", "the signals of the process itself"),
+            ("server/init.rs", "PID 1 reaps and passes signals on"),
+            ("server/mod.rs", "the number of the process that is asked to reload"),
         ],
     },
     Reserved {
