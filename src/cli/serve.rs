@@ -2,7 +2,7 @@
 
 use crate::config::Config;
 use crate::server::{self, Outcome, init};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,9 +57,9 @@ pub struct Serve {
     /// Run as the process of a managed plugin, which the engine starts itself: a start counts as an activation
     #[arg(long)]
     managed: bool,
-    /// Where the host's root directory is mounted: policies follow the links of host paths there
-    #[arg(long, value_name = "DIR")]
-    host_root: Option<PathBuf>,
+    /// A path of the host that a managed plugin has at the same place: its policy judges no others
+    #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
+    host_paths: Vec<PathBuf>,
 }
 
 impl Serve {
@@ -76,18 +76,12 @@ impl Serve {
     }
 
     fn config(self) -> Result<Config> {
-        if let Some(root) = self.host_root.as_ref().filter(|root| !root.is_dir()) {
-            bail!(
-                "`{}` is no directory: give `--host-root` the one where the host's root is mounted",
-                root.display()
-            );
-        }
         let config = Config::new(&self.paths, &self.sockets, &self.state)?;
         Ok(Config {
             drain: Duration::from_secs(self.drain),
             managed: self.managed,
             settings_from_env: self.settings_from_env,
-            host_root: self.host_root,
+            host_paths: self.host_paths,
             ..config
         })
     }
