@@ -35,8 +35,8 @@ pub struct Config {
     pub managed: bool,
     /// Whether environment variables set settings.
     pub settings_from_env: bool,
-    /// Where the host's root directory is mounted, when it is not the process's own.
-    pub host_root: Option<PathBuf>,
+    /// Of a managed plugin, the host's paths that it sees at the same place.
+    pub host_paths: Vec<PathBuf>,
 }
 
 /// The directories that the process shares with the engine, and its own.
@@ -101,7 +101,7 @@ impl Config {
             drain: DRAIN,
             managed: false,
             settings_from_env: false,
-            host_root: None,
+            host_paths: Vec::new(),
         };
         for plugin in &config.plugins {
             check_socket_path(config.socket(&plugin.name))?;

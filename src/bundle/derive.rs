@@ -1,10 +1,11 @@
 //! From what a plugin says of itself to what the engine is told of it.
 
 use super::config::{InterfaceConfig, Linux, Mount, Network, PluginConfig, Variable};
-use super::needs::{FixedMount, NEEDS, Need, Of, Value, need_of, type_of};
+use super::needs::{FixedMount, NEEDS, Need, Value, need_of, type_of};
 use super::{BundleError, Subject};
 use crate::dispatch::{form_of, variable_of};
 use crate::grants::Grant;
+use crate::protocol::Interface;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -31,6 +32,7 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
 /// What cannot be had in a managed plugin.
 pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
     let needs = needs_of(subject);
+    let mounts = mounts(subject, &needs)?;
     let host_network = subject.host_network || needs.iter().any(|need| need.host_network);
     let description = &subject.manifest.description;
     Ok(PluginConfig {
@@ -41,10 +43,10 @@ pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
         },
         documentation: String::new(),
         interface: interface(subject)?,
-        entrypoint: entrypoint(subject, &needs),
+        entrypoint: entrypoint(subject, &mounts),
         work_dir: "/".to_owned(),
         network: Network { kind: if host_network { "host" } else { "none" } },
-        mounts: mounts(subject, &needs)?,
+        mounts,
         propagated_mount: PROPAGATED.to_owned(),
         env: variables(subject)?,
         linux: Linux {
@@ -55,16 +57,10 @@ pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
     })
 }
 
-/// The rows of the table that the plugin's scripts and grants point at, each once.
+/// The rows of the table that the plugin's grants point at, each once.
 pub(super) fn needs_of(subject: &Subject) -> Vec<&'static Need> {
-    let granted = |need: &Need| {
-        subject.manifest.grants.iter().any(|grant| need_of(grant).is_some_and(|found| found.of == need.of))
-    };
-    let wanted = |need: &&Need| match need.of {
-        Of::Script(interface) => subject.interfaces.contains(&interface),
-        Of::Grant(_) => granted(need),
-    };
-    NEEDS.iter().filter(wanted).collect()
+    let kinds: Vec<_> = subject.manifest.grants.iter().filter_map(need_of).map(|need| need.grant).collect();
+    NEEDS.iter().filter(|need| kinds.contains(&need.grant)).collect()
 }
 
 fn interface(subject: &Subject) -> Result<InterfaceConfig, BundleError> {
@@ -76,11 +72,21 @@ fn interface(subject: &Subject) -> Result<InterfaceConfig, BundleError> {
     Ok(InterfaceConfig { types: subject.interfaces.iter().copied().map(type_of).collect(), socket })
 }
 
-fn entrypoint(subject: &Subject, needs: &[&Need]) -> Vec<String> {
+fn entrypoint(subject: &Subject, mounts: &[Mount]) -> Vec<String> {
     let scripts = subject.scripts.display().to_string();
     let fixed = [BINARY, "serve", &scripts, "--managed", "--settings-from-env", "--drain", "1"];
-    let more = needs.iter().flat_map(|need| need.arguments);
-    fixed.iter().chain(more).map(|&argument| argument.to_owned()).collect()
+    let seen = mounts.iter().filter(|mount| is_judged(subject, mount));
+    let seen = seen.flat_map(|mount| ["--host-path".to_owned(), mount.destination.clone()]);
+    fixed.iter().map(|&argument| argument.to_owned()).chain(seen).collect()
+}
+
+/// Whether a policy follows links there: the host's files at the same place, whatever the administrator sets.
+fn is_judged(subject: &Subject, mount: &Mount) -> bool {
+    has_policy(subject) && mount.source == mount.destination && mount.settable.is_empty()
+}
+
+fn has_policy(subject: &Subject) -> bool {
+    subject.interfaces.contains(&Interface::Authz)
 }
 
 fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError> {
@@ -92,7 +98,7 @@ fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError>
             && is_mounted(subject, grant, path)?
             && !covered(subject, grant, path)
         {
-            mounts.push(path_mount(&mounts, grant, path, options));
+            mounts.push(path_mount(subject, &mounts, grant, path, options));
         }
     }
     Ok(mounts)
@@ -124,7 +130,14 @@ fn fixed_mount(mount: &FixedMount) -> Mount {
     }
 }
 
-fn path_mount(others: &[Mount], grant: &Grant, path: &Path, options: &[&'static str]) -> Mount {
+/// A policy follows links there, so it must be that path of the host.
+fn path_mount(
+    subject: &Subject,
+    others: &[Mount],
+    grant: &Grant,
+    path: &Path,
+    options: &[&'static str],
+) -> Mount {
     let text = path.display().to_string();
     Mount {
         name: free_name(others, &text),
@@ -133,7 +146,7 @@ fn path_mount(others: &[Mount], grant: &Grant, path: &Path, options: &[&'static 
         destination: text,
         kind: "bind",
         options: options.to_vec(),
-        settable: vec!["source"],
+        settable: if has_policy(subject) { Vec::new() } else { vec!["source"] },
     }
 }
 

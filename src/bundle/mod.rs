@@ -1,6 +1,6 @@
 //! `moondock bundle`: a plugin's directory made into what `docker plugin create` takes.
 //!
-//! [`needs`] is the table of what grants and scripts ask for, [`derive()`] makes `config.json` of it, `contents` the
+//! [`needs`] is the table of what grants ask for, [`derive()`] makes `config.json` of it, `contents` the
 //! root file system.
 
 mod comments;
@@ -12,7 +12,7 @@ mod reference;
 
 pub use config::PluginConfig;
 pub use derive::{BINARY, PROPAGATED, VARIABLES, derive};
-pub use needs::{NEEDS, Need, Of, Value, type_of};
+pub use needs::{FixedMount, NEEDS, Need, Value, type_of};
 pub use reference::Reference;
 
 use crate::config::PluginDir;

@@ -1,14 +1,14 @@
-//! What grants and scripts ask of the engine, as a table: `config.json` and the reference follow from it.
+//! What grants ask of the engine, as a table: `config.json` and the reference follow from it.
 
 use crate::grants::Grant;
 use crate::protocol::Interface;
 use crate::sys::sysctl;
 
-/// What one kind of grant, or the script of one interface, needs in a managed plugin.
+/// What one kind of grant needs in a managed plugin.
 #[derive(Debug)]
 pub struct Need {
-    /// Who needs it.
-    pub of: Of,
+    /// The kind of grant: the word before its colon.
+    pub grant: &'static str,
     /// Linux capabilities beyond Docker's default set.
     pub capabilities: &'static [&'static str],
     /// Whether the process must be in the host's network.
@@ -23,19 +23,8 @@ pub struct Need {
     pub certificates: bool,
     /// What the grant's value is.
     pub value: Value,
-    /// More arguments of `serve`.
-    pub arguments: &'static [&'static str],
     /// Why, for the reference.
     pub why: &'static str,
-}
-
-/// Who needs something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// A grant, by the word before its colon.
-    Grant(&'static str),
-    /// The script of an interface.
-    Script(Interface),
 }
 
 /// What the value of a grant stands for.
@@ -68,21 +57,18 @@ pub struct FixedMount {
     pub settable: bool,
 }
 
-const READ_ONLY: &[&str] = &["rbind", "ro"];
+const READ_ONLY: &[&str] = &["rbind", "ro", "rslave"];
 const READ_WRITE: &[&str] = &["rbind", "rw", "rshared"];
 
 /// The table.
 pub const NEEDS: &[Need] = &[
-    Need {
-        value: Value::Path(READ_ONLY),
-        ..Need::of(Of::Grant("fs.read"), "the path, read-only, at the same place")
-    },
-    Need { value: Value::Path(READ_WRITE), ..Need::of(Of::Grant("fs.write"), "the path, at the same place") },
-    Need { value: Value::Program, ..Need::of(Of::Grant("exec"), "the program, with its libraries") },
+    Need { value: Value::Path(READ_ONLY), ..Need::of("fs.read", "the path, read-only, at the same place") },
+    Need { value: Value::Path(READ_WRITE), ..Need::of("fs.write", "the path, at the same place") },
+    Need { value: Value::Program, ..Need::of("exec", "the program, with its libraries") },
     Need {
         host_network: true,
         certificates: true,
-        ..Need::of(Of::Grant("http"), "a managed plugin has no network but the host's")
+        ..Need::of("http", "a managed plugin has no network but the host's")
     },
     Need {
         capabilities: &["CAP_NET_ADMIN"],
@@ -96,7 +82,7 @@ pub const NEEDS: &[Need] = &[
             settable: false,
         }],
         programs: &["nft"],
-        ..Need::of(Of::Grant("net"), "links, routes and firewall rules are the host's")
+        ..Need::of("net", "links, routes and firewall rules are the host's")
     },
     Need {
         capabilities: &["CAP_SYS_ADMIN"],
@@ -110,7 +96,7 @@ pub const NEEDS: &[Need] = &[
             settable: false,
         }],
         programs: &["mount"],
-        ..Need::of(Of::Grant("mount"), "mounting, also of file systems in files")
+        ..Need::of("mount", "mounting, also of file systems in files")
     },
     Need {
         mounts: &[FixedMount {
@@ -121,30 +107,15 @@ pub const NEEDS: &[Need] = &[
             options: &["rbind", "rw"],
             settable: true,
         }],
-        ..Need::of(Of::Grant("docker"), "the engine's own API")
+        ..Need::of("docker", "the engine's own API")
     },
-    Need { value: Value::Variable, ..Need::of(Of::Grant("env"), "a variable that can be set") },
-    Need {
-        mounts: &[FixedMount {
-            name: "host",
-            description: "the host's files: the policy follows the links of host paths that containers ask for",
-            source: "/",
-            destination: "/host",
-            options: &["rbind", "ro", "rslave"],
-            settable: false,
-        }],
-        arguments: &["--host-root", "/host"],
-        ..Need::of(
-            Of::Script(Interface::Authz),
-            "without it, a policy would take a link for what it is named",
-        )
-    },
+    Need { value: Value::Variable, ..Need::of("env", "a variable that can be set") },
 ];
 
 impl Need {
-    const fn of(of: Of, why: &'static str) -> Self {
+    const fn of(grant: &'static str, why: &'static str) -> Self {
         Self {
-            of,
+            grant,
             capabilities: &[],
             host_network: false,
             all_devices: false,
@@ -152,7 +123,6 @@ impl Need {
             programs: &[],
             certificates: false,
             value: Value::Nothing,
-            arguments: &[],
             why,
         }
     }
@@ -162,7 +132,7 @@ impl Need {
 pub fn need_of(grant: &Grant) -> Option<&'static Need> {
     let text = grant.to_string();
     let kind = text.split(':').next().unwrap_or_default();
-    NEEDS.iter().find(|need| matches!(need.of, Of::Grant(word) if word == kind))
+    NEEDS.iter().find(|need| need.grant == kind)
 }
 
 /// The type by which `config.json` announces an interface; the version is needed to the letter (protocol 2.2).

@@ -2,7 +2,7 @@
 
 use crate::config::{Config, Places};
 use crate::server::{self, Outcome, init};
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -81,9 +81,9 @@ pub struct Serve {
     /// Run as the process of a managed plugin, which the engine starts itself: a start counts as an activation
     #[arg(long)]
     managed: bool,
-    /// Where the host's root directory is mounted: policies follow the links of host paths there
-    #[arg(long, value_name = "DIR")]
-    host_root: Option<PathBuf>,
+    /// A path of the host that a managed plugin has at the same place: its policy judges no others
+    #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
+    host_paths: Vec<PathBuf>,
 }
 
 impl Serve {
@@ -100,12 +100,6 @@ impl Serve {
     }
 
     fn config(self) -> Result<Config> {
-        if let Some(root) = self.host_root.as_ref().filter(|root| !root.is_dir()) {
-            bail!(
-                "`{}` is no directory: give `--host-root` the one where the host's root is mounted",
-                root.display()
-            );
-        }
         let places = Places { sockets: self.sockets, specs: self.spec_dir, state: self.state };
         let listens: Vec<_> = self.listen.into_iter().filter(|listen| !listen.is_empty()).collect();
         let config = Config::new(&self.paths, &places, &listens)?;
@@ -113,7 +107,7 @@ impl Serve {
             drain: Duration::from_secs(self.drain),
             managed: self.managed,
             settings_from_env: self.settings_from_env,
-            host_root: self.host_root,
+            host_paths: self.host_paths,
             ..config
         })
     }

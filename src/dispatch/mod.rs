@@ -9,10 +9,12 @@ mod policy;
 mod reload;
 mod request;
 mod settings;
+mod surroundings;
 
 pub use error::{CallError, OpenError, Reply};
 pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;
-pub use plugin::{Plugin, PluginSpec, Surroundings};
+pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
 pub use settings::{Variables, form_of, variable_of};
+pub use surroundings::Surroundings;

@@ -1,7 +1,6 @@
 //! A plugin: one name, its scripts, and what they share.
 
-use super::settings::Variables;
-use super::{CallError, Manifest, OpenError, Reply};
+use super::{CallError, Manifest, OpenError, Reply, Surroundings};
 use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
@@ -9,7 +8,7 @@ use crate::std::Shared;
 use crate::sys::sources::read_sources;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use tokio::sync::Mutex;
 
@@ -24,17 +23,6 @@ pub struct PluginSpec {
     pub state: PathBuf,
     /// What is special about where it runs.
     pub surroundings: Surroundings,
-}
-
-/// What is special about where a plugin runs; by default, nothing.
-#[derive(Debug, Clone, Default)]
-pub struct Surroundings {
-    /// The variables that may set settings.
-    pub variables: Variables,
-    /// The engine started the process itself, as that of a managed plugin: it never asks `Plugin.Activate`.
-    pub managed: bool,
-    /// Where the host's root directory is mounted, when it is not the process's own.
-    pub host_root: Option<PathBuf>,
 }
 
 /// What a managed plugin is asked at each start of the engine; the first that it has counts (protocol 2.1).
@@ -109,11 +97,6 @@ impl Plugin {
     /// Its name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
-    }
-
-    /// Where the host's root directory is seen.
-    pub(super) fn host(&self) -> &Path {
-        self.spec.surroundings.host_root.as_deref().unwrap_or(Path::new("/"))
     }
 
     /// The limit on the body of a request, or the refusal of an unknown one.

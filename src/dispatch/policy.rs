@@ -3,14 +3,13 @@
 use super::answer::Outcome;
 use super::plugin::Live;
 use super::request::{Message, Registry, Request};
-use super::{CallError, Plugin};
+use super::{CallError, Plugin, Surroundings};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
 use crate::protocol::Method;
 use crate::script::{Diagnostic, type_of};
-use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 
 /// The longest reason of a denial, in bytes; the rest is cut off.
@@ -89,39 +88,30 @@ async fn prepare(
     let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let body = Body::read(target, &Announced::of(headers), message.request_body.as_deref())?;
     let mounts = match (target.action(), body.document()) {
-        (Some(action), Some(document)) => resolved(host_paths(action, document)?, plugin.host()).await?,
+        (Some(action), Some(document)) => {
+            resolved(host_paths(action, document)?, &plugin.spec.surroundings).await?
+        }
         _ => Vec::new(),
     };
     Ok((body, mounts))
 }
 
 /// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
-async fn resolved(mut mounts: Vec<HostMount>, root: &Path) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.iter_mut().all(|mount| lead_nowhere_else(mount, root)) {
+async fn resolved(
+    mut mounts: Vec<HostMount>,
+    surroundings: &Surroundings,
+) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.iter_mut().all(|mount| surroundings.lead_nowhere_else(mount)) {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let root = root.to_owned();
-    let read_link = move |path: &Path| paths::read_link(&below(&root, path));
-    let following = tokio::task::spawn_blocking(move || resolve(&mut mounts, &read_link).map(|()| mounts));
+    let surroundings = surroundings.clone();
+    let following = tokio::task::spawn_blocking(move || {
+        resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
+        surroundings.refuse_hidden(&mounts).map(|()| mounts)
+    });
     following.await.unwrap_or_else(|_| Err(unreadable()))
-}
-
-/// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
-fn lead_nowhere_else(mount: &mut HostMount, root: &Path) -> bool {
-    let source = Path::new(&mount.source);
-    let climbs = source.components().any(|part| part == Component::ParentDir);
-    if climbs || !paths::is_known_without_links(&below(root, source)) {
-        return false;
-    }
-    mount.resolved = Some(source.components().collect());
-    true
-}
-
-/// The host's `path` where this process sees it.
-fn below(root: &Path, path: &Path) -> PathBuf {
-    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {

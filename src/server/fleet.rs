@@ -118,5 +118,5 @@ fn surroundings(config: &Config) -> Surroundings {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
     };
     let variables = env::vars_os().filter(|_| config.settings_from_env).map(text).collect();
-    Surroundings { variables, managed: config.managed, host_root: config.host_root.clone() }
+    Surroundings { variables, managed: config.managed, host_paths: config.host_paths.clone() }
 }

@@ -36,14 +36,15 @@ impl Bed {
         Managed { bed: self, scripts: scripts.to_owned(), name: name.to_owned(), options: Vec::new() }
     }
 
-    /// Copies the shipped `ops` as it is to the bed, with these grants; its directory.
+    /// Copies the shipped `ops` to the bed, its manifest as it is but for these grants, where it has none of its own; its
+    /// directory.
     pub fn ops_with_grants(&self, grants: &[&str]) -> PathBuf {
         let scripts = self.install_ops().join("ops");
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ops/plugin.toml");
-        let mut table: toml::Table = fs::read_to_string(shipped).unwrap().parse().unwrap();
-        let grants: Vec<_> = grants.iter().map(|&grant| toml::Value::from(grant)).collect();
-        table.insert("grants".into(), grants.into());
-        self.write_script("scripts/ops/plugin.toml", &table.to_string());
+        let shipped = fs::read_to_string(shipped).unwrap();
+        let own = shipped.parse::<toml::Table>().unwrap().contains_key("grants");
+        let head = if own { String::new() } else { format!("grants = {grants:?}\n") };
+        self.write_script("scripts/ops/plugin.toml", &(head + &shipped));
         scripts
     }
 

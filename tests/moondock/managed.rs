@@ -100,24 +100,46 @@ fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
     }
 }
 
+/// What is not mounted into a managed plugin may be a link on the host, so nothing can be said of it.
 #[test]
-fn links_of_host_paths_are_followed_below_the_hosts_root() {
+fn a_managed_policy_judges_only_what_it_sees_of_the_host() {
     let bed = Bed::new().plugin("p", "authz.lua", POLICY);
-    let host = bed.path().join("host");
-    fs::create_dir_all(host.join("srv")).unwrap();
-    fs::create_dir(host.join("secret")).unwrap();
-    symlink("/secret", host.join("srv/link")).unwrap();
-    let served = launch(bed.arg("--host-root").arg(host.to_str().unwrap()));
-    for (path, resolved) in [("/srv/link/x", "/secret/x"), ("/srv", "/srv"), ("/etc", "/etc")] {
-        let reply = served.call("p", "AuthZPlugin.AuthZReq", &bind(path));
-        assert!(reply.body.contains(&format!("resolved {resolved}\"")), "{path}: {}", reply.body);
+    let place = bed.path().canonicalize().unwrap();
+    let path = |name: &str| place.join(name).display().to_string();
+    fs::create_dir_all(place.join("seen/below")).unwrap();
+    fs::create_dir_all(place.join("also")).unwrap();
+    for (link, target) in [("inside", "below"), ("across", "../also"), ("out", "/etc")] {
+        symlink(target, place.join("seen").join(link)).unwrap();
     }
-}
-
-#[test]
-fn a_hosts_root_that_is_not_there_is_refused() {
-    let error = telling().arg("--host-root").arg("/no/such").refused();
-    assert!(error.contains("`/no/such` is no directory"), "{error}");
+    let bed =
+        bed.arg("--managed").arg("--host-path").arg(&path("seen")).arg("--host-path").arg(&path("also"));
+    let served = launch(bed);
+    let judged = |source: &str| served.call("p", "AuthZPlugin.AuthZReq", &bind(source)).body;
+    for (source, resolved) in [
+        ("seen", "seen"),
+        ("seen/inside/new", "seen/below/new"),
+        ("seen/across", "also"),
+        ("seen/below/..", "seen"),
+    ] {
+        let (source, resolved) = (path(source), path(resolved));
+        let reply = judged(&source);
+        assert!(reply.contains(&format!("resolved {resolved}\"")), "{source}: {reply}");
+    }
+    for source in [
+        "/etc",
+        "/",
+        &path("seen/out"),
+        &path("seen/out/passwd"),
+        &path(""),
+        &path("seen2"),
+        &path("seen/../x"),
+    ] {
+        let reply = judged(source);
+        assert!(
+            reply.contains("`HostConfig.Binds[0]` cannot be judged: a managed plugin sees only"),
+            "{source}: {reply}"
+        );
+    }
 }
 
 /// What the engine asks before it makes a container with this path of the host.
