@@ -30,6 +30,7 @@ mod policy;
 mod reference;
 mod reload;
 mod requests;
+mod served_kits;
 mod sockets;
 mod sources;
 mod std_modules;
