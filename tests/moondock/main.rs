@@ -29,6 +29,7 @@ mod net;
 mod policy;
 mod reference;
 mod reload;
+mod reply_meaning;
 mod requests;
 mod served_kits;
 mod sockets;
