@@ -5,7 +5,7 @@ use super::record::typed;
 use super::{Function, Module, Needs};
 use crate::sys::files::{self, Kind, Stat};
 use crate::sys::paths::{PathError, join_beneath};
-use crate::sys::{mounts, remove};
+use crate::sys::{holders, mounts, remove};
 use mlua::{BString, FromLua, Lua, LuaString, Table, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -167,6 +167,14 @@ pub const MODULE: Module = Module {
             doc: "Whether something is mounted on the target itself. Answers for a mount whose server is gone, too.",
             needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, mounted),
+        },
+        Function {
+            name: "mounted_elsewhere",
+            signature: "(path: string) -> boolean?",
+            doc: "Whether what is at the path, or a part of it, is mounted in another mount namespace: a container has it. `nil` where that cannot be \
+                  seen, as in a managed plugin.",
+            needs: Needs::Read,
+            make: |lua, binding| binding.waiting(lua, mounted_elsewhere),
         },
         Function {
             name: "mounts",
@@ -371,6 +379,11 @@ async fn unmount(_: Lua, host: Rc<Host>, (target, options): (LuaString, Option<T
 async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
     let target = resolve(&host, &target)?;
     blocking(move || mounts::is_mounted(&target)).await
+}
+
+async fn mounted_elsewhere(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Option<bool>> {
+    let path = resolve(&host, &path)?;
+    blocking(move || holders::mounted_elsewhere(&path)).await
 }
 
 async fn list_mounts(lua: Lua, _: Rc<Host>, (): ()) -> Outcome<Vec<Table>> {

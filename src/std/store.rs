@@ -4,7 +4,8 @@ use super::{Function, Host, Module, Needs, call_protected, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::store::{Bytes, StoreError, Transaction};
 use mlua::{
-    Function as Callback, IntoLua, Lua, LuaString, MultiValue, Table, UserData, UserDataMethods, Value,
+    Function as Callback, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserData,
+    UserDataMethods, Value,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -75,6 +76,13 @@ pub const MODULE: Module = Module {
                   Raises, instead of waiting for ever, when this call holds the name already, or its holder waits for a lock of this call.",
             needs: Needs::Nothing,
             make: |lua, binding| binding.calling(lua, lock),
+        },
+        Function {
+            name: "try_lock",
+            signature: "(name: string, f: () -> ()) -> boolean",
+            doc: "Runs `f` as `lock` does if no call holds the name, this one included, and returns whether it did. For what can be left to whoever holds it.",
+            needs: Needs::Nothing,
+            make: |lua, binding| binding.calling(lua, try_lock),
         },
     ],
 };
@@ -171,6 +179,18 @@ async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Out
     let holding = holding(&host)?;
     let _held: Held = host.shared.locks.take(holding.caller, &text(&name)?).await?;
     Ok(HOLDING.scope(holding, call_protected(&lua, f)).await?)
+}
+
+async fn try_lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
+    let holding = holding(&host)?;
+    let Some(_held) = host.shared.locks.try_take(holding.caller, &text(&name)?) else {
+        return Ok((true, false).into_lua_multi(&lua)?);
+    };
+    let results = HOLDING.scope(holding, call_protected(&lua, f)).await?;
+    match results.front() {
+        Some(Value::Boolean(true)) => Ok((true, true).into_lua_multi(&lua)?),
+        _ => Ok(results),
+    }
 }
 
 /// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.

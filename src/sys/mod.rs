@@ -2,6 +2,7 @@
 
 pub mod files;
 pub mod firewall;
+pub mod holders;
 pub mod ip;
 pub mod life;
 pub mod locks;

@@ -90,10 +90,12 @@ fn luau(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "number".to_owned(),
-        Type::Text | Type::Time | Type::Bytes => "string".to_owned(),
+        Type::Time | Type::Bytes => "string".to_owned(),
+        ty if ty.is_text() => "string".to_owned(),
         Type::Any => "any".to_owned(),
         Type::List(inner) => format!("{{ {} }}", luau(*inner)),
         Type::Map(inner) => format!("{{ [string]: {} }}", luau(*inner)),
         Type::Record(shape) => shape.name.to_owned(),
+        ty => unreachable!("{ty:?}"),
     }
 }
