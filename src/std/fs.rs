@@ -3,9 +3,14 @@
 use super::Host;
 use super::record::typed;
 use super::{Function, Module, Needs};
+use crate::grants::Refused;
 use crate::sys::files::{self, Kind, Stat};
+use crate::sys::mount_rules::{self, MountRefused};
+use crate::sys::mounts::{self, Source};
 use crate::sys::paths::{PathError, join_beneath};
-use crate::sys::{mounts, remove};
+use crate::sys::places::{End, Place};
+use crate::sys::remove;
+use crate::sys::territory::{Access, Denied, Territory};
 use mlua::{BString, FromLua, Lua, LuaString, Table, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -182,7 +187,7 @@ pub const MODULE: Module = Module {
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
-    Path(#[from] PathError),
+    Trouble(#[from] Trouble),
     #[error("`{0}` is not an absolute path")]
     Relative(String),
     #[error("a path cannot hold a zero byte")]
@@ -199,16 +204,43 @@ enum Failure {
     Unknown(String),
     #[error("`type` is missing")]
     Type,
+    #[error("`loop` and the option `bind` exclude each other")]
+    Both,
+    #[error(transparent)]
+    Mount(#[from] MountRefused),
     #[error("{0}")]
     Lua(#[from] mlua::Error),
     #[error("{0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-type Outcome<T> = Result<T, Failure>;
+/// Why nothing could be done at a path.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Path(#[from] PathError),
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    #[error("`{0}` is itself granted, or a link to what is: nothing can be renamed to it")]
+    Landmark(String),
+}
 
-/// The path that a script means: every path passes here before it is used, so this is the place to refuse one.
-fn resolve(_: &Host, path: &LuaString) -> Outcome<PathBuf> {
+type Outcome<T, E = Failure> = Result<T, E>;
+
+impl From<Denied> for Trouble {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Outside { asked, real, access } => {
+                Refused::path(&asked, &real, access == Access::Write).into()
+            }
+            Denied::Landmark(path) => Self::Landmark(path.display().to_string()),
+            Denied::System(error) => error.into(),
+        }
+    }
+}
+
+/// A path as a script gives it.
+fn absolute(path: &LuaString) -> Outcome<PathBuf> {
     let bytes = path.as_bytes();
     match bytes.first() {
         _ if bytes.contains(&0) => Err(Failure::Zero),
@@ -219,33 +251,50 @@ fn resolve(_: &Host, path: &LuaString) -> Outcome<PathBuf> {
 
 /// Does what may wait for a disk on another thread.
 async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PathError> + Send + 'static,
+    work: impl FnOnce() -> Outcome<T, Trouble> + Send + 'static,
 ) -> Outcome<T> {
     Ok(spawn_blocking(work).await??)
 }
 
+/// Finds the place that a path leads to, if it is granted, and does the work there: every path passes here.
+async fn at<T: Send + 'static>(
+    host: &Host,
+    path: &LuaString,
+    access: Access,
+    end: End,
+    work: impl Fn(&Place) -> Result<T, PathError> + Send + 'static,
+) -> Outcome<T> {
+    let (path, territory) = (absolute(path)?, host.shared.territory());
+    blocking(move || Place::with(&path, end, |path, end| Ok(territory.find(path, access, end)?), work)).await
+}
+
 async fn read(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
-    let path = resolve(&host, &path)?;
-    Ok(blocking(move || files::read(&path)).await?.into())
+    Ok(at(&host, &path, Access::Read, End::Followed, files::read).await?.into())
 }
 
 async fn write(_: Lua, host: Rc<Host>, arguments: (LuaString, LuaString, Option<Table>)) -> Outcome<()> {
     let (path, text, options) = arguments;
-    let (path, text) = (resolve(&host, &path)?, text.as_bytes().to_vec());
+    let text = text.as_bytes().to_vec();
     let options = Options::of(options, &["mode", "append"])?;
     let (mode, append) = (options.mode()?, options.flag("append")?);
-    let write = if append { files::append } else { files::write };
-    blocking(move || write(&path, &text, mode)).await
+    match append {
+        true => {
+            let append = move |place: &Place| files::append(place, &text, mode);
+            at(&host, &path, Access::Write, End::Followed, append).await
+        }
+        false => {
+            let write = move |place: &Place| files::write(place, &text, mode);
+            at(&host, &path, Access::Write, End::Itself, write).await
+        }
+    }
 }
 
 async fn exists(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
-    let path = resolve(&host, &path)?;
-    Ok(blocking(move || files::stat(&path)).await?.is_some())
+    Ok(at(&host, &path, Access::Read, End::Itself, files::stat).await?.is_some())
 }
 
 async fn stat(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Option<Table>> {
-    let path = resolve(&host, &path)?;
-    let stat = blocking(move || files::stat(&path)).await?;
+    let stat = at(&host, &path, Access::Read, End::Itself, files::stat).await?;
     stat.map(|stat| stat_table(&lua, &stat)).transpose()
 }
 
@@ -271,46 +320,47 @@ fn kind(kind: Kind) -> &'static str {
 }
 
 async fn list(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Vec<BString>> {
-    let path = resolve(&host, &path)?;
-    let names = blocking(move || files::list(&path)).await?;
+    let names = at(&host, &path, Access::Read, End::Followed, files::list).await?;
     Ok(names.into_iter().map(|name| name.into_vec().into()).collect())
 }
 
 async fn mkdir(_: Lua, host: Rc<Host>, (path, options): (LuaString, Option<Table>)) -> Outcome<()> {
-    let path = resolve(&host, &path)?;
     let options = Options::of(options, &["mode", "parents"])?;
     let (mode, parents) = (options.mode()?.unwrap_or(0o755), options.flag("parents")?);
-    blocking(move || files::make_directory(&path, mode, parents)).await
+    let make = move |place: &Place| files::make_directory(place, mode, parents);
+    at(&host, &path, Access::Write, End::Followed, make).await
 }
 
 async fn remove_one(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
-    let path = resolve(&host, &path)?;
-    blocking(move || files::remove(&path)).await
+    at(&host, &path, Access::Write, End::Itself, files::remove).await
 }
 
 async fn remove_all(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
-    let path = resolve(&host, &path)?;
-    blocking(move || remove::remove_all(&path)).await
+    at(&host, &path, Access::Write, End::Itself, remove::remove_all).await
 }
 
 async fn rename(_: Lua, host: Rc<Host>, (from, to): (LuaString, LuaString)) -> Outcome<()> {
-    let (from, to) = (resolve(&host, &from)?, resolve(&host, &to)?);
-    blocking(move || files::rename(&from, &to)).await
+    let (from, to, territory) = (absolute(&from)?, absolute(&to)?, host.shared.territory());
+    blocking(move || {
+        let from = territory.find(&from, Access::Write, End::Itself)?;
+        Ok(files::rename(&from, &territory.find_free(&to)?)?)
+    })
+    .await
 }
 
 async fn chmod(_: Lua, host: Rc<Host>, (path, mode): (LuaString, Value)) -> Outcome<()> {
-    let (path, mode) = (resolve(&host, &path)?, mode_of(&mode)?);
-    blocking(move || files::change_mode(&path, mode)).await
+    let mode = mode_of(&mode)?;
+    let change = move |place: &Place| files::change_mode(place, mode);
+    at(&host, &path, Access::Write, End::Itself, change).await
 }
 
 async fn chown(_: Lua, host: Rc<Host>, (path, uid, gid): (LuaString, u32, u32)) -> Outcome<()> {
-    let path = resolve(&host, &path)?;
-    blocking(move || files::change_owner(&path, uid, gid)).await
+    let change = move |place: &Place| files::change_owner(place, uid, gid);
+    at(&host, &path, Access::Write, End::Itself, change).await
 }
 
 async fn usage(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Table> {
-    let path = resolve(&host, &path)?;
-    let usage = blocking(move || files::usage(&path)).await?;
+    let usage = at(&host, &path, Access::Read, End::Followed, files::usage).await?;
     let table = lua.create_table_with_capacity(0, 3)?;
     table.raw_set("total", usage.total)?;
     table.raw_set("free", usage.free)?;
@@ -319,12 +369,11 @@ async fn usage(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Table> {
 }
 
 async fn real(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
-    let path = resolve(&host, &path)?;
-    Ok(bytes(blocking(move || files::real(&path)).await?))
+    Ok(bytes(at(&host, &path, Access::Read, End::Followed, files::real).await?))
 }
 
-fn join(_: &Lua, host: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BString> {
-    let base = resolve(host, &base)?;
+fn join(_: &Lua, _: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BString> {
+    let base = absolute(&base)?;
     let bytes_of_name = name.as_bytes();
     if bytes_of_name.contains(&0) {
         return Err(Failure::Zero);
@@ -334,47 +383,80 @@ fn join(_: &Lua, host: &Host, (base, name): (LuaString, LuaString)) -> Outcome<B
 }
 
 async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Outcome<()> {
-    let path = resolve(&host, &path)?;
     if !(0.0..=i64::MAX as f64 / 2.0).contains(&size) || size.fract() != 0.0 {
         return Err(Failure::Size(size));
     }
-    blocking(move || files::allocate(&path, size as u64)).await
+    let allocate = move |place: &Place| files::allocate(place, size as u64);
+    at(&host, &path, Access::Write, End::Itself, allocate).await
 }
 
-async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
-    let options = Options::of(Some(request), &["source", "target", "type", "options", "loop"])?;
-    let given = options.texts("options")?;
-    let bind = given.iter().any(|option| option == "bind" || option == "rbind");
-    let looped = options.flag("loop")?;
-    let source = options.get::<LuaString>("source", "a string")?;
-    let source =
-        if bind || looped { resolve(&host, &source)? } else { OsStr::from_bytes(&source.as_bytes()).into() };
-    let kind = options.get::<Option<String>>("type", "a string")?;
-    let request = mounts::Request {
-        source,
-        target: resolve(&host, &options.get::<LuaString>("target", "a string")?)?,
-        kind: if bind { String::new() } else { kind.ok_or(Failure::Type)? },
-        options: given,
-    };
-    match looped {
-        true => Ok(mounts::mount_image(&request).await?),
-        false => blocking(move || mounts::mount(&request)).await,
+/// What a script wants to be mounted.
+struct Wanted {
+    source: MountSource,
+    target: PathBuf,
+    kind: String,
+    options: Vec<String>,
+}
+
+enum MountSource {
+    Path(PathBuf, Access),
+    Name(PathBuf),
+}
+
+impl Wanted {
+    fn read(request: &Options) -> Outcome<Self> {
+        let options = request.texts("options")?;
+        let bind = options.iter().any(|option| option == "bind" || option == "rbind");
+        let looped = request.flag("loop")?;
+        if bind && looped {
+            return Err(Failure::Both);
+        }
+        let source = request.get::<LuaString>("source", "a string")?;
+        let kind = request.get::<Option<String>>("type", "a string")?;
+        let kind = if bind { String::new() } else { kind.ok_or(Failure::Type)? };
+        mount_rules::check(&kind, bind, &options)?;
+        let writes = !(looped && options.iter().any(|option| option == "ro"));
+        let access = if writes { Access::Write } else { Access::Read };
+        let source = match bind || looped || mount_rules::needs_source(&kind) {
+            true => MountSource::Path(absolute(&source)?, access),
+            false => MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into()),
+        };
+        Ok(Self { source, target: absolute(&request.get("target", "a string")?)?, kind, options })
+    }
+
+    fn find(&self, territory: &Territory) -> Result<mounts::Request, Trouble> {
+        let source = match &self.source {
+            MountSource::Path(path, access) => Source::Place(territory.find(path, *access, End::Followed)?),
+            MountSource::Name(name) => Source::Name(name.clone()),
+        };
+        let target = territory.find(&self.target, Access::Write, End::Followed)?;
+        Ok(mounts::Request { source, target, kind: self.kind.clone(), options: self.options.clone() })
     }
 }
 
+async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
+    let request = Options::of(Some(request), &["source", "target", "type", "options", "loop"])?;
+    let (looped, wanted) = (request.flag("loop")?, Wanted::read(&request)?);
+    let territory = host.shared.territory();
+    if looped {
+        let request = blocking(move || wanted.find(&territory)).await?;
+        return Ok(mounts::mount_image(&request).await.map_err(Trouble::from)?);
+    }
+    blocking(move || Ok(mounts::mount(&wanted.find(&territory)?)?)).await
+}
+
 async fn unmount(_: Lua, host: Rc<Host>, (target, options): (LuaString, Option<Table>)) -> Outcome<bool> {
-    let target = resolve(&host, &target)?;
     let lazy = Options::of(options, &["lazy"])?.flag("lazy")?;
-    blocking(move || mounts::unmount(&target, lazy)).await
+    let unmount = move |place: &Place| mounts::unmount(place, lazy);
+    at(&host, &target, Access::Write, End::Itself, unmount).await
 }
 
 async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
-    let target = resolve(&host, &target)?;
-    blocking(move || mounts::is_mounted(&target)).await
+    at(&host, &target, Access::Read, End::Itself, mounts::is_mounted).await
 }
 
 async fn list_mounts(lua: Lua, _: Rc<Host>, (): ()) -> Outcome<Vec<Table>> {
-    let mounts = blocking(mounts::list).await?;
+    let mounts = blocking(|| Ok(mounts::list()?)).await?;
     mounts.into_iter().map(|mount| mount_table(&lua, mount)).collect()
 }
 
