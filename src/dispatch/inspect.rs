@@ -1,15 +1,15 @@
 //! What can be said of a plugin without an engine: its parts, and all that is wrong with them. Nothing is written,
 //! no hook is called, and top-level code reaches nothing outside.
 
+mod grants;
+
+use self::grants::look;
 use super::plugin::read;
 use super::{Manifest, OpenError, PluginSpec};
-use crate::grants::Grant;
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources};
 use crate::std::{MANIFEST, Shared};
-use crate::sys::programs;
 use mlua::Lua;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::rc::Rc;
 use tokio::task::spawn_blocking;
@@ -63,7 +63,7 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     let settings = manifest.as_ref().cloned().unwrap_or_default();
     match manifest {
         Ok(manifest) => {
-            inspection.look_at_grants(&manifest, &sources).await;
+            inspection.look_at_grants(&manifest, spec, &sources).await;
             inspection.manifest = Some(manifest);
         }
         Err(diagnostic) => inspection.note(Severity::Error, diagnostic),
@@ -118,14 +118,14 @@ impl Inspection {
     }
 
     /// Puts the grants in words, and compares them with the machine.
-    async fn look_at_grants(&mut self, manifest: &Manifest, sources: &Sources) {
+    async fn look_at_grants(&mut self, manifest: &Manifest, spec: &PluginSpec, sources: &Sources) {
         let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
         let grants: Vec<_> = manifest.grants_by_line().map(|(grant, line)| (grant.clone(), line)).collect();
         // What a grant names may lie on a dead server.
-        let looking =
-            spawn_blocking(move || grants.iter().map(|(grant, line)| (look(grant), *line)).collect());
-        let seen: Vec<((String, Option<Finding>), usize)> = looking.await.unwrap_or_default();
-        for ((words, finding), line) in seen {
+        let own = spec.dir.clone();
+        let look_at = move |(grant, line)| (look(&grant, &own), line);
+        let looking = spawn_blocking(move || grants.into_iter().map(look_at).collect::<Vec<_>>());
+        for ((words, finding), line) in looking.await.unwrap_or_default() {
             self.grants.push(words);
             if let Some(Finding { severity, diagnostic }) = finding {
                 self.note(severity, diagnostic.at(Some(line)).excerpt_from(text_of));
@@ -164,32 +164,6 @@ impl Inspection {
                 self.note(Severity::Error, diagnostic.excerpt_from(text_of));
             }
         }
-    }
-}
-
-/// A grant in words, and what is to be said of it on this machine.
-fn look(grant: &Grant) -> (String, Option<Finding>) {
-    let finding = |severity, message: String| {
-        Some(Finding { severity, diagnostic: Diagnostic::of_file(MANIFEST, message) })
-    };
-    match grant {
-        Grant::FsRead(path) | Grant::FsWrite(path) if !path.exists() => {
-            (grant.in_words(), finding(Severity::Note, format!("`{}` does not exist", path.display())))
-        }
-        Grant::Exec(name) => match programs::find(OsStr::new(name)).filter(|path| programs::is_program(path))
-        {
-            Some(path) if path == Path::new(name) => (grant.in_words(), None),
-            Some(path) => (format!("{} ({})", grant.in_words(), path.display()), None),
-            None => {
-                let places = programs::PLACES.join(", ");
-                let message = match name.starts_with('/') {
-                    true => format!("`{name}` is no program"),
-                    false => format!("there is no program `{name}` in {places}"),
-                };
-                (grant.in_words(), finding(Severity::Warning, message))
-            }
-        },
-        _ => (grant.in_words(), None),
     }
 }
 

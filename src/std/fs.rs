@@ -1,28 +1,32 @@
 //! `@moondock/fs`: files, directories and mounts.
 
-use super::Host;
-use super::record::typed;
-use super::{Function, Module, Needs};
-use crate::grants::Refused;
+mod mounting;
+mod options;
+mod paths;
+
+use self::mounting::{list_mounts, mount, mounted, unmount};
+use self::options::{Options, mode_of};
+use self::paths::{Failure, Outcome, absolute, at, blocking};
+use super::{Function, Host, Module, Needs};
 use crate::sys::files::{self, Kind, Stat};
-use crate::sys::mount_rules::{self, MountRefused};
-use crate::sys::mounts::{self, Source};
-use crate::sys::paths::{PathError, join_beneath};
+use crate::sys::paths::join_beneath;
 use crate::sys::places::{End, Place};
 use crate::sys::remove;
-use crate::sys::territory::{Access, Denied, Territory};
-use mlua::{BString, FromLua, Lua, LuaString, Table, Value};
+use crate::sys::territory::Access;
+use mlua::{BString, Lua, LuaString, Table, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use tokio::task::spawn_blocking;
 
 /// The module's table.
 pub const MODULE: Module = Module {
     name: "fs",
     summary: "Files, directories and mounts, by absolute path. A change is on the disk when the function returns. All but `join` wait for the disk while other \
               calls go on. Failures raise, with the path in front: ``fs.read: `/srv/x`: no such file or directory``.\n\n\
+              A path counts as what it leads to: links are followed first, and the place that they lead to must be granted. Functions that change names \
+              (`write`, `remove`, `remove_all`, `rename`, `allocate`, `unmount`) and `exists`, `stat`, `chmod`, `chown`, `mounted` mean a link at the end \
+              of the path itself.\n\n\
               A mode is a number (`0x1ed`) or, as Luau has no octal numbers, a string of octal digits (`\"0755\"`).",
     types: "export type Mode = number | string\n\
             export type Stat = {\n\
@@ -75,7 +79,7 @@ pub const MODULE: Module = Module {
         Function {
             name: "mkdir",
             signature: "(path: string, options: { mode: Mode?, parents: boolean? }?) -> ()",
-            doc: "Makes a directory with exactly `mode`, or 0755, whatever the umask is; with `parents` also the missing ones above it, with 0755. \
+            doc: "Makes a directory with exactly `mode`, or 0755, whatever the umask is; with `parents` also the missing ones above it, with 0755, those above a granted directory too. \
                   A directory that exists already is fine, and left as it is.",
             needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, mkdir),
@@ -98,7 +102,7 @@ pub const MODULE: Module = Module {
         Function {
             name: "rename",
             signature: "(from: string, to: string) -> ()",
-            doc: "Renames a file or directory within a file system. A file, or an empty directory, at `to` is replaced.",
+            doc: "Renames a file or directory within a file system. A file, or an empty directory, at `to` is replaced, unless it is itself what a grant names.",
             needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, rename),
         },
@@ -154,7 +158,10 @@ pub const MODULE: Module = Module {
                   ```lua\n\
                   fs.mount({ source = image, target = path, type = \"ext4\", loop = true, options = { \"nosuid\", \"nodev\" } })\n\
                   ```\n\n\
-                  Network file systems need their own program, such as `mount.nfs`: run `mount` through `process`.",
+                  A device, an image and what is bound must be granted by `fs.write` as well, an image that is mounted with the option `ro` by `fs.read`. The type is \
+                  `tmpfs`, `ramfs`, or one that lives on a device alone: `btrfs`, `erofs`, `exfat`, `ext2`, `ext3`, `ext4`, `f2fs`, `iso9660`, `ntfs3`, `squashfs`, \
+                  `udf`, `vfat`, `xfs`. Options that name paths, move, share or change other mounts raise. For anything else, network file systems above all, run \
+                  `mount` through `process`.",
             needs: Needs::MountAndWrite,
             make: |lua, binding| binding.waiting(lua, mount),
         },
@@ -182,91 +189,6 @@ pub const MODULE: Module = Module {
         },
     ],
 };
-
-/// Why a function of the module failed.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Trouble(#[from] Trouble),
-    #[error("`{0}` is not an absolute path")]
-    Relative(String),
-    #[error("a path cannot hold a zero byte")]
-    Zero,
-    #[error("`{0}` leaves the directory")]
-    Leaves(String),
-    #[error("`{0}` is not a mode: use octal digits in a string, such as \"0755\"")]
-    Mode(String),
-    #[error("`{0}` is not a number of bytes")]
-    Size(f64),
-    #[error("`{0}` must be {1}, not a {2}")]
-    Option(&'static str, &'static str, &'static str),
-    #[error("there is no option `{0}`")]
-    Unknown(String),
-    #[error("`type` is missing")]
-    Type,
-    #[error("`loop` and the option `bind` exclude each other")]
-    Both,
-    #[error(transparent)]
-    Mount(#[from] MountRefused),
-    #[error("{0}")]
-    Lua(#[from] mlua::Error),
-    #[error("{0}")]
-    Thread(#[from] tokio::task::JoinError),
-}
-
-/// Why nothing could be done at a path.
-#[derive(Debug, thiserror::Error)]
-enum Trouble {
-    #[error(transparent)]
-    Path(#[from] PathError),
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    #[error("`{0}` is itself granted, or a link to what is: nothing can be renamed to it")]
-    Landmark(String),
-}
-
-type Outcome<T, E = Failure> = Result<T, E>;
-
-impl From<Denied> for Trouble {
-    fn from(denied: Denied) -> Self {
-        match denied {
-            Denied::Outside { asked, real, access } => {
-                Refused::path(&asked, &real, access == Access::Write).into()
-            }
-            Denied::Landmark(path) => Self::Landmark(path.display().to_string()),
-            Denied::System(error) => error.into(),
-        }
-    }
-}
-
-/// A path as a script gives it.
-fn absolute(path: &LuaString) -> Outcome<PathBuf> {
-    let bytes = path.as_bytes();
-    match bytes.first() {
-        _ if bytes.contains(&0) => Err(Failure::Zero),
-        Some(b'/') => Ok(PathBuf::from(OsStr::from_bytes(&bytes))),
-        _ => Err(Failure::Relative(path.to_string_lossy())),
-    }
-}
-
-/// Does what may wait for a disk on another thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Outcome<T, Trouble> + Send + 'static,
-) -> Outcome<T> {
-    Ok(spawn_blocking(work).await??)
-}
-
-/// Finds the place that a path leads to, if it is granted, and does the work there: every path passes here.
-async fn at<T: Send + 'static>(
-    host: &Host,
-    path: &LuaString,
-    access: Access,
-    end: End,
-    work: impl Fn(&Place) -> Result<T, PathError> + Send + 'static,
-) -> Outcome<T> {
-    let (path, territory) = (absolute(path)?, host.shared.territory());
-    blocking(move || Place::with(&path, end, |path, end| Ok(territory.find(path, access, end)?), work)).await
-}
 
 async fn read(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
     Ok(at(&host, &path, Access::Read, End::Followed, files::read).await?.into())
@@ -390,148 +312,6 @@ async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Out
     at(&host, &path, Access::Write, End::Itself, allocate).await
 }
 
-/// What a script wants to be mounted.
-struct Wanted {
-    source: MountSource,
-    target: PathBuf,
-    kind: String,
-    options: Vec<String>,
-}
-
-enum MountSource {
-    Path(PathBuf, Access),
-    Name(PathBuf),
-}
-
-impl Wanted {
-    fn read(request: &Options) -> Outcome<Self> {
-        let options = request.texts("options")?;
-        let bind = options.iter().any(|option| option == "bind" || option == "rbind");
-        let looped = request.flag("loop")?;
-        if bind && looped {
-            return Err(Failure::Both);
-        }
-        let source = request.get::<LuaString>("source", "a string")?;
-        let kind = request.get::<Option<String>>("type", "a string")?;
-        let kind = if bind { String::new() } else { kind.ok_or(Failure::Type)? };
-        mount_rules::check(&kind, bind, &options)?;
-        let writes = !(looped && options.iter().any(|option| option == "ro"));
-        let access = if writes { Access::Write } else { Access::Read };
-        let source = match bind || looped || mount_rules::needs_source(&kind) {
-            true => MountSource::Path(absolute(&source)?, access),
-            false => MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into()),
-        };
-        Ok(Self { source, target: absolute(&request.get("target", "a string")?)?, kind, options })
-    }
-
-    fn find(&self, territory: &Territory) -> Result<mounts::Request, Trouble> {
-        let source = match &self.source {
-            MountSource::Path(path, access) => Source::Place(territory.find(path, *access, End::Followed)?),
-            MountSource::Name(name) => Source::Name(name.clone()),
-        };
-        let target = territory.find(&self.target, Access::Write, End::Followed)?;
-        Ok(mounts::Request { source, target, kind: self.kind.clone(), options: self.options.clone() })
-    }
-}
-
-async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
-    let request = Options::of(Some(request), &["source", "target", "type", "options", "loop"])?;
-    let (looped, wanted) = (request.flag("loop")?, Wanted::read(&request)?);
-    let territory = host.shared.territory();
-    if looped {
-        let request = blocking(move || wanted.find(&territory)).await?;
-        return Ok(mounts::mount_image(&request).await.map_err(Trouble::from)?);
-    }
-    blocking(move || Ok(mounts::mount(&wanted.find(&territory)?)?)).await
-}
-
-async fn unmount(_: Lua, host: Rc<Host>, (target, options): (LuaString, Option<Table>)) -> Outcome<bool> {
-    let lazy = Options::of(options, &["lazy"])?.flag("lazy")?;
-    let unmount = move |place: &Place| mounts::unmount(place, lazy);
-    at(&host, &target, Access::Write, End::Itself, unmount).await
-}
-
-async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
-    at(&host, &target, Access::Read, End::Itself, mounts::is_mounted).await
-}
-
-async fn list_mounts(lua: Lua, _: Rc<Host>, (): ()) -> Outcome<Vec<Table>> {
-    let mounts = blocking(|| Ok(mounts::list()?)).await?;
-    mounts.into_iter().map(|mount| mount_table(&lua, mount)).collect()
-}
-
-fn mount_table(lua: &Lua, mount: mounts::Mount) -> Outcome<Table> {
-    let table = lua.create_table_with_capacity(0, 4)?;
-    table.raw_set("source", bytes(mount.source))?;
-    table.raw_set("target", bytes(mount.target))?;
-    table.raw_set("type", mount.kind)?;
-    table.raw_set("options", mount.options)?;
-    Ok(table)
-}
-
 fn bytes(path: PathBuf) -> BString {
     path.into_os_string().into_vec().into()
-}
-
-/// The table of options that some functions take last.
-struct Options(Option<Table>);
-
-impl Options {
-    fn of(table: Option<Table>, known: &[&str]) -> Outcome<Self> {
-        for pair in table.iter().flat_map(Table::pairs::<Value, Value>) {
-            let key = pair?.0.to_string()?;
-            if !known.contains(&key.as_str()) {
-                return Err(Failure::Unknown(key));
-            }
-        }
-        Ok(Self(table))
-    }
-
-    fn value(&self, name: &str) -> Outcome<Value> {
-        self.0.as_ref().map_or(Ok(Value::Nil), |table| Ok(table.get(name)?))
-    }
-
-    fn get<T: FromLua>(&self, name: &'static str, expected: &'static str) -> Outcome<T> {
-        let Some(table) = &self.0 else { return Err(Failure::Option(name, expected, "nil")) };
-        let value: Value = table.get(name)?;
-        let given = value.type_name();
-        table.get(name).map_err(|_| Failure::Option(name, expected, given))
-    }
-
-    fn texts(&self, name: &'static str) -> Outcome<Vec<String>> {
-        match self.value(name)? {
-            Value::Nil => Ok(Vec::new()),
-            list => {
-                typed(name, &list).map_err(|_| Failure::Option(name, "a list of strings", list.type_name()))
-            }
-        }
-    }
-
-    fn flag(&self, name: &'static str) -> Outcome<bool> {
-        match self.value(name)? {
-            Value::Nil => Ok(false),
-            Value::Boolean(flag) => Ok(flag),
-            other => Err(Failure::Option(name, "a boolean", other.type_name())),
-        }
-    }
-
-    fn mode(&self) -> Outcome<Option<u32>> {
-        match self.value("mode")? {
-            Value::Nil => Ok(None),
-            mode => mode_of(&mode).map(Some),
-        }
-    }
-}
-
-/// A mode is a number, or its octal digits.
-fn mode_of(mode: &Value) -> Outcome<u32> {
-    let bits = match mode {
-        Value::Integer(bits) => u32::try_from(*bits).ok(),
-        Value::String(digits) => u32::from_str_radix(&digits.to_string_lossy(), 8).ok(),
-        _ => None,
-    };
-    match bits.filter(|bits| *bits <= 0o7777) {
-        Some(bits) => Ok(bits),
-        None => Err(Failure::Mode(mode.to_string()?)),
-    }
 }

@@ -96,6 +96,19 @@ pub fn reason(error: &io::Error) -> String {
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
 }
 
+/// Whether anything is there, links followed.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether `inner` lies in `directory` or is it, links followed.
+pub fn holds(directory: &Path, inner: &Path) -> bool {
+    match (directory.canonicalize(), inner.canonicalize()) {
+        (Ok(directory), Ok(inner)) => inner.starts_with(directory),
+        _ => false,
+    }
+}
+
 /// Reads a symbolic link; `None` for what is no link.
 ///
 /// # Errors

@@ -65,6 +65,17 @@ root = "/nonexistent/x"
 }
 
 #[test]
+fn a_plugin_that_may_write_itself_is_warned_of() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY)]);
+    place.write(
+        "p/plugin.toml",
+        &format!("grants = [{:?}]\n", format!("fs.write:{}", place.path().display())),
+    );
+    let checked = place.run(&["check", "p"]);
+    assert!(checked.stdout.contains("holds the plugin itself: it can write itself any grant"), "{checked:?}");
+}
+
+#[test]
 fn the_shipped_plugins_are_in_order() {
     let place = Workplace::new(&[]);
     let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
