@@ -22,6 +22,7 @@ mod crash;
 mod crash_anywhere;
 mod ipam;
 mod networks;
+mod podman;
 mod reload;
 mod transports;
 mod volumes;

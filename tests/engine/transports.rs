@@ -14,7 +14,7 @@ use crate::wait::{holds_within, wait_for};
 const START: Duration = Duration::from_secs(30);
 
 /// All volumes are one directory, of which it remembers the names.
-const VOLUME: &str = r#"local store = require("@moondock/store")
+pub const VOLUME: &str = r#"local store = require("@moondock/store")
 local volume = {}
 
 local function known(name)
@@ -67,7 +67,7 @@ return authz
 
 impl Bed {
     /// Serves these plugins, each with one script, and waits until all are ready.
-    fn serve(&self, plugins: &[(&str, &str, &str)], listens: &[&str]) {
+    pub fn serve(&self, plugins: &[(&str, &str, &str)], listens: &[&str]) {
         for (name, file, text) in plugins {
             self.write_script(&format!("scripts/{name}/{file}"), text);
         }
