@@ -76,16 +76,18 @@ impl Bed {
 
     fn serve_again(&self, plugins: usize, listens: &[&str]) {
         let before = self.ready();
-        let dir = self.dir().display();
-        let state = format!("{dir}/state");
-        let mut argv =
-            vec![env!("CARGO_BIN_EXE_moondock").to_owned(), "serve".into(), format!("{dir}/scripts")];
-        argv.extend(["--state".into(), state]);
-        argv.extend(listens.iter().map(|listen| format!("--listen={listen}")));
-        let mut daemon = Daemon::start(self.namespaces(), "moondock", &argv);
+        let mut daemon = Daemon::start(self.namespaces(), "moondock", &self.serving(listens));
         let up = holds_within(START, || daemon.ended().is_some() || self.ready() == before + plugins);
         assert!(up && daemon.ended().is_none(), "moondock did not start: {}", daemon.log());
         self.moondock.put(daemon);
+    }
+
+    /// The command that serves all scripts.
+    fn serving(&self, listens: &[&str]) -> Vec<String> {
+        let dir = self.dir().display();
+        let fixed = ["serve".to_owned(), format!("{dir}/scripts"), "--state".into(), format!("{dir}/state")];
+        let listens = listens.iter().map(|listen| format!("--listen={listen}"));
+        [env!("CARGO_BIN_EXE_moondock").to_owned()].into_iter().chain(fixed).chain(listens).collect()
     }
 
     /// How many plugins have become ready, in all of moondock's lives.
@@ -195,4 +197,24 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
     wait_for("the policy's line", START, || {
         bed.moondock_log().contains("asked by engine (TLS), certified as engine")
     });
+}
+
+/// As at boot: the socket is there before the engine, and the engine's first question starts the plugin.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
+    let bed = Bed::new();
+    bed.write_script("scripts/gate/authz.lua", AUTHZ);
+    let socket = "/run/docker/plugins/gate.sock";
+    let activate = ["systemd-socket-activate", "--fdname=gate", "--listen", socket].map(str::to_owned);
+    let daemon = Daemon::start(bed.namespaces(), "moondock", &[&activate[..], &bed.serving(&[])].concat());
+    bed.moondock.put(daemon);
+    wait_for("the socket", START, || bed.namespaces().path(socket).exists());
+    assert_eq!(bed.ready(), 0);
+    bed.engine_configure(&["gate"]);
+    bed.engine_boot();
+    assert_eq!(bed.ready(), 1);
+    bed.docker(&["volume", "create", "mine"]).fails_with(&["not for those whom nobody knows"]);
+    assert!(bed.moondock_term().success());
+    assert!(bed.namespaces().path(socket).exists());
 }
