@@ -57,6 +57,7 @@ const RESERVED: &[Reserved] = &[
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the umask of a socket that is born private"),
+            ("server/own_file.rs", "knowing an own file from one that replaced it"),
             ("server/state.rs", "the lock on the state directory"),
         ],
     },
