@@ -218,3 +218,24 @@ fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
     assert!(bed.moondock_term().success());
     assert!(bed.namespaces().path(socket).exists());
 }
+
+/// The guide's ways out of a policy that denies everything.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_policy_that_denies_everything_is_mended_by_saving_or_taken_out_by_a_reload() {
+    const NOBODY: &str = "return { request = function() return false, \"nobody may do anything\" end }\n";
+    let bed = Bed::new();
+    bed.serve(&[("gate", "authz.lua", NOBODY)], &[]);
+    bed.engine_configure(&["gate"]);
+    bed.engine_boot();
+    bed.docker(&["volume", "ls"]).fails_with(&["nobody may do anything"]);
+    bed.write_script("scripts/gate/authz.lua", AUTHZ);
+    wait_for("the mended policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
+
+    bed.write_script("scripts/gate/authz.lua", NOBODY);
+    wait_for("the other again", START, || bed.docker(&["volume", "ls"]).code != Some(0));
+    assert!(bed.moondock_term().success());
+    bed.engine_configure(&[]);
+    bed.engine.signal("HUP");
+    wait_for("an engine without a policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
+}
