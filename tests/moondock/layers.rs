@@ -28,6 +28,9 @@ struct Reserved {
 const RESERVED: &[Reserved] = &[
     Reserved { word: "hyper::", parts: &["server"], exceptions: &[] },
     Reserved { word: "hyper_util::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "rcgen::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "listenfd::", parts: &["server"], exceptions: &[] },
     Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },
     Reserved {
         word: "clap::",
