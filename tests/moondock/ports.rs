@@ -53,7 +53,7 @@ fn plugins_of_one_process_have_different_transports() {
 #[test]
 fn the_environment_names_transports_too() {
     let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let served = bed.env("MOONDOCK_LISTEN", "vol=tcp://[::1]:0 other=unix").start();
+    let served = bed.env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ").start();
     assert!(served.bed().address("vol").unwrap().is_ipv6());
     assert!(served.bed().socket("other").exists());
 }
