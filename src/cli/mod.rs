@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod check;
+pub mod reload;
 pub mod serve;
 
 use crate::telemetry::{self, Format, Level};
@@ -34,6 +35,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Call(call::Call),
+    Reload(reload::Reload),
 }
 
 #[derive(Debug, Args)]
@@ -67,6 +69,7 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Call(call) => call.run(),
+            Verb::Reload(reload) => reload.run(),
         }
     }
 }

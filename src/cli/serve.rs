@@ -19,6 +19,7 @@ Signals:
   SIGTERM, SIGINT  take no more calls, finish those that run (at most 5 s)
                    and end; a second one ends at once
   SIGHUP           load all scripts again
+  SIGUSR1          the same, with new grants (see `moondock reload`)
 
 Examples:
   moondock serve                        every plugin below ./scripts

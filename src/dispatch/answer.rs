@@ -33,6 +33,7 @@ impl Plugin {
 
     async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
+        self.take_up(method).await;
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
         let outcome = self.run(method, &live, body).await;

@@ -1,6 +1,7 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::{CallError, Manifest, OpenError, Reply};
+use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -29,8 +30,12 @@ pub struct Plugin {
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
+    /// The interfaces that a daemon has taken up since the last activation that was counted for that.
+    taken_up: Cell<[bool; Interface::ALL.len()]>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
     pub(super) turn: Mutex<()>,
 }
@@ -68,7 +73,9 @@ impl Plugin {
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
+            taken_up: Cell::default(),
             sources: RefCell::new(sources.clone()),
+            accepted: RefCell::default(),
             turn: Mutex::default(),
         });
         plugin.load_first(&sources).await?;
@@ -125,6 +132,25 @@ impl Plugin {
                 Reply::from(&CallError::Failed(diagnostic))
             }
         }
+    }
+
+    /// Counts a daemon that takes a managed plugin up, which it does interface by interface, and without
+    /// `Plugin.Activate` (`protocol.md` 2.1). Should it not be counted, a leftover or two stay unrecognized: that is no
+    /// reason to fail a call that the daemon never repeats.
+    pub(super) async fn take_up(&self, method: &Method) {
+        if !method.takes_up || self.activated.get() {
+            return;
+        }
+        let mut seen = self.taken_up.get();
+        let first = seen.iter().all(|seen| !seen);
+        if first || seen[method.interface as usize] {
+            seen = Default::default();
+            if let Err(error) = self.shared.count_activation().await {
+                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
+            }
+        }
+        seen[method.interface as usize] = true;
+        self.taken_up.set(seen);
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {

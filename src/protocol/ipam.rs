@@ -83,7 +83,8 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says what the driver needs to be told.",
     )
-    .missing(Missing::Answered("{}")),
+    .missing(Missing::Answered("{}"))
+    .takes_up(),
     row(
         "IpamDriver.GetDefaultAddressSpaces",
         "get_default_address_spaces",

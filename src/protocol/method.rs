@@ -48,6 +48,9 @@ pub struct Method {
     /// True where an error reply is taken for the object's absence, so that only a closed connection says
     /// "cannot tell" (`protocol.md` 5.5).
     pub hang_up_on_failure: bool,
+    /// True where a daemon asks this once each time it takes a plugin up, managed ones too, which it never activates
+    /// (`protocol.md` 2.1).
+    pub takes_up: bool,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -88,6 +91,7 @@ impl Method {
             missing: Missing::Refused,
             absent: None,
             hang_up_on_failure: false,
+            takes_up: false,
             doc,
         }
     }
@@ -119,6 +123,11 @@ impl Method {
 
     pub(super) const fn absent(mut self, message: &'static str) -> Self {
         self.absent = Some(message);
+        self
+    }
+
+    pub(super) const fn takes_up(mut self) -> Self {
+        self.takes_up = true;
         self
     }
 

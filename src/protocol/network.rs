@@ -152,7 +152,8 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says how far networks reach.",
     )
-    .missing(Missing::Answered(r#"{"Scope":"local","ConnectivityScope":"local"}"#)),
+    .missing(Missing::Answered(r#"{"Scope":"local","ConnectivityScope":"local"}"#))
+    .takes_up(),
     row(
         "NetworkDriver.GwAllocCheck",
         "gw_alloc_check",

@@ -11,4 +11,4 @@ pub use codec::{Mismatch, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;
 pub use program::{Script, type_of};
-pub use vm::{Failure, Raised, Vm};
+pub use vm::{Failure, Hook, Raised, Vm};

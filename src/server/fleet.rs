@@ -70,10 +70,10 @@ impl Fleet {
         Ok(())
     }
 
-    /// Has every plugin load its scripts again.
-    pub fn reload(&mut self) {
+    /// Has every plugin load its scripts again, with new grants too if they are accepted.
+    pub fn reload(&mut self, accept_grants: bool) {
         self.unsettled += self.running;
-        self.order(Order::Reload);
+        self.order(Order::Reload { accept_grants });
     }
 
     /// Has every plugin finish what is in flight and end.

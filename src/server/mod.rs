@@ -33,6 +33,7 @@ use self::signals::{Signal, Signals};
 use self::systemd::Notifier;
 use crate::config::Config;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
@@ -62,6 +63,8 @@ pub enum ServeError {
     Runtime(#[from] io::Error),
     #[error("plugin `{plugin}`")]
     Plugin { plugin: String, source: WorkerError },
+    #[error("cannot send a signal to process {process}")]
+    Signal { process: u32, source: io::Error },
 }
 
 /// Serves `config` until a signal ends it.
@@ -69,14 +72,30 @@ pub enum ServeError {
 /// Must be called before the process starts threads that create files: the mode of the sockets is
 /// kept by the umask, which belongs to the whole process.
 pub fn run(config: &Config) -> Result<Outcome, ServeError> {
-    let _lock = StateLock::take(&config.places.state)?;
+    let mut lock = StateLock::take(&config.places.state)?;
     let bound = endpoint::bind_all(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(config, bound))
+    runtime.block_on(supervise(config, bound, &mut lock))
 }
 
-async fn supervise(config: &Config, endpoints: Vec<Endpoint>) -> Result<Outcome, ServeError> {
+/// Asks the process that serves with the state in `state` to load its scripts again, and says which process that is.
+///
+/// # Errors
+/// When there is none, or it cannot be asked.
+pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
+    let process = state::serving(state)?;
+    signals::send(process, Signal::Reload { accept_grants })
+        .map_err(|source| ServeError::Signal { process, source })?;
+    Ok(process)
+}
+
+async fn supervise(
+    config: &Config,
+    endpoints: Vec<Endpoint>,
+    lock: &mut StateLock,
+) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
+    lock.announce()?;
     let (mut fleet, files) = Fleet::start(config, endpoints)?;
     let notifier = Notifier::from_env(&config.plugins);
     let ended = watch_over(&mut fleet, &mut signals, &notifier).await;
@@ -91,9 +110,9 @@ async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifie
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Reload => {
+                Signal::Reload { accept_grants } => {
                     notifier.reloading();
-                    fleet.reload();
+                    fleet.reload(accept_grants);
                 }
                 Signal::End { name, .. } => {
                     info!("{name}: no more calls are taken");

@@ -34,7 +34,10 @@ pub struct Worker {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Load the scripts again.
-    Reload,
+    Reload {
+        /// With all that `plugin.toml` grants now.
+        accept_grants: bool,
+    },
     /// Finish what is in flight and end.
     Drain,
 }
@@ -102,7 +105,7 @@ impl Worker {
 
 /// Whoever asks for a reload now gets one: the scripts are being read.
 async fn told_to_drain(orders: &mut UnboundedReceiver<Order>, report: &UnboundedSender<Event>) {
-    while orders.recv().await == Some(Order::Reload) {
+    while matches!(orders.recv().await, Some(Order::Reload { .. })) {
         drop(Settling(report.clone()));
     }
 }
@@ -125,7 +128,9 @@ async fn accept(
         tokio::select! {
             biased;
             order = orders.recv() => match order {
-                Some(Order::Reload) => { spawn_local(reload(plugin.clone(), Settling(report.clone()))); }
+                Some(Order::Reload { accept_grants }) => {
+                    spawn_local(reload(plugin.clone(), accept_grants, Settling(report.clone())));
+                }
                 Some(Order::Drain) | None => return,
             },
             accepted = acceptor.accept(connections) => if let Err(error) = accepted {
@@ -136,7 +141,7 @@ async fn accept(
     }
 }
 
-async fn reload(plugin: Rc<Plugin>, settling: Settling) {
-    plugin.reload().await;
+async fn reload(plugin: Rc<Plugin>, accept_grants: bool, settling: Settling) {
+    plugin.reload(accept_grants).await;
     drop(settling);
 }

@@ -1,11 +1,13 @@
 //! What the host functions of one script know about the call and the plugin they serve.
 
 use super::Budget;
-use crate::sys::{files, locks::Locks, store::Store};
-use std::cell::Cell;
+use crate::grants::Granted;
+use crate::sys::{files, life, locks::Locks, store::Store};
+use std::cell::{Cell, Ref, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Instant;
 
 /// What all scripts of one plugin share, on the plugin's thread.
 #[derive(Debug)]
@@ -18,7 +20,14 @@ pub struct Shared {
     pub store: Store,
     /// The named locks of the plugin's calls.
     pub locks: Locks,
+    /// Another one each time the machine is started.
+    pub boot: String,
+    /// Another one each time Moondock is started.
+    pub process: String,
+    /// When the plugin was opened.
+    pub since: Instant,
     activation: Cell<u64>,
+    granted: RefCell<Granted>,
 }
 
 /// The file that counts how often a daemon activated the plugin.
@@ -33,7 +42,28 @@ impl Shared {
         let file = state.join(ACTIVATION);
         let activation = on_blocking_pool(move || read_activation(&file)).await?;
         let store = Store::new(state.join("store.redb"));
-        Ok(Self { name, state, store, locks: Locks::default(), activation: Cell::new(activation) })
+        let (boot, process) = on_blocking_pool(|| Ok((life::boot()?, life::process()?))).await?;
+        Ok(Self {
+            name,
+            state,
+            store,
+            locks: Locks::default(),
+            boot,
+            process,
+            since: Instant::now(),
+            activation: Cell::new(activation),
+            granted: RefCell::default(),
+        })
+    }
+
+    /// What the plugin's scripts may touch now, all generations of them; at first nothing.
+    pub fn granted(&self) -> Ref<'_, Granted> {
+        self.granted.borrow()
+    }
+
+    /// From now on, its scripts may touch what `granted` says and nothing else.
+    pub fn grant(&self, granted: Granted) {
+        self.granted.replace(granted);
     }
 
     /// How often a daemon activated the plugin: a larger number means another daemon process.

@@ -3,11 +3,13 @@
 pub mod files;
 pub mod firewall;
 pub mod ip;
+pub mod life;
 pub mod locks;
 pub mod mounts;
 pub mod netlink;
 pub mod paths;
 pub mod process;
+pub mod programs;
 pub mod remove;
 pub mod sources;
 pub mod store;

@@ -67,7 +67,10 @@ const RESERVED: &[Reserved] = &[
     Reserved {
         word: "rustix::process",
         parts: &["sys"],
-        exceptions: &[("server/socket.rs", "the umask of a socket that is born private")],
+        exceptions: &[
+            ("server/socket.rs", "the umask of a socket that is born private"),
+            ("server/signals.rs", "the signals of the process itself"),
+        ],
     },
     Reserved {
         word: "rustix::net",

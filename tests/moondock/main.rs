@@ -10,6 +10,7 @@ mod recorded;
 mod scripted;
 mod world;
 
+mod activation;
 mod any_body;
 mod authz_traffic;
 mod call;
@@ -20,6 +21,7 @@ mod documents;
 mod files;
 mod firewall;
 mod golden;
+mod grants;
 mod hostile;
 mod kits;
 mod layers;

@@ -158,6 +158,9 @@ fn module_section(module: &Module) -> String {
         let name = format!("{}.{}", module.name, function.name);
         section +=
             &format!("\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n", function.signature, function.doc);
+        if let Some(needs) = function.needs.in_words() {
+            section += &format!("\nNeeds the [grant](../guides/grants.md) {needs}.\n");
+        }
     }
     section
 }

@@ -24,7 +24,8 @@ fn module_stub(module: &Module) -> String {
     }
     stub += "\nreturn (nil :: any) :: {\n";
     for function in module.functions {
-        for line in function.doc.lines() {
+        let needs = function.needs.in_words().map(|needs| format!("\nNeeds the grant {needs}."));
+        for line in function.doc.lines().chain(needs.iter().flat_map(|needs| needs.lines())) {
             stub += format!("    -- {line}").trim_end();
             stub += "\n";
         }
