@@ -97,8 +97,7 @@ fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> 
         most: MOST,
         ..Request::default()
     };
-    let body: Value = record.any("body");
-    if !body.is_nil() {
+    if let Some(body) = record.optional::<Value>("body")? {
         request.headers.push(("content-type".to_owned(), b"application/json".to_vec()));
         request.body = values::encode(lua, &host.budget, &body, false)?.into();
     }

@@ -125,7 +125,8 @@ fn errand(argument: &Value) -> Result<Errand, Failure> {
 fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
     let mut room = MOST_TEXT;
     let mut line = |name: &Value, value: &Value| {
-        let line: (String, Vec<u8>) = (typed("a name in headers", name)?, typed("a value in headers", value)?);
+        let line: (String, Vec<u8>) =
+            (typed("a name in headers", name)?, typed("a value in headers", value)?);
         room = room.checked_sub(line.0.len() + line.1.len()).ok_or(RecordError::TooLarge("headers"))?;
         Ok(line)
     };

@@ -5,12 +5,16 @@
 
 mod budget;
 mod host;
+mod needs;
 mod record;
 mod values;
 
+pub mod docker;
+pub mod env;
 pub mod firewall;
 pub mod fs;
 pub mod hash;
+pub mod http;
 pub mod json;
 pub mod log;
 pub mod net;
@@ -21,6 +25,7 @@ pub mod time;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
+pub use needs::Needs;
 pub use values::SELF_FILLING;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
@@ -35,9 +40,12 @@ pub const MANIFEST: &str = "plugin.toml";
 
 /// All modules, by name.
 pub const MODULES: &[&Module] = &[
+    &docker::MODULE,
+    &env::MODULE,
     &firewall::MODULE,
     &fs::MODULE,
     &hash::MODULE,
+    &http::MODULE,
     &json::MODULE,
     &log::MODULE,
     &net::MODULE,
@@ -67,6 +75,8 @@ pub struct Function {
     pub signature: &'static str,
     /// What it does, what it raises, in Markdown.
     pub doc: &'static str,
+    /// What the plugin must be granted for it.
+    pub needs: Needs,
     /// Makes the Lua function; one of [`Binding`]'s constructors.
     pub make: fn(&Lua, Binding) -> mlua::Result<mlua::Function>,
 }
@@ -75,6 +85,7 @@ pub struct Function {
 pub struct Binding {
     host: Rc<Host>,
     name: String,
+    needs: Needs,
 }
 
 /// Keeps the state's `pcall` as it is now, before any script can set another one.
@@ -146,7 +157,8 @@ impl Module {
     pub fn table(&self, lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
         let table = lua.create_table()?;
         for function in self.functions {
-            let binding = Binding { host: host.clone(), name: format!("{}.{}", self.name, function.name) };
+            let name = format!("{}.{}", self.name, function.name);
+            let binding = Binding { host: host.clone(), name, needs: function.needs };
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }
         table.set_readonly(true);
@@ -222,13 +234,16 @@ impl Binding {
 
     fn enter(&self) -> mlua::Result<()> {
         self.host.budget.look().map_err(mlua::Error::external)?;
-        if self.host.in_call.get() {
-            return Ok(());
+        if !self.host.in_call.get() {
+            return Err(mlua::Error::runtime(format!(
+                "`{}` cannot be used while the script loads: call it from a hook",
+                self.name
+            )));
         }
-        Err(mlua::Error::runtime(format!(
-            "`{}` cannot be used while the script loads: call it from a hook",
-            self.name
-        )))
+        match self.needs.stands_alone() {
+            Some(grant) => self.host.shared.granted().require(&grant).map_err(|e| self.failed(&e)),
+            None => Ok(()),
+        }
     }
 
     fn failed(&self, error: &dyn Display) -> mlua::Error {
