@@ -4,14 +4,14 @@ use super::record::{Record, RecordError, typed};
 use super::{Function, Host, Module, Needs, values};
 use crate::sys::http::{HttpError, Request, send_to_socket};
 use mlua::{Lua, Table, Value};
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
 /// The module's table.
 pub const MODULE: Module = Module {
     name: "docker",
-    summary: "Requests to the engine through `/var/run/docker.sock`. Whoever may do that is root on the machine.\n\n\
+    summary: "Requests to the engine: through `/run/docker.sock`, or the socket that `DOCKER_HOST` names in Moondock's environment. Whoever may do that is root on the machine.\n\n\
               **Mind who waits for whom**: while the engine calls a driver it may hold a lock on the very object, and a request about it waits for ever (until the \
               deadline of the call). From `authz.lua` it cannot be used at all, as the engine would ask the policy about the policy's own request.",
     types: "\
@@ -39,7 +39,8 @@ log.info(`{answer.body.Containers} containers`)
     }],
 };
 
-const SOCKET: &str = "/var/run/docker.sock";
+const SOCKET: &str = "/run/docker.sock";
+const HOST: &str = "DOCKER_HOST";
 const FIELDS: &[&str] = &["path", "method", "body", "timeout"];
 const LONGEST: f64 = 600.0;
 const MOST: usize = 16 << 20;
@@ -54,6 +55,8 @@ enum Failure {
     Path,
     #[error("`timeout` must be above 0 and at most {LONGEST} s")]
     Timeout,
+    #[error("`{HOST}` is `{0}`, and only a socket `unix:///PATH` can be asked")]
+    Host(String),
     #[error("the engine did not answer within {0} s")]
     Late(f64),
     #[error("`body` cannot be sent: {0}")]
@@ -78,7 +81,8 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
         return Err(Failure::Timeout);
     }
     let request = message(&lua, &host, &record)?;
-    let asking = send_to_socket(Path::new(SOCKET), &path, &request);
+    let socket = socket()?;
+    let asking = send_to_socket(&socket, &path, &request);
     let answer = tokio::time::timeout(Duration::from_secs_f64(seconds), asking).await;
     let answer = answer.map_err(|_| Failure::Late(seconds))??;
     let body = match values::decode(&lua, &host.budget, &answer.body) {
@@ -89,6 +93,15 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
     table.raw_set("status", answer.status)?;
     table.raw_set("body", body)?;
     Ok(table)
+}
+
+fn socket() -> Result<PathBuf, Failure> {
+    let Some(host) = std::env::var_os(HOST).filter(|host| !host.is_empty()) else { return Ok(SOCKET.into()) };
+    let host = host.to_string_lossy();
+    match host.strip_prefix("unix://") {
+        Some(path) => Ok(path.into()),
+        None => Err(Failure::Host(host.into_owned())),
+    }
 }
 
 fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> {
