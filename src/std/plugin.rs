@@ -26,7 +26,7 @@ pub const MODULE: Module = Module {
             name: "activation",
             signature: "() -> number",
             doc: "How often a Docker daemon has activated the plugin. The number grows when the daemon is started again, and stays when only \
-                  Moondock is.",
+                  Moondock is. A managed plugin is started by the engine, so there it grows with each start.",
             make: |lua, binding| binding.pure(lua, activation),
         },
     ],
