@@ -169,7 +169,7 @@ fn scripts_of_the_host_are_live_in_the_engine() {
 }
 
 fn greetings(plugin: &Installed) -> usize {
-    plugin.log().matches("IpamDriver.GetDefaultAddressSpaces").count()
+    plugin.log().matches("IpamDriver.GetCapabilities").count()
 }
 
 #[test]
