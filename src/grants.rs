@@ -3,6 +3,10 @@
 //! A leaf: it knows what a grant covers, not who asks. Paths are compared as they stand; whoever checks one
 //! resolves it first.
 
+mod granted;
+
+pub use granted::{Granted, Refused};
+
 use std::fmt::{self, Display};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;

@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod call;
 pub mod check;
+pub mod reload;
 pub mod serve;
 
 use crate::config::{PluginDir, find_plugins};
@@ -39,6 +40,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Call(call::Call),
+    Reload(reload::Reload),
     Bundle(bundle::BundleArgs),
 }
 
@@ -87,6 +89,7 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Call(call) => call.run(),
+            Verb::Reload(reload) => reload.run(),
             Verb::Bundle(bundle) => bundle.run(),
         }
     }

@@ -1,6 +1,6 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
-use crate::config::Config;
+use crate::config::{Config, Places};
 use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
@@ -11,17 +11,21 @@ use std::time::Duration;
 const LONG: &str = "Serve plugins to the engine
 
 Each plugin gets a socket DIR/NAME.sock, NAME being the plugin's directory.
-The engine finds it when something first asks for a plugin of that name.";
+The engine finds it when something first asks for a plugin of that name.
+`--listen` puts a plugin behind TCP or TLS instead, and a file in --spec-dir
+tells the engine where.";
 
 const AFTER: &str = "\
 Signals:
   SIGTERM, SIGINT  take no more calls, finish those that run (see --drain)
                    and end; a second one ends at once
   SIGHUP           load all scripts again
+  SIGUSR1          the same, with new grants (see `moondock reload`)
 
 Examples:
   moondock serve                        every plugin below ./scripts
-  moondock serve /etc/moondock/mynas    one plugin, named mynas";
+  moondock serve /etc/moondock/mynas    one plugin, named mynas
+  moondock serve --listen unix,group=docker --listen nas=tls://10.0.0.5:9443";
 
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
@@ -48,6 +52,26 @@ pub struct Serve {
         default_value = "/var/lib/moondock"
     )]
     state: PathBuf,
+    /// How a plugin, or each that is not named, is reached: `unix[,mode=0660][,group=GROUP]`,
+    /// `tcp://IP:PORT` (loopback only) or `tls://IP:PORT[,certs=DIR]`; may be given again for others,
+    /// or several of them separated by spaces [default: unix]
+    #[arg(
+        long,
+        value_name = "[NAME=]WHERE",
+        env = "MOONDOCK_LISTEN",
+        hide_env_values = true,
+        value_delimiter = ' '
+    )]
+    listen: Vec<String>,
+    /// Where the engine looks for the files that name a TCP or TLS address
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "MOONDOCK_SPEC_DIR",
+        hide_env_values = true,
+        default_value = "/etc/docker/plugins"
+    )]
+    spec_dir: PathBuf,
     /// How long calls in flight may take once the process is asked to end, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
@@ -73,7 +97,9 @@ impl Serve {
     }
 
     fn config(self) -> Result<Config> {
-        let config = Config::new(&self.paths, &self.sockets, &self.state)?;
+        let places = Places { sockets: self.sockets, specs: self.spec_dir, state: self.state };
+        let listens: Vec<_> = self.listen.into_iter().filter(|listen| !listen.is_empty()).collect();
+        let config = Config::new(&self.paths, &places, &listens)?;
         Ok(Config {
             drain: Duration::from_secs(self.drain),
             managed: self.managed,

@@ -3,7 +3,7 @@
 use super::plugin::{ACTIVATE, Live, find_method};
 use super::{CallError, Plugin, Reply, policy};
 use crate::protocol::{Interface, Method, Missing};
-use crate::script::{Diagnostic, decode, encode};
+use crate::script::{Diagnostic, Owed, decode, encode};
 use bytes::Bytes;
 use mlua::{Table, Value};
 use std::rc::Rc;
@@ -79,11 +79,11 @@ impl Plugin {
                 return Outcome::failed(error, String::new());
             }
         };
-        let object = object_of(method, &request);
+        let (object, owed) = (object_of(method, &request), Owed::of(method, &request));
         let result = live.script.call(method, request, live.manifest.deadline(method)).await;
         let reply = result.map_err(CallError::Failed).and_then(|mut values| {
             let value = values.pop_front().unwrap_or(Value::Nil);
-            reply_of(method, live, &value)
+            reply_of(method, live, &owed, &value)
         });
         match reply {
             Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
@@ -131,12 +131,13 @@ fn object_of(method: &Method, request: &Table) -> String {
         .unwrap_or_default()
 }
 
-fn reply_of(method: &'static Method, live: &Live, value: &Value) -> Result<Vec<u8>, CallError> {
+fn reply_of(method: &'static Method, live: &Live, owed: &Owed, value: &Value) -> Result<Vec<u8>, CallError> {
     match method.absent {
         Some(message) if is_empty(value) => return Err(CallError::Absent(message.to_owned())),
         _ => {}
     }
-    encode(method.reply, value).map_err(|mismatch| {
+    let reply = encode(method.reply, value).and_then(|reply| owed.check(value).map(|()| reply));
+    reply.map_err(|mismatch| {
         let file = method.interface.file();
         let message = format!("`{}`: {mismatch}", method.hook);
         let diagnostic = Diagnostic::of_file(file, message).at(live.script.line_of(method));

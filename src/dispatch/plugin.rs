@@ -1,6 +1,7 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::{CallError, Manifest, OpenError, Reply, Surroundings};
+use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -45,6 +46,8 @@ pub struct Plugin {
     greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
     pub(super) turn: Mutex<()>,
 }
@@ -84,6 +87,7 @@ impl Plugin {
             activated: Cell::new(false),
             greeted: Cell::new(false),
             sources: RefCell::new(sources.clone()),
+            accepted: RefCell::default(),
             turn: Mutex::default(),
         });
         plugin.load_first(&sources).await?;
@@ -145,9 +149,7 @@ impl Plugin {
     /// Notices an engine that has come back while a managed plugin lived on (live-restore): it asks again what it asks
     /// at its start. The first time was counted when the plugin was opened.
     pub(super) async fn notice_greeting(&self, method: &Method) {
-        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
-        let greeting = GREETINGS.into_iter().find(has);
-        if self.spec.surroundings.managed && greeting == Some(method.wire) && self.greeted.replace(true) {
+        if self.spec.surroundings.managed && self.is_greeting(method) && self.greeted.replace(true) {
             match self.shared.count_activation().await {
                 Ok(activation) => {
                     tracing::info!(plugin = self.name(), activation, "the daemon has started again")
@@ -155,6 +157,11 @@ impl Plugin {
                 Err(error) => tracing::error!(plugin = self.name(), %error, "cannot record the activation"),
             }
         }
+    }
+
+    fn is_greeting(&self, method: &Method) -> bool {
+        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
+        GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {

@@ -3,9 +3,9 @@
 //! The work is done by a child, which is this same command. What remains reaps, passes signals on, and ends when the
 //! child ends; so whoever waits for children of its own (tokio) never has one taken away.
 
-use super::signals::{Signal, Signals};
+use super::signals::{Signal, Signals, send};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus, kill_process, wait};
+use rustix::process::{Pid, WaitOptions, WaitStatus, wait};
 use std::env;
 use std::io;
 use std::process::Command;
@@ -81,14 +81,9 @@ fn start() -> io::Result<Pid> {
     Ok(Pid::from_child(&child))
 }
 
-fn pass_on(child: Pid, signal: Signal) {
-    let signal = match signal {
-        Signal::Reload => rustix::process::Signal::HUP,
-        Signal::End { number: 2, .. } => rustix::process::Signal::INT,
-        Signal::End { .. } => rustix::process::Signal::TERM,
-    };
+fn pass_on(child: Pid, asking: Signal) {
     // A child that has just ended needs no signal.
-    let _ = kill_process(child, signal);
+    let _ = send(child, asking);
 }
 
 /// Takes all that is dead; the end of `child` when it is among them.

@@ -2,10 +2,10 @@
 
 use super::Host;
 use super::record::typed;
-use super::{Function, Module};
+use super::{Function, Module, Needs};
 use crate::sys::files::{self, Kind, Stat};
 use crate::sys::paths::{PathError, join_beneath};
-use crate::sys::{mounts, remove};
+use crate::sys::{holders, mounts, remove};
 use mlua::{BString, FromLua, Lua, LuaString, Table, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -34,6 +34,7 @@ pub const MODULE: Module = Module {
             name: "read",
             signature: "(path: string) -> string",
             doc: "The content of a regular file of at most 16 MiB.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, read),
         },
         Function {
@@ -42,24 +43,28 @@ pub const MODULE: Module = Module {
             doc: "Replaces the file's content in one step: whoever reads it, and a power cut, finds the old or the new one. A new file gets `mode`, or \
                   0644; an existing one keeps its owner, and its mode unless one is given. A symbolic link is replaced by the file.\n\n\
                   With `append` the text is added at the end instead, which is durable but not one step.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, write),
         },
         Function {
             name: "exists",
             signature: "(path: string) -> boolean",
             doc: "Whether anything is there, a dangling symbolic link included.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, exists),
         },
         Function {
             name: "stat",
             signature: "(path: string) -> Stat?",
             doc: "What the path is, of a symbolic link the link itself; `nil` where nothing is. `modified` is in seconds since 1970.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, stat),
         },
         Function {
             name: "list",
             signature: "(path: string) -> { string }",
             doc: "The names in a directory, sorted, without `.` and `..`.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, list),
         },
         Function {
@@ -67,12 +72,14 @@ pub const MODULE: Module = Module {
             signature: "(path: string, options: { mode: Mode?, parents: boolean? }?) -> ()",
             doc: "Makes a directory with exactly `mode`, or 0755, whatever the umask is; with `parents` also the missing ones above it, with 0755. \
                   A directory that exists already is fine, and left as it is.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, mkdir),
         },
         Function {
             name: "remove",
             signature: "(path: string) -> boolean",
             doc: "Removes a file, a symbolic link or an empty directory; says whether it was there.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, remove_one),
         },
         Function {
@@ -80,36 +87,42 @@ pub const MODULE: Module = Module {
             signature: "(path: string) -> boolean",
             doc: "Removes the path and all below it; says whether it was there. Symbolic links are removed, never followed. Raises, before anything \
                   is removed, where a file system is mounted on the path or below it, and names the mount.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, remove_all),
         },
         Function {
             name: "rename",
             signature: "(from: string, to: string) -> ()",
             doc: "Renames a file or directory within a file system. A file, or an empty directory, at `to` is replaced.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, rename),
         },
         Function {
             name: "chmod",
             signature: "(path: string, mode: Mode) -> ()",
             doc: "Sets the permission bits. Raises on a symbolic link.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, chmod),
         },
         Function {
             name: "chown",
             signature: "(path: string, uid: number, gid: number) -> ()",
             doc: "Sets owner and group; of a symbolic link its own.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, chown),
         },
         Function {
             name: "usage",
             signature: "(path: string) -> Usage",
             doc: "The room on the file system that holds the path, in bytes; `free` is what an ordinary user may still fill.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, usage),
         },
         Function {
             name: "real",
             signature: "(path: string) -> string",
             doc: "The path without symbolic links, `.` and `..`. Raises where nothing is there.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, real),
         },
         Function {
@@ -117,6 +130,7 @@ pub const MODULE: Module = Module {
             signature: "(base: string, name: string) -> string",
             doc: "The path of `name` below `base`: for names that others chose. Raises on a name that is empty, absolute, or has `.` or `..` in it, so that \
                   the result is always below `base`. Looks at the text only, not at symbolic links.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, join),
         },
         Function {
@@ -124,6 +138,7 @@ pub const MODULE: Module = Module {
             signature: "(path: string, size: number) -> ()",
             doc: "Makes a file of that many bytes, mode 0644, that takes room only as it is filled: an image to put a file system in. Raises \
                   where something is there already.",
+            needs: Needs::Write,
             make: |lua, binding| binding.waiting(lua, allocate),
         },
         Function {
@@ -135,6 +150,7 @@ pub const MODULE: Module = Module {
                   fs.mount({ source = image, target = path, type = \"ext4\", loop = true, options = { \"nosuid\", \"nodev\" } })\n\
                   ```\n\n\
                   Network file systems need their own program, such as `mount.nfs`: run `mount` through `process`.",
+            needs: Needs::MountAndWrite,
             make: |lua, binding| binding.waiting(lua, mount),
         },
         Function {
@@ -142,18 +158,29 @@ pub const MODULE: Module = Module {
             signature: "(target: string, options: { lazy: boolean? }?) -> boolean",
             doc: "Unmounts what was mounted last on the target; says whether anything was. Raises when it is in use. With `lazy` it is gone from the \
                   tree at once, and for good when nothing uses it any more.",
+            needs: Needs::MountAndWrite,
             make: |lua, binding| binding.waiting(lua, unmount),
         },
         Function {
             name: "mounted",
             signature: "(target: string) -> boolean",
             doc: "Whether something is mounted on the target itself. Answers for a mount whose server is gone, too.",
+            needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, mounted),
+        },
+        Function {
+            name: "mounted_elsewhere",
+            signature: "(path: string) -> boolean?",
+            doc: "Whether what is at the path, or a part of it, is mounted in another mount namespace: a container has it. `nil` where that cannot be \
+                  seen, as in a managed plugin.",
+            needs: Needs::Read,
+            make: |lua, binding| binding.waiting(lua, mounted_elsewhere),
         },
         Function {
             name: "mounts",
             signature: "() -> { Mount }",
             doc: "All mounts that Moondock sees, in the order in which they were made.",
+            needs: Needs::Mount,
             make: |lua, binding| binding.waiting(lua, list_mounts),
         },
     ],
@@ -352,6 +379,11 @@ async fn unmount(_: Lua, host: Rc<Host>, (target, options): (LuaString, Option<T
 async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
     let target = resolve(&host, &target)?;
     blocking(move || mounts::is_mounted(&target)).await
+}
+
+async fn mounted_elsewhere(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Option<bool>> {
+    let path = resolve(&host, &path)?;
+    blocking(move || holders::mounted_elsewhere(&path)).await
 }
 
 async fn list_mounts(lua: Lua, _: Rc<Host>, (): ()) -> Outcome<Vec<Table>> {

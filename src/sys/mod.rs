@@ -2,12 +2,15 @@
 
 pub mod files;
 pub mod firewall;
+pub mod holders;
 pub mod ip;
+pub mod life;
 pub mod locks;
 pub mod mounts;
 pub mod netlink;
 pub mod paths;
 pub mod process;
+pub mod programs;
 pub mod remove;
 pub mod rootfs;
 pub mod sources;

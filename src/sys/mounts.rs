@@ -197,7 +197,7 @@ pub fn list() -> Result<Vec<Mount>> {
 }
 
 /// `path` as the kernel lists it: with the links above it followed.
-fn resolved(path: &Path) -> PathBuf {
+pub(super) fn resolved(path: &Path) -> PathBuf {
     match (path.parent().map(Path::canonicalize), path.file_name()) {
         (Some(Ok(parent)), Some(name)) => parent.join(name),
         _ => path.to_owned(),
@@ -224,7 +224,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
     while let [first, after @ ..] = rest {
         let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());

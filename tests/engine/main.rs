@@ -25,4 +25,5 @@ mod ipam;
 mod managed;
 mod networks;
 mod reload;
+mod transports;
 mod volumes;

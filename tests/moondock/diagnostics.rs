@@ -364,3 +364,16 @@ fn an_error_in_a_function_given_to_a_kit_is_shown_there() {
   cure: what stands before the dot is nil here: check it first (`if x then …`)"
     );
 }
+
+#[test]
+fn a_kit_is_given_what_it_can_use() {
+    let text = "local volume = require(\"@moondock/volume\")\nreturn volume.driver({\n  mount = function(v) return \"/m\" \
+                end,\n  unmont = function(v) end,\n})\n";
+    assert_eq!(
+        checked(&[("volume.lua", text)]),
+        "volume.lua:2: volume.driver: `unmont` is no field: did you mean `unmount`?
+  |
+2 | return volume.driver({
+  | ^^^^^^^^^^^^^^^^^^^^^^"
+    );
+}

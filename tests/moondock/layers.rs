@@ -51,6 +51,8 @@ const RESERVED: &[Reserved] = &[
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the files of the process's own sockets"),
+            ("server/own_file.rs", "the files by which the engine finds a plugin"),
+            ("server/spec.rs", "the files that name an address, found before they are replaced"),
             ("server/state.rs", "the lock on the state directory"),
             ("std/host.rs", "the count of activations, a file of Moondock's own"),
         ],
@@ -68,13 +70,18 @@ const RESERVED: &[Reserved] = &[
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the umask of a socket that is born private"),
+            ("server/signals.rs", "the signals of the process itself"),
             ("server/init.rs", "PID 1 reaps and passes signals on"),
+            ("server/mod.rs", "the number of the process that is asked to reload"),
         ],
     },
     Reserved {
         word: "rustix::net",
         parts: &["sys"],
-        exceptions: &[("server/socket.rs", "asking who listens on a socket before it is replaced")],
+        exceptions: &[
+            ("server/socket.rs", "asking who listens on a socket before it is replaced"),
+            ("server/acceptor.rs", "having the kernel notice a peer that vanished"),
+        ],
     },
     Reserved { word: "rustix::mount", parts: &["sys"], exceptions: &[] },
     Reserved { word: "unsafe", parts: &[], exceptions: &[] },

@@ -99,7 +99,7 @@ impl Scripted {
 
     /// Loads what is on the disk now.
     pub async fn reload(&self) {
-        self.plugin.reload().await;
+        self.plugin.reload(false).await;
     }
 
     pub fn scripts(&self) -> &Scripts {

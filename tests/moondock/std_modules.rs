@@ -26,6 +26,7 @@ impl Plugin {
         let directory = tempfile::tempdir().unwrap();
         let opening = Shared::open("nas".into(), directory.path().to_owned());
         let shared = crate::lua::block_on(opening).unwrap();
+        shared.grant(crate::lua::everything());
         Self { directory, shared: Rc::new(shared) }
     }
 

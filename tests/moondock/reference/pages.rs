@@ -122,13 +122,14 @@ fn type_name(ty: Type) -> String {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "whole number".to_owned(),
         Type::Text => "string".to_owned(),
+        ty if ty.is_text() => ty.form().map_or("string", |form| form.name).to_owned(),
         Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
         Type::Bytes => "string of bytes".to_owned(),
         Type::Any => "anything".to_owned(),
         Type::List(Type::Record(_)) => "list of tables".to_owned(),
         Type::List(inner) => format!("list of {}s", type_name(*inner)),
         Type::Map(inner) => format!("map to {}", type_name(*inner)),
-        Type::Record(_) => "table".to_owned(),
+        _ => "table".to_owned(),
     }
 }
 
@@ -159,6 +160,9 @@ fn module_section(module: &Module) -> String {
         let name = format!("{}.{}", module.name, function.name);
         section +=
             &format!("\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n", function.signature, function.doc);
+        if let Some(needs) = function.needs.in_words() {
+            section += &format!("\nNeeds the [grant](../guides/grants.md) {needs}.\n");
+        }
     }
     section
 }
