@@ -4,6 +4,7 @@
 //! resolves it first.
 
 mod granted;
+mod words;
 
 pub use granted::{Granted, Refused};
 

@@ -4,6 +4,8 @@ use super::derive::{BINARY, PROPAGATED, needs_of};
 use super::reference::Reference;
 use super::{BundleError, Part, Subject};
 use crate::grants::Grant;
+use crate::sys::files;
+use crate::sys::places::{End, Place};
 use crate::sys::rootfs::{Libraries, Program, RootfsError, Tree, find};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -167,9 +169,6 @@ impl Contents {
 }
 
 fn size_of(path: &Path) -> u64 {
-    crate::sys::files::real(path)
-        .and_then(|path| crate::sys::files::stat(&path))
-        .ok()
-        .flatten()
-        .map_or(0, |stat| stat.size)
+    let place = Place::find(path, End::Followed);
+    place.and_then(|place| files::stat(&place)).ok().flatten().map_or(0, |stat| stat.size)
 }

@@ -135,6 +135,8 @@ impl Plugin {
     fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Rc<Manifest>, Diagnostic> {
         let manifest = Rc::new(self.manifest_of(sources)?);
         if terms == Terms::AllAndAccept {
+            let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
+            tracing::info!(plugin = self.name(), ?grants, "accepted");
             self.accept(&manifest);
         } else if let Some((line, grants)) = manifest.widening(&self.accepted.borrow()) {
             return Err(

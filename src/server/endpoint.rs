@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
+use tracing::info;
 
 /// A bound plugin: who connects waits until it is served.
 #[derive(Debug)]
@@ -97,10 +98,9 @@ fn bind_unix(path: PathBuf, access: &Access) -> Result<Endpoint, EndpointError> 
 
 fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, EndpointError> {
     let failed = |source| EndpointError::Certificates { plugin: plugin.to_owned(), source };
-    let own = || config.places.state.join(plugin);
     let (files, served) = match &tls.certificates {
         Some(dir) => certificates::given(dir, tls.address.ip()),
-        None => certificates::own(&own(), plugin, tls.address.ip()),
+        None => certificates::own(&config.places.state.join(plugin), plugin, tls.address.ip()),
     }
     .map_err(failed)?;
     let (listener, address) = bind_port(plugin, tls.address)?;
@@ -115,5 +115,7 @@ fn bind_port(plugin: &str, address: SocketAddr) -> Result<(TcpListener, SocketAd
         let address = listener.local_addr()?;
         Ok((listener, address))
     });
-    bound.map_err(|source| EndpointError::Port { plugin: plugin.to_owned(), address, source })
+    bound
+        .inspect(|(_, address)| info!(plugin, "listens on {address}"))
+        .map_err(|source| EndpointError::Port { plugin: plugin.to_owned(), address, source })
 }

@@ -1,24 +1,26 @@
 //! A file by which the engine finds a plugin: there while this is held, and removed with it.
 
+use rustix::fs::{Mode, OFlags, Stat, fstat, lstat, open};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The file, removed when this is dropped.
 #[derive(Debug)]
 pub struct OwnFile {
     path: PathBuf,
-    identity: Identity,
+    /// For as long as it is open, no other file can have its inode's number.
+    file: OwnedFd,
 }
-
-/// Device, number and time of writing: a file system gives a removed file's number to the next one.
-type Identity = (u64, u64, i64, i64);
 
 impl OwnFile {
     /// The file that has just been put at `path`.
     pub fn new(path: &Path) -> io::Result<OwnFile> {
-        Ok(OwnFile { path: path.to_owned(), identity: identity(path)? })
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = open(path, flags, Mode::empty())?;
+        Ok(OwnFile { path: path.to_owned(), file })
     }
 
     /// Writes the file, all at once.
@@ -43,15 +45,12 @@ pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
-    let found = fs::symlink_metadata(path)?;
-    Ok((found.dev(), found.ino(), found.mtime(), found.mtime_nsec()))
-}
-
 impl Drop for OwnFile {
     /// Removes the file, unless another process has put its own there since.
     fn drop(&mut self) {
-        let ours = identity(&self.path).is_ok_and(|identity| identity == self.identity);
+        let identity = |found: Stat| (found.st_dev, found.st_ino);
+        let there = lstat(&self.path).map(identity);
+        let ours = there.is_ok() && there == fstat(&self.file).map(identity);
         if ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!("cannot remove `{}`: {error}", self.path.display());
         }

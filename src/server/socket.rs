@@ -32,6 +32,11 @@ pub enum SocketError {
         path.display()
     )]
     NoGroup { path: PathBuf, group: String },
+    #[error(
+        "cannot give `{}` to the group `{group}` that `--listen` names: be root, or a member of it",
+        path.display()
+    )]
+    Group { path: PathBuf, group: String, source: io::Error },
 }
 
 /// Where groups have their numbers.
@@ -44,12 +49,20 @@ pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
 
 /// Binds `path` for whom `access` lets in, in place of a socket that nobody answers any more.
 ///
-/// Who connects waits until it is served; the listener does not block.
+/// Who connects waits until it is served; the listener does not block. The socket appears all at once,
+/// listening and open to nobody but whom it is for: all is done under another name before.
 pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), SocketError> {
     let failed = |source| SocketError::Bind { path: path.to_owned(), source };
     let group = access.group.as_deref().map(|group| group_id(path, group)).transpose()?;
     refuse_to_steal(path)?;
-    bind_private(path, access.mode, group).map_err(failed)
+    let newborn = path.with_extension("new");
+    let listener = bind_private(&newborn).map_err(failed)?;
+    let placed = open_to(&newborn, path, access, group)
+        .and_then(|()| fs::rename(&newborn, path).and_then(|()| OwnFile::new(path)).map_err(failed));
+    if placed.is_err() {
+        remove(&newborn).map_err(failed)?;
+    }
+    Ok((listener, placed?))
 }
 
 /// Removes a socket at `path` that nobody answers any more, which the engine would find first (protocol 1.1).
@@ -58,24 +71,26 @@ pub fn clear(path: &Path) -> Result<(), SocketError> {
     remove(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
 }
 
-/// A socket that appears all at once: listening, and open to nobody but whom it is for.
-///
 /// A mode set after `bind` would leave a moment in which anybody may connect; the umask leaves none.
-/// Nobody listens yet right after `bind`, so it is done under another name.
-fn bind_private(path: &Path, mode: u32, group: Option<u32>) -> io::Result<(UnixListener, OwnFile)> {
-    let newborn = path.with_extension("new");
-    remove(&newborn)?;
+fn bind_private(path: &Path) -> io::Result<UnixListener> {
+    remove(path)?;
     let before = umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(&newborn);
+    let bound = UnixListener::bind(path);
     umask(before);
     let listener = bound?;
     listener.set_nonblocking(true)?;
-    if group.is_some() {
-        chown(&newborn, None, group)?;
-    }
-    fs::set_permissions(&newborn, Permissions::from_mode(mode))?;
-    fs::rename(&newborn, path)?;
-    Ok((listener, OwnFile::new(path)?))
+    Ok(listener)
+}
+
+/// Lets the group in once it is the right one.
+fn open_to(newborn: &Path, path: &Path, access: &Access, group: Option<u32>) -> Result<(), SocketError> {
+    chown(newborn, None, group).map_err(|source| SocketError::Group {
+        path: path.to_owned(),
+        group: access.group.clone().unwrap_or_default(),
+        source,
+    })?;
+    fs::set_permissions(newborn, Permissions::from_mode(access.mode))
+        .map_err(|source| SocketError::Bind { path: path.to_owned(), source })
 }
 
 fn group_id(path: &Path, group: &str) -> Result<u32, SocketError> {

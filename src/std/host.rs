@@ -1,12 +1,15 @@
 //! What the host functions of one script know about the call and the plugin they serve.
 
 use super::Budget;
-use crate::grants::Granted;
+use crate::grants::{Grant, Granted};
+use crate::sys::places::{End, Place};
+use crate::sys::territory::{Root, Territory};
 use crate::sys::{files, life, locks::Locks, store::Store};
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// What all scripts of one plugin share, on the plugin's thread.
@@ -26,6 +29,7 @@ pub struct Shared {
     pub since: Instant,
     activation: Cell<u64>,
     granted: RefCell<Granted>,
+    territory: RefCell<Arc<Territory>>,
 }
 
 /// The file that counts how often a daemon activated the plugin.
@@ -50,6 +54,7 @@ impl Shared {
             since: Instant::now(),
             activation: Cell::new(activation),
             granted: RefCell::default(),
+            territory: RefCell::default(),
         })
     }
 
@@ -76,7 +81,13 @@ impl Shared {
 
     /// From now on, its scripts may touch what `granted` says and nothing else.
     pub fn grant(&self, granted: Granted) {
+        self.territory.replace(Arc::new(Territory::new(granted.iter().filter_map(root).collect())));
         self.granted.replace(granted);
+    }
+
+    /// The paths that the plugin's scripts may touch now.
+    pub fn territory(&self) -> Arc<Territory> {
+        self.territory.borrow().clone()
     }
 
     /// How often a daemon activated the plugin: a larger number means another daemon process.
@@ -92,8 +103,11 @@ impl Shared {
         let activation = self.activation.get() + 1;
         let file = self.state.join(ACTIVATION);
         let text = format!("{activation}\n");
-        on_blocking_pool(move || files::write(&file, text.as_bytes(), None).map_err(io::Error::other))
-            .await?;
+        on_blocking_pool(move || {
+            let place = Place::find(&file, End::Itself);
+            place.and_then(|place| files::write(&place, text.as_bytes(), None)).map_err(io::Error::other)
+        })
+        .await?;
         self.activation.set(activation);
         Ok(activation)
     }
@@ -105,6 +119,14 @@ fn kept(cell: &OnceCell<String>, read: fn() -> io::Result<String>) -> io::Result
     }
     let fresh = read()?;
     Ok(cell.get_or_init(|| fresh).clone())
+}
+
+fn root(grant: &Grant) -> Option<Root> {
+    match grant {
+        Grant::FsRead(path) => Some(Root { path: path.clone(), write: false }),
+        Grant::FsWrite(path) => Some(Root { path: path.clone(), write: true }),
+        _ => None,
+    }
 }
 
 fn read_activation(file: &Path) -> io::Result<u64> {

@@ -1,8 +1,9 @@
 //! Who else has a directory: mounts of it in other mount namespaces, such as containers have.
 
 use super::files::At;
-use super::mounts::{resolved, unescape};
+use super::mounts::unescape;
 use super::paths::PathError;
+use super::places::Place;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// One line of a `mountinfo`, as far as it says what is mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
+struct Held {
     /// The number of the file system's device.
     device: Vec<u8>,
     /// What of the file system is mounted.
@@ -23,15 +24,16 @@ struct Place {
 }
 
 /// Whether `path`, or a part of it, is mounted in another mount namespace; nothing where that cannot be seen, as by the
-/// first process of a container.
+/// processes of a container, whose first is Moondock itself.
 ///
 /// # Errors
 /// When this process's own mounts cannot be read.
-pub fn mounted_elsewhere(path: &Path) -> Result<Option<bool>, PathError> {
-    if std::process::id() == 1 {
+pub fn mounted_elsewhere(place: &Place) -> Result<Option<bool>, PathError> {
+    let program = |process: &str| fs::read_link(format!("/proc/{process}/exe")).ok();
+    if program("1") == program("self") {
         return Ok(None);
     }
-    let path = resolved(path);
+    let path = place.real.clone();
     let own = fs::read("/proc/self/mountinfo").at(&path)?;
     let Some((device, root)) = what_is_at(&path, &own) else { return Ok(None) };
     let mut seen = HashSet::from([namespace(Path::new("/proc/self"))]);
@@ -63,25 +65,25 @@ fn what_is_at(path: &Path, mountinfo: &[u8]) -> Option<(Vec<u8>, PathBuf)> {
     Some((place.device, if below.as_os_str().is_empty() { place.root } else { place.root.join(below) }))
 }
 
-impl Place {
+impl Held {
     fn holds(&self, path: &Path, device: &[u8], root: &Path) -> bool {
         let is_copy = self.follows && self.target == path;
         self.device == device && self.root.starts_with(root) && !is_copy
     }
 }
 
-fn places(mountinfo: &[u8]) -> impl Iterator<Item = Place> + '_ {
+fn places(mountinfo: &[u8]) -> impl Iterator<Item = Held> + '_ {
     mountinfo.split(|byte| *byte == b'\n').filter_map(parse)
 }
 
 /// See proc(5): `id parent major:minor root target options [tags] - …`.
-fn parse(line: &[u8]) -> Option<Place> {
+fn parse(line: &[u8]) -> Option<Held> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
     let (device, root, target) = (fields.get(2)?.to_vec(), path(fields.get(3)?), path(fields.get(4)?));
     let mut tags = fields.get(6..)?.iter().take_while(|field| **field != b"-");
     let follows = tags.any(|tag| tag.starts_with(b"master:") || tag.starts_with(b"shared:"));
-    Some(Place { device, root, target, follows })
+    Some(Held { device, root, target, follows })
 }
 
 #[cfg(test)]

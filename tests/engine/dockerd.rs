@@ -137,7 +137,7 @@ impl Bed {
 }
 
 /// A root file system of one static busybox and a link for each of its applets, made once.
-fn busybox_tar() -> &'static [u8] {
+pub fn busybox_tar() -> &'static [u8] {
     static TAR: OnceLock<Vec<u8>> = OnceLock::new();
     TAR.get_or_init(|| {
         let root = tempfile::tempdir().unwrap();

@@ -24,6 +24,7 @@ mod crash_anywhere;
 mod ipam;
 mod managed;
 mod networks;
+mod podman;
 mod reload;
 mod transports;
 mod volumes;

@@ -14,7 +14,7 @@ use crate::wait::{holds_within, wait_for};
 const START: Duration = Duration::from_secs(30);
 
 /// All volumes are one directory, of which it remembers the names.
-const VOLUME: &str = r#"local store = require("@moondock/store")
+pub const VOLUME: &str = r#"local store = require("@moondock/store")
 local volume = {}
 
 local function known(name)
@@ -67,7 +67,7 @@ return authz
 
 impl Bed {
     /// Serves these plugins, each with one script, and waits until all are ready.
-    fn serve(&self, plugins: &[(&str, &str, &str)], listens: &[&str]) {
+    pub fn serve(&self, plugins: &[(&str, &str, &str)], listens: &[&str]) {
         for (name, file, text) in plugins {
             self.write_script(&format!("scripts/{name}/{file}"), text);
         }
@@ -76,16 +76,18 @@ impl Bed {
 
     fn serve_again(&self, plugins: usize, listens: &[&str]) {
         let before = self.ready();
-        let dir = self.dir().display();
-        let state = format!("{dir}/state");
-        let mut argv =
-            vec![env!("CARGO_BIN_EXE_moondock").to_owned(), "serve".into(), format!("{dir}/scripts")];
-        argv.extend(["--state".into(), state]);
-        argv.extend(listens.iter().map(|listen| format!("--listen={listen}")));
-        let mut daemon = Daemon::start(self.namespaces(), "moondock", &argv);
+        let mut daemon = Daemon::start(self.namespaces(), "moondock", &self.serving(listens));
         let up = holds_within(START, || daemon.ended().is_some() || self.ready() == before + plugins);
         assert!(up && daemon.ended().is_none(), "moondock did not start: {}", daemon.log());
         self.moondock.put(daemon);
+    }
+
+    /// The command that serves all scripts.
+    fn serving(&self, listens: &[&str]) -> Vec<String> {
+        let dir = self.dir().display();
+        let fixed = ["serve".to_owned(), format!("{dir}/scripts"), "--state".into(), format!("{dir}/state")];
+        let listens = listens.iter().map(|listen| format!("--listen={listen}"));
+        [env!("CARGO_BIN_EXE_moondock").to_owned()].into_iter().chain(fixed).chain(listens).collect()
     }
 
     /// How many plugins have become ready, in all of moondock's lives.
@@ -195,4 +197,45 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
     wait_for("the policy's line", START, || {
         bed.moondock_log().contains("asked by engine (TLS), certified as engine")
     });
+}
+
+/// As at boot: the socket is there before the engine, and the engine's first question starts the plugin.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
+    let bed = Bed::new();
+    bed.write_script("scripts/gate/authz.lua", AUTHZ);
+    let socket = "/run/docker/plugins/gate.sock";
+    let activate = ["systemd-socket-activate", "--fdname=gate", "--listen", socket].map(str::to_owned);
+    let daemon = Daemon::start(bed.namespaces(), "moondock", &[&activate[..], &bed.serving(&[])].concat());
+    bed.moondock.put(daemon);
+    wait_for("the socket", START, || bed.namespaces().path(socket).exists());
+    assert_eq!(bed.ready(), 0);
+    bed.engine_configure(&["gate"]);
+    bed.engine_boot();
+    assert_eq!(bed.ready(), 1);
+    bed.docker(&["volume", "create", "mine"]).fails_with(&["not for those whom nobody knows"]);
+    assert!(bed.moondock_term().success());
+    assert!(bed.namespaces().path(socket).exists());
+}
+
+/// The guide's ways out of a policy that denies everything.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_policy_that_denies_everything_is_mended_by_saving_or_taken_out_by_a_reload() {
+    const NOBODY: &str = "return { request = function() return false, \"nobody may do anything\" end }\n";
+    let bed = Bed::new();
+    bed.serve(&[("gate", "authz.lua", NOBODY)], &[]);
+    bed.engine_configure(&["gate"]);
+    bed.engine_boot();
+    bed.docker(&["volume", "ls"]).fails_with(&["nobody may do anything"]);
+    bed.write_script("scripts/gate/authz.lua", AUTHZ);
+    wait_for("the mended policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
+
+    bed.write_script("scripts/gate/authz.lua", NOBODY);
+    wait_for("the other again", START, || bed.docker(&["volume", "ls"]).code != Some(0));
+    assert!(bed.moondock_term().success());
+    bed.engine_configure(&[]);
+    bed.engine.signal("HUP");
+    wait_for("an engine without a policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
 }

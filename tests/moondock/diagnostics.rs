@@ -20,7 +20,9 @@ const GOOD: (&str, &str) =
 
 /// What Docker is told of a call, and what the log says of it besides.
 fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
-    let place = Workplace::new(&[("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
+    let grants = "grants = [\"fs.read:/nowhere\"]\n";
+    let place =
+        Workplace::new(&[("v/plugin.toml", grants), ("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
     let body = r#"{"Name":"v1","ID":"1"}"#;
     let Ended { stdout, stderr, .. } = place.run(&["call", "v", method, body]);
     let told: Value = serde_json::from_str(&stdout).unwrap_or_default();

@@ -2,12 +2,13 @@
 
 use crate::http::{Connection, request};
 use crate::process::{Bed, Served, VOLUME};
-use rustix::process::Signal;
+use rustix::process::{Signal, geteuid};
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Command;
 use std::thread;
 
 const TCP: &str = "--listen=vol=tcp://127.0.0.1:0";
@@ -52,7 +53,7 @@ fn plugins_of_one_process_have_different_transports() {
 #[test]
 fn the_environment_names_transports_too() {
     let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let served = bed.env("MOONDOCK_LISTEN", "vol=tcp://[::1]:0 other=unix").start();
+    let served = bed.env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ").start();
     assert!(served.bed().address("vol").unwrap().is_ipv6());
     assert!(served.bed().socket("other").exists());
 }
@@ -159,6 +160,23 @@ fn a_group_is_let_in_by_name_or_number() {
         let found = fs::metadata(served.bed().socket("vol")).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o660);
     }
+}
+
+#[test]
+fn a_group_that_may_not_be_let_in_is_an_error_and_leaves_nothing() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let bed = Bed::with_volume().arg("--listen=unix,group=daemon");
+    let moondock = bed.command();
+    let mut command = Command::new("setpriv");
+    command.args(["--bounding-set=-chown", "--inh-caps=-chown"]);
+    command.arg(moondock.get_program()).args(moondock.get_args()).current_dir(bed.path());
+    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut served = bed.launch(command);
+    assert_eq!(served.wait().code(), Some(1));
+    served.wait_for_log("to the group `daemon` that `--listen` names: be root, or a member of it");
+    assert_eq!(fs::read_dir(served.bed().path().join("sockets")).unwrap().count(), 0);
 }
 
 fn begin_slow_call(served: &Served) -> Connection {

@@ -119,6 +119,25 @@ fn a_setting_that_widens_a_grant_must_be_accepted_too() {
 }
 
 #[test]
+fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_accepted() {
+    let policy = "local net = require('@moondock/net')\n\
+                  return { request = function() return false, tostring(select(2, pcall(net.link, 'nic'))) end }";
+    let bed =
+        Bed::new().plugin("vol", "authz.lua", policy).plugin("vol", "plugin.toml", "grants = [\"nett\"]\n");
+    let mut served = bed.start();
+    let denial = |served: &Served| {
+        let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
+        served.call("vol", "AuthZPlugin.AuthZReq", request).body
+    };
+    assert!(denial(&served).contains("`nett` is no grant"), "{}", denial(&served));
+    served.save("plugin.toml", &manifest(&["net"]));
+    served.wait_for_log("`net` must be accepted first");
+    assert!(denial(&served).contains("`nett` is no grant"));
+    served.signal(Signal::USR1);
+    served.wait_for("the grant", |served| denial(served).contains(r#""Msg":"nil""#));
+}
+
+#[test]
 fn reload_loads_every_script_again() {
     let mut served = started(&[]);
     let output = served.reload_verb(&[]);
