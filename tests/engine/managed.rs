@@ -202,3 +202,25 @@ fn a_killed_plugin_is_started_again_and_its_volumes_are_usable() {
     bed.docker(&["volume", "rm", "sized"]).ok();
     assert!(bed.loops().is_empty(), "{:?}", bed.loops());
 }
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn what_a_managed_plugin_keeps_outlives_the_engine() {
+    let bed = Bed::start();
+    let plugin = ops(&bed);
+    plugin.enable();
+    bed.managed_volume("sized", &["-o", "size=16m"]);
+    let network = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.77.0.0/24", "net"];
+    bed.docker(&network).ok();
+    let run = |argv: &[&str]| {
+        bed.docker(&[&["run", "--rm", "--network", "net", "-v", "sized:/s", "busybox"], argv].concat())
+    };
+    run(&["sh", "-c", "echo kept >/s/f"]).ok();
+    bed.engine_restart();
+    assert_eq!(plugin.inspect()["Enabled"], true);
+    assert_eq!(run(&["cat", "/s/f"]).ok(), "kept");
+    assert!(run(&["ping", "-c2", "-W2", "198.51.100.2"]).code == Some(0), "no way out");
+    bed.docker(&["network", "rm", "net"]).ok();
+    bed.docker(&["volume", "rm", "sized"]).ok();
+    assert!(bed.loops().is_empty(), "{:?}", bed.loops());
+}
