@@ -1,5 +1,9 @@
 //! The process's own configuration: flags and environment made into one validated [`Config`].
 
+mod listen;
+
+pub use listen::{Listen, ListenError};
+
 use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf, absolute};
@@ -24,6 +28,8 @@ pub struct Config {
     pub sockets: PathBuf,
     /// The directory of what must outlive the process, absolute.
     pub state: PathBuf,
+    /// Where Moondock's own numbers are served, if they are.
+    pub metrics: Option<Listen>,
 }
 
 /// A directory with at least one interface file in it.
@@ -67,6 +73,7 @@ impl Config {
             plugins: find_plugins(paths)?,
             sockets: make_absolute(sockets)?,
             state: make_absolute(state)?,
+            metrics: None,
         };
         for plugin in &config.plugins {
             check_socket_path(config.socket(&plugin.name))?;

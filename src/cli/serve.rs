@@ -1,6 +1,6 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
@@ -47,12 +47,17 @@ pub struct Serve {
         default_value = "/var/lib/moondock"
     )]
     state: PathBuf,
+    /// Where Moondock's own metrics are served at `GET /metrics`: a Unix socket such as
+    /// unix:///run/moondock/metrics.sock, or a loopback address such as 127.0.0.1:9323; nowhere by default
+    #[arg(long, value_name = "ADDRESS", env = "MOONDOCK_METRICS", hide_env_values = true)]
+    metrics: Option<Listen>,
 }
 
 impl Serve {
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<ExitCode> {
-        let config = Config::new(&self.paths, &self.sockets, &self.state)?;
+        let found = Config::new(&self.paths, &self.sockets, &self.state)?;
+        let config = Config { metrics: self.metrics, ..found };
         Ok(match server::run(&config)? {
             Outcome::Drained => ExitCode::SUCCESS,
             Outcome::Interrupted(signal) => ExitCode::from(128 + signal),

@@ -2,6 +2,7 @@
 
 use super::plugin::{ACTIVATE, Live, find_method};
 use super::{CallError, Plugin, Reply, policy};
+use crate::metrics::Verdict;
 use crate::protocol::{Interface, Method, Missing};
 use crate::script::{Diagnostic, decode, encode};
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use std::time::Instant;
 pub(super) struct Outcome {
     /// What the engine gets.
     pub reply: Result<Vec<u8>, CallError>,
+    /// What is counted.
+    pub verdict: Verdict,
     /// What the call was about.
     pub object: String,
     /// `ok`, `denied` or `failed`, or what was decided.
-    pub verdict: String,
+    pub text: String,
 }
 
 impl Plugin {
@@ -36,6 +39,7 @@ impl Plugin {
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
         let outcome = self.run(method, &live, body).await;
+        self.meters.call(method, outcome.verdict, started.elapsed());
         match &live {
             Ok(live) if outcome.reply.is_ok() && !live.script.has(method) => {
                 tracing::debug!(plugin = self.name(), method = method.wire, "answered without a hook");
@@ -43,6 +47,7 @@ impl Plugin {
             _ => self.log(method, &outcome, generation, started),
         }
         if let Ok(live) = live {
+            self.weigh(&live.script);
             self.replace_if_worn(&live).await;
         }
         match &outcome.reply {
@@ -83,39 +88,43 @@ impl Plugin {
             reply_of(method, live, &value)
         });
         match reply {
-            Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
+            Ok(reply) => Outcome::ok(reply, object),
             Err(error) => Outcome::failed(error, object),
         }
     }
 
     fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let Outcome { reply, object, verdict } = outcome;
+        let Outcome { reply, object, text, .. } = outcome;
         if let Err(CallError::Failed(diagnostic)) = reply
             && !diagnostic.is_deliberate()
         {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
-        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = verdict, ms, generation);
+        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = text, ms, generation);
     }
 }
 
 impl Outcome {
+    pub(super) fn ok(reply: Vec<u8>, object: String) -> Self {
+        Self { reply: Ok(reply), verdict: Verdict::Ok, object, text: "ok".to_owned() }
+    }
+
     pub(super) fn failed(error: CallError, object: String) -> Self {
-        let verdict = match &error {
-            CallError::Absent(message) => message.clone(),
-            error => format!("failed: {error}"),
+        let (verdict, text) = match &error {
+            CallError::Absent(message) => (Verdict::Ok, message.clone()),
+            error => (Verdict::Failed, format!("failed: {error}")),
         };
-        Self { reply: Err(error), object, verdict }
+        Self { reply: Err(error), verdict, object, text }
     }
 
     fn without_hook(method: &'static Method) -> Self {
         match method.missing {
-            Missing::Answered(reply) => {
-                Self { reply: Ok(reply.into()), object: String::new(), verdict: "ok".to_owned() }
-            }
+            Missing::Answered(reply) => Self::ok(reply.into(), String::new()),
             Missing::NotFound | Missing::Refused => {
-                Self::failed(CallError::NotImplemented(method.wire), String::new())
+                // To the engine that is an answer like another.
+                let told = Self::failed(CallError::NotImplemented(method.wire), String::new());
+                Self { verdict: Verdict::Ok, ..told }
             }
         }
     }

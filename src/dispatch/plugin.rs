@@ -1,6 +1,7 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::{CallError, Manifest, OpenError, Reply};
+use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -9,6 +10,7 @@ use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Where a plugin's parts are.
@@ -26,6 +28,7 @@ pub struct PluginSpec {
 pub struct Plugin {
     pub(super) spec: PluginSpec,
     pub(super) shared: Rc<Shared>,
+    pub(super) meters: Arc<Meters>,
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
@@ -62,9 +65,11 @@ impl Plugin {
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Rc::new(read(&spec).await?);
         let shared = Rc::new(open_state(&spec).await?);
+        let meters = Arc::new(Meters::new(&spec.name));
         let plugin = Rc::new(Self {
             spec,
             shared,
+            meters,
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
@@ -78,6 +83,11 @@ impl Plugin {
     /// Its name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// What is counted of it, for any thread to read.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
     }
 
     /// The limit on the body of a request, or the refusal of an unknown one.
@@ -94,7 +104,10 @@ impl Plugin {
     /// The refusal of a body over the limit.
     pub fn too_large(&self, path: &str) -> Reply {
         match find_method(path) {
-            Ok(method) => Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit }),
+            Ok(method) => {
+                self.meters.refusal(method, Verdict::Failed);
+                Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit })
+            }
             Err(error) => Reply::from(&error),
         }
     }

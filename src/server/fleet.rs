@@ -6,9 +6,11 @@ use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
 use crate::dispatch::PluginSpec;
+use crate::metrics::Meters;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -21,6 +23,8 @@ pub struct Fleet {
 
 /// What a plugin's thread tells.
 pub enum Event {
+    /// It is ready, and this is counted of it.
+    Ready(Arc<Meters>),
     /// It has come to its end.
     Ended {
         /// The plugin's name.
@@ -54,7 +58,7 @@ impl Fleet {
     ) -> io::Result<()> {
         let (order, orders) = unbounded_channel();
         let plugin = spec.name.clone();
-        let worker = Worker { spec, listener, orders };
+        let worker = Worker { spec, listener, orders, events: report.clone() };
         thread::Builder::new().name(plugin.clone()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
@@ -85,7 +89,7 @@ impl Fleet {
     pub async fn event(&mut self) -> Event {
         match self.events.recv().await {
             Some(event) => {
-                self.running -= 1;
+                self.running -= usize::from(matches!(event, Event::Ended { .. }));
                 event
             }
             None => std::future::pending().await,

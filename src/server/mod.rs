@@ -7,16 +7,19 @@
 mod connection;
 mod fleet;
 mod http;
+mod scrape;
 mod signals;
 mod socket;
 mod state;
 mod worker;
 
+pub use self::scrape::ScrapeError;
 pub use self::socket::SocketError;
 pub use self::state::{StateError, StateLock, make_private};
 pub use self::worker::WorkerError;
 
 use self::fleet::{Event, Fleet};
+use self::scrape::Scraped;
 use self::signals::{Signal, Signals};
 use self::socket::Socket;
 use crate::config::Config;
@@ -46,6 +49,8 @@ pub enum ServeError {
     State(#[from] StateError),
     #[error(transparent)]
     Socket(#[from] SocketError),
+    #[error(transparent)]
+    Metrics(#[from] ScrapeError),
     #[error("cannot set up threads and signals")]
     Runtime(#[from] io::Error),
     #[error("plugin `{plugin}`")]
@@ -70,15 +75,16 @@ fn bind_all(config: &Config) -> Result<Vec<Socket>, SocketError> {
 
 async fn supervise(config: &Config, sockets: Vec<Socket>) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
+    let scraped = Scraped::start(config.metrics.as_ref())?;
     let (mut fleet, files) = Fleet::start(config, sockets)?;
-    let ended = watch_over(&mut fleet, &mut signals).await;
+    let ended = watch_over(&mut fleet, &mut signals, &scraped).await;
     drop(files);
     let outcome = drain(fleet, &mut signals).await;
     ended.map(|()| outcome)
 }
 
 /// Goes on until a signal asks for the end, or a plugin fails.
-async fn watch_over(fleet: &mut Fleet, signals: &mut Signals) -> Result<(), ServeError> {
+async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, scraped: &Scraped) -> Result<(), ServeError> {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -88,9 +94,12 @@ async fn watch_over(fleet: &mut Fleet, signals: &mut Signals) -> Result<(), Serv
                     return Ok(());
                 }
             },
-            Event::Ended { plugin, result } = fleet.event() => {
-                let source = result.err().unwrap_or(WorkerError::Stopped);
-                return Err(ServeError::Plugin { plugin, source });
+            event = fleet.event() => match event {
+                Event::Ready(meters) => scraped.show(meters),
+                Event::Ended { plugin, result } => {
+                    let source = result.err().unwrap_or(WorkerError::Stopped);
+                    return Err(ServeError::Plugin { plugin, source });
+                }
             }
         }
     }
@@ -101,7 +110,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
-            Event::Ended { plugin, result } = fleet.event() => if let Err(error) = result {
+            event = fleet.event() => if let Event::Ended { plugin, result: Err(error) } = event {
                 error!(plugin, "{error}");
             },
             signal = signals.next() => if let Signal::End { number, name } = signal {

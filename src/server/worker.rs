@@ -1,6 +1,7 @@
 //! A plugin's thread: opens its scripts, accepts, and comes to an end when asked.
 
 use super::connection::Connections;
+use super::fleet::Event;
 use crate::dispatch::{Plugin, PluginSpec};
 use std::io;
 use std::os::unix::net;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::runtime;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -25,6 +26,8 @@ pub struct Worker {
     pub listener: net::UnixListener,
     /// What the main thread wants.
     pub orders: UnboundedReceiver<Order>,
+    /// Where the main thread is told.
+    pub events: UnboundedSender<Event>,
 }
 
 /// What the main thread may want of a plugin's thread.
@@ -66,6 +69,8 @@ impl Worker {
         let listener = UnixListener::from_std(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
+        // The main thread ends before its plugins only when the process does.
+        let _ = self.events.send(Event::Ready(plugin.meters().clone()));
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
         accept(&listener, &connections, &plugin, &mut self.orders).await;

@@ -8,13 +8,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("cli", &["config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("server", &["config", "dispatch"]),
-    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants"]),
+    ("server", &["config", "dispatch", "metrics"]),
+    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants", "metrics"]),
     ("script", &["std", "sys", "protocol", "grants"]),
     ("std", &["sys", "grants"]),
     ("sys", &[]),
     ("protocol", &[]),
     ("authz", &[]),
+    ("metrics", &["protocol"]),
     ("grants", &[]),
 ];
 

@@ -5,6 +5,7 @@ use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
 use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::metrics::{Kind, METRICS};
 use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
 
@@ -19,6 +20,7 @@ pub fn all() -> Vec<Generated> {
         page("authz-request", authz_page()),
         page("cli", cli_page()),
         page("plugin-toml", manifest_page()),
+        page("metrics", metrics_page()),
     ]
 }
 
@@ -228,6 +230,31 @@ fn help_block(command: &mut Command) -> String {
     let help = command.clone().term_width(100).max_term_width(100).render_long_help().to_string();
     let lines: Vec<_> = help.lines().map(str::trim_end).collect();
     format!("```text\n{}\n```\n", lines.join("\n").trim_end())
+}
+
+const METRICS_HEAD: &str = "# Metrics
+
+What `GET /metrics` shows at the address of `moondock serve --metrics`, in the text format of Prometheus. The [guide](../guides/metrics.md) says how to ask for it.
+
+* Counters begin at zero when the process starts.
+* `plugin` is the plugin's name, `script` the file of an interface (`volume.lua`), `method` the name of the engine's call (`VolumeDriver.Mount`).
+* A plugin is shown once its scripts are loaded, with all methods of the interfaces that it has, called or not. A method without a hook counts as answered.
+* *Denied* is for policies only. A request that a policy failed on is denied too, and counts as *failed*.
+* A body that is larger than allowed counts as failed, and has no duration.
+
+| metric | type | labels | |
+|---|---|---|---|
+";
+
+fn metrics_page() -> String {
+    let mut page = METRICS_HEAD.to_owned();
+    for metric in METRICS {
+        let histogram = if metric.kind == Kind::Histogram { " and `le`" } else { "" };
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
+        page += &format!("| `{name}` | {kind} | {}{histogram} | {help} |\n", labels.join(", "));
+    }
+    page
 }
 
 const MANIFEST: &str = "# plugin.toml
