@@ -6,7 +6,7 @@ use crate::metrics::Verdict;
 use crate::protocol::{Interface, Method, Missing};
 use crate::script::{Diagnostic, decode, encode};
 use bytes::Bytes;
-use mlua::{Table, Value};
+use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -34,6 +34,27 @@ impl Plugin {
         }
     }
 
+    /// Calls a hook that no request names, as the host does: for trying it out. Its arguments are the request's fields.
+    pub async fn call_as_host(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
+        let called = async {
+            let live = self.live(method.interface)?;
+            if !live.script.has(method) {
+                return Err(CallError::NotImplemented(method.wire));
+            }
+            let bad_request = |problem| CallError::BadRequest { method: method.wire, problem };
+            let request = decode(live.script.lua(), method.request, &body).map_err(bad_request)?;
+            let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
+            let args =
+                fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
+            self.call_hook(method, &live, args).await
+        };
+        let reply = called.await;
+        if let Err(CallError::Failed(diagnostic)) = &reply {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        reply.map_or_else(|error| Reply::from(&error), Reply::ok)
+    }
+
     async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
         let live = self.live(method.interface);
@@ -58,11 +79,19 @@ impl Plugin {
         outcome.reply.map_or(Reply::HangUp, Reply::ok)
     }
 
-    async fn run(&self, method: &'static Method, live: &Result<Live, CallError>, body: Bytes) -> Outcome {
+    async fn run(
+        self: &Rc<Self>,
+        method: &'static Method,
+        live: &Result<Live, CallError>,
+        body: Bytes,
+    ) -> Outcome {
         if !method.interface.is_served() {
             return Outcome::failed(CallError::NotImplemented(method.wire), String::new());
         }
         match live {
+            Ok(live) if method.interface == Interface::Metrics => {
+                self.metrics_outcome(method, live, &body).await
+            }
             Ok(live) if !live.script.has(method) => Outcome::without_hook(method),
             live if method.interface == Interface::Authz => policy::decide(self, method, live, &body).await,
             Ok(live) => self.answer(method, live, &body).await,
@@ -70,7 +99,21 @@ impl Plugin {
         }
     }
 
-    async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+    /// Calls a hook that has its arguments already, and reads what it returns.
+    pub(super) async fn call_hook(
+        &self,
+        method: &'static Method,
+        live: &Live,
+        args: impl IntoLuaMulti,
+    ) -> Result<Vec<u8>, CallError> {
+        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+        result.map_err(CallError::Failed).and_then(|mut values| {
+            let value = values.pop_front().unwrap_or(Value::Nil);
+            reply_of(method, live, &value)
+        })
+    }
+
+    pub(super) async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
             Err(_) if body.is_empty() => {
@@ -82,12 +125,7 @@ impl Plugin {
             }
         };
         let object = object_of(method, &request);
-        let result = live.script.call(method, request, live.manifest.deadline(method)).await;
-        let reply = result.map_err(CallError::Failed).and_then(|mut values| {
-            let value = values.pop_front().unwrap_or(Value::Nil);
-            reply_of(method, live, &value)
-        });
-        match reply {
+        match self.call_hook(method, live, request).await {
             Ok(reply) => Outcome::ok(reply, object),
             Err(error) => Outcome::failed(error, object),
         }
@@ -118,7 +156,7 @@ impl Outcome {
         Self { reply: Err(error), verdict, object, text }
     }
 
-    fn without_hook(method: &'static Method) -> Self {
+    pub(super) fn without_hook(method: &'static Method) -> Self {
         match method.missing {
             Missing::Answered(reply) => Self::ok(reply.into(), String::new()),
             Missing::NotFound | Missing::Refused => {

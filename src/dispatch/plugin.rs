@@ -1,5 +1,6 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::collector::Collector;
 use super::{CallError, Manifest, OpenError, Reply};
 use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method, find};
@@ -29,6 +30,7 @@ pub struct Plugin {
     pub(super) spec: PluginSpec,
     pub(super) shared: Rc<Shared>,
     pub(super) meters: Arc<Meters>,
+    pub(super) collector: Collector,
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
@@ -70,6 +72,7 @@ impl Plugin {
             spec,
             shared,
             meters,
+            collector: Collector::default(),
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
@@ -123,7 +126,9 @@ impl Plugin {
         self.activated.set(true);
         match self.shared.count_activation().await {
             Ok(activation) => {
-                let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();
+                let announced = self.interfaces().filter(|interface| interface.is_announced());
+                let implements: Vec<_> = announced.map(Interface::implements).collect();
+                self.warn_of_unannounced();
                 tracing::info!(
                     plugin = self.name(),
                     ?implements,
@@ -137,6 +142,16 @@ impl Plugin {
                 let diagnostic = Diagnostic::of_file("state", error.to_string());
                 Reply::from(&CallError::Failed(diagnostic))
             }
+        }
+    }
+
+    fn warn_of_unannounced(&self) {
+        for interface in self.interfaces().filter(|interface| !interface.is_announced()) {
+            tracing::warn!(
+                plugin = self.name(),
+                "{} is not served: Docker would hang if a plugin that it finds by its socket announced that. It takes a managed plugin",
+                interface.file()
+            );
         }
     }
 

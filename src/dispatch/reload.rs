@@ -218,6 +218,7 @@ impl Plugin {
         let script = &live.script;
         self.meters.generation(script.interface, script.generation);
         self.weigh(script);
+        self.collector.notice(script.interface);
         Slot::Live(live)
     }
 

@@ -50,6 +50,10 @@ pub enum Tally {
     Refused,
     /// A state that ran out of memory was started anew.
     Restarted,
+    /// A beat of a metrics collector passed while it was still busy with an earlier one.
+    Skipped,
+    /// The engine's metrics could not be read.
+    Unread,
 }
 
 /// What is counted for one script.
@@ -98,7 +102,12 @@ impl Meters {
 
     /// Counts what happened to the plugin as a whole.
     pub fn add(&self, tally: Tally) {
-        self.tallies[tally as usize].fetch_add(1, Relaxed);
+        self.add_all(tally, 1);
+    }
+
+    /// Counts what happened that many times.
+    pub fn add_all(&self, tally: Tally, times: u64) {
+        self.tallies[tally as usize].fetch_add(times, Relaxed);
     }
 
     /// Says which generation answers for an interface: 0 while there is a script that cannot be loaded.
@@ -203,7 +212,8 @@ impl Verdict {
 
 impl Tally {
     /// All of them.
-    pub const ALL: [Tally; 3] = [Tally::TakenOver, Tally::Refused, Tally::Restarted];
+    pub const ALL: [Tally; 5] =
+        [Tally::TakenOver, Tally::Refused, Tally::Restarted, Tally::Skipped, Tally::Unread];
 }
 
 struct Connected<'a>(&'a AtomicU64);

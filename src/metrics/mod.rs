@@ -2,6 +2,8 @@
 
 mod meters;
 mod page;
+mod samples;
 
 pub use meters::{BUCKETS, Meters, Tally, Verdict};
 pub use page::{CONTENT_TYPE, Kind, METRICS, Metric, Process, page};
+pub use samples::{Family, Sample, Samples};

@@ -118,6 +118,20 @@ pub const METRICS: &[Metric] = &[
         }),
     },
     Metric {
+        name: "moondock_collect_skipped_total",
+        kind: Kind::Counter,
+        labels: &["plugin"],
+        help: "Beats of a metrics collector that passed while it was busy with an earlier one.",
+        values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Skipped)),
+    },
+    Metric {
+        name: "moondock_collect_unread_total",
+        kind: Kind::Counter,
+        labels: &["plugin"],
+        help: "Beats of a metrics collector on which the engine's metrics could not be read.",
+        values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Unread)),
+    },
+    Metric {
         name: "moondock_open_connections",
         kind: Kind::Gauge,
         labels: &["plugin"],

@@ -10,5 +10,5 @@ mod secret;
 mod shape;
 mod volume;
 
-pub use method::{Interface, Method, Missing, find, methods, methods_of};
+pub use method::{Interface, Method, Missing, Origin, find, methods, methods_of};
 pub use shape::{Field, Shape, Type};

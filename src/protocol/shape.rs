@@ -7,6 +7,8 @@ pub enum Type {
     Bool,
     /// A whole number.
     Int,
+    /// Any number.
+    Number,
     /// Text.
     Text,
     /// An RFC 3339 time. An empty or malformed one makes the engine drop the whole reply (`CreatedAt`).
@@ -82,6 +84,7 @@ impl Type {
         match self {
             Type::Bool => "a boolean",
             Type::Int => "a whole number",
+            Type::Number => "a number",
             Type::Text | Type::Bytes => "a string",
             Type::Time => "a time such as `2026-01-31T12:00:00Z`",
             Type::Any => "any value",

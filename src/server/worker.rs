@@ -76,6 +76,7 @@ impl Worker {
         accept(&listener, &connections, &plugin, &mut self.orders).await;
         drop(listener);
         connections.drain().await;
+        plugin.stop_collecting().await;
         watching.abort();
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
 
+pub mod fetch;
 pub mod files;
 pub mod firewall;
 pub mod ip;

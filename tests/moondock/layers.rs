@@ -27,8 +27,16 @@ struct Reserved {
 }
 
 const RESERVED: &[Reserved] = &[
-    Reserved { word: "hyper::", parts: &["server"], exceptions: &[] },
-    Reserved { word: "hyper_util::", parts: &["server"], exceptions: &[] },
+    Reserved {
+        word: "hyper::",
+        parts: &["server"],
+        exceptions: &[("sys/fetch.rs", "asking the engine for its metrics")],
+    },
+    Reserved {
+        word: "hyper_util::",
+        parts: &["server"],
+        exceptions: &[("sys/fetch.rs", "asking the engine for its metrics")],
+    },
     Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },
     Reserved {
         word: "clap::",

@@ -14,6 +14,7 @@ mod any_body;
 mod authz_traffic;
 mod call;
 mod check;
+mod collector;
 mod command_line;
 mod diagnostics;
 mod documents;

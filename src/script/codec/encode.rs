@@ -174,6 +174,7 @@ fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
         (Type::Bytes, Value::String(bytes)) => {
             Ok(Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes())))
         }
+        (Type::Number, Value::Integer(_) | Value::Number(_)) => any(value, at, DEPTH),
         (Type::Any, value) => any(value, at, DEPTH),
         (Type::List(item), Value::Table(table)) => list(table, at, |value, at| typed(*item, value, at)),
         (Type::Map(item), Value::Table(table)) => map(table, at, |value, at| typed(*item, value, at)),
