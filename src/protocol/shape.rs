@@ -15,6 +15,8 @@ pub enum Type {
     Time,
     /// Bytes, Base64 on the wire and a plain string in Lua.
     Bytes,
+    /// The same: at least one byte, and at most so many.
+    BytesUpTo(usize),
     /// Any JSON value.
     Any,
     /// A list of values of one type.
@@ -85,7 +87,7 @@ impl Type {
             Type::Bool => "a boolean",
             Type::Int => "a whole number",
             Type::Number => "a number",
-            Type::Text | Type::Bytes => "a string",
+            Type::Text | Type::Bytes | Type::BytesUpTo(_) => "a string",
             Type::Time => "a time such as `2026-01-31T12:00:00Z`",
             Type::Any => "any value",
             Type::List(_) => "a list",

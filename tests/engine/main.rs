@@ -23,4 +23,5 @@ mod crash_anywhere;
 mod ipam;
 mod networks;
 mod reload;
+mod secrets;
 mod volumes;

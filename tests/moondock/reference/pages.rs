@@ -152,7 +152,7 @@ fn type_name(ty: Type) -> String {
         Type::Number => "number".to_owned(),
         Type::Text => "string".to_owned(),
         Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
-        Type::Bytes => "string of bytes".to_owned(),
+        Type::Bytes | Type::BytesUpTo(_) => "string of bytes".to_owned(),
         Type::Any => "anything".to_owned(),
         Type::List(Type::Record(_)) => "list of tables".to_owned(),
         Type::List(inner) => format!("list of {}s", type_name(*inner)),

@@ -97,7 +97,7 @@ fn luau(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
         Type::Int | Type::Number => "number".to_owned(),
-        Type::Text | Type::Time | Type::Bytes => "string".to_owned(),
+        Type::Text | Type::Time | Type::Bytes | Type::BytesUpTo(_) => "string".to_owned(),
         Type::Any => "any".to_owned(),
         Type::List(inner) => format!("{{ {} }}", luau(*inner)),
         Type::Map(inner) => format!("{{ [string]: {} }}", luau(*inner)),
