@@ -18,6 +18,7 @@ mod wait;
 mod authz;
 mod authz_bodies;
 mod bed_test;
+mod collector;
 mod crash;
 mod crash_anywhere;
 mod ipam;
