@@ -9,9 +9,11 @@
 //! * is [`std`], the host functions, and those reach the machine only through
 //! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch,
 //!   [`metrics`] what is counted.
+//! * [`bundle`] makes a managed plugin of a directory.
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod dispatch;

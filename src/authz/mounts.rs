@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use self::fields::{Spot, refused};
 use super::{Document, Refusal};
 
-pub use resolve::{ReadLink, resolve};
+pub use resolve::{HIDDEN, ReadLink, resolve};
 
 /// A host path that a request would make reachable.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use super::plugin::Live;
 use super::{CallError, Plugin};
 use crate::metrics::{Sample, Samples, Tally, Verdict};
 use crate::protocol::{Interface, Method, Origin, methods_of};
-use crate::script::Diagnostic;
+use crate::script::{Diagnostic, Owed};
 use crate::std::MANIFEST;
 use crate::sys::fetch;
 use mlua::{Lua, Table};
@@ -145,7 +145,7 @@ impl Plugin {
         let Ok(live) = self.live(Interface::Metrics) else { return };
         let started = Instant::now();
         let reply = match table(&live, &samples).await {
-            Ok(samples) => self.call_hook(method, &live, samples).await,
+            Ok(samples) => self.call_hook(method, &live, &Owed::Nothing, samples).await,
             Err(diagnostic) => Err(CallError::Failed(diagnostic)),
         };
         self.tell_of_collect(method, reply, started.elapsed(), live.script.generation);

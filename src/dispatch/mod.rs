@@ -9,6 +9,8 @@ mod plugin;
 mod policy;
 mod reload;
 mod request;
+mod settings;
+mod surroundings;
 
 pub use collector::MetricsSettings;
 pub use error::{CallError, OpenError, Reply};
@@ -16,3 +18,5 @@ pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+pub use settings::{Variables, form_of, variable_of};
+pub use surroundings::Surroundings;

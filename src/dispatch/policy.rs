@@ -3,15 +3,14 @@
 use super::answer::Outcome;
 use super::plugin::Live;
 use super::request::{Message, Registry, Request};
-use super::{CallError, Plugin};
+use super::{CallError, Plugin, Surroundings};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
 use crate::metrics::Verdict;
 use crate::protocol::Method;
 use crate::script::{Diagnostic, type_of};
-use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
-use std::path::{Component, Path};
+use std::path::Path;
 use std::rc::Rc;
 
 /// The longest reason of a denial, in bytes; the rest is cut off.
@@ -41,7 +40,7 @@ pub(super) async fn decide(
     let target = Target::parse(&message.request_method, &message.request_uri);
     let object = object_of(&message, &target);
     let decision = match live {
-        Ok(live) => match prepare(&message, &target).await {
+        Ok(live) => match prepare(plugin, &message, &target).await {
             Ok((body, mounts)) => {
                 let route = (target.action(), target.effect());
                 judge(plugin, method, live, Request::new(message, route, body, mounts)).await
@@ -84,37 +83,38 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, request: R
 }
 
 /// Everything that the host itself refuses, and what it finds out for the script.
-async fn prepare(message: &Message<'_>, target: &Target<'_>) -> Result<(Body, Vec<HostMount>), Refusal> {
+async fn prepare(
+    plugin: &Plugin,
+    message: &Message<'_>,
+    target: &Target<'_>,
+) -> Result<(Body, Vec<HostMount>), Refusal> {
     let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let body = Body::read(target, &Announced::of(headers), message.request_body.as_deref())?;
     let mounts = match (target.action(), body.document()) {
-        (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
+        (Some(action), Some(document)) => {
+            resolved(host_paths(action, document)?, &plugin.spec.surroundings).await?
+        }
         _ => Vec::new(),
     };
     Ok((body, mounts))
 }
 
 /// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
-async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.iter_mut().all(lead_nowhere_else) {
+async fn resolved(
+    mut mounts: Vec<HostMount>,
+    surroundings: &Surroundings,
+) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.iter_mut().all(|mount| surroundings.lead_nowhere_else(mount)) {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let following =
-        tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
+    let surroundings = surroundings.clone();
+    let following = tokio::task::spawn_blocking(move || {
+        resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
+        surroundings.refuse_hidden(&mounts).map(|()| mounts)
+    });
     following.await.unwrap_or_else(|_| Err(unreadable()))
-}
-
-/// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
-fn lead_nowhere_else(mount: &mut HostMount) -> bool {
-    let source = Path::new(&mount.source);
-    let climbs = source.components().any(|part| part == Component::ParentDir);
-    if climbs || !paths::is_known_without_links(source) {
-        return false;
-    }
-    mount.resolved = Some(source.components().collect());
-    true
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {

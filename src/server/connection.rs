@@ -10,7 +10,7 @@ use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
@@ -38,12 +38,22 @@ impl Connections {
         Connections { plugin, http: protocol(), end: watch::Sender::new(false), alive, all_gone }
     }
 
-    /// Answers what comes over `stream`, in a task of its own.
-    pub fn serve(&self, stream: UnixStream) {
+    /// Answers what comes over the stream that `opening` gives, if it does, in a task of its own.
+    pub fn serve<S>(&self, opening: impl Future<Output = Option<S>> + 'static)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let (plugin, http) = (self.plugin.clone(), self.http.clone());
-        let (end, alive) = (self.end.subscribe(), self.alive.clone());
+        let (mut end, alive) = (self.end.subscribe(), self.alive.clone());
         spawn_local(async move {
-            converse(stream, plugin, http, end).await;
+            let opened = tokio::select! {
+                biased;
+                opened = opening => opened,
+                _ = end.wait_for(|end| *end) => None,
+            };
+            if let Some(stream) = opened {
+                converse(stream, plugin, http, end).await;
+            }
             drop(alive);
         });
     }
@@ -65,7 +75,7 @@ fn protocol() -> http1::Builder {
 }
 
 async fn converse(
-    stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     plugin: Rc<Plugin>,
     http: http1::Builder,
     mut end: watch::Receiver<bool>,

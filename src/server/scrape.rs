@@ -1,7 +1,8 @@
 //! `GET /metrics`: what all plugins have counted, served by the main thread, so that no plugin waits for it.
 
-use super::socket::{Socket, SocketError, SocketFile, make_directory};
-use crate::config::Listen;
+use super::own_file::OwnFile;
+use super::socket::{SocketError, bind, make_directory};
+use crate::config::{Access, LocalAddress};
 use crate::metrics::{CONTENT_TYPE, Meters, Process, page};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -36,7 +37,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// The page's address, for as long as this lives, and what is on the page.
 pub struct Scraped {
     plugins: Plugins,
-    _file: Option<SocketFile>,
+    _file: Option<OwnFile>,
 }
 
 /// Why there is no page.
@@ -59,12 +60,12 @@ enum Listener {
 
 impl Scraped {
     /// Serves the page at that address, if there is one.
-    pub fn start(address: Option<&Listen>) -> Result<Scraped, ScrapeError> {
+    pub fn start(address: Option<&LocalAddress>) -> Result<Scraped, ScrapeError> {
         let plugins = Plugins::default();
         let (listener, file) = match address {
             None => return Ok(Scraped { plugins, _file: None }),
-            Some(Listen::Unix(path)) => bind_unix(path)?,
-            Some(Listen::Tcp(address)) => (bind_tcp(*address)?, None),
+            Some(LocalAddress::Unix(path)) => bind_unix(path)?,
+            Some(LocalAddress::Tcp(address)) => (bind_tcp(*address)?, None),
         };
         tokio::spawn(serve(listener, plugins.clone()));
         Ok(Scraped { plugins, _file: file })
@@ -78,13 +79,13 @@ impl Scraped {
     }
 }
 
-fn bind_unix(path: &Path) -> Result<(Listener, Option<SocketFile>), ScrapeError> {
+fn bind_unix(path: &Path) -> Result<(Listener, Option<OwnFile>), ScrapeError> {
     path.parent().map_or(Ok(()), make_directory)?;
     let failed = |source| SocketError::Bind { path: path.to_owned(), source };
-    let socket = Socket::bind(path.to_owned())?;
-    let listener = UnixListener::from_std(socket.listener).map_err(failed)?;
+    let (listener, file) = bind(path, &Access { mode: 0o600, group: None })?;
+    let listener = UnixListener::from_std(listener).map_err(failed)?;
     info!("metrics at `unix://{}`", path.display());
-    Ok((Listener::Unix(listener), Some(socket.file)))
+    Ok((Listener::Unix(listener), Some(file)))
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<Listener, ScrapeError> {
