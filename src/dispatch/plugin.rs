@@ -186,7 +186,7 @@ impl Plugin {
         for interface in self.interfaces().filter(|interface| !interface.is_announced()) {
             tracing::warn!(
                 plugin = self.name(),
-                "{} is not served: Docker would hang if a plugin that it finds by its socket announced that. It takes a managed plugin",
+                "{} is not served: Docker would hang if a plugin that it finds by its socket announced that: make a managed plugin of it with `moondock bundle`",
                 interface.file()
             );
         }

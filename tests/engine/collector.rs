@@ -1,14 +1,9 @@
 //! The metrics collector: in a managed plugin, as engines give their metrics to no other.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-
-use serde_json::json;
+use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
-use crate::cli::Output;
 use crate::wait::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,68 +24,42 @@ end
 return metrics
 "#;
 
-/// A managed plugin's directory: this moondock, the libraries that it needs, one script.
-fn make_plugin(dir: &Path) {
-    let root = dir.join("rootfs");
-    let binary = env!("CARGO_BIN_EXE_moondock");
-    put(Path::new(binary), &root.join("moondock"));
-    let needed = Output::of(Command::new("ldd").arg(binary)).ok();
-    for library in needed.split_whitespace().filter(|word| word.starts_with('/')) {
-        put(Path::new(library), &root.join(&library[1..]));
-    }
-    let scripts = root.join("scripts/numbers");
-    fs::create_dir_all(&scripts).unwrap();
-    fs::write(scripts.join("metrics.lua"), SCRIPT).unwrap();
-    fs::write(scripts.join("plugin.toml"), "[metrics]\ninterval_s = 1\n").unwrap();
-    fs::create_dir_all(root.join("tmp")).unwrap();
-    let config = json!({
-        "description": "numbers",
-        "interface": { "types": ["docker.metricscollector/1.0"], "socket": "numbers.sock" },
-        "entrypoint": ["/moondock", "serve", "/scripts/numbers"],
-        "workdir": "/",
-        "network": { "type": "none" },
-        "linux": {},
-    });
-    fs::write(dir.join("config.json"), config.to_string()).unwrap();
-}
-
-fn put(from: &Path, to: &Path) {
-    fs::create_dir_all(to.parent().unwrap()).unwrap();
-    fs::copy(from, to).unwrap();
-}
-
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_managed_plugin_gets_the_engines_metrics() {
     let bed = Bed::start();
-    let dir = bed.dir().join("numbers");
-    make_plugin(&dir);
-    bed.docker(&["plugin", "create", "numbers", dir.to_str().unwrap()]).ok();
-    bed.docker(&["plugin", "enable", "numbers"]).ok();
-    let logged = |text: &str| {
-        wait_for(text, PATIENCE, || bed.engine.log().contains(text));
-    };
-    logged("it begins");
-    logged("first: gauge of an engine with ");
-    logged("first: histogram of starts: 1");
+    bed.write_script("scripts/numbers/metrics.lua", SCRIPT);
+    bed.write_script("scripts/numbers/plugin.toml", "[metrics]\ninterval_s = 1\n");
+    let scripts = bed.dir().join("scripts/numbers");
+    let mounted = ["--scripts-mount", scripts.to_str().unwrap()];
+    let plugin = bed.managed(&scripts, "numbers").with(&mounted).create();
+    plugin.enable();
+    plugin.wait_for_log("it begins");
+    plugin.wait_for_log("first: gauge of an engine with ");
+    plugin.wait_for_log("first: histogram of starts: ");
+    let before = starts(&plugin.log());
     bed.docker(&["run", "--rm", "--network", "none", "busybox", "true"]).ok();
-    logged("first: histogram of starts: 2");
+    plugin.wait_for_log(&format!("first: histogram of starts: {}", before + 1));
 
     // A saved file goes on with the next beat.
-    let id = bed.docker(&["plugin", "inspect", "-f", "{{.Id}}", "numbers"]).ok();
-    let script = format!("data/plugins/{id}/rootfs/scripts/numbers/metrics.lua");
-    bed.write_script(&script, &SCRIPT.replace("first:", "second:"));
-    logged("second: histogram of starts: 2");
-    assert_eq!(bed.engine.log().matches("it begins").count(), 1);
+    bed.write_script("scripts/numbers/metrics.lua", &SCRIPT.replace("first:", "second:"));
+    plugin.wait_for_log(&format!("second: histogram of starts: {}", before + 1));
+    assert_eq!(plugin.log().matches("it begins").count(), 1);
 
-    // The engine says when it ends, and begins again when it does.
+    // The engine says when it ends, and when it begins again.
     bed.engine_restart();
-    logged("it ends");
-    wait_for("begun again", PATIENCE, || bed.engine.log().matches("it begins").count() == 2);
-    logged("second: histogram of starts: 1");
-    let disabled = std::time::Instant::now();
-    bed.docker(&["plugin", "disable", "numbers"]).ok();
-    assert!(disabled.elapsed() < Duration::from_secs(9), "{:?}", disabled.elapsed());
+    plugin.wait_for_log("it ends");
+    wait_for("begun again", PATIENCE, || plugin.log().matches("it begins").count() == 2);
+    plugin.wait_for_log("second: histogram of starts: 1");
+    let asked = Instant::now();
+    plugin.run("disable", &[]).ok();
+    assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());
+}
+
+/// The number of the last line that tells one. An engine that has started nothing counts 1.
+fn starts(log: &str) -> u64 {
+    let told = log.rsplit("histogram of starts: ").next().unwrap();
+    told.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
 #[test]

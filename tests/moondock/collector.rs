@@ -200,7 +200,7 @@ fn an_engine_that_finds_the_socket_is_not_told_of_it() {
     let answer = served.call("vol", "Plugin.Activate", "");
     assert_eq!(answer.body, r#"{"Implements":["VolumeDriver"]}"#);
     served.wait_for_log("metrics.lua is not served: Docker would hang");
-    served.wait_for_log("It takes a managed plugin");
+    served.wait_for_log("make a managed plugin of it with `moondock bundle`");
 }
 
 #[test]
