@@ -2,7 +2,7 @@
 
 use super::{on_this_thread, only_plugin, print};
 use crate::dispatch::{Plugin, PluginSpec, Reply};
-use crate::protocol::{Method, methods};
+use crate::protocol::{Method, Origin, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};
 use anyhow::{Context, Result, anyhow, bail};
@@ -53,7 +53,10 @@ impl Call {
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         let reply = on_this_thread(async {
             let plugin = Plugin::open(spec).await.map_err(|error| anyhow!("{error}"))?;
-            anyhow::Ok(plugin.call(&format!("/{method}"), body).await)
+            anyhow::Ok(match find_host_method(method) {
+                Some(method) => plugin.call_as_host(method, body).await,
+                None => plugin.call(&format!("/{method}"), body).await,
+            })
         })??;
         show(reply)
     }
@@ -89,6 +92,11 @@ fn find_method(name: &str) -> Result<&'static str> {
         Some(method) => Ok(method.wire),
         None => bail!("`{name}` is no method{}", hint(name)),
     }
+}
+
+/// The row of a hook that no request of the engine names.
+fn find_host_method(name: &str) -> Option<&'static Method> {
+    methods().find(|method| method.wire == name && method.origin == Origin::Host)
 }
 
 /// The engine's first question, which no hook answers.

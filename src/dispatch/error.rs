@@ -121,6 +121,8 @@ pub enum OpenError {
     #[error("{0}")]
     Script(Diagnostic),
     /// There is nothing to serve.
-    #[error("`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, secret.lua)")]
+    #[error(
+        "`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, metrics.lua, secret.lua)"
+    )]
     Empty(String),
 }

@@ -3,6 +3,7 @@
 mod grants;
 
 use self::grants::Declared;
+use super::MetricsSettings;
 use super::settings::{self, Variables};
 use crate::grants::{Grant, Granted};
 use crate::protocol::{Method, methods};
@@ -35,6 +36,9 @@ pub struct Manifest {
     /// Budgets.
     #[serde(default)]
     limits: RawLimits,
+    /// How `metrics.lua` is fed.
+    #[serde(default)]
+    pub metrics: MetricsSettings,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Deserialize)]
@@ -125,6 +129,9 @@ impl Manifest {
                 "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
             return wrong("grants", message.to_owned());
         }
+        if let Some((key, message)) = self.metrics.wrong() {
+            return wrong(key, message);
+        }
         for (hook, ms) in &self.limits.deadline_ms {
             let Some(method) = methods().find(|method| method.key() == *hook) else {
                 return wrong(
@@ -201,6 +208,8 @@ mod tests {
             ("a = 1", "plugin.toml:1: unknown field `a`"),
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
+            ("\n[metrics]\ninterval_s = 0", "plugin.toml:3: `interval_s` must be 1 to 3600"),
+            ("[metrics]\nsocket = \"m.sock\"", "plugin.toml:2: `socket` must be an absolute path"),
             ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
             ("[settings]\ngrants = [\"net\"]", "plugin.toml:2: `grants` stands in `[settings]`"),
             ("\ngrants = [\"exec:{settings.a}\"]", "plugin.toml:2: there is no setting `a`"),

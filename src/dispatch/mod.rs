@@ -1,6 +1,7 @@
 //! From a method's name and body to its reply: the row, the script, the hook. It knows no HTTP.
 
 mod answer;
+mod collector;
 mod error;
 mod inspect;
 mod manifest;
@@ -11,6 +12,7 @@ mod request;
 mod settings;
 mod surroundings;
 
+pub use collector::MetricsSettings;
 pub use error::{CallError, OpenError, Reply};
 pub use inspect::{Finding, Inspection, Severity, inspect};
 pub use manifest::Manifest;

@@ -1,7 +1,9 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::collector::Collector;
 use super::{CallError, Manifest, OpenError, Reply, Surroundings};
 use crate::grants::Granted;
+use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -10,6 +12,7 @@ use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Where a plugin's parts are.
@@ -45,6 +48,8 @@ impl PluginSpec {
 pub struct Plugin {
     pub(super) spec: PluginSpec,
     pub(super) shared: Rc<Shared>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) collector: Collector,
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
@@ -84,9 +89,12 @@ impl Plugin {
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Rc::new(read(&spec).await?);
         let shared = Rc::new(open_state(&spec).await?);
+        let meters = Arc::new(Meters::new(&spec.name));
         let plugin = Rc::new(Self {
             spec,
             shared,
+            meters,
+            collector: Collector::default(),
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
@@ -104,6 +112,11 @@ impl Plugin {
         &self.spec.name
     }
 
+    /// What is counted of it, for any thread to read.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
     /// The limit on the body of a request, or the refusal of an unknown one.
     ///
     /// # Errors
@@ -118,7 +131,10 @@ impl Plugin {
     /// The refusal of a body over the limit.
     pub fn too_large(&self, path: &str) -> Reply {
         match find_method(path) {
-            Ok(method) => Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit }),
+            Ok(method) => {
+                self.meters.refusal(method, Verdict::Failed);
+                Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit })
+            }
             Err(error) => Reply::from(&error),
         }
     }
@@ -134,7 +150,9 @@ impl Plugin {
         self.activated.set(true);
         match self.shared.count_activation().await {
             Ok(activation) => {
-                let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();
+                let announced = self.interfaces().filter(|interface| interface.is_announced());
+                let implements: Vec<_> = announced.map(Interface::implements).collect();
+                self.warn_of_unannounced();
                 tracing::info!(
                     plugin = self.name(),
                     ?implements,
@@ -167,6 +185,16 @@ impl Plugin {
     fn is_greeting(&self, method: &Method) -> bool {
         let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
         GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
+    }
+
+    fn warn_of_unannounced(&self) {
+        for interface in self.interfaces().filter(|interface| !interface.is_announced()) {
+            tracing::warn!(
+                plugin = self.name(),
+                "{} is not served: Docker would hang if a plugin that it finds by its socket announced that: make a managed plugin of it with `moondock bundle`",
+                interface.file()
+            );
+        }
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {

@@ -25,12 +25,16 @@ pub enum Interface {
 /// Everything known about one method.
 #[derive(Debug, PartialEq)]
 pub struct Method {
-    /// The name in the request's path, such as `VolumeDriver.Create`.
+    /// The name in the request's path, such as `VolumeDriver.Create`; of a row [`Origin::Host`] its key.
     pub wire: &'static str,
     /// The interface that it belongs to.
     pub interface: Interface,
+    /// Who calls, and who answers.
+    pub origin: Origin,
     /// The Lua function that answers it.
     pub hook: &'static str,
+    /// The hook's arguments, each with its Luau type.
+    pub arguments: &'static [(&'static str, &'static str)],
     /// What the engine sends.
     pub request: &'static Shape,
     /// What the engine reads.
@@ -52,6 +56,15 @@ pub struct Method {
     pub tie: Option<Tie>,
     /// One sentence for the reference.
     pub doc: &'static str,
+}
+
+/// Who calls a method, and who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The engine calls, and the hook answers.
+    Engine,
+    /// Moondock calls the hook by itself: no request names it.
+    Host,
 }
 
 /// What it means that a script has no hook for a method.
@@ -91,7 +104,9 @@ impl Method {
         Self {
             wire,
             interface,
+            origin: Origin::Engine,
             hook,
+            arguments: &[("req", "")],
             request,
             reply,
             object: None,
@@ -108,6 +123,21 @@ impl Method {
     /// The name by which authors know it, such as `volume.create`.
     pub fn key(&self) -> String {
         format!("{}.{}", self.interface.name(), self.hook)
+    }
+
+    /// The hook's arguments as a function's head has them, such as `entries, info`.
+    pub fn parameters(&self) -> String {
+        self.arguments.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) const fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    pub(super) const fn arguments(mut self, arguments: &'static [(&'static str, &'static str)]) -> Self {
+        self.arguments = arguments;
+        self
     }
 
     pub(super) const fn about(mut self, field: &'static str) -> Self {
@@ -164,7 +194,7 @@ pub fn methods_of(interface: Interface) -> &'static [Method] {
     }
 }
 
-/// The row of a wire name, such as `VolumeDriver.Create`.
+/// The row of a name that a request can have, such as `VolumeDriver.Create`.
 pub fn find(wire: &str) -> Option<&'static Method> {
     let (prefix, _) = wire.split_once('.')?;
     let interface = Interface::ALL.into_iter().find(|interface| interface.prefix() == prefix)?;
@@ -225,7 +255,13 @@ impl Interface {
 
     /// False for the interfaces whose methods answer "not implemented" as yet.
     pub fn is_served(self) -> bool {
-        !matches!(self, Interface::Log | Interface::Metrics)
+        !matches!(self, Interface::Log)
+    }
+
+    /// False for what an engine must not be told by a plugin that it did not start itself: it would wait for itself
+    /// for ever (`protocol.md` 1.5).
+    pub fn is_announced(self) -> bool {
+        !matches!(self, Interface::Metrics)
     }
 }
 
@@ -237,8 +273,8 @@ mod tests {
     #[test]
     fn every_method_has_one_row() {
         let count = |interface| methods_of(interface).len();
-        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 4, 2, 1]);
-        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 38);
+        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 4, 3, 1]);
+        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 39);
     }
 
     #[test]
@@ -246,7 +282,8 @@ mod tests {
         for interface in Interface::ALL {
             for method in methods_of(interface) {
                 assert_eq!(method.interface, interface, "{}", method.wire);
-                assert_eq!(find(method.wire), Some(method));
+                let asked_for = (method.origin != Origin::Host).then_some(method);
+                assert_eq!(find(method.wire), asked_for);
                 assert!(method.object.is_none_or(|object| method.request.field(object).is_some()));
             }
         }

@@ -12,5 +12,5 @@ mod shape;
 mod volume;
 
 pub use form::Form;
-pub use method::{Interface, Method, Missing, Tie, find, methods, methods_of};
+pub use method::{Interface, Method, Missing, Origin, Tie, find, methods, methods_of};
 pub use shape::{Field, Shape, Type};

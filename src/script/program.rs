@@ -2,7 +2,7 @@
 
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Hook, Problems, Sources, Vm};
-use crate::protocol::{Interface, Method, Missing, methods_of};
+use crate::protocol::{Interface, Method, Missing, Origin, methods_of};
 use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
@@ -209,7 +209,15 @@ fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Source
 fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
     Diagnostic::of_file(interface.file(), format!("the hook `{key}` is a {}, not a function", type_of(value)))
         .at(find_word(interface, key, sources))
-        .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+        .cure(format!("write `function {}.{key}({}) … end`", interface.name(), parameters(interface, key)))
+}
+
+fn parameters(interface: Interface, hook: &str) -> String {
+    methods_of(interface)
+        .iter()
+        .find(|method| method.hook == hook)
+        .map(Method::parameters)
+        .unwrap_or_default()
 }
 
 /// The name that Luau gives to the value's type.
@@ -218,11 +226,13 @@ pub fn type_of(value: &Value) -> &'static str {
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
-    Diagnostic::of_file(
-        interface.file(),
-        format!("there is no hook `{}`, which {} needs", method.hook, method.wire),
-    )
-    .cure(format!("add `function {}.{}(req) … end`", interface.name(), method.hook))
+    let wanted_by = match method.origin {
+        Origin::Host => "moondock",
+        Origin::Engine => method.wire,
+    };
+    let message = format!("there is no hook `{}`, which {wanted_by} needs", method.hook);
+    let head = format!("{}.{}({})", interface.name(), method.hook, method.parameters());
+    Diagnostic::of_file(interface.file(), message).cure(format!("add `function {head} … end`"))
 }
 
 /// The first line of the script that has `word` as a whole word.

@@ -80,6 +80,7 @@ async fn converse(
     http: http1::Builder,
     mut end: watch::Receiver<bool>,
 ) {
+    let _counted = plugin.meters().connected();
     let busy = Cell::new(false);
     let service = service_fn(async |request| {
         busy.set(true);

@@ -11,6 +11,7 @@ use hyper::client::conn::http1::handshake;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
@@ -174,7 +175,7 @@ where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
     TokioIo<S>: Read + Write,
 {
-    let broken = |error: hyper::Error| HttpError::Broken(name.clone(), error.to_string());
+    let broken = |error: hyper::Error| broken(&name, &error);
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut connection = pin!(connection);
     let mut answer = pin!(async {
@@ -194,7 +195,7 @@ async fn whole(answer: hyper::Response<Incoming>, name: &str, most: usize) -> Re
     let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     let mut body = BytesMut::new();
     while let Some(frame) = rest.frame().await {
-        let frame = frame.map_err(|e| HttpError::Broken(name.to_owned(), e.to_string()))?;
+        let frame = frame.map_err(|e| broken(name, &e))?;
         let Ok(data) = frame.into_data() else { continue };
         if body.len() + data.len() > most {
             return Err(HttpError::TooLarge(name.to_owned(), most));
@@ -202,4 +203,9 @@ async fn whole(answer: hyper::Response<Incoming>, name: &str, most: usize) -> Re
         body.extend_from_slice(&data);
     }
     Ok(Answer { status: head.status.as_u16(), headers: headers.collect(), body: body.into() })
+}
+
+fn broken(name: &str, error: &hyper::Error) -> HttpError {
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    HttpError::Broken(name.to_owned(), format!("{error}{cause}"))
 }

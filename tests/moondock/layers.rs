@@ -9,13 +9,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bundle", &["config", "dispatch", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("server", &["config", "dispatch"]),
-    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants"]),
+    ("server", &["config", "dispatch", "metrics"]),
+    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants", "metrics"]),
     ("script", &["std", "sys", "protocol", "grants"]),
     ("std", &["sys", "grants"]),
     ("sys", &[]),
     ("protocol", &[]),
     ("authz", &[]),
+    ("metrics", &["protocol"]),
     ("grants", &[]),
 ];
 

@@ -21,7 +21,7 @@ const PERMISSIVE: &[(&str, &str)] = &[
     ("metrics", METRICS),
 ];
 const LOG: &str = "local function no() end\nreturn { start = no, stop = no }";
-const METRICS: &str = "local function no() end\nreturn { start = no, stop = no }";
+const METRICS: &str = "local function no() end\nreturn { start = no, collect = no, stop = no }";
 
 /// All hooks of all served interfaces, by their methods' wire names.
 const HOOKS: &[(&str, &str, &[&str])] = &[
@@ -93,7 +93,7 @@ impl Call {
     }
 
     pub fn is_served(&self) -> bool {
-        !self.path.starts_with("/LogDriver.") && !self.path.starts_with("/MetricsCollector.")
+        !self.path.starts_with("/LogDriver.")
     }
 }
 

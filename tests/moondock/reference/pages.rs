@@ -4,8 +4,9 @@ use super::Generated;
 use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
-use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
-use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
+use moondock::dispatch::{MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::metrics::{Kind, METRICS};
+use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
 
 const MADE: &str = "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Generated> {
         page("cli", cli_page()),
         page("plugin-toml", manifest_page()),
         page("bundle", super::bundle_page::page()),
+        page("metrics", metrics_page()),
     ]
 }
 
@@ -38,26 +40,35 @@ request as a table and returns the reply as a table, with Docker's own names of 
 The same shapes as Luau types are in [scripts/types/hooks.d.luau](../../scripts/types/hooks.d.luau).
 ";
 
+const UNANNOUNCED: &str =
+    ", in a managed plugin only: Docker hangs when a plugin that it finds by its socket announces that.";
+
 fn methods_page() -> String {
     let mut page = METHODS.to_owned();
     for interface in Interface::ALL {
         let announced = interface.implements();
-        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`.", interface.file());
+        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`", interface.file());
+        page += if interface.is_announced() { "." } else { UNANNOUNCED };
         if !interface.is_served() {
             page += " **Not served yet**: the script is checked, Docker is not told of it.";
         }
         page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
         methods_of(interface).iter().for_each(|method| page += &method_row(method));
-        methods_of(interface).iter().for_each(|method| page += &method_section(method));
+        let mut shown = Vec::new();
+        methods_of(interface).iter().for_each(|method| page += &method_section(method, &mut shown));
     }
     page
 }
 
 fn method_row(method: &Method) -> String {
-    let (deadline, limit) = (method.deadline.as_secs(), method.body_limit >> 20);
-    let Method { hook, wire, .. } = method;
+    let deadline = method.deadline.as_secs();
+    let (wire, limit) = match method.origin {
+        Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
+        Origin::Engine => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
+    };
     format!(
-        "| [`{hook}`](#{}) | `{wire}` | {deadline} s | {limit} MiB | {} |\n",
+        "| [`{}`](#{}) | {wire} | {deadline} s | {limit} | {} |\n",
+        method.hook,
         anchor(method),
         missing(method)
     )
@@ -76,7 +87,7 @@ fn missing(method: &Method) -> String {
     }
 }
 
-fn method_section(method: &Method) -> String {
+fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
     let mut section = format!("\n### {}\n\n{}", method.key(), method.doc);
     if let Some(message) = method.absent {
         section += &format!(" Returning nothing means “{message}”.");
@@ -90,9 +101,27 @@ fn method_section(method: &Method) -> String {
         section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
         return section;
     }
+    if method.parameters() != "req" {
+        return section + &arguments_section(method, shown);
+    }
     section += &fields_table("request", method.request);
     section.push('\n');
     section + &fields_table("reply", method.reply)
+}
+
+/// A hook with arguments of its own: its type, and the tables that were not shown before.
+fn arguments_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
+    let arguments: Vec<_> = method.arguments.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+    let mut section = format!("```luau\n{}: ({}) -> ()\n```\n", method.key(), arguments.join(", "));
+    for field in method.request.fields {
+        if let Type::Record(shape) | Type::List(&Type::Record(shape)) = field.ty
+            && !shown.contains(&shape.name)
+        {
+            shown.push(shape.name);
+            section += &format!("\n{}", fields_table(&format!("`{}`", shape.name), shape));
+        }
+    }
+    section
 }
 
 fn fields_table(title: &str, shape: &'static Shape) -> String {
@@ -121,10 +150,11 @@ fn type_name(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "whole number".to_owned(),
+        Type::Number => "number".to_owned(),
         Type::Text => "string".to_owned(),
         ty if ty.is_text() => ty.form().map_or("string", |form| form.name).to_owned(),
         Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
-        Type::Bytes => "string of bytes".to_owned(),
+        Type::Bytes | Type::BytesUpTo(_) => "string of bytes".to_owned(),
         Type::Any => "anything".to_owned(),
         Type::List(Type::Record(_)) => "list of tables".to_owned(),
         Type::List(inner) => format!("list of {}s", type_name(*inner)),
@@ -235,6 +265,31 @@ fn help_block(command: &mut Command) -> String {
     format!("```text\n{}\n```\n", lines.join("\n").trim_end())
 }
 
+const METRICS_HEAD: &str = "# Metrics
+
+What `GET /metrics` shows at the address of `moondock serve --metrics`, in the text format of Prometheus. The [guide](../guides/metrics.md) says how to ask for it.
+
+* Counters begin at zero when the process starts.
+* `plugin` is the plugin's name, `script` the file of an interface (`volume.lua`), `method` the name of the engine's call (`VolumeDriver.Mount`).
+* A plugin is shown once its scripts are loaded, with all methods of the interfaces that it has, called or not. A method without a hook counts as answered.
+* *Denied* is for policies only. A request that a policy failed on is denied too, and counts as *failed*.
+* A body that is larger than allowed counts as failed, and has no duration.
+
+| metric | type | labels | |
+|---|---|---|---|
+";
+
+fn metrics_page() -> String {
+    let mut page = METRICS_HEAD.to_owned();
+    for metric in METRICS {
+        let histogram = if metric.kind == Kind::Histogram { " and `le`" } else { "" };
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
+        page += &format!("| `{name}` | {kind} | {}{histogram} | {help} |\n", labels.join(", "));
+    }
+    page
+}
+
 const MANIFEST: &str = "# plugin.toml
 
 An optional file in a plugin's directory, read again when it is saved. What Moondock does not know in it is an error. All keys are optional.
@@ -297,12 +352,30 @@ fn manifest_page() -> String {
         limits.memory >> 20
     );
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | How long a call may take, in ms; at most the default. | see below |\n";
+    page += &metrics_rows();
     page += EXAMPLE;
     page += "\n## Deadlines\n\nBelow the engine's own limits, so that it hears a reason.\n\n| hooks | ms |\n|---|---|\n";
     for interface in Interface::ALL {
         page += &deadline_rows(interface);
     }
     page
+}
+
+fn metrics_rows() -> String {
+    let MetricsSettings { interval_s, socket } = MetricsSettings::default();
+    let rows = [
+        (
+            "interval_s",
+            "How many seconds lie between two calls of `metrics.collect`: 1 to 3600.",
+            interval_s.to_string(),
+        ),
+        (
+            "socket",
+            "Where the engine shows its metrics, as the plugin sees it.",
+            format!("`{}`", socket.display()),
+        ),
+    ];
+    rows.iter().map(|(key, doc, default)| format!("| `metrics.{key}` | {doc} | {default} |\n")).collect()
 }
 
 fn deadline_rows(interface: Interface) -> String {

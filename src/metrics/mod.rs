@@ -1,0 +1,9 @@
+//! Numbers: what Moondock counts of itself, and the text format of Prometheus.
+
+mod meters;
+mod page;
+mod samples;
+
+pub use meters::{BUCKETS, Meters, Tally, Verdict};
+pub use page::{CONTENT_TYPE, Kind, METRICS, Metric, Process, page};
+pub use samples::{Family, Sample, Samples};
