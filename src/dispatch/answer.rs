@@ -5,7 +5,7 @@ use super::{CallError, Plugin, Reply, policy};
 use crate::protocol::{Interface, Method, Missing};
 use crate::script::{Diagnostic, decode, encode};
 use bytes::Bytes;
-use mlua::{Table, Value};
+use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -31,10 +31,38 @@ impl Plugin {
         }
     }
 
+    /// Calls a hook that no request names, as the host does: for trying it out. Its arguments are the request's fields.
+    pub async fn call_as_host(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
+        let called = async {
+            let live = self.live(method.interface)?;
+            if !live.script.has(method) {
+                return Err(CallError::NotImplemented(method.wire));
+            }
+            let bad_request = |problem| CallError::BadRequest { method: method.wire, problem };
+            let request = decode(live.script.lua(), method.request, &body).map_err(bad_request)?;
+            let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
+            let args =
+                fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
+            self.call_hook(method, &live, args).await
+        };
+        let reply = called.await;
+        if let Err(CallError::Failed(diagnostic)) = &reply {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        reply.map_or_else(|error| Reply::from(&error), Reply::ok)
+    }
+
     async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
+        if let Ok(live) = &live
+            && method.hook == "read"
+            && method.interface == Interface::Log
+            && live.script.has(method)
+        {
+            return self.read_log(method, live, &body).await;
+        }
         let outcome = self.run(method, &live, body).await;
         match &live {
             Ok(live) if outcome.reply.is_ok() && !live.script.has(method) => {
@@ -53,16 +81,36 @@ impl Plugin {
         outcome.reply.map_or(Reply::HangUp, Reply::ok)
     }
 
-    async fn run(&self, method: &'static Method, live: &Result<Live, CallError>, body: Bytes) -> Outcome {
+    async fn run(
+        self: &Rc<Self>,
+        method: &'static Method,
+        live: &Result<Live, CallError>,
+        body: Bytes,
+    ) -> Outcome {
         if !method.interface.is_served() {
             return Outcome::failed(CallError::NotImplemented(method.wire), String::new());
         }
         match live {
+            Ok(live) if method.interface == Interface::Log => self.log_outcome(method, live, &body).await,
             Ok(live) if !live.script.has(method) => Outcome::without_hook(method),
             live if method.interface == Interface::Authz => policy::decide(self, method, live, &body).await,
             Ok(live) => self.answer(method, live, &body).await,
             Err(error) => Outcome::failed(error.clone(), String::new()),
         }
+    }
+
+    /// Calls a hook that has its arguments already, and reads what it returns.
+    pub(super) async fn call_hook(
+        &self,
+        method: &'static Method,
+        live: &Live,
+        args: impl IntoLuaMulti,
+    ) -> Result<Vec<u8>, CallError> {
+        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+        result.map_err(CallError::Failed).and_then(|mut values| {
+            let value = values.pop_front().unwrap_or(Value::Nil);
+            reply_of(method, live, &value)
+        })
     }
 
     async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
@@ -77,18 +125,13 @@ impl Plugin {
             }
         };
         let object = object_of(method, &request);
-        let result = live.script.call(method, request, live.manifest.deadline(method)).await;
-        let reply = result.map_err(CallError::Failed).and_then(|mut values| {
-            let value = values.pop_front().unwrap_or(Value::Nil);
-            reply_of(method, live, &value)
-        });
-        match reply {
+        match self.call_hook(method, live, request).await {
             Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
             Err(error) => Outcome::failed(error, object),
         }
     }
 
-    fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
+    pub(super) fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let Outcome { reply, object, verdict } = outcome;
         if let Err(CallError::Failed(diagnostic)) = reply
@@ -109,12 +152,20 @@ impl Outcome {
         Self { reply: Err(error), object, verdict }
     }
 
-    fn without_hook(method: &'static Method) -> Self {
+    /// A success that is about `object`.
+    pub(super) fn of(reply: Result<(Vec<u8>, String), CallError>, object: &str) -> Self {
+        match reply {
+            Ok((reply, object)) => Self { reply: Ok(reply), object, verdict: "ok".to_owned() },
+            Err(error) => Self::failed(error, object.to_owned()),
+        }
+    }
+
+    pub(super) fn without_hook(method: &'static Method) -> Self {
         match method.missing {
             Missing::Answered(reply) => {
                 Self { reply: Ok(reply.into()), object: String::new(), verdict: "ok".to_owned() }
             }
-            Missing::NotFound | Missing::Refused => {
+            Missing::NotFound | Missing::Refused | Missing::Instead(_) => {
                 Self::failed(CallError::NotImplemented(method.wire), String::new())
             }
         }

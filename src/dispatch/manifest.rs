@@ -1,5 +1,6 @@
 //! `plugin.toml`: what a plugin says of itself.
 
+use super::LogSettings;
 use crate::grants::{Grant, GrantError};
 use crate::protocol::{Method, methods};
 use crate::script::{Diagnostic, Sources};
@@ -27,6 +28,9 @@ pub struct Manifest {
     /// Budgets.
     #[serde(default)]
     limits: RawLimits,
+    /// How the streams of `log.lua` are handed over.
+    #[serde(default)]
+    pub log: LogSettings,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Deserialize)]
@@ -80,6 +84,9 @@ impl Manifest {
         }
         if self.limits.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
             return wrong("memory_mib", format!("`memory_mib` must be at least {LEAST_MEMORY_MIB}"));
+        }
+        if let Some((key, message)) = self.log.wrong() {
+            return wrong(key, message);
         }
         for (hook, ms) in &self.limits.deadline_ms {
             let Some(method) = methods().find(|method| method.key() == *hook) else {
@@ -145,6 +152,11 @@ mod tests {
             ("a = 1", "plugin.toml:1: unknown field `a`"),
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
+            (
+                "[log]\non_slow = \"wait\"",
+                "plugin.toml:2: unknown variant `wait`, expected `block` or `drop`",
+            ),
+            ("[log]\nbuffer_kib = 1", "plugin.toml:2: `buffer_kib` must be 64 to 16384"),
             ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
             ("[limits.deadline_ms]\n\"volume.mont\" = 1", "plugin.toml:2: `volume.mont` is no hook"),
             (

@@ -3,14 +3,16 @@
 mod answer;
 mod error;
 mod inspect;
+mod logging;
 mod manifest;
 mod plugin;
 mod policy;
 mod reload;
 mod request;
 
-pub use error::{CallError, OpenError, Reply};
+pub use error::{CallError, OpenError, Reply, ReplyStream};
 pub use inspect::{Finding, Inspection, Severity, inspect};
+pub use logging::{LogCounters, LogSettings, OnSlow};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};

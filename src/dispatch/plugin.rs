@@ -1,5 +1,6 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::logging::Logs;
 use super::{CallError, Manifest, OpenError, Reply};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
@@ -31,6 +32,7 @@ pub struct Plugin {
     pub(super) activated: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    pub(super) logs: Logs,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
     pub(super) turn: Mutex<()>,
 }
@@ -63,6 +65,7 @@ impl Plugin {
         let sources = Rc::new(read(&spec).await?);
         let shared = Rc::new(open_state(&spec).await?);
         let plugin = Rc::new(Self {
+            logs: Logs::new(&spec.state),
             spec,
             shared,
             slots: Default::default(),
@@ -108,6 +111,7 @@ impl Plugin {
     /// Answers `Plugin.Activate`, which a daemon asks once in its life: from here on, what it knew before is stale.
     pub(super) async fn activate(&self) -> Reply {
         self.activated.set(true);
+        self.logs.forsake(None);
         match self.shared.count_activation().await {
             Ok(activation) => {
                 let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();

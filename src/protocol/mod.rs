@@ -1,6 +1,7 @@
 //! The methods of Docker's plugin interfaces, as one table, and the shapes of their messages.
 
 mod authz;
+mod frame;
 mod ipam;
 mod log;
 mod method;
@@ -10,5 +11,7 @@ mod secret;
 mod shape;
 mod volume;
 
-pub use method::{Interface, Method, Missing, find, methods, methods_of};
+pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
+pub use log::INFO as LOG_INFO;
+pub use method::{Interface, Method, Missing, Origin, find, methods, methods_of};
 pub use shape::{Field, Shape, Type};

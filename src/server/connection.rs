@@ -7,6 +7,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::error::Error;
+use std::io;
+use std::os::unix::net;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -14,7 +16,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// Bounds what a connection holds of a request before the body is handed on, and a request's head.
 const BUFFER: usize = 64 * 1024;
@@ -64,6 +66,16 @@ fn protocol() -> http1::Builder {
     http
 }
 
+/// The connection, and a second handle of it.
+fn with_peer(stream: UnixStream) -> Option<(UnixStream, net::UnixStream)> {
+    let split = || -> io::Result<_> {
+        let stream = stream.into_std()?;
+        let peer = stream.try_clone()?;
+        Ok((UnixStream::from_std(stream)?, peer))
+    };
+    split().inspect_err(|error| warn!("cannot serve a connection: {error}")).ok()
+}
+
 async fn converse(
     stream: UnixStream,
     plugin: Rc<Plugin>,
@@ -71,9 +83,10 @@ async fn converse(
     mut end: watch::Receiver<bool>,
 ) {
     let busy = Cell::new(false);
+    let Some((stream, peer)) = with_peer(stream) else { return };
     let service = service_fn(async |request| {
         busy.set(true);
-        let answer = answer(&plugin, request).await;
+        let answer = answer(&plugin, &peer, request).await;
         busy.set(false);
         answer
     });

@@ -10,6 +10,7 @@ mod http;
 mod signals;
 mod socket;
 mod state;
+mod stream;
 mod worker;
 
 pub use self::socket::SocketError;

@@ -66,11 +66,13 @@ impl Worker {
         let listener = UnixListener::from_std(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
+        plugin.resume_logs().await;
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
         accept(&listener, &connections, &plugin, &mut self.orders).await;
         drop(listener);
         connections.drain().await;
+        plugin.rest_logs().await;
         watching.abort();
         Ok(())
     }

@@ -24,6 +24,7 @@ mod hostile;
 mod kits;
 mod layers;
 mod lifetime;
+mod log_streams;
 mod net;
 mod policy;
 mod reference;

@@ -20,7 +20,7 @@ const PERMISSIVE: &[(&str, &str)] = &[
     ("log", LOG),
     ("metrics", METRICS),
 ];
-const LOG: &str = "local function no() end\nreturn { start = no, stop = no }";
+const LOG: &str = "return { write = function() end }";
 const METRICS: &str = "local function no() end\nreturn { start = no, stop = no }";
 
 /// All hooks of all served interfaces, by their methods' wire names.
@@ -93,7 +93,12 @@ impl Call {
     }
 
     pub fn is_served(&self) -> bool {
-        !self.path.starts_with("/LogDriver.") && !self.path.starts_with("/MetricsCollector.")
+        !self.path.starts_with("/MetricsCollector.")
+    }
+
+    /// Log streams need a FIFO: `log_streams` makes them.
+    pub fn is_replayed(&self) -> bool {
+        self.is_served() && !self.path.starts_with("/LogDriver.")
     }
 }
 

@@ -4,8 +4,8 @@ use super::Generated;
 use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
-use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
-use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
+use moondock::dispatch::{LogSettings, REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
 
 const MADE: &str = "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
@@ -47,19 +47,29 @@ fn methods_page() -> String {
         }
         page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
         methods_of(interface).iter().for_each(|method| page += &method_row(method));
-        methods_of(interface).iter().for_each(|method| page += &method_section(method));
+        let mut shown = Vec::new();
+        methods_of(interface).iter().for_each(|method| page += &method_section(method, &mut shown));
     }
     page
 }
 
 fn method_row(method: &Method) -> String {
-    let (deadline, limit) = (method.deadline.as_secs(), method.body_limit >> 20);
-    let Method { hook, wire, .. } = method;
+    let deadline =
+        deadline_of(method).map_or("none".to_owned(), |deadline| format!("{} s", deadline.as_secs()));
+    let (wire, limit) = match method.origin {
+        Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
+        _ => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
+    };
     format!(
-        "| [`{hook}`](#{}) | `{wire}` | {deadline} s | {limit} MiB | {} |\n",
+        "| [`{}`](#{}) | {wire} | {deadline} | {limit} | {} |\n",
+        method.hook,
         anchor(method),
         missing(method)
     )
+}
+
+fn deadline_of(method: &Method) -> Option<std::time::Duration> {
+    (method.deadline != std::time::Duration::MAX).then_some(method.deadline)
 }
 
 /// As forges make it of the heading: dots go.
@@ -69,13 +79,15 @@ fn anchor(method: &Method) -> String {
 
 fn missing(method: &Method) -> String {
     match method.missing {
+        _ if method.origin == Origin::Answered => "Moondock answers; a script has no such hook".to_owned(),
+        Missing::Instead(other) => format!("must have it, or `{other}`"),
         Missing::Refused => "must have it".to_owned(),
         Missing::NotFound => "not implemented".to_owned(),
         Missing::Answered(reply) => format!("answers `{reply}`"),
     }
 }
 
-fn method_section(method: &Method) -> String {
+fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
     let mut section = format!("\n### {}\n\n{}", method.key(), method.doc);
     if let Some(message) = method.absent {
         section += &format!(" Returning nothing means “{message}”.");
@@ -89,9 +101,27 @@ fn method_section(method: &Method) -> String {
         section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
         return section;
     }
+    if method.origin != Origin::Answered && method.parameters() != "req" {
+        return section + &arguments_section(method, shown);
+    }
     section += &fields_table("request", method.request);
     section.push('\n');
     section + &fields_table("reply", method.reply)
+}
+
+/// A hook with arguments of its own: its type, and the tables that were not shown before.
+fn arguments_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
+    let arguments: Vec<_> = method.arguments.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+    let mut section = format!("```luau\n{}: ({}) -> ()\n```\n", method.key(), arguments.join(", "));
+    for field in method.request.fields {
+        if let Type::Record(shape) | Type::List(&Type::Record(shape)) = field.ty
+            && !shown.contains(&shape.name)
+        {
+            shown.push(shape.name);
+            section += &format!("\n{}", fields_table(&format!("`{}`", shape.name), shape));
+        }
+    }
+    section
 }
 
 fn fields_table(title: &str, shape: &'static Shape) -> String {
@@ -261,6 +291,43 @@ memory_mib = 32
 A limit that is used up ends the call with an error that the script cannot catch; the next call is not harmed.
 ";
 
+const LOG: &str = "
+## Log streams
+
+How the log of a container reaches `log.lua`; the [guide](../guides/logs.md) says more.
+
+| key | | default |
+|---|---|---|
+";
+
+fn log_rows() -> String {
+    let LogSettings { buffer_kib, batch_entries, batch_kib, .. } = LogSettings::default();
+    let rows = [
+        (
+            "on_slow",
+            "What gives way when the script is slower than the container, or fails: `block`, the container waits in its next write and nothing is lost; \
+             `drop`, the oldest entries are given up, and counted.",
+            "`block`".to_owned(),
+        ),
+        (
+            "buffer_kib",
+            "How much of a container's log may wait in its FIFO, in KiB: 64 to 16384, rounded up to a power of two. For streams that begin.",
+            buffer_kib.to_string(),
+        ),
+        (
+            "batch_entries",
+            "How many entries are handed over at once, at most: 1 to 10000.",
+            batch_entries.to_string(),
+        ),
+        (
+            "batch_kib",
+            "How much is handed over at once, at most, in KiB: 4 to 4096. A longer line is handed over alone.",
+            batch_kib.to_string(),
+        ),
+    ];
+    rows.iter().map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n")).collect()
+}
+
 fn manifest_page() -> String {
     let limits = Limits::default();
     let mut page = MANIFEST.to_owned();
@@ -274,6 +341,8 @@ fn manifest_page() -> String {
     );
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | How long a call may take, in ms; at most the default. | see below |\n";
     page += EXAMPLE;
+    page += LOG;
+    page += &log_rows();
     page += "\n## Deadlines\n\nBelow the engine's own limits, so that it hears a reason.\n\n| hooks | ms |\n|---|---|\n";
     for interface in Interface::ALL {
         page += &deadline_rows(interface);
@@ -282,11 +351,13 @@ fn manifest_page() -> String {
 }
 
 fn deadline_rows(interface: Interface) -> String {
-    let mut deadlines: Vec<_> = methods_of(interface).iter().map(|method| method.deadline).collect();
+    let asked =
+        || methods().filter(|method| method.interface == interface && method.origin != Origin::Answered);
+    let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
     deadlines.sort();
     deadlines.dedup();
     let row = |deadline: &std::time::Duration| {
-        let hooks = methods().filter(|m| m.interface == interface && m.deadline == *deadline);
+        let hooks = asked().filter(|method| method.deadline == *deadline);
         let hooks: Vec<_> = hooks.map(|method| format!("`{}`", method.key())).collect();
         format!("| {} | {} |\n", hooks.join(", "), deadline.as_millis())
     };

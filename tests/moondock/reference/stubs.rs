@@ -43,13 +43,17 @@ const HOOKS: &str =
     "-- The requests and replies of hooks, for editors: a definition file, whose types are known everywhere.
 --
 --   function volume.create(req: CreateVolumeRequest) … end
+--   function log.write_batch(entries: { LogEntry }, info: LogInfo) … end
 ";
 
 fn hooks_stub() -> String {
     let mut shapes: Vec<&'static Shape> = Vec::new();
     let of_hooks = methods().filter(|method| method.interface != Interface::Authz);
     for method in of_hooks {
-        collect(method.request, &mut shapes);
+        match method.parameters().as_str() {
+            "req" => collect(method.request, &mut shapes),
+            _ => collect_inner(method.request, &mut shapes),
+        }
         collect(method.reply, &mut shapes);
     }
     let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\nexport type AuthzRequest = {{\n");
@@ -67,13 +71,17 @@ fn collect(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
         return;
     }
     assert!(into.iter().all(|other| other.name != shape.name), "two shapes are named {}", shape.name);
+    collect_inner(shape, into);
+    into.push(shape);
+}
+
+fn collect_inner(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
     for field in shape.fields {
         match field.ty {
             Type::Record(inner) | Type::List(&Type::Record(inner)) => collect(inner, into),
             _ => {}
         }
     }
-    into.push(shape);
 }
 
 fn shape_type(shape: &Shape) -> String {

@@ -1,0 +1,397 @@
+//! Log streams without an engine: FIFOs that the test writes to, as dockerd does.
+
+mod fifo;
+
+use crate::recorded::calls;
+use crate::scripted::{Scripted, Scripts};
+use fifo::{ContainerLog, entry, until};
+use moondock::dispatch::ReplyStream;
+use moondock::protocol::{Cut, LogEntry, cut, frame};
+use serde_json::{Value, json};
+use std::future::poll_fn;
+use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// Writes `seq source line` of each entry into the file `OUT`, and a line for each other call.
+const RECORDER: &str = r#"
+local fs = require("@moondock/fs")
+local settings = require("@moondock/plugin").settings()
+local log = {}
+local function add(text) fs.write(settings.out, text .. "\n", { append = true }) end
+function log.start(info)
+  if info.Config and info.Config.colour then error('unknown option "colour"', 0) end
+  add("start " .. info.ContainerID)
+end
+function log.write_batch(entries, info)
+  local lines = {}
+  for _, e in entries do
+    local piece = if e.partial then ` {e.partial_id}/{e.ordinal}/{e.last}` else ""
+    table.insert(lines, `{e.seq} {e.source} {e.time} {e.line}{piece}`)
+  end
+  add(table.concat(lines, "\n"))
+end
+function log.stop(info) add("stop " .. info.ContainerName) end
+return log
+"#;
+
+/// A plugin with that script, writing to a file beside the FIFO of the container's log.
+fn plugin(log: &ContainerLog, script: &str, manifest: &str) -> Scripts {
+    let settings = format!("settings = {{ out = {:?} }}\n{manifest}", log.out());
+    Scripts::new([("log.lua", script), ("plugin.toml", settings.as_str())])
+}
+
+async fn start(plugin: &Scripted, log: &ContainerLog) {
+    assert_eq!(
+        plugin.call("LogDriver.StartLogging", log.start()).await,
+        (200, json!({})),
+        "{}",
+        plugin.log()
+    );
+}
+
+async fn wait_for_text(log: &ContainerLog, text: &str) {
+    until(&format!("`{text}` in {:?}", log.written()), || log.written().contains(text)).await;
+}
+
+#[test]
+fn entries_are_handed_over_and_the_end_is_told() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        writer.send(&[entry("one")]);
+        wait_for_text(&log, "1 stdout 1732440000123456789 one\n").await;
+        let mut piece = entry("half");
+        piece.source = "stderr".into();
+        piece.partial = true;
+        piece.partial_log_metadata = Some(moondock::protocol::PartialMetadata { last: true, id: "p".into(), ordinal: 2 });
+        writer.send(&[entry("two"), piece, entry("")]);
+        let (status, _) = plugin.call("LogDriver.StopLogging", log.stop()).await;
+        assert_eq!(status, 200);
+        assert!(log.written().contains("4 stdout"), "an answer before the log is written: {}", log.written());
+        drop(writer);
+        wait_for_text(&log, "stop /web\n").await;
+        let expected = "start c0ffee\n1 stdout 1732440000123456789 one\n2 stdout 1732440000123456789 two\n\
+                        3 stderr 1732440000123456789 half p/2/true\n4 stdout 1732440000123456789 \nstop /web\n";
+        assert_eq!(log.written(), expected);
+        until("an empty journal", || plugin.plugin().log_counters().streams.load(Relaxed) == 0).await;
+        assert_eq!(plugin.call("LogDriver.StopLogging", log.stop()).await.0, 200, "a second stop is fine");
+    });
+}
+
+#[test]
+fn many_lines_come_in_large_batches_and_in_order() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        let writing = std::thread::spawn(move || {
+            (1..=100_000).for_each(|n| writer.send(&[entry(&n.to_string())]));
+        });
+        wait_for_text(&log, " 100000\n").await;
+        writing.join().unwrap();
+        let lines: Vec<_> = log.written().lines().skip(1).map(str::to_owned).collect();
+        assert_eq!(lines.len(), 100_000);
+        for (line, number) in lines.iter().zip(1..) {
+            assert_eq!(*line, format!("{number} stdout 1732440000123456789 {number}"));
+        }
+        let batches = plugin.plugin().log_counters().batches.load(Relaxed);
+        assert!(batches < 5_000, "{batches} batches");
+    });
+}
+
+#[test]
+fn frames_may_be_split_anywhere() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        let mut bytes = Vec::new();
+        ["one", "two", "three"].iter().for_each(|line| frame(&entry(line), &mut bytes));
+        for byte in bytes {
+            writer.bytes(&[byte]);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        wait_for_text(&log, "3 stdout 1732440000123456789 three\n").await;
+        writer.send(&[entry(&"x".repeat(600_000))]);
+        wait_for_text(&log, "xxx\n").await;
+    });
+}
+
+#[test]
+fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
+    for nonsense in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n"] {
+        let log = ContainerLog::new("web");
+        plugin(&log, RECORDER, "").open(async |plugin| {
+            let mut writer = log.writer();
+            start(&plugin, &log).await;
+            writer.send(&[entry("good")]);
+            writer.bytes(nonsense);
+            let writing = std::thread::spawn(move || {
+                (0..3000).for_each(|_| writer.send(&[entry(&"y".repeat(1000))]));
+                writer
+            });
+            until("three MiB to be taken", || writing.is_finished()).await;
+            wait_for_text(&log, "good\n").await;
+            let told = "its log cannot be read on, what follows is lost";
+            until("the fault to be told", || plugin.log().contains(told)).await;
+            assert!(plugin.log().contains("container=\"web\""), "{}", plugin.log());
+            assert_eq!(plugin.call("LogDriver.StopLogging", log.stop()).await.0, 200);
+            drop(writing.join().unwrap());
+            wait_for_text(&log, "stop /web\n").await;
+        });
+    }
+}
+
+#[test]
+fn a_refusal_of_start_is_what_the_user_reads() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let mut request = log.start();
+        request["Info"]["Config"] = json!({ "colour": "red" });
+        assert_eq!(plugin.error("LogDriver.StartLogging", request).await, "unknown option \"colour\"");
+        let mut request = log.start();
+        request["File"] = json!("/nonexistent/fifo");
+        let error = plugin.error("LogDriver.StartLogging", request).await;
+        assert!(error.starts_with("/nonexistent/fifo: "), "{error}");
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 0);
+        for (body, part) in [
+            (json!({}), "`File` is missing"),
+            (json!({ "File": null, "Info": {} }), "`File` is missing"),
+            (json!({ "File": "/x" }), "`Info` is missing"),
+            (json!({ "File": "/x", "Info": {} }), "`ContainerID` is missing"),
+        ] {
+            let error = plugin.error("LogDriver.StartLogging", body).await;
+            assert!(error.contains(part), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_failing_script_is_told_and_loses_nothing() {
+    let log = ContainerLog::new("web");
+    let failing = RECORDER.replace("local lines = {}", "local lines = nil + 1");
+    plugin(&log, &failing, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        writer.send(&[entry("one"), entry("two")]);
+        until("the fault in the log", || plugin.log().contains("log.lua:11: attempt to perform arithmetic"))
+            .await;
+        writer.send(&[entry("three")]);
+        plugin.scripts().write("log.lua", RECORDER);
+        plugin.reload().await;
+        wait_for_text(&log, "3 stdout 1732440000123456789 three\n").await;
+        assert_eq!(log.written().lines().count(), 4, "{}", log.written());
+    });
+}
+
+#[test]
+fn single_entries_that_were_taken_are_not_repeated_when_a_later_one_fails() {
+    let log = ContainerLog::new("web");
+    let script = r#"
+        local fs = require("@moondock/fs")
+        local out = require("@moondock/plugin").settings().out
+        local failed = false
+        return { write = function(entry, info)
+          if entry.line == "two" and not failed then failed = true; error("not yet") end
+          fs.write(out, `{info.ContainerName} {entry.seq} {entry.line}\n`, { append = true })
+        end }"#;
+    plugin(&log, script, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        writer.send(&[entry("one"), entry("two"), entry("three")]);
+        wait_for_text(&log, "three\n").await;
+        assert_eq!(log.written(), "/web 1 one\n/web 2 two\n/web 3 three\n");
+    });
+}
+
+#[test]
+fn a_failing_script_under_drop_costs_entries_and_counts_them() {
+    let log = ContainerLog::new("web");
+    let failing = RECORDER.replace("local lines = {}", "error('the disk is full')");
+    plugin(&log, &failing, "[log]\non_slow = \"drop\"").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        writer.send(&[entry("one"), entry("two")]);
+        let counters = plugin.plugin().log_counters();
+        until("two drops", || counters.dropped_entries.load(Relaxed) == 2).await;
+        drop(writer);
+        plugin.call("LogDriver.StopLogging", log.stop()).await;
+        assert!(plugin.log().contains("the disk is full"), "{}", plugin.log());
+    });
+}
+
+/// A hook that does not come back while the file `OUT.hold` is there.
+const SLOW: &str = r#"
+    local fs = require("@moondock/fs")
+    local time = require("@moondock/time")
+    local out = require("@moondock/plugin").settings().out
+    return { write_batch = function(entries)
+      while fs.exists(out .. ".hold") do time.sleep(0.01) end
+      local lines = {}
+      for _, e in entries do table.insert(lines, e.seq .. " " .. string.sub(e.line, 1, 5)) end
+      fs.write(out, table.concat(lines, "\n") .. "\n", { append = true })
+    end }"#;
+
+fn numbered(number: usize) -> LogEntry {
+    entry(&format!("{number:05}{}", "z".repeat(995)))
+}
+
+#[test]
+fn a_slow_script_holds_up_the_container_and_loses_nothing_under_block() {
+    let log = ContainerLog::new("web");
+    log.hold(true);
+    plugin(&log, SLOW, "[log]\nbuffer_kib = 64").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        let writing = std::thread::spawn(move || (1..=500).for_each(|n| writer.send(&[numbered(n)])));
+        until("a full FIFO", || log.waiting() > 40_000).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!writing.is_finished(), "500 KiB went into a FIFO of 64");
+        log.hold(false);
+        wait_for_text(&log, "500 00500\n").await;
+        writing.join().unwrap();
+        assert_eq!(log.written().lines().count(), 500);
+        assert_eq!(plugin.plugin().log_counters().dropped_entries.load(Relaxed), 0);
+    });
+}
+
+#[test]
+fn a_slow_script_loses_the_oldest_under_drop_and_says_how_many() {
+    let log = ContainerLog::new("web");
+    log.hold(true);
+    plugin(&log, SLOW, "[log]\nbuffer_kib = 64\non_slow = \"drop\"").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        let writing = std::thread::spawn(move || {
+            (1..=500).for_each(|n| writer.send(&[numbered(n)]));
+            writer
+        });
+        until("the writer to be done", || writing.is_finished()).await;
+        let counters = plugin.plugin().log_counters();
+        let dropped = counters.dropped_entries.load(Relaxed);
+        assert!(dropped > 300, "{dropped}");
+        log.hold(false);
+        wait_for_text(&log, "500 00500\n").await;
+        let dropped = counters.dropped_entries.load(Relaxed) as usize;
+        let written = log.written();
+        assert_eq!(written.lines().count() + dropped, 500);
+        for line in written.lines() {
+            let (seq, number) = line.split_once(' ').unwrap();
+            assert_eq!(seq.parse::<usize>(), number.parse::<usize>(), "a gap in `seq` is what was dropped");
+        }
+        plugin.call("LogDriver.StopLogging", log.stop()).await;
+        drop(writing.join().unwrap());
+        until("the end", || counters.streams.load(Relaxed) == 0).await;
+        assert!(plugin.log().contains("entries of its log were dropped"), "{}", plugin.log());
+    });
+}
+
+#[test]
+fn a_fifo_may_be_opened_before_its_writer_and_outlive_it() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        start(&plugin, &log).await;
+        for line in ["one", "two"] {
+            let mut writer = log.writer();
+            writer.send(&[entry(line)]);
+            drop(writer);
+            wait_for_text(&log, &format!("{line}\n")).await;
+        }
+        plugin.call("Plugin.Activate", json!({})).await;
+        wait_for_text(&log, "stop /web\n").await;
+    });
+}
+
+#[test]
+fn scripts_that_cannot_serve_logs_are_told_why() {
+    for (script, part) in [
+        ("return { start = function() end }", "there is no hook `write` or `write_batch`, and one is needed"),
+        (
+            "local log = {}\nfunction log.write() end\nfunction log.write_batch() end\nreturn log",
+            "log.lua:2: there are both `write` and `write_batch`: one of them is called",
+        ),
+        (
+            "return { write = function() end, capabilities = function() end }",
+            "remove it: Moondock answers that by itself",
+        ),
+        ("return { write_bach = function() end }", "did you mean `write_batch`?"),
+        ("return { write = 1 }", "write `function log.write(entry, info) … end`"),
+    ] {
+        let refusal = Scripts::new([("log.lua", script)]).refusal();
+        assert!(refusal.contains(part), "{refusal}");
+    }
+}
+
+#[test]
+fn logs_can_be_read_exactly_if_there_is_a_hook_for_it() {
+    for (script, reads) in [("{ write = print }", false), ("{ write = print, read = print }", true)] {
+        let script = format!("local function no() end\nreturn {}", script.replace("print", "no"));
+        Scripts::new([("log.lua", script.as_str())]).open(async |plugin| {
+            let expected = json!({ "Cap": { "ReadLogs": reads } });
+            assert_eq!(plugin.raw("LogDriver.Capabilities", b"").await, (200, expected.to_string()));
+            assert_eq!(
+                plugin.call("Plugin.Activate", json!({})).await.1,
+                json!({ "Implements": ["LogDriver"] })
+            );
+            let wire = plugin.call("log.write", json!({})).await;
+            assert_eq!(wire.0, 404, "a request reached a hook of the host: {wire:?}");
+        });
+    }
+}
+
+#[test]
+fn a_start_that_is_repeated_begins_nothing_twice() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let mut writer = log.writer();
+        start(&plugin, &log).await;
+        start(&plugin, &log).await;
+        writer.send(&[entry("one")]);
+        wait_for_text(&log, "one\n").await;
+        assert_eq!(log.written().lines().count(), 2, "{}", log.written());
+    });
+    assert!(Path::new(&log.file()).exists(), "the FIFO is the engine's to remove");
+}
+
+/// What engines really sent, with the FIFO of a test.
+#[test]
+fn recorded_calls_are_answered() {
+    let log = ContainerLog::new("web");
+    let script = RECORDER.replace("return log", "function log.read() end\nreturn log");
+    plugin(&log, &script, "").open(async |plugin| {
+        let writer = log.writer();
+        let calls: Vec<_> = calls().filter(|call| call.path.starts_with("/LogDriver.")).collect();
+        assert!(calls.len() >= 4);
+        for call in calls {
+            let mut body: Value = serde_json::from_str(&call.body).unwrap_or(json!({}));
+            if body["File"].is_string() {
+                body["File"] = log.file().into();
+            }
+            match call.path.as_str() {
+                "/LogDriver.ReadLogs" => {
+                    assert_eq!(read_all(plugin.stream(&call.path[1..], body).await).await, (vec![], true))
+                }
+                path => assert_eq!(plugin.call(&path[1..], body).await.0, 200, "{}", call.name()),
+            }
+        }
+        drop(writer);
+        for method in ["LogDriver.StartLogging", "LogDriver.StopLogging", "LogDriver.ReadLogs"] {
+            assert_eq!(plugin.raw(method, b"").await.0, 400, "{method}");
+        }
+    });
+}
+
+/// What a reader gets, and whether the body came to its end.
+async fn read_all(mut parts: ReplyStream) -> (Vec<LogEntry>, bool) {
+    let mut found = Vec::new();
+    while let Some(part) = poll_fn(|context| parts.poll_part(context)).await {
+        let Ok(bytes) = part else { return (found, false) };
+        match cut(&bytes, usize::MAX, usize::MAX).unwrap() {
+            Cut::Entries(entries, length) if length == bytes.len() => found.extend(entries),
+            other => panic!("{other:?}"),
+        }
+    }
+    (found, true)
+}
