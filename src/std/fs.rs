@@ -32,8 +32,9 @@ pub const MODULE: Module = Module {
     functions: &[
         Function {
             name: "read",
-            signature: "(path: string) -> string",
-            doc: "The content of a regular file of at most 16 MiB.",
+            signature: "(path: string, part: { offset: number?, length: number? }?) -> string",
+            doc: "The content of a regular file of at most 16 MiB; or of any file the part that begins after `offset` bytes and has `length` bytes, at most \
+                  16 MiB, or as many as there are.",
             make: |lua, binding| binding.waiting(lua, read),
         },
         Function {
@@ -205,9 +206,15 @@ async fn blocking<T: Send + 'static>(
     Ok(spawn_blocking(work).await??)
 }
 
-async fn read(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
+async fn read(_: Lua, host: Rc<Host>, (path, part): (LuaString, Option<Table>)) -> Outcome<BString> {
     let path = resolve(&host, &path)?;
-    Ok(blocking(move || files::read(&path)).await?.into())
+    let options = Options::of(part, &["offset", "length"])?;
+    let (offset, length) = (options.bytes("offset")?, options.bytes("length")?);
+    let read = move || match (offset, length) {
+        (None, None) => files::read(&path),
+        _ => files::read_part(&path, offset.unwrap_or(0), length.unwrap_or(files::MAX_READ)),
+    };
+    Ok(blocking(read).await?.into())
 }
 
 async fn write(_: Lua, host: Rc<Host>, arguments: (LuaString, LuaString, Option<Table>)) -> Outcome<()> {
@@ -411,6 +418,15 @@ impl Options {
             Value::Nil => Ok(false),
             Value::Boolean(flag) => Ok(flag),
             other => Err(Failure::Option(name, "a boolean", other.type_name())),
+        }
+    }
+
+    fn bytes(&self, name: &'static str) -> Outcome<Option<u64>> {
+        match self.value(name)? {
+            Value::Nil => Ok(None),
+            count => typed(name, &count)
+                .map(Some)
+                .map_err(|_| Failure::Option(name, "a number of bytes", count.type_name())),
         }
     }
 

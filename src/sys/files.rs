@@ -7,7 +7,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::ffi::OsString;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::{Path, PathBuf};
 
@@ -67,6 +67,15 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
     if text.len() as u64 > MAX_READ {
         return Err(io::Error::other(format!("is larger than {} MiB", MAX_READ >> 20))).at(path);
     }
+    Ok(text)
+}
+
+/// The part of a regular file that begins after `offset` bytes, at most `length` or [`MAX_READ`] bytes of it.
+pub fn read_part(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
+    let mut file = open_regular(path, OFlags::RDONLY, Mode::empty()).at(path)?;
+    file.seek(SeekFrom::Start(offset)).at(path)?;
+    let mut text = Vec::new();
+    file.take(length.min(MAX_READ)).read_to_end(&mut text).at(path)?;
     Ok(text)
 }
 

@@ -21,6 +21,7 @@ mod bed_test;
 mod crash;
 mod crash_anywhere;
 mod ipam;
+mod logs;
 mod networks;
 mod reload;
 mod volumes;

@@ -1,6 +1,8 @@
 //! Log streams without an engine: FIFOs that the test writes to, as dockerd does.
 
 mod fifo;
+mod killed;
+mod reading;
 
 use crate::recorded::calls;
 use crate::scripted::{Scripted, Scripts};

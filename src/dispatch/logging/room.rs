@@ -18,9 +18,10 @@ impl Stream {
     pub(super) async fn make_room(&self, in_flight: usize, next: u64) -> Infallible {
         loop {
             sleep(TICK).await;
-            let full = self.fifo.capacity().unwrap_or(usize::MAX) / 8;
-            let is_full = || self.fifo.waiting().is_ok_and(|waiting| waiting > full * 3);
-            if self.settings().on_slow != OnSlow::Drop || !is_full() {
+            // Where frames do not share pages, a FIFO is full at half of its capacity.
+            let some = self.fifo.capacity().unwrap_or(usize::MAX) / 8;
+            let waiting = || self.fifo.waiting().unwrap_or(0);
+            if self.settings().on_slow != OnSlow::Drop || waiting() <= some * 3 {
                 continue;
             }
             if !self.made_room.replace(true) {
@@ -29,22 +30,25 @@ impl Stream {
                     tracing::warn!(plugin = self.plugin.name(), container = self.info.name, %error, "reading its log");
                 }
             }
-            while self.fifo.waiting().is_ok_and(|waiting| waiting > full) && self.drop_oldest() {}
+            while waiting() > some && self.drop_oldest(waiting() - some) {}
             self.report_dropped(false);
         }
     }
 
-    fn drop_oldest(&self) -> bool {
+    /// Gives up the oldest entries, of at most `most` bytes but for a longer one.
+    fn drop_oldest(&self, mut most: usize) -> bool {
         let mut bytes = Vec::new();
-        let settings = self.settings();
-        let _ = self.fifo.peek(settings.batch_kib << 10, &mut bytes);
-        match cut(&bytes, settings.batch_entries, LONGEST_FRAME) {
-            Ok(Cut::Entries(entries, length)) if self.fifo.consume(length).is_ok() => {
-                self.seq.set(self.seq.get() + entries.len() as u64);
-                self.count_dropped(entries.len(), length);
-                true
+        loop {
+            let _ = self.fifo.peek(most, &mut bytes);
+            match cut(&bytes, usize::MAX, LONGEST_FRAME) {
+                Ok(Cut::Entries(entries, length)) if self.fifo.consume(length).is_ok() => {
+                    self.seq.set(self.seq.get() + entries.len() as u64);
+                    self.count_dropped(entries.len(), length);
+                    return true;
+                }
+                Ok(Cut::Short(whole)) if bytes.len() == most => most = whole,
+                _ => return false,
             }
-            _ => false,
         }
     }
 

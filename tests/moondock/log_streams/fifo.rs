@@ -45,6 +45,15 @@ impl ContainerLog {
         fs::read_to_string(self.out()).unwrap_or_default()
     }
 
+    /// The names of the files that a driver made for a container below `out`.
+    pub fn files(&self, container: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.out().join(container)).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
     /// Has a script wait that looks for this.
     pub fn hold(&self, hold: bool) {
         let path = self.dir.path().join("out.hold");
