@@ -72,6 +72,11 @@ impl Fifo {
         Ok(fcntl_getpipe_size(&self.fd)?)
     }
 
+    /// How many bytes [`Fifo::peek`] sees at once, where they fill whole pages.
+    pub fn sight(&self) -> io::Result<usize> {
+        Ok(self.capacity()?.min(fcntl_getpipe_size(&self.scratch.writer)?))
+    }
+
     /// How many bytes it holds.
     pub fn waiting(&self) -> io::Result<usize> {
         Ok(usize::try_from(rustix::io::ioctl_fionread(&self.fd)?).unwrap_or(usize::MAX))
@@ -92,9 +97,9 @@ impl Fifo {
     }
 
     /// Takes `count` bytes off its beginning, all of which must be there. That is one system call, which a kill does not
-    /// cut in two.
+    /// cut in two: the buffer is in memory already (zeroes would not be), so that the copy waits for nothing.
     pub fn consume(&self, count: usize) -> io::Result<()> {
-        read_exactly(&self.fd, &mut vec![0; count])
+        read_exactly(&self.fd, &mut vec![1; count])
     }
 
     /// Waits until something was written or the last writer has gone. May return when nothing has happened.

@@ -397,3 +397,82 @@ async fn read_all(mut parts: ReplyStream) -> (Vec<LogEntry>, bool) {
     }
     (found, true)
 }
+
+/// After live-restore the engine begins a new stream for a container that runs; the old one is deserted.
+#[test]
+fn a_new_stream_of_a_container_ends_the_deserted_one() {
+    let (old, new) = (ContainerLog::new("web"), ContainerLog::new("web"));
+    plugin(&new, RECORDER, "").open(async |plugin| {
+        let mut writer = old.writer();
+        start(&plugin, &old).await;
+        writer.send(&[entry("before")]);
+        wait_for_text(&new, "1 stdout 1732440000123456789 before\n").await;
+        drop(writer);
+        let mut writer = new.writer();
+        start(&plugin, &new).await;
+        wait_for_text(&new, "stop /web\n").await;
+        writer.send(&[entry("after")]);
+        wait_for_text(&new, "1 stdout 1732440000123456789 after\n").await;
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 1);
+    });
+}
+
+#[test]
+fn streams_run_side_by_side() {
+    let logs: Vec<_> = (0..5).map(|n| ContainerLog::new(&n.to_string())).collect();
+    plugin(&logs[0], RECORDER, "").open(async |plugin| {
+        let mut writers = Vec::new();
+        for log in &logs {
+            writers.push(log.writer());
+            start(&plugin, log).await;
+        }
+        let writing = std::thread::spawn(move || {
+            for n in 0..200 {
+                writers
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(who, writer)| writer.send(&[entry(&format!("{who}:{n}"))]));
+            }
+            writers
+        });
+        let counters = plugin.plugin().log_counters();
+        until("all to be written", || counters.entries.load(Relaxed) == 1000).await;
+        for who in 0..5 {
+            let own = format!(" {who}:");
+            let lines: Vec<_> =
+                logs[0].written().lines().filter(|line| line.contains(&own)).map(str::to_owned).collect();
+            let expected = (0..200).map(|n| format!("{} stdout 1732440000123456789 {who}:{n}", n + 1));
+            assert!(lines.iter().cloned().eq(expected), "{lines:?}");
+        }
+        drop(writing.join().unwrap());
+    });
+}
+
+#[test]
+fn any_request_is_answered() {
+    let bodies = [
+        "[]",
+        "3",
+        "null",
+        "\"x\"",
+        "{",
+        "{\"File\":3,\"Info\":[]}",
+        "{\"File\":\"/x\",\"Info\":{\"ContainerID\":7}}",
+        "{\"File\":\"/dev/null\",\"Info\":{\"ContainerID\":\"a\"}}",
+        "{\"Info\":{\"ContainerID\":\"a\"},\"Config\":7}",
+        "{\"File\":\"/tmp\",\"Info\":{\"ContainerID\":\"a\",\"Config\":{\"a\":[]}}}",
+    ];
+    let log = ContainerLog::new("web");
+    let script = RECORDER.replace("return log", "function log.read() end\nreturn log");
+    plugin(&log, &script, "").open(async |plugin| {
+        for body in bodies {
+            let reads_well = body.contains("\"/");
+            for method in
+                ["LogDriver.StartLogging", "LogDriver.ReadLogs"].iter().take(2 - usize::from(reads_well))
+            {
+                let (status, reply) = plugin.raw(method, body.as_bytes()).await;
+                assert!(status >= 400 && reply.contains("\"Err\":"), "{method} {body}: {status} {reply}");
+            }
+        }
+    });
+}

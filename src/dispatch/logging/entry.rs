@@ -24,21 +24,44 @@ pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// The entries in what a script gives to `emit`: one, or a list.
-pub fn of_value(value: &Value) -> Result<Vec<LogEntry>, String> {
-    let Value::Table(table) = value else {
-        return Err(format!("wants an entry or a list of entries, not a {}", value.type_name()));
-    };
-    let is_list = table.raw_len() > 0 || table.is_empty();
-    if !is_list {
-        return Ok(vec![of_table(table)?]);
+/// What a script gives to `emit`: one entry, or a list. Its entries are read one by one, as tables can share what they
+/// hold, and all of them may be far larger than the script's memory.
+pub struct Emitted {
+    table: Table,
+    /// The place of the next one in a list.
+    next: Option<usize>,
+}
+
+impl Emitted {
+    /// Takes a table.
+    pub fn new(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Table(table) => {
+                let is_list = table.raw_len() > 0 || table.is_empty();
+                Ok(Self { next: Some(if is_list { 1 } else { 0 }), table })
+            }
+            other => Err(format!("wants an entry or a list of entries, not a {}", other.type_name())),
+        }
     }
-    let entries = table.sequence_values::<Value>().enumerate();
-    let entry = |(index, value): (usize, mlua::Result<Value>)| match value {
-        Ok(Value::Table(entry)) => of_table(&entry).map_err(|e| format!("entry {}: {e}", index + 1)),
-        _ => Err(format!("entry {} is no table", index + 1)),
-    };
-    entries.map(entry).collect()
+}
+
+impl Iterator for Emitted {
+    type Item = Result<LogEntry, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = self.next.take()?;
+        if place == 0 {
+            return Some(of_table(&self.table));
+        }
+        match self.table.raw_get::<Value>(place) {
+            Ok(Value::Nil) => None,
+            Ok(Value::Table(entry)) => {
+                self.next = Some(place + 1);
+                Some(of_table(&entry).map_err(|e| format!("entry {place}: {e}")))
+            }
+            _ => Some(Err(format!("entry {place} is no table"))),
+        }
+    }
 }
 
 fn of_table(table: &Table) -> Result<LogEntry, String> {
@@ -104,7 +127,7 @@ mod tests {
     use super::*;
 
     fn emitted(source: &str) -> Result<Vec<LogEntry>, String> {
-        of_value(&Lua::new().load(source).eval().unwrap())
+        Emitted::new(Lua::new().load(source).eval().unwrap())?.collect()
     }
 
     #[test]
@@ -121,7 +144,7 @@ mod tests {
             };
             let table = to_table(&lua, &entry, 7).unwrap();
             entry.line = line.into();
-            assert_eq!(of_value(&Value::Table(table)), Ok(vec![entry]));
+            assert_eq!(Emitted::new(Value::Table(table)).unwrap().collect::<Vec<_>>(), [Ok(entry)]);
         }
     }
 

@@ -1,6 +1,6 @@
 //! `ReadLogs`: what the hook emits, as the body of an answer that is made while it is read.
 
-use super::entry::of_value;
+use super::entry::Emitted;
 use crate::dispatch::answer::Outcome;
 use crate::dispatch::plugin::Live;
 use crate::dispatch::{CallError, Plugin, Reply, ReplyStream};
@@ -17,6 +17,8 @@ use tokio::time::{sleep, timeout};
 
 /// How many parts of the body may wait for the reader. A full queue has `emit` wait.
 const AHEAD: usize = 4;
+/// How many bytes a part has, or a little more.
+const PART: usize = 256 << 10;
 /// How long a failure may still be told as such, instead of by cutting off a body that has begun.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How soon a reader is woken again, however much is written.
@@ -118,18 +120,28 @@ fn emit(lua: &Lua, reading: Weak<Reading>) -> mlua::Result<Function> {
         let parts = reading.upgrade().map(|reading| reading.parts.clone());
         let reading = reading.clone();
         async move {
-            let entries = of_value(&value).map_err(|e| mlua::Error::runtime(format!("emit: {e}")))?;
-            let parts = parts.ok_or_else(|| mlua::Error::runtime("emit: the hook has ended"))?;
-            let mut part = Vec::new();
-            entries.iter().for_each(|entry| frame(entry, &mut part));
-            // A reader that has gone ends the hook as a whole.
-            if !part.is_empty() {
-                let _ = parts.send(Ok(part.into())).await;
-                begin(&reading);
-            }
-            Ok(())
+            send(value, &reading, parts).await.map_err(|e| mlua::Error::runtime(format!("emit: {e}")))
         }
     })
+}
+
+async fn send(
+    value: Value,
+    reading: &Weak<Reading>,
+    parts: Option<mpsc::Sender<Part>>,
+) -> Result<(), String> {
+    let parts = parts.ok_or("the hook has ended")?;
+    let mut part = Vec::new();
+    let mut entries = Emitted::new(value)?.peekable();
+    while let Some(entry) = entries.next() {
+        frame(&entry?, &mut part);
+        if part.len() > PART || entries.peek().is_none() {
+            // A reader that has gone ends the hook as a whole.
+            let _ = parts.send(Ok(std::mem::take(&mut part).into())).await;
+            begin(reading);
+        }
+    }
+    Ok(())
 }
 
 /// The hook's `wait`.

@@ -153,7 +153,7 @@ impl Stream {
     /// What is at the beginning of the FIFO, which is left there.
     fn look(&mut self) -> Result<Seen, Fault> {
         let settings = self.settings();
-        let longest = LONGEST_FRAME.min(self.fifo.capacity()?.saturating_sub(PAGE));
+        let longest = LONGEST_FRAME.min(self.fifo.sight()?.saturating_sub(PAGE));
         let mut most = settings.batch_kib << 10;
         loop {
             match self.fifo.peek(most, &mut self.seen)? {
@@ -195,9 +195,12 @@ impl Stream {
         let mut order = self.control.order.subscribe();
         let mut resting = self.logs().resting.subscribe();
         let known = *order.borrow_and_update();
-        // Whoever waits for an end looks now and then; all others are told.
-        let patience =
-            if known == Order::Run { Duration::from_secs(3600) } else { Duration::from_millis(100) };
+        // Whoever waits for an end that nobody tells of looks now and then.
+        let patience = match known {
+            Order::Run => Duration::from_secs(3600),
+            Order::EndWhenDeserted => Duration::from_secs(1),
+            Order::Stop => Duration::from_millis(100),
+        };
         tokio::select! {
             changed = self.fifo.changed() => changed?,
             _ = order.changed() => {}

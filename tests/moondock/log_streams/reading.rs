@@ -283,3 +283,21 @@ fn a_reader_that_is_slow_holds_the_hook_and_an_emit_after_the_end_raises() {
         assert!(error.contains("emit: the hook has ended"), "{error}");
     });
 }
+
+/// A table can hold one text many times, so a list may stand for far more than the script's memory.
+#[test]
+fn a_list_is_sent_in_parts() {
+    let log = ContainerLog::new("web");
+    let script = "return { write = function() end, read = function(info, config, emit)\n\
+                  local entry = { time = '1', line = string.rep('x', 500000) }\nlocal list = {}\n\
+                  for n = 1, 60 do list[n] = entry end\nemit(list)\nend }";
+    plugin(&log, script, "").open(async |plugin| {
+        let mut parts = plugin.stream("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let mut lines = 0;
+        while let Some(part) = next(&mut parts).await {
+            assert_eq!(part.len(), 1);
+            lines += 1;
+        }
+        assert_eq!(lines, 60);
+    });
+}
