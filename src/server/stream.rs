@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(250);
 pub struct Streamed {
     parts: ReplyStream,
     gone: LocalBoxFuture<'static, ()>,
+    /// Told once what came before it was sent: an error throws away what is not.
+    failure: Option<io::Error>,
 }
 
 impl Streamed {
@@ -36,7 +38,7 @@ impl Streamed {
                 std::future::pending::<()>().await;
             }
         };
-        Self { parts, gone: gone.boxed_local() }
+        Self { parts, gone: gone.boxed_local(), failure: None }
     }
 }
 
@@ -57,10 +59,17 @@ impl Body for Streamed {
         mut self: Pin<&mut Self>,
         context: &mut Context,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
         match self.parts.poll_part(context) {
-            Poll::Ready(part) => Poll::Ready(
-                part.map(|part| part.map(Frame::data).map_err(|e| io::Error::other(e.to_string()))),
-            ),
+            Poll::Ready(Some(Ok(part))) => Poll::Ready(Some(Ok(Frame::data(part)))),
+            Poll::Ready(Some(Err(error))) => {
+                self.failure = Some(io::Error::other(error.to_string()));
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => Poll::Ready(None),
             Poll::Pending => {
                 self.gone.poll_unpin(context).map(|()| Some(Err(io::ErrorKind::BrokenPipe.into())))
             }

@@ -196,6 +196,21 @@ fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
     wait_for("the end of the old stream", PATIENCE, || fs::read_dir(&journal).unwrap().count() == 2);
 }
 
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_reading_that_fails_is_told_to_the_user() {
+    let bed = Bed::with_jsonlog(|manifest| manifest);
+    let script = "return { write = function() end, read = function(info, config, emit)\n\
+                  if config.Tail == 1 then emit({ time = '1', line = 'one' }) end\nerror('the tape is torn', 0)\nend }";
+    bed.write_script("scripts/jsonlog/log.lua", script);
+    wait_for("the script", PATIENCE, || bed.moondock_log().contains("generation=2"));
+    bed.run_logged("web", &[], "true").ok();
+    bed.docker(&["logs", "web"]).fails_with(&["the tape is torn"]);
+    let half = bed.docker(&["logs", "--tail", "1", "web"]);
+    assert_eq!(half.stdout, "one\n");
+    half.fails_with(&["unexpected EOF"]);
+}
+
 /// Prints how fast lines come through; run it with `--nocapture`.
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]

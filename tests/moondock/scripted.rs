@@ -75,6 +75,15 @@ impl Scripted {
         }
     }
 
+    /// Calls a hook as the host does.
+    pub async fn host(&self, hook: &str, body: Value) -> (u16, Value) {
+        let method = moondock::protocol::methods().find(|method| method.wire == hook).unwrap();
+        match self.plugin.call_as_host(method, body.to_string().into()).await {
+            Reply::Answer { status, body } => (status, serde_json::from_slice(&body).unwrap()),
+            other => panic!("{hook}: {other:?}"),
+        }
+    }
+
     /// The body of an answer that is made while it is read, and whether it came to its end.
     pub async fn stream(&self, method: &str, body: Value) -> ReplyStream {
         match self.plugin.call(&format!("/{method}"), body.to_string().into()).await {

@@ -69,6 +69,13 @@ impl ContainerLog {
         json!({ "Config": null, "ContainerID": "c0ffee", "ContainerName": format!("/{}", self.name) })
     }
 
+    /// The same as hooks get it.
+    pub fn start_info(&self) -> Value {
+        let mut info = self.info();
+        info["File"] = self.file().into();
+        info
+    }
+
     /// The request of `StartLogging`.
     pub fn start(&self) -> Value {
         json!({ "File": self.file(), "Info": self.info() })

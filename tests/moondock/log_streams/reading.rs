@@ -301,3 +301,35 @@ fn a_list_is_sent_in_parts() {
         assert_eq!(lines, 60);
     });
 }
+
+/// What a kill may leave: lines that were written but not acknowledged, and half a line.
+#[test]
+fn a_batch_that_comes_again_goes_on_behind_the_last_whole_line() {
+    let log = ContainerLog::new("web");
+    let file = log.out().join("c0ffee/json.log");
+    kit(&log, "1m").open(async |plugin| {
+        let mut writer = begun(&log, &plugin).await;
+        writer.send(&numbered(0..10));
+        written(&plugin, 10).await;
+        let whole = std::fs::read_to_string(&file).unwrap();
+        // As if the process had died within the fifth line. A script that was saved knows nothing of what was before.
+        let fifth = whole.match_indices('\n').nth(4).unwrap().0;
+        std::fs::write(&file, &whole[..fifth - 10]).unwrap();
+        let again: Vec<_> = (4..12).collect();
+        plugin.reload().await;
+        for (name, entries) in [("first", &again[..3]), ("second", &again[..]), ("third", &again[2..])] {
+            let entries: Vec<_> = entries.iter().map(|n| entry_table(*n)).collect();
+            let body = json!({ "Entries": entries, "Info": log.start_info() });
+            assert_eq!(plugin.host("log.write_batch", body).await.0, 200, "{name}: {}", plugin.log());
+        }
+        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..12));
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.starts_with(&whole[..fifth - 10]), "what was there is left as it was");
+        assert_eq!(text.lines().count(), 13, "with the half of a line");
+    });
+}
+
+fn entry_table(number: i64) -> Value {
+    let time = (FIRST + number * 1_000_000_000).to_string();
+    json!({ "time": time, "line": format!("line {number}"), "source": "stdout", "seq": number + 1 })
+}
