@@ -7,7 +7,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::error::Error;
-use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::net;
 use std::pin::pin;
 use std::rc::Rc;
@@ -66,16 +66,6 @@ fn protocol() -> http1::Builder {
     http
 }
 
-/// The connection, and a second handle of it.
-fn with_peer(stream: UnixStream) -> Option<(UnixStream, net::UnixStream)> {
-    let split = || -> io::Result<_> {
-        let stream = stream.into_std()?;
-        let peer = stream.try_clone()?;
-        Ok((UnixStream::from_std(stream)?, peer))
-    };
-    split().inspect_err(|error| warn!("cannot serve a connection: {error}")).ok()
-}
-
 async fn converse(
     stream: UnixStream,
     plugin: Rc<Plugin>,
@@ -83,7 +73,10 @@ async fn converse(
     mut end: watch::Receiver<bool>,
 ) {
     let busy = Cell::new(false);
-    let Some((stream, peer)) = with_peer(stream) else { return };
+    let peer = match stream.as_fd().try_clone_to_owned() {
+        Ok(peer) => net::UnixStream::from(peer),
+        Err(error) => return warn!("cannot serve a connection: {error}"),
+    };
     let service = service_fn(async |request| {
         busy.set(true);
         let answer = answer(&plugin, &peer, request).await;

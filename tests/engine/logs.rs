@@ -196,6 +196,27 @@ fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
     wait_for("the end of the old stream", PATIENCE, || fs::read_dir(&journal).unwrap().count() == 2);
 }
 
+/// With live-restore a container outlives its engine, and the next one begins another stream for it.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_container_that_outlives_its_engine_goes_on_logging() {
+    let bed = Bed::with_jsonlog(|manifest| manifest);
+    let config = fs::read_to_string(bed.dir().join("daemon.json")).unwrap();
+    bed.write_script("daemon.json", &config.replacen('{', "{\"live-restore\": true,", 1));
+    bed.engine_restart();
+    bed.run_logged("web", &["-d"], "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done").ok();
+    let last = || numbers(&bed.logs(&["--tail", "1", "web"])).last().copied().unwrap_or_default();
+    wait_for("some lines", PATIENCE, || last() > 10);
+    bed.engine_kill9();
+    bed.engine_boot();
+    let before = last();
+    wait_for("more lines", PATIENCE, || last() > before + 10);
+    let all = numbers(&bed.logs(&["web"]));
+    assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
+    let journal = bed.dir().join("state/jsonlog/logs");
+    wait_for("the end of the old stream", PATIENCE, || fs::read_dir(&journal).unwrap().count() == 2);
+}
+
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_reading_that_fails_is_told_to_the_user() {

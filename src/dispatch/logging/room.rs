@@ -17,11 +17,12 @@ impl Stream {
     /// is taken out of it, then the oldest entries are given up.
     pub(super) async fn make_room(&self, in_flight: usize, next: u64) -> Infallible {
         loop {
-            sleep(TICK).await;
+            let gives_way = self.settings().on_slow == OnSlow::Drop;
+            sleep(if gives_way { TICK } else { REPORT }).await;
             // Where frames do not share pages, a FIFO is full at half of its capacity.
             let some = self.fifo.capacity().unwrap_or(usize::MAX) / 8;
             let waiting = || self.fifo.waiting().unwrap_or(0);
-            if self.settings().on_slow != OnSlow::Drop || waiting() <= some * 3 {
+            if !gives_way || waiting() <= some * 3 {
                 continue;
             }
             if !self.made_room.replace(true) {

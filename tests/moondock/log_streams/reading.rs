@@ -333,3 +333,44 @@ fn entry_table(number: i64) -> Value {
     let time = (FIRST + number * 1_000_000_000).to_string();
     json!({ "time": time, "line": format!("line {number}"), "source": "stdout", "seq": number + 1 })
 }
+
+#[test]
+fn a_disk_that_cannot_be_written_to_costs_no_line() {
+    let log = ContainerLog::new("web");
+    std::fs::write(log.out(), "in the way").unwrap();
+    kit(&log, "1m").open(async |plugin| {
+        let mut writer = begun(&log, &plugin).await;
+        writer.send(&numbered(0..5));
+        let told = || plugin.log().contains("its log waits, and is handed over again");
+        until("the fault to be told", told).await;
+        assert!(plugin.log().contains("file exists"), "{}", plugin.log());
+        writer.send(&numbered(5..10));
+        std::fs::remove_file(log.out()).unwrap();
+        written(&plugin, 10).await;
+        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..10));
+    });
+}
+
+/// A kill in the middle of a rotation leaves a gap among the numbers, which costs no file.
+#[test]
+fn files_with_a_gap_between_them_are_read_and_kept() {
+    let log = ContainerLog::new("web");
+    kit(&log, "2k").open(async |plugin| {
+        let mut writer = begun(&log, &plugin).await;
+        for n in 0..50 {
+            writer.send(&numbered([n]));
+        }
+        written(&plugin, 50).await;
+        let dir = log.out().join("c0ffee");
+        let before = read(&plugin, &log, reading(-1, false)).await;
+        assert_eq!(log.files("c0ffee").len(), 3);
+        std::fs::rename(dir.join("json.log.2"), dir.join("json.log.3")).unwrap();
+        assert_eq!(read(&plugin, &log, reading(-1, false)).await, before);
+        for n in 50..65 {
+            writer.send(&numbered([n]));
+        }
+        written(&plugin, 65).await;
+        assert_eq!(log.files("c0ffee").len(), 4);
+        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..65));
+    });
+}
