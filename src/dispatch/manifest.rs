@@ -2,7 +2,7 @@
 
 use super::LogSettings;
 use crate::grants::{Grant, GrantError};
-use crate::protocol::{Method, methods};
+use crate::protocol::{Method, Origin, methods};
 use crate::script::{Diagnostic, Sources};
 use crate::std::{Limits, MANIFEST};
 use serde::Deserialize;
@@ -89,7 +89,8 @@ impl Manifest {
             return wrong(key, message);
         }
         for (hook, ms) in &self.limits.deadline_ms {
-            let Some(method) = methods().find(|method| method.key() == *hook) else {
+            let is_meant = |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
+            let Some(method) = methods().find(is_meant) else {
                 return wrong(
                     hook,
                     format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"),

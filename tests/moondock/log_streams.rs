@@ -218,9 +218,19 @@ fn a_failing_script_under_drop_costs_entries_and_counts_them() {
         writer.send(&[entry("one"), entry("two")]);
         let counters = plugin.plugin().log_counters();
         until("two drops", || counters.dropped_entries.load(Relaxed) == 2).await;
+        for n in 1..=20 {
+            writer.send(&[entry("more")]);
+            until("another drop", || counters.dropped_entries.load(Relaxed) == 2 + n).await;
+        }
         drop(writer);
         plugin.call("LogDriver.StopLogging", log.stop()).await;
-        assert!(plugin.log().contains("the disk is full"), "{}", plugin.log());
+        until("the end", || counters.streams.load(Relaxed) == 0).await;
+        assert_eq!(plugin.log().matches("are dropped:").count(), 1, "{}", plugin.log());
+        assert!(
+            plugin.log().contains("the disk is full") && plugin.log().contains("in_all=22"),
+            "{}",
+            plugin.log()
+        );
     });
 }
 

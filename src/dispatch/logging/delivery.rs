@@ -2,6 +2,7 @@
 
 use super::entry::to_table;
 use super::hook;
+use super::room::REPORT;
 use super::settings::OnSlow;
 use super::stream::Stream;
 use crate::dispatch::plugin::Live;
@@ -13,7 +14,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 /// How soon a batch that failed is handed over again: at first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -21,7 +22,11 @@ const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_
 /// What became of a batch.
 pub(super) enum Delivery {
     Taken,
-    Failed,
+    /// Given up, but for the first ones.
+    Failed {
+        /// How many were taken.
+        taken: usize,
+    },
     Interrupted,
 }
 
@@ -31,16 +36,11 @@ impl Stream {
         loop {
             let Err(problem) = self.attempt(entries, mark, &mut done).await else { return Delivery::Taken };
             self.logs().counters.failures.fetch_add(1, Relaxed);
-            let (plugin, container) = (self.plugin.name(), &self.info.name);
             if self.settings().on_slow == OnSlow::Drop {
-                tracing::warn!(
-                    plugin,
-                    container,
-                    entries = entries.len(),
-                    "entries of its log are dropped:\n{problem}"
-                );
-                return Delivery::Failed;
+                self.tell_given_up(&problem);
+                return Delivery::Failed { taken: done };
             }
+            let (plugin, container) = (self.plugin.name(), &self.info.name);
             tracing::warn!(
                 plugin,
                 container,
@@ -51,6 +51,15 @@ impl Stream {
                 return Delivery::Interrupted;
             }
             pause = (pause * 2).min(RETRY.1);
+        }
+    }
+
+    /// Tells why entries are given up, now and then: a script that fails always would fill the log.
+    fn tell_given_up(&self, problem: &Diagnostic) {
+        if self.failure_told.get().is_none_or(|told| told.elapsed() > REPORT) {
+            self.failure_told.set(Some(Instant::now()));
+            let (plugin, container) = (self.plugin.name(), &self.info.name);
+            tracing::warn!(plugin, container, "entries of its log are dropped:\n{problem}");
         }
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 /// How often a FIFO is looked at that gives way while the script is slow.
 const TICK: Duration = Duration::from_millis(5);
 /// How often what was dropped is told of.
-const REPORT: Duration = Duration::from_secs(5);
+pub(super) const REPORT: Duration = Duration::from_secs(5);
 
 impl Stream {
     /// Where a slow script must not hold up the container, keeps room in the FIFO: first the batch that the script has

@@ -69,6 +69,8 @@ pub(super) struct Stream {
     pub dropped: Cell<u64>,
     /// Of `dropped`, what was told of, and when.
     pub reported: Cell<(u64, Option<Instant>)>,
+    /// When a failing script was told of last, under `drop`.
+    pub failure_told: Cell<Option<Instant>>,
     /// What was looked at.
     seen: Vec<u8>,
 }
@@ -84,7 +86,8 @@ impl Stream {
     ) -> Self {
         let (seq, made_room) = (Cell::new(1), Cell::new(false));
         let (dropped, reported) = (Cell::new(0), Cell::new((0, None)));
-        Self { plugin, info, control, fifo, place, seq, made_room, dropped, reported, seen: Vec::new() }
+        let (failure_told, seen) = (Cell::default(), Vec::new());
+        Self { plugin, info, control, fifo, place, seq, made_room, dropped, reported, failure_told, seen }
     }
 
     /// A stream of a process before this one. Whether the batch that it handed over last was consumed, the FIFO tells.
@@ -224,7 +227,7 @@ impl Stream {
         let counters = &self.logs().counters;
         match taken {
             Delivery::Taken => counters.handed_over(entries.len(), bytes.len()),
-            Delivery::Failed => self.count_dropped(entries.len(), bytes.len()),
+            Delivery::Failed { taken } => self.count_dropped(entries.len() - taken, bytes.len()),
             Delivery::Interrupted => return Ok(false),
         }
         if !self.made_room.get() {
