@@ -33,11 +33,12 @@ fn numbers(log: &ContainerLog) -> Vec<usize> {
     whole.map(|line| line["log"].as_str().unwrap().trim_end().parse().unwrap()).collect()
 }
 
+/// The number in the last whole line of the newest file.
 fn last_line(log: &ContainerLog) -> usize {
-    match log.out().join("c0ffee").exists() {
-        true => numbers(log).last().copied().unwrap_or_default(),
-        false => 0,
-    }
+    let text = std::fs::read_to_string(log.out().join("c0ffee/json.log")).unwrap_or_default();
+    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let number = |line: serde_json::Value| line["log"].as_str().unwrap().trim_end().parse().unwrap();
+    lines.map(number).next().unwrap_or_default()
 }
 
 fn wait_for_line(served: &mut Served, log: &ContainerLog, line: usize) {
@@ -153,4 +154,45 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
     let mut served = served;
     assert!(served.wait().success());
     assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+/// What the hook had when the process was killed comes again as it was; what it returned from does not.
+#[test]
+fn a_batch_keeps_its_numbers_until_it_is_taken() {
+    let log = ContainerLog::new("web");
+    let script = format!(
+        "local fs = require('@moondock/fs')\nlocal time = require('@moondock/time')\nlocal out = {:?}\n\
+         return {{ write_batch = function(entries)\n\
+           local lines = {{}}\n\
+           for _, e in entries do table.insert(lines, `{{e.seq}} {{e.line}}\\n`) end\n\
+           fs.write(out .. '.begun', lines[1])\n\
+           while fs.exists(out .. '.hold') do time.sleep(0.01) end\n\
+           fs.write(out, table.concat(lines), {{ append = true }})\nend }}",
+        log.out()
+    );
+    let mut served = Bed::new().plugin("logs", "log.lua", &script).start();
+    assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
+    let mut writer = log.writer();
+    let begun = log.out().with_extension("begun");
+    let first_of_batch =
+        |line: &str| std::fs::read_to_string(&begun).is_ok_and(|text| text == format!("{line}\n"));
+    log.hold(true);
+    writer.send(&[entry("one"), entry("two")]);
+    served.wait_for("the first batch", |_| first_of_batch("1 one"));
+    served.crash("logs");
+    log.hold(false);
+    served.wait_for("both lines to be taken", |_| log.written() == "1 one\n2 two\n" && log.waiting() == 0);
+    served.crash("logs");
+    log.hold(true);
+    writer.send(&[entry("three")]);
+    served.wait_for("the second batch", |_| first_of_batch("3 three"));
+    for _ in 0..3 {
+        std::fs::remove_file(&begun).unwrap();
+        served.crash("logs");
+        writer.send(&[entry("more")]);
+        served.wait_for("the same batch", |_| first_of_batch("3 three"));
+    }
+    log.hold(false);
+    served.wait_for("the rest", |_| log.written().ends_with("6 more\n"));
+    assert_eq!(log.written(), "1 one\n2 two\n3 three\n4 more\n5 more\n6 more\n");
 }
