@@ -1,8 +1,13 @@
 //! The process's own configuration: flags and environment made into one validated [`Config`].
 
+mod listen;
+
+pub use self::listen::{Access, ListenError, Tls, Transport};
+
 use std::fmt::{self, Display};
 use std::io;
 use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
 use thiserror::Error;
 
 /// The files that make a directory a plugin, one for each interface of Docker's.
@@ -20,11 +25,33 @@ pub const SOCKET_PATH_MAX: usize = 107;
 pub struct Config {
     /// The plugins, in the order of the paths given and then of their names; at least one.
     pub plugins: Vec<PluginDir>,
-    /// The directory of the sockets, absolute.
+    /// How each plugin is reached, in the same order.
+    pub transports: Vec<Transport>,
+    /// The directories, absolute.
+    pub places: Places,
+    /// How long calls in flight may take once the process is asked to end.
+    pub drain: Duration,
+    /// Whether the process is that of a managed plugin.
+    pub managed: bool,
+    /// Whether environment variables set settings.
+    pub settings_from_env: bool,
+    /// Of a managed plugin, the host's paths that it sees at the same place.
+    pub host_paths: Vec<PathBuf>,
+}
+
+/// The directories that the process shares with the engine, and its own.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Where the engine looks for sockets.
     pub sockets: PathBuf,
-    /// The directory of what must outlive the process, absolute.
+    /// Where the engine looks for files that name an address.
+    pub specs: PathBuf,
+    /// Holds what must outlive the process.
     pub state: PathBuf,
 }
+
+/// How long calls in flight may take by default.
+pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// A directory with at least one interface file in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,17 +83,25 @@ pub enum ConfigError {
         .0.as_os_str().len()
     )]
     SocketPath(PathBuf),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
 }
 
 struct Files;
 
 impl Config {
-    /// Finds the plugins in `paths` and checks that all of them can be served together.
-    pub fn new(paths: &[PathBuf], sockets: &Path, state: &Path) -> Result<Config, ConfigError> {
+    /// Finds the plugins in `paths` and checks that all of them can be served together, as `listens` say.
+    pub fn new(paths: &[PathBuf], places: &Places, listens: &[String]) -> Result<Config, ConfigError> {
+        let plugins = find_plugins(paths)?;
+        let transports = listen::transports(&plugins, listens)?;
         let config = Config {
-            plugins: find_plugins(paths)?,
-            sockets: make_absolute(sockets)?,
-            state: make_absolute(state)?,
+            plugins,
+            transports,
+            places: places.absolute()?,
+            drain: DRAIN,
+            managed: false,
+            settings_from_env: false,
+            host_paths: Vec::new(),
         };
         for plugin in &config.plugins {
             check_socket_path(config.socket(&plugin.name))?;
@@ -76,7 +111,17 @@ impl Config {
 
     /// The path of a plugin's socket, where the engine looks for it (protocol 1.1).
     pub fn socket(&self, plugin: &str) -> PathBuf {
-        self.sockets.join(format!("{plugin}.sock"))
+        self.places.sockets.join(format!("{plugin}.sock"))
+    }
+}
+
+impl Places {
+    fn absolute(&self) -> Result<Places, ConfigError> {
+        Ok(Places {
+            sockets: make_absolute(&self.sockets)?,
+            specs: make_absolute(&self.specs)?,
+            state: make_absolute(&self.state)?,
+        })
     }
 }
 
@@ -251,7 +296,8 @@ mod tests {
         let dir = tree(&["a/authz.lua"]);
         let at = |len: usize| {
             let sockets = PathBuf::from(format!("/{}", "d".repeat(len - "/".len() - "/a.sock".len())));
-            Config::new(&[dir.path().join("a")], &sockets, Path::new("/s")).map(|c| c.socket("a"))
+            let places = Places { sockets, specs: "/e".into(), state: "/s".into() };
+            Config::new(&[dir.path().join("a")], &places, &[]).map(|c| c.socket("a"))
         };
         assert_eq!(at(107).unwrap().as_os_str().len(), 107);
         assert!(at(108).unwrap_err().to_string().contains("has 108 bytes"));

@@ -3,6 +3,11 @@
 //! A leaf: it knows what a grant covers, not who asks. Paths are compared as they stand; whoever checks one
 //! resolves it first.
 
+mod granted;
+mod words;
+
+pub use granted::{Granted, Refused};
+
 use std::fmt::{self, Display};
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;

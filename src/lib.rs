@@ -8,9 +8,11 @@
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
 //! * is [`std`], the host functions, and those reach the machine only through
 //! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch.
+//! * [`bundle`] makes a managed plugin of a directory.
 #![warn(missing_docs)]
 
 pub mod authz;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod dispatch;

@@ -112,16 +112,28 @@ impl<'d> Node<'d> {
 
     /// The value that Go decodes into the field `key`: keys fold, except in maps. `None` for what is no object.
     pub fn get(self, key: &str) -> Option<Node<'d>> {
+        let [value] = self.get_all([key]);
+        value
+    }
+
+    /// The same for several fields at once.
+    pub fn get_all<const N: usize>(self, keys: [&str; N]) -> [Option<Node<'d>>; N] {
         let same = if self.is_map() { keys::is_same } else { keys::is_folded };
-        let (tape, ascii) = (&self.document.tape, key.is_ascii());
+        let (tape, ascii) = (&self.document.tape, keys.map(str::is_ascii));
+        let (mut found, mut missing) = ([None; N], N);
         let mut entries = self.entries();
         while let Some((name, value)) = entries.next_nodes() {
-            let other = ascii && tape.is_plain_other(name.at, key.len());
-            if !other && same(name.raw_string(), key) {
-                return Some(value);
+            for (index, key) in keys.iter().enumerate() {
+                let other = ascii[index] && tape.is_plain_other(name.at, key.len());
+                if !other && same(name.raw_string(), key) {
+                    missing -= usize::from(found[index].replace(value).is_none());
+                }
+            }
+            if missing == 0 {
+                break;
             }
         }
-        None
+        found
     }
 
     /// The entries of an object in order; none for anything else.

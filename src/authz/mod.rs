@@ -17,7 +17,7 @@ mod uri;
 
 pub use body::{Announced, Body};
 pub use json::{Document, Entries, Items, Kind, Node, NodeId};
-pub use mounts::{HostMount, ReadLink, host_paths, resolve};
+pub use mounts::{HIDDEN, HostMount, ReadLink, host_paths, resolve};
 pub use peer::PeerCertificate;
 pub use query::{Pairs, Query};
 pub use refusal::{JsonFault, Refusal};

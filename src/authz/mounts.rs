@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use self::fields::{Spot, refused};
 use super::{Document, Refusal};
 
-pub use resolve::{ReadLink, resolve};
+pub use resolve::{HIDDEN, ReadLink, resolve};
 
 /// A host path that a request would make reachable.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refus
             host_config(&root, &mut found)?;
             host_config(&root.field("HostConfig")?, &mut found)?;
         }
-        "container.update" => devices(&root, &mut found)?,
+        "container.update" => devices(&root.field("Devices")?, &mut found)?,
         "volume.create" => local::volume(&root, ("Driver", "DriverOpts"), &Place::default(), &mut found)?,
         "service.create" | "service.update" => service(&root, &mut found)?,
         "plugin.pull" | "plugin.upgrade" => privileges(&root, &mut found)?,
@@ -70,11 +70,12 @@ struct Place {
 }
 
 fn host_config(config: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    for entry in config.field("Binds")?.items()? {
+    let [binds, mounted, used] = config.fields(["Binds", "Mounts", "Devices"])?;
+    for entry in binds.items()? {
         bind(&entry, found)?;
     }
-    mounts(config, found)?;
-    devices(config, found)
+    mounts(&mounted, found)?;
+    devices(&used, found)
 }
 
 /// `SOURCE:TARGET[:MODE]`, where a source that is no path is a volume's name, or `TARGET` alone.
@@ -95,8 +96,8 @@ fn bind(entry: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     push(source, Walk::Cleaned, &place, &entry.via, found)
 }
 
-fn mounts(config: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    for entry in config.field("Mounts")?.items()? {
+fn mounts(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+    for entry in list.items()? {
         let place = Place {
             target: entry.field("Target")?.text()?.map(Into::into),
             read_only: entry.field("ReadOnly")?.is_true(),
@@ -124,21 +125,21 @@ fn mount(entry: &Spot<'_>, place: &Place, found: &mut Vec<HostMount>) -> Result<
     }
 }
 
-fn devices(config: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    for entry in config.field("Devices")?.items()? {
-        let source = entry.field("PathOnHost")?;
+fn devices(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+    for entry in list.items()? {
+        let source = entry.field("PathOnHost")?.text()?.unwrap_or_default();
         let place = Place {
             target: entry.field("PathInContainer")?.text()?.map(Into::into),
             read_only: entry.field("CgroupPermissions")?.text()?.as_deref() == Some("r"),
         };
-        push(&source.text()?.unwrap_or_default(), Walk::Kernel, &place, &source.via, found)?;
+        push(&source, Walk::Kernel, &place, &[&entry.via, ".PathOnHost"].concat(), found)?;
     }
     Ok(())
 }
 
 fn service(root: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     let task = root.field("TaskTemplate")?;
-    mounts(&task.field("ContainerSpec")?, found)?;
+    mounts(&task.field("ContainerSpec")?.field("Mounts")?, found)?;
     let plugin = task.field("PluginSpec")?;
     privileges(&plugin.field("Privileges")?, found)?;
     privileges(&plugin.field("PluginPrivilege")?, found)

@@ -1,7 +1,6 @@
 //! `moondock call`: one call of a plugin, without an engine.
 
-use super::{on_this_thread, print};
-use crate::config::{PluginDir, find_plugins};
+use super::{on_this_thread, only_plugin, print};
 use crate::dispatch::{Plugin, PluginSpec, Reply, ReplyStream};
 use crate::protocol::{Cut, Method, Origin, cut, methods};
 use crate::script::nearest;
@@ -12,7 +11,7 @@ use clap::Args;
 use serde_json::json;
 use std::future::poll_fn;
 use std::io::{IsTerminal, Read, stdin};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use tempfile::TempDir;
 
@@ -53,7 +52,7 @@ impl Call {
         let method = find_method(&self.method)?;
         let body = body(self.body)?;
         let state = State::take(self.state, &plugin.name)?;
-        let spec = PluginSpec { name: plugin.name, dir: plugin.dir, state: state.dir.clone() };
+        let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
             let plugin = Plugin::open(spec).await.map_err(|error| anyhow!("{error}"))?;
             let reply = match find_host_method(method) {
@@ -82,14 +81,6 @@ impl State {
         let dir = std::path::absolute(state.join(plugin))?;
         make_private(&dir)?;
         Ok(State { dir, _lock: Some(lock), _temporary: None })
-    }
-}
-
-fn only_plugin(path: &Path) -> Result<PluginDir> {
-    let mut plugins = find_plugins(&[path.to_owned()])?;
-    match (plugins.pop(), plugins.is_empty()) {
-        (Some(plugin), true) => Ok(plugin),
-        _ => bail!("`{}` holds more than one plugin: give the directory of one", path.display()),
     }
 }
 

@@ -45,7 +45,7 @@ impl Check {
 }
 
 fn spec(plugin: &PluginDir) -> PluginSpec {
-    PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state: PathBuf::new() }
+    PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), PathBuf::new())
 }
 
 fn describe(name: &str, inspection: &Inspection) -> String {
@@ -54,10 +54,12 @@ fn describe(name: &str, inspection: &Inspection) -> String {
         lines.extend(interface_lines(*interface, hooks.as_deref()));
     }
     lines.extend(inspection.manifest.iter().flat_map(manifest_lines));
+    lines.extend(grant_lines(&inspection.grants));
     for finding in &inspection.findings {
         let word = match finding.severity {
             Severity::Error => "error",
             Severity::Warning => "warning",
+            Severity::Note => "note",
         };
         lines.push(format!("{word}: {}", finding.diagnostic));
     }
@@ -99,8 +101,14 @@ fn manifest_lines(manifest: &Manifest) -> Vec<String> {
     let mut lines = row("settings", "", manifest.settings.keys());
     lines.extend(row("limits", "", [cpu, memory]));
     lines.extend(row("deadlines", "", deadlines));
-    lines.extend(row("grants", "", manifest.grants.iter().map(ToString::to_string)));
     lines
+}
+
+/// One line for each grant: they are what an administrator looks for.
+fn grant_lines(grants: &[String]) -> impl Iterator<Item = String> {
+    let first = grants.first().map(|words| ("grants", words));
+    let others = grants.iter().skip(1).map(|words| ("", words));
+    first.into_iter().chain(others).map(|(name, words)| format!("  {name:<13} {words}"))
 }
 
 /// `  name    intro: part, part, …` on as many lines as it takes, or none without parts.

@@ -1,13 +1,17 @@
 //! The command line: one verb, one file.
 
+pub mod bundle;
 pub mod call;
 pub mod check;
+pub mod reload;
 pub mod serve;
 
+use crate::config::{PluginDir, find_plugins};
 use crate::telemetry::{self, Format, Level};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::io::{ErrorKind, Write, stdout};
+use std::path::Path;
 use std::process::ExitCode;
 use tokio::runtime;
 use tokio::task::LocalSet;
@@ -34,6 +38,8 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Call(call::Call),
+    Reload(reload::Reload),
+    Bundle(bundle::BundleArgs),
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +73,17 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Call(call) => call.run(),
+            Verb::Reload(reload) => reload.run(),
+            Verb::Bundle(bundle) => bundle.run(),
         }
+    }
+}
+
+fn only_plugin(path: &Path) -> Result<PluginDir> {
+    let mut plugins = find_plugins(&[path.to_owned()])?;
+    match (plugins.pop(), plugins.is_empty()) {
+        (Some(plugin), true) => Ok(plugin),
+        _ => bail!("`{}` holds more than one plugin: give the directory of one", path.display()),
     }
 }
 

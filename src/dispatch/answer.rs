@@ -3,7 +3,7 @@
 use super::plugin::{ACTIVATE, Live, find_method};
 use super::{CallError, Plugin, Reply, policy};
 use crate::protocol::{Interface, Method, Missing};
-use crate::script::{Diagnostic, decode, encode};
+use crate::script::{Diagnostic, Owed, decode, encode};
 use bytes::Bytes;
 use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::rc::Rc;
@@ -26,7 +26,10 @@ impl Plugin {
             return self.activate().await;
         }
         match find_method(path) {
-            Ok(method) => self.call_method(method, body).await,
+            Ok(method) => {
+                self.notice_greeting(method).await;
+                self.call_method(method, body).await
+            }
             Err(error) => Reply::from(&error),
         }
     }
@@ -43,7 +46,7 @@ impl Plugin {
             let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
             let args =
                 fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
-            self.call_hook(method, &live, args).await
+            self.call_hook(method, &live, &Owed::of(method, &request), args).await
         };
         let reply = called.await;
         if let Err(CallError::Failed(diagnostic)) = &reply {
@@ -104,12 +107,13 @@ impl Plugin {
         &self,
         method: &'static Method,
         live: &Live,
+        owed: &Owed,
         args: impl IntoLuaMulti,
     ) -> Result<Vec<u8>, CallError> {
         let result = live.script.call(method, args, live.manifest.deadline(method)).await;
         result.map_err(CallError::Failed).and_then(|mut values| {
             let value = values.pop_front().unwrap_or(Value::Nil);
-            reply_of(method, live, &value)
+            reply_of(method, live, owed, &value)
         })
     }
 
@@ -124,8 +128,8 @@ impl Plugin {
                 return Outcome::failed(error, String::new());
             }
         };
-        let object = object_of(method, &request);
-        match self.call_hook(method, live, request).await {
+        let (object, owed) = (object_of(method, &request), Owed::of(method, &request));
+        match self.call_hook(method, live, &owed, request).await {
             Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
             Err(error) => Outcome::failed(error, object),
         }
@@ -179,12 +183,13 @@ fn object_of(method: &Method, request: &Table) -> String {
         .unwrap_or_default()
 }
 
-fn reply_of(method: &'static Method, live: &Live, value: &Value) -> Result<Vec<u8>, CallError> {
+fn reply_of(method: &'static Method, live: &Live, owed: &Owed, value: &Value) -> Result<Vec<u8>, CallError> {
     match method.absent {
         Some(message) if is_empty(value) => return Err(CallError::Absent(message.to_owned())),
         _ => {}
     }
-    encode(method.reply, value).map_err(|mismatch| {
+    let reply = encode(method.reply, value).and_then(|reply| owed.check(value).map(|()| reply));
+    reply.map_err(|mismatch| {
         let file = method.interface.file();
         let message = format!("`{}`: {mismatch}", method.hook);
         let diagnostic = Diagnostic::of_file(file, message).at(live.script.line_of(method));

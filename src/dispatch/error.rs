@@ -110,8 +110,9 @@ impl CallError {
 
     /// Whether nothing is known of the object, so that a refusal would be taken for its absence.
     pub(super) fn leaves_open(&self, method: &Method) -> bool {
-        let unknown = matches!(self, CallError::Broken(_) | CallError::Failed(_) | CallError::NoArguments(_));
-        method.hang_up_on_failure && unknown
+        let told =
+            matches!(self, CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_));
+        method.hang_up_on_failure && !told
     }
 }
 

@@ -1,22 +1,29 @@
 //! What can be said of a plugin without an engine: its parts, and all that is wrong with them. Nothing is written,
 //! no hook is called, and top-level code reaches nothing outside.
 
+mod grants;
+
+use self::grants::look;
 use super::plugin::read;
 use super::{Manifest, OpenError, PluginSpec};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources};
-use crate::std::Shared;
+use crate::std::{MANIFEST, Shared};
 use mlua::Lua;
 use std::path::Path;
 use std::rc::Rc;
+use tokio::task::spawn_blocking;
 
 /// A directory that never exists, where a state is wanted but not used.
 pub const NOWHERE: &str = "/nonexistent";
 
 /// A plugin's parts, and what was found in them.
+#[derive(Default)]
 pub struct Inspection {
     /// The manifest, unless it is broken.
     pub manifest: Option<Manifest>,
+    /// What the scripts may touch, in words, a line for each grant.
+    pub grants: Vec<String>,
     /// The interfaces that have a script, with the hooks of those that can be loaded.
     pub interfaces: Vec<(Interface, Option<Vec<&'static Method>>)>,
     /// What the author should know.
@@ -39,6 +46,8 @@ pub enum Severity {
     Error,
     /// It is served, but perhaps not as meant.
     Warning,
+    /// It is fine, and perhaps of interest.
+    Note,
 }
 
 /// Reads and loads everything that belongs to a plugin.
@@ -48,12 +57,15 @@ pub enum Severity {
 pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     let sources = Rc::new(read(spec).await?);
     let manifest = Manifest::read(&sources);
-    let mut inspection = Inspection { manifest: None, interfaces: Vec::new(), findings: Vec::new() };
+    let mut inspection = Inspection::default();
     inspection.note_unreadable(&sources);
     inspection.note_wrong_endings(&sources);
     let settings = manifest.as_ref().cloned().unwrap_or_default();
     match manifest {
-        Ok(manifest) => inspection.manifest = Some(manifest),
+        Ok(manifest) => {
+            inspection.look_at_grants(&manifest, spec, &sources).await;
+            inspection.manifest = Some(manifest);
+        }
         Err(diagnostic) => inspection.note(Severity::Error, diagnostic),
     }
     for interface in Interface::ALL {
@@ -105,6 +117,22 @@ impl Inspection {
         }
     }
 
+    /// Puts the grants in words, and compares them with the machine.
+    async fn look_at_grants(&mut self, manifest: &Manifest, spec: &PluginSpec, sources: &Sources) {
+        let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
+        let grants: Vec<_> = manifest.grants_by_line().map(|(grant, line)| (grant.clone(), line)).collect();
+        // What a grant names may lie on a dead server.
+        let (all, own) = (manifest.grants.clone(), spec.dir.clone());
+        let look_at = move |(grant, line)| (look(&grant, &all, &own), line);
+        let looking = spawn_blocking(move || grants.into_iter().map(look_at).collect::<Vec<_>>());
+        for ((words, finding), line) in looking.await.unwrap_or_default() {
+            self.grants.push(words);
+            if let Some(Finding { severity, diagnostic }) = finding {
+                self.note(severity, diagnostic.at(Some(line)).excerpt_from(text_of));
+            }
+        }
+    }
+
     fn note_unreadable(&mut self, sources: &Sources) {
         for (file, problem) in &sources.problems {
             self.note(Severity::Error, Diagnostic::of_file(file.display().to_string(), problem));
@@ -127,7 +155,7 @@ impl Inspection {
     /// The syntax of every file, also of those that no script requires.
     fn compile_all(&mut self, sources: &Sources) {
         let lua = Lua::new();
-        let scripts = sources.files.iter().filter(|(path, _)| *path != Path::new(crate::std::MANIFEST));
+        let scripts = sources.files.iter().filter(|(path, _)| *path != Path::new(MANIFEST));
         for (path, text) in scripts {
             let name = path.display().to_string();
             if let Err(error) = lua.load(text).set_name(format!("={name}")).into_function() {

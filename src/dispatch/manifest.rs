@@ -1,7 +1,11 @@
 //! `plugin.toml`: what a plugin says of itself.
 
+mod grants;
+
+use self::grants::Declared;
 use super::LogSettings;
-use crate::grants::{Grant, GrantError};
+use super::settings::{self, Variables};
+use crate::grants::{Grant, Granted};
 use crate::protocol::{Method, Origin, methods};
 use crate::script::{Diagnostic, Sources};
 use crate::std::{Limits, MANIFEST};
@@ -9,6 +13,7 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
+use toml::Spanned;
 
 /// The whole file. All of it is optional.
 #[derive(Debug, Default, Clone, PartialEq, Deserialize)]
@@ -20,11 +25,14 @@ pub struct Manifest {
     /// The plugin's own options, which its scripts read.
     #[serde(default)]
     pub settings: toml::Table,
-    /// What the scripts may touch. Declared here, not yet enforced.
+    /// What the scripts may touch, with the values of settings put in.
     #[serde(skip)]
     pub grants: Vec<Grant>,
+    /// The line of each of them in the file.
+    #[serde(skip)]
+    grant_lines: Vec<usize>,
     #[serde(default, rename = "grants")]
-    raw_grants: Vec<String>,
+    raw_grants: Vec<Spanned<String>>,
     /// Budgets.
     #[serde(default)]
     limits: RawLimits,
@@ -51,14 +59,43 @@ impl Manifest {
     /// # Errors
     /// The first thing that is wrong in it, with its line.
     pub fn read(sources: &Sources) -> Result<Self, Diagnostic> {
+        Self::read_with(sources, &Variables::new())
+    }
+
+    /// The same, with the settings that variables of the environment set.
+    ///
+    /// # Errors
+    /// Those of [`Manifest::read`], and a variable that does not fit its setting.
+    pub fn read_with(sources: &Sources, variables: &Variables) -> Result<Self, Diagnostic> {
         let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else { return Ok(Self::default()) };
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|_| Some(bytes));
         let text = std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
         let mut manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
         let located = |wrong| excerpt(locate(text, wrong));
         manifest.check().map_err(located)?;
-        manifest.grants = parse_grants(&manifest.raw_grants).map_err(located)?;
+        let unset = |unset: settings::Unset| (unset.setting, Diagnostic::of_file(MANIFEST, unset.problem));
+        settings::take_from(variables, &mut manifest.settings).map_err(unset).map_err(located)?;
+        let declared =
+            grants::read(&manifest.raw_grants, &manifest.settings).map_err(|(offset, wrong)| {
+                excerpt(Diagnostic::of_file(MANIFEST, wrong.to_string()).at(Some(line_at(text, offset))))
+            })?;
+        for Declared { grant, offset } in declared {
+            manifest.grants.push(grant);
+            manifest.grant_lines.push(line_at(text, offset));
+        }
         Ok(manifest)
+    }
+
+    /// The grants, each with its line in the file.
+    pub fn grants_by_line(&self) -> impl Iterator<Item = (&Grant, usize)> {
+        self.grants.iter().zip(self.grant_lines.iter().copied())
+    }
+
+    /// What the file grants beyond `accepted`: the line of the first such grant, and all of them.
+    pub fn widening(&self, accepted: &Granted) -> Option<(usize, Vec<&Grant>)> {
+        let mut beyond = self.grants_by_line().filter(|(grant, _)| !accepted.allows(grant)).peekable();
+        let line = beyond.peek()?.1;
+        Some((line, beyond.map(|(grant, _)| grant).collect()))
     }
 
     /// The limits of each script.
@@ -72,8 +109,10 @@ impl Manifest {
 
     /// How long a call of `method` may take.
     pub fn deadline(&self, method: &Method) -> Duration {
-        let own = self.limits.deadline_ms.get(&method.key());
-        own.map_or(method.deadline, |ms| Duration::from_millis(*ms))
+        let is_own =
+            |(key, _): &(&String, _)| key.split_once('.') == Some((method.interface.name(), method.hook));
+        let own = self.limits.deadline_ms.iter().find(is_own);
+        own.map_or(method.deadline, |(_, ms)| Duration::from_millis(*ms))
     }
 
     fn check(&self) -> Result<(), (String, Diagnostic)> {
@@ -87,6 +126,11 @@ impl Manifest {
         }
         if let Some((key, message)) = self.log.wrong() {
             return wrong(key, message);
+        }
+        if self.settings.contains_key("grants") {
+            let message =
+                "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
+            return wrong("grants", message.to_owned());
         }
         for (hook, ms) in &self.limits.deadline_ms {
             let is_meant = |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
@@ -105,13 +149,6 @@ impl Manifest {
         }
         Ok(())
     }
-}
-
-fn parse_grants(texts: &[String]) -> Result<Vec<Grant>, (String, Diagnostic)> {
-    let parse = |text: &String| {
-        text.parse().map_err(|e: GrantError| (text.clone(), Diagnostic::of_file(MANIFEST, e.to_string())))
-    };
-    texts.iter().map(parse).collect()
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
@@ -148,6 +185,25 @@ mod tests {
     }
 
     #[test]
+    fn a_grant_may_name_settings() {
+        let text = "grants = [\"fs.read:{settings.roots}/{settings.deep.name}\", \"net\"]\n\
+                    [settings]\nroots = [\"/a\", \"/b\"]\ndeep = { name = \"x\" }";
+        let manifest = read(text).unwrap();
+        let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
+        assert_eq!(grants, ["fs.read:/a/x", "fs.read:/b/x", "net"]);
+    }
+
+    #[test]
+    fn what_is_granted_anew_is_told_with_its_line() {
+        let before = Granted::from(read("grants = [\"fs.write:/srv\", \"exec:id\"]").unwrap().grants);
+        let narrower = read("grants = [\"fs.read:/srv/a\"]").unwrap();
+        assert_eq!(narrower.widening(&before), None);
+        let wider = read("grants = [\"exec:id\",\n\"fs.read:/\",\n\"net\"]").unwrap();
+        let (line, grants) = wider.widening(&before).unwrap();
+        assert_eq!((line, grants), (2, vec![&Grant::FsRead("/".into()), &Grant::Net]));
+    }
+
+    #[test]
     fn what_is_wrong_is_shown_with_its_line() {
         let cases = [
             ("a = 1", "plugin.toml:1: unknown field `a`"),
@@ -159,6 +215,22 @@ mod tests {
             ),
             ("[log]\nbuffer_kib = 1", "plugin.toml:2: `buffer_kib` must be 64 to 16384"),
             ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
+            ("[settings]\ngrants = [\"net\"]", "plugin.toml:2: `grants` stands in `[settings]`"),
+            ("\ngrants = [\"exec:{settings.a}\"]", "plugin.toml:2: there is no setting `a`"),
+            (
+                "grants = [\"exec:{settings.rot}\"]\n[settings]\nroot = \"/\"",
+                "plugin.toml:1: there is no setting `rot`; did you mean `root`?",
+            ),
+            (
+                "grants = [\"exec:{settings.a.b}\"]\n[settings.a]\nb = 1",
+                "plugin.toml:1: the setting `a.b` is of the type integer: a grant takes",
+            ),
+            ("grants = [\"exec:{settings.a\"]\n", "plugin.toml:1: `{settings.a` has no end"),
+            ("grants = [\"exec:{a}\"]\n", "plugin.toml:1: `{a}` names no setting: write `{settings.NAME}`"),
+            (
+                "grants = [\"net\",\n \"fs.write:{settings.a}\"]\n[settings]\na = \"srv\"",
+                "plugin.toml:2: `fs.write:srv` needs an absolute path",
+            ),
             ("[limits.deadline_ms]\n\"volume.mont\" = 1", "plugin.toml:2: `volume.mont` is no hook"),
             (
                 "[limits.deadline_ms]\n\"volume.get\" = 90000",

@@ -9,6 +9,8 @@ mod plugin;
 mod policy;
 mod reload;
 mod request;
+mod settings;
+mod surroundings;
 
 pub use error::{CallError, OpenError, Reply, ReplyStream};
 pub use inspect::{Finding, Inspection, Severity, inspect};
@@ -16,3 +18,5 @@ pub use logging::{LogCounters, LogSettings, OnSlow};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+pub use settings::{Variables, form_of, variable_of};
+pub use surroundings::Surroundings;

@@ -1,7 +1,8 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::logging::Logs;
-use super::{CallError, Manifest, OpenError, Reply};
+use super::{CallError, Manifest, OpenError, Reply, Surroundings};
+use crate::grants::Granted;
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -21,6 +22,19 @@ pub struct PluginSpec {
     pub dir: PathBuf,
     /// The directory of its state; made by the caller.
     pub state: PathBuf,
+    /// What is special about where it runs.
+    pub surroundings: Surroundings,
+}
+
+/// What a managed plugin is asked at each start of the engine; the first that it has counts (protocol 2.1).
+const GREETINGS: [&str; 3] =
+    ["IpamDriver.GetCapabilities", "NetworkDriver.GetCapabilities", "MetricsCollector.StartMetrics"];
+
+impl PluginSpec {
+    /// A plugin in usual surroundings.
+    pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
+        Self { name: name.into(), dir, state, surroundings: Surroundings::default() }
+    }
 }
 
 /// A plugin, on its thread.
@@ -30,9 +44,12 @@ pub struct Plugin {
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
+    greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
     pub(super) logs: Logs,
+    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
     pub(super) turn: Mutex<()>,
 }
@@ -71,7 +88,9 @@ impl Plugin {
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
+            greeted: Cell::new(false),
             sources: RefCell::new(sources.clone()),
+            accepted: RefCell::default(),
             turn: Mutex::default(),
         });
         plugin.load_first(&sources).await?;
@@ -131,6 +150,24 @@ impl Plugin {
         }
     }
 
+    /// Notices an engine that has come back while a managed plugin lived on (live-restore): it asks again what it asks
+    /// at its start. The first time was counted when the plugin was opened.
+    pub(super) async fn notice_greeting(&self, method: &Method) {
+        if self.spec.surroundings.managed && self.is_greeting(method) && self.greeted.replace(true) {
+            match self.shared.count_activation().await {
+                Ok(activation) => {
+                    tracing::info!(plugin = self.name(), activation, "the daemon has started again")
+                }
+                Err(error) => tracing::error!(plugin = self.name(), %error, "cannot record the activation"),
+            }
+        }
+    }
+
+    fn is_greeting(&self, method: &Method) -> bool {
+        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
+        GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
+    }
+
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {
         &self.slots[interface as usize]
     }
@@ -162,6 +199,14 @@ pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
 }
 
 async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
-    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await;
-    shared.map_err(|e| OpenError::State { dir: spec.state.display().to_string(), problem: e.to_string() })
+    let failed = |e: std::io::Error| OpenError::State {
+        dir: spec.state.display().to_string(),
+        problem: e.to_string(),
+    };
+    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await.map_err(failed)?;
+    // The engine starts a managed plugin when it starts itself, so what was known before is stale.
+    if spec.surroundings.managed {
+        shared.count_activation().await.map_err(failed)?;
+    }
+    Ok(shared)
 }

@@ -3,14 +3,14 @@
 use super::answer::Outcome;
 use super::plugin::Live;
 use super::request::{Message, Registry, Request};
-use super::{CallError, Plugin};
+use super::{CallError, Plugin, Surroundings};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
 use crate::protocol::Method;
 use crate::script::{Diagnostic, type_of};
-use crate::sys::paths;
 use mlua::{MultiValue, Value};
 use serde_json::json;
-use std::path::{Component, Path};
+use std::path::Path;
+use std::rc::Rc;
 
 /// The longest reason of a denial, in bytes; the rest is cut off.
 const LONGEST_REASON: usize = 4 << 10;
@@ -34,9 +34,16 @@ pub(super) async fn decide(
             return Outcome::failed(CallError::BadRequest { method: method.wire, problem }, String::new());
         }
     };
-    let object = object_of(&message);
+    let target = Target::parse(&message.request_method, &message.request_uri);
+    let object = object_of(&message, &target);
     let decision = match live {
-        Ok(live) => judge(plugin, method, live, message).await,
+        Ok(live) => match prepare(plugin, &message, &target).await {
+            Ok((body, mounts)) => {
+                let route = (target.action(), target.effect());
+                judge(plugin, method, live, Request::new(message, route, body, mounts)).await
+            }
+            Err(refusal) => Decision::Deny(refusal.to_string()),
+        },
         Err(error) => Decision::Deny(error.to_string()),
     };
     decision.outcome(object)
@@ -52,17 +59,12 @@ fn read(body: &[u8]) -> Result<Message<'_>, String> {
 }
 
 /// The request without its query, which may hold secrets, and what a policy calls it.
-fn object_of(message: &Message) -> String {
+fn object_of(message: &Message, target: &Target) -> String {
     let path = message.request_uri.split('?').next().unwrap_or_default();
-    let target = Target::parse(&message.request_method, &message.request_uri);
-    format!("{} {path} ({})", message.request_method, target.action().unwrap_or("unknown"))
+    [&message.request_method, " ", path, " (", target.action().unwrap_or("unknown"), ")"].concat()
 }
 
-async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: Message<'_>) -> Decision {
-    let request = match prepare(message).await {
-        Ok(request) => request,
-        Err(refusal) => return Decision::Deny(refusal.to_string()),
-    };
+async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, request: Rc<Request>) -> Decision {
     let lua = live.script.lua();
     let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
     let (table, running) = match table {
@@ -78,39 +80,38 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, message: M
 }
 
 /// Everything that the host itself refuses, and what it finds out for the script.
-async fn prepare(message: Message<'_>) -> Result<std::rc::Rc<Request>, Refusal> {
-    let target = Target::parse(&message.request_method, &message.request_uri);
+async fn prepare(
+    plugin: &Plugin,
+    message: &Message<'_>,
+    target: &Target<'_>,
+) -> Result<(Body, Vec<HostMount>), Refusal> {
     let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let body = Body::read(&target, &Announced::of(headers), message.request_body.as_deref())?;
+    let body = Body::read(target, &Announced::of(headers), message.request_body.as_deref())?;
     let mounts = match (target.action(), body.document()) {
-        (Some(action), Some(document)) => resolved(host_paths(action, document)?).await?,
+        (Some(action), Some(document)) => {
+            resolved(host_paths(action, document)?, &plugin.spec.surroundings).await?
+        }
         _ => Vec::new(),
     };
-    let route = (target.action(), target.effect());
-    Ok(Request::new(message, route, body, mounts))
+    Ok((body, mounts))
 }
 
 /// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
-async fn resolved(mut mounts: Vec<HostMount>) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.iter_mut().all(lead_nowhere_else) {
+async fn resolved(
+    mut mounts: Vec<HostMount>,
+    surroundings: &Surroundings,
+) -> Result<Vec<HostMount>, Refusal> {
+    if mounts.iter_mut().all(|mount| surroundings.lead_nowhere_else(mount)) {
         return Ok(mounts);
     }
     let unreadable =
         || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
-    let following =
-        tokio::task::spawn_blocking(move || resolve(&mut mounts, &paths::read_link).map(|()| mounts));
+    let surroundings = surroundings.clone();
+    let following = tokio::task::spawn_blocking(move || {
+        resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
+        surroundings.refuse_hidden(&mounts).map(|()| mounts)
+    });
     following.await.unwrap_or_else(|_| Err(unreadable()))
-}
-
-/// Settles a mount whose path is what it seems: most are, and the kernel tells at once.
-fn lead_nowhere_else(mount: &mut HostMount) -> bool {
-    let source = Path::new(&mount.source);
-    let climbs = source.components().any(|part| part == Component::ParentDir);
-    if climbs || !paths::is_known_without_links(source) {
-        return false;
-    }
-    mount.resolved = Some(source.components().collect());
-    true
 }
 
 fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {

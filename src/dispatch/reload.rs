@@ -2,12 +2,25 @@
 
 use super::plugin::{Live, Plugin, Slot, read};
 use super::{Manifest, OpenError};
+use crate::grants::{Grant, Granted};
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Script, Sources};
+use crate::std::MANIFEST;
 use crate::sys::watch::Watcher;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+
+/// What a reload may do beside loading what changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Terms {
+    /// Nothing more: a file was saved.
+    Changed,
+    /// Load everything anew, changed or not.
+    All,
+    /// The same, and give the scripts all that `plugin.toml` grants now.
+    AllAndAccept,
+}
 
 /// How long scripts are read again and again that were written to meanwhile.
 const ENDURANCE: Duration = Duration::from_secs(5);
@@ -29,7 +42,7 @@ impl Plugin {
         loop {
             let sources = self.read_calmly(&mut watcher).await;
             let turn = self.turn.lock().await;
-            self.take_over(sources, false).await;
+            self.take_over(sources, Terms::Changed).await;
             drop(turn);
             // What came into a directory before it was followed is seen only by reading it again.
             if !watcher.follow(&self.watched()) {
@@ -39,10 +52,11 @@ impl Plugin {
         }
     }
 
-    /// Loads everything again, changed or not.
-    pub async fn reload(self: &Rc<Self>) {
+    /// Loads everything again, changed or not. New grants are taken over only with `accept_grants`.
+    pub async fn reload(self: &Rc<Self>, accept_grants: bool) {
+        let terms = if accept_grants { Terms::AllAndAccept } else { Terms::All };
         let _turn = self.turn.lock().await;
-        self.take_over(read(&self.spec).await, true).await;
+        self.take_over(read(&self.spec).await, terms).await;
     }
 
     fn watched(&self) -> Vec<PathBuf> {
@@ -74,7 +88,8 @@ impl Plugin {
     /// Loads all scripts for the first time.
     pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
-        let manifest = Manifest::read(sources).map(Rc::new);
+        let manifest = self.manifest_of(sources).map(Rc::new);
+        manifest.iter().for_each(|manifest| self.accept(manifest));
         for interface in present(sources) {
             let loaded = match &manifest {
                 Ok(manifest) => self.load(interface, manifest, sources).await,
@@ -99,23 +114,50 @@ impl Plugin {
         }
     }
 
-    async fn take_over(&self, sources: Result<Sources, OpenError>, all: bool) {
+    async fn take_over(&self, sources: Result<Sources, OpenError>, terms: Terms) {
         let sources = match sources {
             Ok(sources) => Rc::new(sources),
             Err(error) => return self.report_kept(&error.to_string()),
         };
         let before = self.sources.replace(sources.clone());
-        if !all && before.files == sources.files {
+        if terms == Terms::Changed && before.files == sources.files {
             return;
         }
         self.report_problems(&sources);
-        match Manifest::read(&sources).map(Rc::new) {
-            Ok(manifest) => self.take_over_scripts(&manifest, &sources, all).await,
+        match self.agreed(&sources, terms) {
+            Ok(manifest) => self.take_over_scripts(&manifest, &sources, terms).await,
             Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
         }
     }
 
-    async fn take_over_scripts(&self, manifest: &Rc<Manifest>, sources: &Rc<Sources>, all: bool) {
+    /// The manifest, if it grants nothing that is yet to be accepted. What it grants counts from here on, for scripts that
+    /// are running too.
+    fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Rc<Manifest>, Diagnostic> {
+        let manifest = Rc::new(self.manifest_of(sources)?);
+        if terms == Terms::AllAndAccept {
+            let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
+            tracing::info!(plugin = self.name(), ?grants, "accepted");
+            self.accept(&manifest);
+        } else if let Some((line, grants)) = manifest.widening(&self.accepted.borrow()) {
+            return Err(
+                unaccepted(line, &grants).excerpt_from(|file| sources.files.get(file).map(Vec::as_slice))
+            );
+        }
+        self.shared.grant(manifest.grants.clone().into());
+        Ok(manifest)
+    }
+
+    fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
+        Manifest::read_with(sources, &self.spec.surroundings.variables)
+    }
+
+    fn accept(&self, manifest: &Manifest) {
+        let granted = Granted::from(manifest.grants.clone());
+        self.accepted.replace(granted.clone());
+        self.shared.grant(granted);
+    }
+
+    async fn take_over_scripts(&self, manifest: &Rc<Manifest>, sources: &Rc<Sources>, terms: Terms) {
         for interface in Interface::ALL {
             let is_there = sources.files.contains_key(Path::new(&interface.file()));
             let slot = self.slot(interface).borrow().clone();
@@ -123,7 +165,7 @@ impl Plugin {
                 Slot::Live(_) if !is_there => {
                     self.report_kept(&format!("{} is gone", interface.file()));
                 }
-                Slot::Live(live) if !all && !live.script.is_changed_by(sources) => {}
+                Slot::Live(live) if terms == Terms::Changed && !live.script.is_changed_by(sources) => {}
                 Slot::Absent if !is_there => {}
                 slot => self.take_over_script(interface, &slot, manifest, sources).await,
             }
@@ -213,6 +255,15 @@ impl Plugin {
     fn report_kept(&self, problem: &str) {
         tracing::error!(plugin = self.name(), "not taken over, what ran before goes on:\n{problem}");
     }
+}
+
+fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
+    let grants: Vec<_> = grants.iter().map(|grant| format!("`{grant}`")).collect();
+    let message =
+        format!("{} must be accepted first: a saved file gives scripts no new grants", grants.join(", "));
+    Diagnostic::of_file(MANIFEST, message)
+        .at(Some(line))
+        .cure("run `moondock reload --accept-grants`, or start moondock again")
 }
 
 fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {

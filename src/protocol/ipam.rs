@@ -40,7 +40,7 @@ const REQUEST_POOL_REPLY: Shape = Shape {
     name: "RequestPoolReply",
     fields: &[
         required("PoolID", Type::Text, "The pool's ID, of the driver's own making."),
-        required("Pool", Type::Text, "The pool, in CIDR form."),
+        required("Pool", Type::Cidr, "The pool, in CIDR form."),
         DATA,
     ],
 };
@@ -57,7 +57,7 @@ const REQUEST_ADDRESS: Shape = Shape {
 };
 const REQUEST_ADDRESS_REPLY: Shape = Shape {
     name: "RequestAddressReply",
-    fields: &[required("Address", Type::Text, "The address, with the pool's prefix length."), DATA],
+    fields: &[required("Address", Type::Cidr, "The address, with the pool's prefix length."), DATA],
 };
 
 const RELEASE_ADDRESS: Shape = Shape {

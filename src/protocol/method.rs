@@ -52,6 +52,8 @@ pub struct Method {
     /// True where an error reply is taken for the object's absence, so that only a closed connection says
     /// "cannot tell" (`protocol.md` 5.5).
     pub hang_up_on_failure: bool,
+    /// What the reply owes to the request.
+    pub tie: Option<Tie>,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -78,6 +80,16 @@ pub enum Missing {
     NotFound,
     /// The engine gets this reply (JSON).
     Answered(&'static str),
+}
+
+/// What a reply owes to its request, beyond its shape.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// This record of the reply has only what the same record of the request left unset: the engine refuses the rest,
+    /// even with the same value (`protocol.md` 6.4).
+    Unset(&'static str),
+    /// This record of the reply has this field of the request, as it stands there (`protocol.md` 5.1).
+    Echo(&'static str, &'static str),
 }
 
 /// Bodies of all methods but those of authorization are small.
@@ -107,6 +119,7 @@ impl Method {
             missing: Missing::Refused,
             absent: None,
             hang_up_on_failure: false,
+            tie: None,
             doc,
         }
     }
@@ -158,6 +171,11 @@ impl Method {
 
     pub(super) const fn absent(mut self, message: &'static str) -> Self {
         self.absent = Some(message);
+        self
+    }
+
+    pub(super) const fn tie(mut self, tie: Tie) -> Self {
+        self.tie = Some(tie);
         self
     }
 

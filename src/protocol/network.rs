@@ -1,7 +1,7 @@
 //! NetworkDriver (`protocol.md` 6).
 
 use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
-use super::{Field, Interface::Network, Method, Missing, Shape, Type};
+use super::{Field, Interface::Network, Method, Missing, Shape, Tie, Type};
 
 const NETWORK_ID: Field = required("NetworkID", Type::Text, "The network's ID.");
 const ENDPOINT_ID: Field =
@@ -48,8 +48,8 @@ const GW_ALLOC_CHECK_REPLY: Shape = Shape {
 const CAPABILITIES_REPLY: Shape = Shape {
     name: "NetworkCapabilitiesReply",
     fields: &[
-        required("Scope", Type::Text, "`local` or `global`."),
-        optional("ConnectivityScope", Type::Text, "`local` or `global`; the same as `Scope` when absent."),
+        required("Scope", Type::Scope, "`local` or `global`."),
+        optional("ConnectivityScope", Type::Scope, "`local` or `global`; the same as `Scope` when absent."),
         optional(
             "GwAllocChecker",
             Type::Bool,
@@ -61,9 +61,9 @@ const CAPABILITIES_REPLY: Shape = Shape {
 const INTERFACE: Shape = Shape {
     name: "EndpointInterface",
     fields: &[
-        optional("Address", Type::Text, "The IPv4 address, in CIDR form."),
-        optional("AddressIPv6", Type::Text, "The IPv6 address, in CIDR form."),
-        optional("MacAddress", Type::Text, "The MAC address."),
+        optional("Address", Type::Cidr, "The IPv4 address, in CIDR form."),
+        optional("AddressIPv6", Type::Cidr, "The IPv6 address, in CIDR form."),
+        optional("MacAddress", Type::Mac, "The MAC address."),
     ],
 };
 const CREATE_ENDPOINT: Shape = Shape {
@@ -100,24 +100,24 @@ const JOIN: Shape = Shape {
 const INTERFACE_NAME: Shape = Shape {
     name: "InterfaceName",
     fields: &[
-        required("SrcName", Type::Text, "The link in the host's namespace, at most 15 bytes."),
-        required("DstPrefix", Type::Text, "The name in the container without its number, such as `eth`."),
+        required("SrcName", Type::Link, "The link in the host's namespace, at most 15 bytes."),
+        required("DstPrefix", Type::Link, "The name in the container without its number, such as `eth`."),
     ],
 };
 const STATIC_ROUTE: Shape = Shape {
     name: "StaticRoute",
     fields: &[
-        required("Destination", Type::Text, "Where to, in CIDR form."),
+        required("Destination", Type::Cidr, "Where to, in CIDR form."),
         required("RouteType", Type::Int, "0: by the next hop. 1: on the link."),
-        optional("NextHop", Type::Text, "The next hop of type 0."),
+        optional("NextHop", Type::Address, "The next hop of type 0."),
     ],
 };
 const JOIN_REPLY: Shape = Shape {
     name: "JoinReply",
     fields: &[
         optional("InterfaceName", Type::Record(&INTERFACE_NAME), "The link that the engine moves."),
-        optional("Gateway", Type::Text, "The IPv4 gateway, a bare address."),
-        optional("GatewayIPv6", Type::Text, "The IPv6 gateway, a bare address."),
+        optional("Gateway", Type::Address, "The IPv4 gateway, a bare address."),
+        optional("GatewayIPv6", Type::Address, "The IPv6 gateway, a bare address."),
         optional("StaticRoutes", Type::List(&Type::Record(&STATIC_ROUTE)), "Routes to add in the container."),
         optional("DisableGatewayService", Type::Bool, "True keeps the container off `docker_gwbridge`."),
     ],
@@ -196,7 +196,8 @@ pub(super) const METHODS: &[Method] = &[
         &CREATE_ENDPOINT_REPLY,
         "Prepares a container's place in a network.",
     )
-    .about("EndpointID"),
+    .about("EndpointID")
+    .tie(Tie::Unset("Interface")),
     row(
         "NetworkDriver.DeleteEndpoint",
         "delete_endpoint",

@@ -9,6 +9,18 @@ pub enum Type {
     Int,
     /// Text.
     Text,
+    /// An address with the length of its prefix.
+    Cidr,
+    /// An address alone.
+    Address,
+    /// A MAC address.
+    Mac,
+    /// How far something reaches. The engine knows two words.
+    Scope,
+    /// The name of a link, or what is to become one with a number behind it.
+    Link,
+    /// An absolute path.
+    Path,
     /// An RFC 3339 time. An empty or malformed one makes the engine drop the whole reply (`CreatedAt`).
     Time,
     /// Bytes, Base64 on the wire and a plain string in Lua.
@@ -82,11 +94,17 @@ impl Type {
         match self {
             Type::Bool => "a boolean",
             Type::Int => "a whole number",
-            Type::Text | Type::Bytes => "a string",
+            Type::Bytes => "a string",
+            ty if ty.is_text() => "a string",
             Type::Time => "a time such as `2026-01-31T12:00:00Z`",
             Type::Any => "any value",
             Type::List(_) => "a list",
-            Type::Map(_) | Type::Record(_) => "a table",
+            _ => "a table",
         }
+    }
+
+    /// Whether it is text, of whatever form.
+    pub fn is_text(self) -> bool {
+        self == Type::Text || self.form().is_some()
     }
 }

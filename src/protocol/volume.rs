@@ -1,7 +1,7 @@
 //! VolumeDriver (`protocol.md` 5).
 
 use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
-use super::{Interface::Volume, Method, Missing, Shape, Type};
+use super::{Interface::Volume, Method, Missing, Shape, Tie, Type};
 
 const NAMED: Shape =
     Shape { name: "VolumeRequest", fields: &[required("Name", Type::Text, "The volume's name.")] };
@@ -24,7 +24,7 @@ const MOUNT: Shape = Shape {
 
 const MOUNTPOINT: Shape = Shape {
     name: "MountpointReply",
-    fields: &[required("Mountpoint", Type::Text, "The absolute path that containers are given.")],
+    fields: &[required("Mountpoint", Type::Path, "The absolute path that containers are given.")],
 };
 
 const VOLUME: Shape = Shape {
@@ -49,7 +49,7 @@ const LIST: Shape = Shape {
 
 const SCOPE: Shape = Shape {
     name: "VolumeCapabilities",
-    fields: &[required("Scope", Type::Text, "`local`, or `global` when every host sees the same volumes.")],
+    fields: &[required("Scope", Type::Scope, "`local`, or `global` when every host sees the same volumes.")],
 };
 
 const CAPABILITIES: Shape = Shape {
@@ -81,6 +81,7 @@ pub(super) const METHODS: &[Method] = &[
         .missing(Missing::NotFound),
     Method::new(Volume, "VolumeDriver.Get", "get", &NAMED, &GET, "Describes one volume.")
         .about("Name")
+        .tie(Tie::Echo("Volume", "Name"))
         .absent("no such volume")
         .hang_up_on_failure(),
     Method::new(Volume, "VolumeDriver.List", "list", &EMPTY, &LIST, "Describes all volumes."),

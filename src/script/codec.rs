@@ -2,6 +2,8 @@
 
 mod decode;
 mod encode;
+mod ties;
 
 pub use decode::decode;
 pub use encode::{Mismatch, encode};
+pub use ties::Owed;

@@ -7,8 +7,8 @@ mod program;
 mod vm;
 
 pub use crate::sys::sources::Sources;
-pub use codec::{Mismatch, decode, encode};
+pub use codec::{Mismatch, Owed, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;
 pub use program::{Script, type_of};
-pub use vm::{Failure, Raised, Vm};
+pub use vm::{Failure, Hook, Raised, Vm};

@@ -1,7 +1,7 @@
 //! One generation of one interface's script.
 
 use super::loader::{Loader, kit_text, nearest};
-use super::{Diagnostic, Failure, Problems, Sources, Vm};
+use super::{Diagnostic, Failure, Hook, Problems, Sources, Vm};
 use crate::protocol::{Interface, Method, Missing, Origin, methods_of};
 use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
@@ -21,7 +21,7 @@ pub struct Script {
     /// Its generation, counted from 1.
     pub generation: u64,
     vm: Vm,
-    hooks: BTreeMap<&'static str, Function>,
+    hooks: Hooks,
     sources: Rc<Sources>,
     used: BTreeSet<PathBuf>,
     worn: Cell<bool>,
@@ -104,7 +104,7 @@ impl Script {
 
     /// The line on which the hook of `method` begins.
     pub fn line_of(&self, method: &Method) -> Option<usize> {
-        self.hooks.get(method.hook).and_then(|hook| hook.info().line_defined)
+        self.hooks.get(method.hook).and_then(|hook| hook.line)
     }
 
     /// Adds the text of the line that a diagnostic is about.
@@ -117,7 +117,8 @@ fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
     sources.files.get(path).map(Vec::as_slice).or_else(|| kit_text(path))
 }
 
-type Loaded = (BTreeMap<&'static str, Function>, BTreeSet<PathBuf>);
+type Hooks = BTreeMap<&'static str, Hook>;
+type Loaded = (Hooks, BTreeSet<PathBuf>);
 
 async fn run_top_level(
     vm: &Vm,
@@ -132,12 +133,15 @@ async fn run_top_level(
     vm.lua().globals().raw_set("print", print).map_err(in_rust)?;
     vm.seal().map_err(in_rust)?;
     let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
+    let main = vm.hook(&main).map_err(in_rust)?;
     let result = vm.call(&main, (), LOADING).await;
     let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure).or_in(&file))?;
     let hooks = match values.pop_front() {
         Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
         other => return Err(no_table(interface, other.as_ref()).into()),
     };
+    let ready = |(name, hook)| Ok((name, vm.hook(&hook).map_err(in_rust)?));
+    let hooks = hooks.into_iter().map(ready).collect::<Result<Hooks, Diagnostic>>()?;
     Ok((hooks, loader.used()))
 }
 

@@ -33,9 +33,16 @@ const THREADS: usize = 64;
 /// A Luau state with its meter.
 pub struct Vm {
     lua: Lua,
-    run: Function,
+    enter: Function,
     host: Rc<Host>,
     limits: Limits,
+}
+
+/// A function of a script, with the prelude's way into it.
+pub struct Hook {
+    run: Function,
+    /// The line on which it begins, where that is known.
+    pub line: Option<usize>,
 }
 
 /// Why a call into a state gave no result.
@@ -69,9 +76,9 @@ impl Vm {
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         // The compiler would take `for … in next, t` for Luau's own `next`, and look past the prelude's.
         lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
-        let run = load_prelude(&lua, &host, limits.memory)?;
+        let enter = load_prelude(&lua, &host, limits.memory)?;
         lua.set_interrupt(interrupt(host.clone(), limits.memory));
-        Ok(Self { lua, run, host, limits })
+        Ok(Self { lua, enter, host, limits })
     }
 
     /// The state itself, to make values in.
@@ -92,17 +99,25 @@ impl Vm {
         self.lua.sandbox(true)
     }
 
-    /// Calls `f` under the budget.
+    /// Makes a function of the script ready to be called.
+    ///
+    /// # Errors
+    /// Only for want of memory.
+    pub fn hook(&self, f: &Function) -> mlua::Result<Hook> {
+        Ok(Hook { run: self.enter.call(f)?, line: f.info().line_defined })
+    }
+
+    /// Calls `hook` under the budget.
     ///
     /// # Errors
     /// [`Failure::Exhausted`] whatever the script made of it; else what it raised.
     pub async fn call(
         &self,
-        f: &Function,
+        hook: &Hook,
         args: impl IntoLuaMulti,
         deadline: Duration,
     ) -> Result<MultiValue, Failure> {
-        let outcome = match self.timed(f, args, deadline).await {
+        let outcome = match self.timed(hook, args, deadline).await {
             Ok(mut values) => match values.pop_front() {
                 Some(Value::Boolean(true)) => Ok(values),
                 _ => Err(self.failure(values.pop_front().unwrap_or(Value::Nil))),
@@ -117,13 +132,11 @@ impl Vm {
 
     async fn timed(
         &self,
-        f: &Function,
+        hook: &Hook,
         args: impl IntoLuaMulti,
         deadline: Duration,
     ) -> Result<MultiValue, Failure> {
-        let mut args = args.into_lua_multi(&self.lua).map_err(|e| self.rust_failure(&e))?;
-        args.push_front(Value::Function(f.clone()));
-        let mut call = pin!(self.run.call_async::<MultiValue>(args));
+        let mut call = pin!(hook.run.call_async::<MultiValue>(args));
         let metered = poll_fn(|context| {
             self.host.budget.begin(self.limits.cpu);
             let poll = self.within_memory(|| call.as_mut().poll(context));
@@ -251,9 +264,9 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
         globals.raw_set(name, Value::Nil)?;
     }
     keep_raise(lua)?;
-    let run = lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)?;
+    let enter = lua.load(PRELUDE).set_name(PRELUDE_NAME).call(values)?;
     keep_protected(lua)?;
-    Ok(run)
+    Ok(enter)
 }
 
 /// `string.find` of plain text in linear time.

@@ -1,22 +1,21 @@
 //! One connection of the engine: kept alive for as long as the engine likes, and ended between calls.
 
 use super::http::answer;
+use super::stream::Peer;
 use crate::dispatch::Plugin;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use std::cell::Cell;
 use std::error::Error;
-use std::os::fd::AsFd;
-use std::os::unix::net;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 use tokio::time::timeout;
-use tracing::{debug, warn};
+use tracing::debug;
 
 /// Bounds what a connection holds of a request before the body is handed on, and a request's head.
 const BUFFER: usize = 64 * 1024;
@@ -40,12 +39,22 @@ impl Connections {
         Connections { plugin, http: protocol(), end: watch::Sender::new(false), alive, all_gone }
     }
 
-    /// Answers what comes over `stream`, in a task of its own.
-    pub fn serve(&self, stream: UnixStream) {
+    /// Answers what comes from `peer` over the stream that `opening` gives, if it does, in a task of its own.
+    pub fn serve<S>(&self, peer: Peer, opening: impl Future<Output = Option<S>> + 'static)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let (plugin, http) = (self.plugin.clone(), self.http.clone());
-        let (end, alive) = (self.end.subscribe(), self.alive.clone());
+        let (mut end, alive) = (self.end.subscribe(), self.alive.clone());
         spawn_local(async move {
-            converse(stream, plugin, http, end).await;
+            let opened = tokio::select! {
+                biased;
+                opened = opening => opened,
+                _ = end.wait_for(|end| *end) => None,
+            };
+            if let Some(stream) = opened {
+                converse(stream, &peer, plugin, http, end).await;
+            }
             drop(alive);
         });
     }
@@ -67,19 +76,16 @@ fn protocol() -> http1::Builder {
 }
 
 async fn converse(
-    stream: UnixStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: &Peer,
     plugin: Rc<Plugin>,
     http: http1::Builder,
     mut end: watch::Receiver<bool>,
 ) {
     let busy = Cell::new(false);
-    let peer = match stream.as_fd().try_clone_to_owned() {
-        Ok(peer) => net::UnixStream::from(peer),
-        Err(error) => return warn!("cannot serve a connection: {error}"),
-    };
     let service = service_fn(async |request| {
         busy.set(true);
-        let answer = answer(&plugin, &peer, request).await;
+        let answer = answer(&plugin, peer, request).await;
         busy.set(false);
         answer
     });

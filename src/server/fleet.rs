@@ -1,13 +1,15 @@
 //! The plugins' threads, as the main thread sees them.
 
 use super::ServeError;
-use super::socket::{Socket, SocketFile};
+use super::endpoint::{Endpoint, Listener};
+use super::own_file::OwnFile;
 use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
-use crate::dispatch::PluginSpec;
+use crate::dispatch::{PluginSpec, Surroundings};
+use std::env;
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::net::UnixListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -17,10 +19,13 @@ pub struct Fleet {
     orders: Vec<UnboundedSender<Order>>,
     events: UnboundedReceiver<Event>,
     running: usize,
+    unsettled: usize,
 }
 
 /// What a plugin's thread tells.
 pub enum Event {
+    /// It has loaded its scripts, first or once more as it was told to.
+    Settled,
     /// It has come to its end.
     Ended {
         /// The plugin's name.
@@ -31,17 +36,19 @@ pub enum Event {
 }
 
 impl Fleet {
-    /// Starts a thread for each plugin, and hands back the files of their sockets.
-    pub fn start(config: &Config, sockets: Vec<Socket>) -> Result<(Fleet, Vec<SocketFile>), ServeError> {
+    /// Starts a thread for each plugin, and hands back the files by which the engine finds them.
+    pub fn start(config: &Config, endpoints: Vec<Endpoint>) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
+        let surroundings = surroundings(config);
         let (report, events) = unbounded_channel();
-        let mut fleet = Fleet { orders: Vec::new(), events, running: 0 };
+        let mut fleet = Fleet { orders: Vec::new(), events, running: 0, unsettled: 0 };
         let mut files = Vec::new();
-        for (plugin, socket) in config.plugins.iter().zip(sockets) {
-            let state = config.state.join(&plugin.name);
+        for (plugin, endpoint) in config.plugins.iter().zip(endpoints) {
+            let state = config.places.state.join(&plugin.name);
             make_private(&state)?;
-            let spec = PluginSpec { name: plugin.name.clone(), dir: plugin.dir.clone(), state };
-            fleet.launch(spec, socket.listener, report.clone())?;
-            files.push(socket.file);
+            let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state);
+            let spec = PluginSpec { surroundings: surroundings.clone(), ..spec };
+            fleet.launch(spec, endpoint.listener, report.clone())?;
+            files.extend(endpoint.file);
         }
         Ok((fleet, files))
     }
@@ -49,12 +56,12 @@ impl Fleet {
     fn launch(
         &mut self,
         spec: PluginSpec,
-        listener: UnixListener,
+        listener: Listener,
         report: UnboundedSender<Event>,
     ) -> io::Result<()> {
         let (order, orders) = unbounded_channel();
         let plugin = spec.name.clone();
-        let worker = Worker { spec, listener, orders };
+        let worker = Worker { spec, listener, orders, report: report.clone() };
         thread::Builder::new().name(plugin.clone()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
@@ -63,12 +70,14 @@ impl Fleet {
         })?;
         self.orders.push(order);
         self.running += 1;
+        self.unsettled += 1;
         Ok(())
     }
 
-    /// Has every plugin load its scripts again.
-    pub fn reload(&self) {
-        self.order(Order::Reload);
+    /// Has every plugin load its scripts again, with new grants too if they are accepted.
+    pub fn reload(&mut self, accept_grants: bool) {
+        self.unsettled += self.running;
+        self.order(Order::Reload { accept_grants });
     }
 
     /// Has every plugin finish what is in flight and end.
@@ -81,15 +90,19 @@ impl Fleet {
         self.running > 0
     }
 
+    /// Whether no plugin loads scripts because it was told to.
+    pub fn is_settled(&self) -> bool {
+        self.unsettled == 0
+    }
+
     /// The next event; waits for ever when no thread is left.
     pub async fn event(&mut self) -> Event {
-        match self.events.recv().await {
-            Some(event) => {
-                self.running -= 1;
-                event
-            }
-            None => std::future::pending().await,
+        let Some(event) = self.events.recv().await else { return std::future::pending().await };
+        match event {
+            Event::Settled => self.unsettled -= 1,
+            Event::Ended { .. } => self.running -= 1,
         }
+        event
     }
 
     fn order(&self, order: Order) {
@@ -98,4 +111,12 @@ impl Fleet {
             let _ = worker.send(order);
         }
     }
+}
+
+fn surroundings(config: &Config) -> Surroundings {
+    let text = |(name, value): (OsString, OsString)| {
+        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+    };
+    let variables = env::vars_os().filter(|_| config.settings_from_env).map(text).collect();
+    Surroundings { variables, managed: config.managed, host_paths: config.host_paths.clone() }
 }

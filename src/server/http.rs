@@ -1,6 +1,6 @@
 //! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::dispatch`]'s business.
 
-use super::stream::Streamed;
+use super::stream::{Peer, Streamed};
 use crate::dispatch::{Plugin, Reply};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -9,7 +9,6 @@ use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use serde_json::json;
-use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
@@ -50,7 +49,7 @@ pub enum Abandoned {
 /// `peer` is the connection that it came over, for noticing that the client of a stream has gone.
 pub async fn answer(
     plugin: &Rc<Plugin>,
-    peer: &UnixStream,
+    peer: &Peer,
     request: Request<Incoming>,
 ) -> Result<Answer, Abandoned> {
     let (head, mut body) = request.into_parts();
@@ -119,7 +118,7 @@ async fn call(plugin: &Rc<Plugin>, path: &str, body: Bytes) -> Reply {
     })
 }
 
-fn respond(reply: Reply, peer: &UnixStream) -> Result<Answer, Abandoned> {
+fn respond(reply: Reply, peer: &Peer) -> Result<Answer, Abandoned> {
     let (status, body, content_type) = match reply {
         Reply::Answer { status, body } => (status, Either::Left(Full::new(Bytes::from(body))), PLUGIN_JSON),
         Reply::Stream(parts) => (200, Either::Right(Streamed::new(parts, peer)), STREAM),
@@ -133,7 +132,7 @@ fn respond(reply: Reply, peer: &UnixStream) -> Result<Answer, Abandoned> {
 
 /// Answers at once and reads the body to its end meanwhile: a Go client that cannot write all of its
 /// request does not read the answer, and tries again.
-fn refuse(reply: Reply, peer: &UnixStream, headers: &HeaderMap, body: Incoming) -> Result<Answer, Abandoned> {
+fn refuse(reply: Reply, peer: &Peer, headers: &HeaderMap, body: Incoming) -> Result<Answer, Abandoned> {
     if !body.is_end_stream() && !headers.contains_key(EXPECT) {
         spawn_local(discard(body));
     }

@@ -4,31 +4,43 @@
 //! files, the signals); each plugin has a [`worker`] thread of its own, which accepts, speaks HTTP
 //! and runs the plugin's scripts.
 
+mod acceptor;
+mod certificates;
 mod connection;
+mod endpoint;
 mod fleet;
 mod http;
+pub mod init;
+mod own_file;
 mod signals;
 mod socket;
+mod spec;
 mod state;
 mod stream;
+mod systemd;
+mod tls;
 mod worker;
 
+pub use self::certificates::CertificateError;
+pub use self::endpoint::EndpointError;
 pub use self::socket::SocketError;
+pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
+pub use self::systemd::ActivationError;
 pub use self::worker::WorkerError;
 
+use self::endpoint::Endpoint;
 use self::fleet::{Event, Fleet};
 use self::signals::{Signal, Signals};
-use self::socket::Socket;
+use self::systemd::Notifier;
 use crate::config::Config;
+use rustix::process::Pid;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
-
-/// How long calls in flight may take once the process is asked to end.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// How serving ended, when nothing went wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +58,13 @@ pub enum ServeError {
     #[error(transparent)]
     State(#[from] StateError),
     #[error(transparent)]
-    Socket(#[from] SocketError),
+    Endpoint(#[from] EndpointError),
     #[error("cannot set up threads and signals")]
     Runtime(#[from] io::Error),
     #[error("plugin `{plugin}`")]
     Plugin { plugin: String, source: WorkerError },
+    #[error("cannot send a signal to process {process}")]
+    Signal { process: u32, source: io::Error },
 }
 
 /// Serves `config` until a signal ends it.
@@ -58,51 +72,72 @@ pub enum ServeError {
 /// Must be called before the process starts threads that create files: the mode of the sockets is
 /// kept by the umask, which belongs to the whole process.
 pub fn run(config: &Config) -> Result<Outcome, ServeError> {
-    let _lock = StateLock::take(&config.state)?;
-    socket::make_directory(&config.sockets)?;
-    let bound = bind_all(config)?;
+    let mut lock = StateLock::take(&config.places.state)?;
+    let bound = endpoint::bind_all(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(supervise(config, bound))
+    runtime.block_on(supervise(config, bound, &mut lock))
 }
 
-fn bind_all(config: &Config) -> Result<Vec<Socket>, SocketError> {
-    config.plugins.iter().map(|plugin| Socket::bind(config.socket(&plugin.name))).collect()
+/// Asks the process that serves with the state in `state` to load its scripts again, and says which process that is.
+///
+/// # Errors
+/// When there is none, or it cannot be asked.
+pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
+    let process = state::serving(state)?;
+    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData.into());
+    pid.and_then(|pid| signals::send(pid, Signal::Reload { accept_grants }))
+        .map_err(|source| ServeError::Signal { process, source })?;
+    Ok(process)
 }
 
-async fn supervise(config: &Config, sockets: Vec<Socket>) -> Result<Outcome, ServeError> {
+async fn supervise(
+    config: &Config,
+    endpoints: Vec<Endpoint>,
+    lock: &mut StateLock,
+) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
-    let (mut fleet, files) = Fleet::start(config, sockets)?;
-    let ended = watch_over(&mut fleet, &mut signals).await;
+    lock.announce()?;
+    let (mut fleet, files) = Fleet::start(config, endpoints)?;
+    let notifier = Notifier::from_env(&config.plugins);
+    let ended = watch_over(&mut fleet, &mut signals, &notifier).await;
+    notifier.stopping();
     drop(files);
-    let outcome = drain(fleet, &mut signals).await;
+    let outcome = drain(fleet, &mut signals, config.drain).await;
     ended.map(|()| outcome)
 }
 
 /// Goes on until a signal asks for the end, or a plugin fails.
-async fn watch_over(fleet: &mut Fleet, signals: &mut Signals) -> Result<(), ServeError> {
+async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifier) -> Result<(), ServeError> {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
-                Signal::Reload => fleet.reload(),
+                Signal::Reload { accept_grants } => {
+                    notifier.reloading();
+                    fleet.reload(accept_grants);
+                }
                 Signal::End { name, .. } => {
                     info!("{name}: no more calls are taken");
                     return Ok(());
                 }
             },
-            Event::Ended { plugin, result } = fleet.event() => {
-                let source = result.err().unwrap_or(WorkerError::Stopped);
-                return Err(ServeError::Plugin { plugin, source });
+            event = fleet.event() => match event {
+                Event::Settled if fleet.is_settled() => notifier.ready(),
+                Event::Settled => {}
+                Event::Ended { plugin, result } => {
+                    let source = result.err().unwrap_or(WorkerError::Stopped);
+                    return Err(ServeError::Plugin { plugin, source });
+                }
             }
         }
     }
 }
 
-async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
-    let deadline = Instant::now() + DRAIN;
+async fn drain(mut fleet: Fleet, signals: &mut Signals, patience: Duration) -> Outcome {
+    let deadline = Instant::now() + patience;
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
-            Event::Ended { plugin, result } = fleet.event() => if let Err(error) = result {
+            event = fleet.event() => if let Event::Ended { plugin, result: Err(error) } = event {
                 error!(plugin, "{error}");
             },
             signal = signals.next() => if let Signal::End { number, name } = signal {
@@ -110,7 +145,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals) -> Outcome {
                 return Outcome::Interrupted(number);
             },
             () = sleep_until(deadline) => {
-                warn!("calls in flight are given up after {} s", DRAIN.as_secs());
+                warn!("calls in flight are given up after {} s", patience.as_secs_f32());
                 break;
             }
         }

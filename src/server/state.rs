@@ -4,7 +4,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -19,10 +19,13 @@ const INHERITED: Duration = Duration::from_secs(5);
 /// How long is waited between two tries.
 const BREATH: Duration = Duration::from_millis(20);
 
+/// What a process writes below its id once signals do not kill it any more.
+const SERVING: &str = "serving";
+
 /// The hold on a state directory, which ends with the process.
 #[derive(Debug)]
 pub struct StateLock {
-    _file: File,
+    file: File,
 }
 
 /// Why a state directory cannot be used.
@@ -36,6 +39,15 @@ pub enum StateError {
         path.display()
     )]
     InUse { path: PathBuf, holder: String },
+    #[error("no moondock serves with the state in `{}`: name its directory with `--state`", path.display())]
+    Unused { path: PathBuf },
+    #[error("{holder} uses the state in `{}` and does not serve, or not yet", path.display())]
+    NotServing { path: PathBuf, holder: String },
+    #[error(
+        "{holder} serves with the state in `{}` and is not to be found from here: is it in another container?",
+        path.display()
+    )]
+    OutOfSight { path: PathBuf, holder: String },
 }
 
 impl StateLock {
@@ -51,8 +63,44 @@ impl StateLock {
             other => other.map_err(|e| failed(e.into()))?,
         }
         leave_pid(&mut file).map_err(failed)?;
-        Ok(StateLock { _file: file })
+        Ok(StateLock { file })
     }
+
+    /// Tells whoever looks for this process that it answers signals.
+    pub fn announce(&mut self) -> Result<(), io::Error> {
+        writeln!(self.file, "{SERVING}")
+    }
+}
+
+/// The process that serves with the state in `dir`.
+///
+/// # Errors
+/// When there is none, or none that answers signals and is in sight.
+pub fn serving(dir: &Path) -> Result<u32, StateError> {
+    let path = dir.to_owned();
+    let mut file = match File::open(dir.join(LOCK_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StateError::Unused { path }),
+        file => file.map_err(|source| StateError::Io { path: path.clone(), source })?,
+    };
+    let text = io::read_to_string(&mut file).unwrap_or_default();
+    let (holder, serves) = (parse(&text), text.lines().nth(1) == Some(SERVING));
+    if let Some(pid) = holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file)) {
+        return Ok(pid);
+    }
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Err(StateError::Unused { path }),
+        Err(_) if serves => Err(StateError::OutOfSight { path, holder: described(holder) }),
+        Err(_) => Err(StateError::NotServing { path, holder: described(holder) }),
+    }
+}
+
+/// Whether the process with that id, as we see it, is the one that locked the file: in another container the id may be
+/// that of a stranger, whom the signal would kill.
+fn has_open(pid: u32, lock: &File) -> bool {
+    let Ok(lock) = lock.metadata() else { return false };
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
+    let mut open = open.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    open.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
 /// A killed process's lock outlives it in a program that it was about to start, for as long as that takes.
@@ -86,7 +134,11 @@ fn leave_pid(file: &mut File) -> io::Result<()> {
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
-    text.trim().parse().ok()
+    parse(&text)
+}
+
+fn parse(text: &str) -> Option<u32> {
+    text.lines().next()?.trim().parse().ok()
 }
 
 fn is_gone(holder: Option<u32>) -> bool {

@@ -6,16 +6,25 @@ use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use hyper::body::{Body, Frame};
 use std::io;
-use std::os::unix::net;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::io::{Interest, Ready};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
 /// How often a connection is looked at that has more to read than anybody reads.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// A second handle of a connection, for noticing that the other end is closed.
+#[derive(Debug)]
+pub enum Peer {
+    /// Of a Unix socket.
+    Unix(OwnedFd),
+    /// Of TCP, be it under TLS.
+    Tcp(OwnedFd),
+}
 
 /// The parts of a reply as they come.
 ///
@@ -28,27 +37,59 @@ pub struct Streamed {
     failure: Option<io::Error>,
 }
 
+impl Peer {
+    /// The peer of a Unix socket.
+    pub fn unix(stream: &UnixStream) -> io::Result<Self> {
+        stream.as_fd().try_clone_to_owned().map(Self::Unix)
+    }
+
+    /// The peer of a TCP connection.
+    pub fn tcp(stream: &TcpStream) -> io::Result<Self> {
+        stream.as_fd().try_clone_to_owned().map(Self::Tcp)
+    }
+
+    fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Unix(fd) => Self::Unix(fd.try_clone()?),
+            Self::Tcp(fd) => Self::Tcp(fd.try_clone()?),
+        })
+    }
+
+    /// Waits until the other end is closed.
+    async fn hung_up(self) -> io::Result<()> {
+        match self {
+            Self::Unix(fd) => {
+                let stream = UnixStream::from_std(fd.into())?;
+                closed(async || stream.ready(Interest::READABLE).await).await
+            }
+            Self::Tcp(fd) => {
+                let stream = TcpStream::from_std(fd.into())?;
+                closed(async || stream.ready(Interest::READABLE).await).await
+            }
+        }
+    }
+}
+
+async fn closed(ready: impl AsyncFn() -> io::Result<Ready>) -> io::Result<()> {
+    while !ready().await?.is_read_closed() {
+        sleep(LOOK).await;
+    }
+    Ok(())
+}
+
 impl Streamed {
     /// The body that goes to `peer`.
-    pub fn new(parts: ReplyStream, peer: &net::UnixStream) -> Self {
+    pub fn new(parts: ReplyStream, peer: &Peer) -> Self {
         let peer = peer.try_clone();
         let gone = async move {
-            if let Err(error) = hung_up(peer).await {
+            let watched = async { peer?.hung_up().await };
+            if let Err(error) = watched.await {
                 tracing::warn!("cannot tell whether the reader of a stream is there: {error}");
                 std::future::pending::<()>().await;
             }
         };
         Self { parts, gone: gone.boxed_local(), failure: None }
     }
-}
-
-/// Waits until the other end is closed.
-async fn hung_up(peer: io::Result<net::UnixStream>) -> io::Result<()> {
-    let peer = UnixStream::from_std(peer?)?;
-    while !peer.ready(Interest::READABLE).await?.is_read_closed() {
-        sleep(LOOK).await;
-    }
-    Ok(())
 }
 
 impl Body for Streamed {

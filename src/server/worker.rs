@@ -1,15 +1,16 @@
 //! A plugin's thread: opens its scripts, accepts, and comes to an end when asked.
 
+use super::acceptor::Acceptor;
 use super::connection::Connections;
+use super::endpoint::Listener;
+use super::fleet::Event;
 use crate::dispatch::{Plugin, PluginSpec};
 use std::io;
-use std::os::unix::net;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use thiserror::Error;
-use tokio::net::UnixListener;
 use tokio::runtime;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
@@ -21,19 +22,34 @@ const BREATH: Duration = Duration::from_millis(50);
 pub struct Worker {
     /// The plugin to open.
     pub spec: PluginSpec,
-    /// Its socket, bound already.
-    pub listener: net::UnixListener,
+    /// What it listens on, bound already.
+    pub listener: Listener,
     /// What the main thread wants.
     pub orders: UnboundedReceiver<Order>,
+    /// Takes what the main thread is to know.
+    pub report: UnboundedSender<Event>,
 }
 
 /// What the main thread may want of a plugin's thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
     /// Load the scripts again.
-    Reload,
+    Reload {
+        /// With all that `plugin.toml` grants now.
+        accept_grants: bool,
+    },
     /// Finish what is in flight and end.
     Drain,
+}
+
+/// Tells the main thread, when it is dropped, that scripts are loaded, or that those before go on.
+struct Settling(UnboundedSender<Event>);
+
+impl Drop for Settling {
+    fn drop(&mut self) {
+        // Nobody listens once the process is about to end anyway.
+        let _ = self.0.send(Event::Settled);
+    }
 }
 
 /// What ends a plugin's thread before it is asked to.
@@ -62,36 +78,38 @@ impl Worker {
 
     async fn serve(mut self) -> Result<(), WorkerError> {
         let begun = Instant::now();
-        let Some(plugin) = open(self.spec.clone(), &mut self.orders).await? else { return Ok(()) };
-        let listener = UnixListener::from_std(self.listener)?;
+        let Some(plugin) = self.open().await? else { return Ok(()) };
+        let acceptor = Acceptor::new(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
         plugin.resume_logs().await;
+        drop(Settling(self.report.clone()));
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
-        accept(&listener, &connections, &plugin, &mut self.orders).await;
-        drop(listener);
+        accept(&acceptor, &connections, &plugin, &mut self.orders, &self.report).await;
+        drop(acceptor);
         connections.drain().await;
         plugin.rest_logs().await;
         watching.abort();
         Ok(())
     }
-}
 
-/// The opened plugin, or nothing when the end is asked for first.
-async fn open(
-    spec: PluginSpec,
-    orders: &mut UnboundedReceiver<Order>,
-) -> Result<Option<Rc<Plugin>>, WorkerError> {
-    tokio::select! {
-        opened = Plugin::open(spec) => opened.map(Some).map_err(|e| WorkerError::Open(e.to_string())),
-        () = told_to_drain(orders) => Ok(None),
+    /// The opened plugin, or nothing when the end is asked for first.
+    async fn open(&mut self) -> Result<Option<Rc<Plugin>>, WorkerError> {
+        tokio::select! {
+            opened = Plugin::open(self.spec.clone()) => {
+                opened.map(Some).map_err(|e| WorkerError::Open(e.to_string()))
+            }
+            () = told_to_drain(&mut self.orders, &self.report) => Ok(None),
+        }
     }
 }
 
 /// Whoever asks for a reload now gets one: the scripts are being read.
-async fn told_to_drain(orders: &mut UnboundedReceiver<Order>) {
-    while orders.recv().await == Some(Order::Reload) {}
+async fn told_to_drain(orders: &mut UnboundedReceiver<Order>, report: &UnboundedSender<Event>) {
+    while matches!(orders.recv().await, Some(Order::Reload { .. })) {
+        drop(Settling(report.clone()));
+    }
 }
 
 async fn watch(plugin: Rc<Plugin>) {
@@ -102,29 +120,30 @@ async fn watch(plugin: Rc<Plugin>) {
 }
 
 async fn accept(
-    listener: &UnixListener,
+    acceptor: &Acceptor,
     connections: &Connections,
     plugin: &Rc<Plugin>,
     orders: &mut UnboundedReceiver<Order>,
+    report: &UnboundedSender<Event>,
 ) {
     loop {
         tokio::select! {
             biased;
             order = orders.recv() => match order {
-                Some(Order::Reload) => { spawn_local(reload(plugin.clone())); }
+                Some(Order::Reload { accept_grants }) => {
+                    spawn_local(reload(plugin.clone(), accept_grants, Settling(report.clone())));
+                }
                 Some(Order::Drain) | None => return,
             },
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => connections.serve(stream),
-                Err(error) => {
-                    warn!("cannot accept a connection: {error}");
-                    sleep(BREATH).await;
-                }
+            accepted = acceptor.accept(connections) => if let Err(error) = accepted {
+                warn!("cannot accept a connection: {error}");
+                sleep(BREATH).await;
             }
         }
     }
 }
 
-async fn reload(plugin: Rc<Plugin>) {
-    plugin.reload().await;
+async fn reload(plugin: Rc<Plugin>, accept_grants: bool, settling: Settling) {
+    plugin.reload(accept_grants).await;
+    drop(settling);
 }

@@ -1,7 +1,7 @@
 //! `@moondock/firewall`: what a container network needs of the firewall.
 
 use super::record::{Record, RecordError, typed};
-use super::{Function, Module};
+use super::{Function, Module, Needs};
 use crate::std::Host;
 use crate::sys::firewall::{self, Firewall, FirewallError, Network, Port, Protocol};
 use crate::sys::ip::{self, AddressError};
@@ -67,18 +67,21 @@ firewall.apply(network.id, {
     ports = { { protocol = \"tcp\", host_port = 8080, ip = \"10.77.0.2\", port = 80 } },
 })
 ```",
+            needs: Needs::Net,
             make: |lua, binding| binding.waiting(lua, apply),
         },
         Function {
             name: "remove",
             signature: "(id: string) -> boolean",
             doc: "Takes away all that was applied under `id`; with the last, the plugin's tables too. `false` when there was nothing. The bridge may be gone already.",
+            needs: Needs::Net,
             make: |lua, binding| binding.waiting(lua, remove),
         },
         Function {
             name: "list",
             signature: "() -> {string}",
             doc: "The ids that something is applied under, sorted, as the kernel has them. A driver compares them with its networks after a restart.",
+            needs: Needs::Net,
             make: |lua, binding| binding.waiting(lua, list),
         },
         Function {
@@ -87,6 +90,7 @@ firewall.apply(network.id, {
             doc: "\
 A port of the host that no process uses and no plugin publishes, on `host_ip` or, without one, on any address of either family. It is out of the kernel's range of \
 ephemeral ports. Nothing reserves it, so apply rules with it soon, and ask again when that raises. Raises when the host does not have the address.",
+            needs: Needs::Net,
             make: |lua, binding| binding.waiting(lua, free_port),
         },
     ],

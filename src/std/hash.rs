@@ -1,7 +1,7 @@
 //! `@moondock/hash`: digests, encodings of bytes, randomness.
 
 use super::Host;
-use super::{Function, Module};
+use super::{Function, Module, Needs};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -19,36 +19,42 @@ pub const MODULE: Module = Module {
             name: "sha256",
             signature: "(text: string) -> string",
             doc: "The SHA-256 digest of the bytes, as 64 hexadecimal digits.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, sha256),
         },
         Function {
             name: "hex",
             signature: "(text: string) -> string",
             doc: "The bytes as lower-case hexadecimal digits.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, hex),
         },
         Function {
             name: "unhex",
             signature: "(text: string) -> string",
             doc: "The bytes that the hexadecimal digits, of either case, stand for. Raises on anything else.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, unhex),
         },
         Function {
             name: "base64",
             signature: "(text: string) -> string",
             doc: "The bytes in base64 (`A–Za–z0–9+/`, padded with `=`).",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, base64),
         },
         Function {
             name: "unbase64",
             signature: "(text: string) -> string",
             doc: "The bytes that the base64 text stands for, padded or not. Raises on anything else.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, unbase64),
         },
         Function {
             name: "random",
             signature: "(bytes: number) -> string",
             doc: "That many random bytes, fit for keys and names: `hash.hex(hash.random(8))`. Raises on a number beyond 65536.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, random),
         },
     ],

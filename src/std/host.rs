@@ -1,11 +1,16 @@
 //! What the host functions of one script know about the call and the plugin they serve.
 
 use super::Budget;
-use crate::sys::{files, locks::Locks, store::Store};
-use std::cell::Cell;
+use crate::grants::{Grant, Granted};
+use crate::sys::places::{End, Place};
+use crate::sys::territory::{Root, Territory};
+use crate::sys::{files, life, locks::Locks, store::Store};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
 
 /// What all scripts of one plugin share, on the plugin's thread.
 #[derive(Debug)]
@@ -18,7 +23,13 @@ pub struct Shared {
     pub store: Store,
     /// The named locks of the plugin's calls.
     pub locks: Locks,
+    boot: OnceCell<String>,
+    process: OnceCell<String>,
+    /// When the plugin was opened.
+    pub since: Instant,
     activation: Cell<u64>,
+    granted: RefCell<Granted>,
+    territory: RefCell<Arc<Territory>>,
 }
 
 /// The file that counts how often a daemon activated the plugin.
@@ -33,7 +44,50 @@ impl Shared {
         let file = state.join(ACTIVATION);
         let activation = on_blocking_pool(move || read_activation(&file)).await?;
         let store = Store::new(state.join("store.redb"));
-        Ok(Self { name, state, store, locks: Locks::default(), activation: Cell::new(activation) })
+        Ok(Self {
+            name,
+            state,
+            store,
+            locks: Locks::default(),
+            boot: OnceCell::new(),
+            process: OnceCell::new(),
+            since: Instant::now(),
+            activation: Cell::new(activation),
+            granted: RefCell::default(),
+            territory: RefCell::default(),
+        })
+    }
+
+    /// Another one each time the machine is started.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn boot(&self) -> io::Result<String> {
+        kept(&self.boot, life::boot)
+    }
+
+    /// Another one each time Moondock is started.
+    ///
+    /// # Errors
+    /// When `/proc` cannot be read.
+    pub fn process(&self) -> io::Result<String> {
+        kept(&self.process, life::process)
+    }
+
+    /// What the plugin's scripts may touch now, all generations of them; at first nothing.
+    pub fn granted(&self) -> Ref<'_, Granted> {
+        self.granted.borrow()
+    }
+
+    /// From now on, its scripts may touch what `granted` says and nothing else.
+    pub fn grant(&self, granted: Granted) {
+        self.territory.replace(Arc::new(Territory::new(granted.iter().filter_map(root).collect())));
+        self.granted.replace(granted);
+    }
+
+    /// The paths that the plugin's scripts may touch now.
+    pub fn territory(&self) -> Arc<Territory> {
+        self.territory.borrow().clone()
     }
 
     /// How often a daemon activated the plugin: a larger number means another daemon process.
@@ -49,10 +103,29 @@ impl Shared {
         let activation = self.activation.get() + 1;
         let file = self.state.join(ACTIVATION);
         let text = format!("{activation}\n");
-        on_blocking_pool(move || files::write(&file, text.as_bytes(), None).map_err(io::Error::other))
-            .await?;
+        on_blocking_pool(move || {
+            let place = Place::find(&file, End::Itself);
+            place.and_then(|place| files::write(&place, text.as_bytes(), None)).map_err(io::Error::other)
+        })
+        .await?;
         self.activation.set(activation);
         Ok(activation)
+    }
+}
+
+fn kept(cell: &OnceCell<String>, read: fn() -> io::Result<String>) -> io::Result<String> {
+    if let Some(kept) = cell.get() {
+        return Ok(kept.clone());
+    }
+    let fresh = read()?;
+    Ok(cell.get_or_init(|| fresh).clone())
+}
+
+fn root(grant: &Grant) -> Option<Root> {
+    match grant {
+        Grant::FsRead(path) => Some(Root { path: path.clone(), write: false }),
+        Grant::FsWrite(path) => Some(Root { path: path.clone(), write: true }),
+        _ => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! `@moondock/json`: JSON text and Lua values.
 
-use super::{Function, Host, Module, values};
+use super::{Function, Host, Module, Needs, values};
 use mlua::{BString, Lua, LuaString, Table, Value};
 
 /// The module's table.
@@ -17,6 +17,7 @@ pub const MODULE: Module = Module {
                   `array` marked it or `decode` read it as an array.\n\n\
                   Raises, and says where in the value, on a function, NaN or infinity, a string that is not UTF-8, a table that has both kinds of keys, has \
                   holes, contains itself, or is nested more than 127 deep.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, encode),
         },
         Function {
@@ -24,6 +25,7 @@ pub const MODULE: Module = Module {
             signature: "(text: string) -> any",
             doc: "The value that the text stands for. Integers are exact up to 2^53. Of a key that appears twice the last one counts. A `null` in an \
                   array leaves a hole.\n\nRaises on anything that is not one JSON value, with line and column.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, decode),
         },
         Function {
@@ -31,6 +33,7 @@ pub const MODULE: Module = Module {
             signature: "<T>(list: { T }) -> { T }",
             doc: "Marks the table as a list and returns it, so that `encode` and the store write `[]` when it is empty. It does so with a metatable, \
                   so the table must not have another one.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, array),
         },
     ],

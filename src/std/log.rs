@@ -1,6 +1,6 @@
 //! `@moondock/log`: lines in Moondock's log, with the place they come from.
 
-use super::{Function, Host, Module, values};
+use super::{Function, Host, Module, Needs, values};
 use mlua::{Lua, LuaString, Table, Value, Variadic};
 use std::fmt::Write;
 use std::rc::Rc;
@@ -17,24 +17,28 @@ pub const MODULE: Module = Module {
             name: "debug",
             signature: SIGNATURE,
             doc: "Logs what helps to find a fault; shown with `--log-level debug`. The fields are added to the line as `key=value`, sorted by key.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, debug),
         },
         Function {
             name: "info",
             signature: SIGNATURE,
             doc: "Logs what happened: `log.info(\"grown\", { volume = name, size = size })`.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, info),
         },
         Function {
             name: "warn",
             signature: SIGNATURE,
             doc: "Logs what may need somebody's attention.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, warn),
         },
         Function {
             name: "error",
             signature: SIGNATURE,
             doc: "Logs what went wrong. Does not raise: the call goes on.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, error),
         },
     ],

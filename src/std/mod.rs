@@ -5,6 +5,7 @@
 
 mod budget;
 mod host;
+mod needs;
 mod record;
 mod values;
 
@@ -21,6 +22,7 @@ pub mod time;
 
 pub use budget::{Budget, Exhausted, Limits};
 pub use host::{Host, Shared};
+pub use needs::Needs;
 pub use values::SELF_FILLING;
 
 use mlua::{FromLuaMulti, IntoLuaMulti, Lua, MultiValue, Table};
@@ -67,6 +69,8 @@ pub struct Function {
     pub signature: &'static str,
     /// What it does, what it raises, in Markdown.
     pub doc: &'static str,
+    /// What the plugin must be granted for it.
+    pub needs: Needs,
     /// Makes the Lua function; one of [`Binding`]'s constructors.
     pub make: fn(&Lua, Binding) -> mlua::Result<mlua::Function>,
 }
@@ -75,6 +79,7 @@ pub struct Function {
 pub struct Binding {
     host: Rc<Host>,
     name: String,
+    needs: Needs,
 }
 
 /// Keeps the state's `pcall` as it is now, before any script can set another one.
@@ -146,7 +151,8 @@ impl Module {
     pub fn table(&self, lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
         let table = lua.create_table()?;
         for function in self.functions {
-            let binding = Binding { host: host.clone(), name: format!("{}.{}", self.name, function.name) };
+            let name = format!("{}.{}", self.name, function.name);
+            let binding = Binding { host: host.clone(), name, needs: function.needs };
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }
         table.set_readonly(true);
@@ -222,13 +228,16 @@ impl Binding {
 
     fn enter(&self) -> mlua::Result<()> {
         self.host.budget.look().map_err(mlua::Error::external)?;
-        if self.host.in_call.get() {
-            return Ok(());
+        if !self.host.in_call.get() {
+            return Err(mlua::Error::runtime(format!(
+                "`{}` cannot be used while the script loads: call it from a hook",
+                self.name
+            )));
         }
-        Err(mlua::Error::runtime(format!(
-            "`{}` cannot be used while the script loads: call it from a hook",
-            self.name
-        )))
+        match self.needs.stands_alone() {
+            Some(grant) => self.host.shared.granted().require(&grant).map_err(|e| self.failed(&e)),
+            None => Ok(()),
+        }
     }
 
     fn failed(&self, error: &dyn Display) -> mlua::Error {

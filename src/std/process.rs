@@ -1,11 +1,12 @@
 //! `@moondock/process`: programs.
 
 use super::record::{MOST_TEXT, Record, RecordError, typed};
-use super::{Function, Module};
+use super::{Function, Module, Needs};
+use crate::grants::{Grant, Refused};
 use crate::std::Host;
 use crate::sys::process::{Command, Output, ProcessError};
 use mlua::{Lua, Table, Value};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -37,10 +38,11 @@ export type Output = {
             doc: "\
 Runs a program to its end and returns how it ended. A code other than 0 is no error: see `check`.
 
-* `argv`: the program and its arguments. Without a slash the program is looked up in `PATH`. No shell reads them.
+* `argv`: the program and its arguments. A name is looked up in `/usr/local/sbin`, `/usr/local/bin`, `/usr/sbin`, `/usr/bin`, `/sbin` and `/bin`, in this order, whatever \
+`PATH` says, and needs the grant `exec:NAME`; an absolute path needs `exec:/that/path`. No shell reads them.
 * `stdin`: what it reads, any bytes. Without it, it reads nothing (`/dev/null`).
 * `timeout`: seconds it may take, a fraction too; 30 by default, 86400 at most. The deadline of the call itself holds as well.
-* `env`: variables on top of Moondock's own environment.
+* `env`: variables on top of Moondock's own environment. Those that would have the program run other code (`PATH`, `LD_PRELOAD`, `BASH_ENV`, `PYTHONPATH`, …) raise.
 * `cwd`: its working directory; by default Moondock's.
 * `max_output`: bytes that it may write to stdout, and as many to stderr; 1 MiB by default, 64 MiB at most.
 
@@ -56,6 +58,7 @@ in the background when it ends by itself (a FUSE daemon) goes on too, and its ou
 local out = process.run({ argv = { \"blkid\", \"-o\", \"value\", \"-s\", \"TYPE\", path } })
 if out.code == 2 then return nil end -- no file system on it
 ```",
+            needs: Needs::Exec,
             make: |lua, binding| binding.waiting(lua, run),
         },
         Function {
@@ -69,6 +72,7 @@ Raises whatever `run` raises, and also when the program exits with a code other 
 ```lua
 process.check({ argv = { \"mkfs.ext4\", \"-q\", image }, timeout = 120 })
 ```",
+            needs: Needs::Exec,
             make: |lua, binding| binding.waiting(lua, check),
         },
     ],
@@ -86,23 +90,27 @@ enum Failure {
     Timeout,
     #[error("`max_output` must be from 1 to {MOST_OUTPUT} bytes")]
     MaxOutput,
+    #[error("`{0}` is nothing that can be granted: give a name, or an absolute path without `.` and `..`")]
+    Ungrantable(String),
+    #[error(transparent)]
+    Refused(#[from] Refused),
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
 
-async fn run(lua: Lua, _host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
-    let output = command(&argument)?.run().await?;
+async fn run(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
+    let output = command(&host, &argument)?.run().await?;
     Ok(table(&lua, output)?)
 }
 
-async fn check(lua: Lua, _host: Rc<Host>, argument: Value) -> Result<mlua::LuaString, Failure> {
-    let stdout = command(&argument)?.check().await?;
+async fn check(lua: Lua, host: Rc<Host>, argument: Value) -> Result<mlua::LuaString, Failure> {
+    let stdout = command(&host, &argument)?.check().await?;
     Ok(lua.create_string(stdout)?)
 }
 
-fn command(argument: &Value) -> Result<Command, Failure> {
+fn command(host: &Host, argument: &Value) -> Result<Command, Failure> {
     let record = Record::new(typed("the command", argument)?, FIELDS)?;
     let argv: Vec<Vec<u8>> = record.required("argv")?;
     let mut command = Command::new(argv.into_iter().map(OsString::from_vec));
@@ -115,7 +123,18 @@ fn command(argument: &Value) -> Result<Command, Failure> {
     if let Some(most) = record.optional::<u32>("max_output")? {
         command.max_output = bytes(most)?;
     }
+    command.validate()?;
+    granted(host, &command.argv[0])?;
     Ok(command)
+}
+
+/// Every program passes here before it is run. The name that is looked up is the name that was granted.
+fn granted(host: &Host, program: &OsStr) -> Result<(), Failure> {
+    let wanted = program.to_str().map(|name| Grant::Exec(name.to_owned()));
+    match wanted.filter(|wanted| wanted.to_string().parse().as_ref() == Ok(wanted)) {
+        Some(wanted) => Ok(host.shared.granted().require(&wanted)?),
+        None => Err(Failure::Ungrantable(program.to_string_lossy().into_owned())),
+    }
 }
 
 fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {

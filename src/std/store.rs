@@ -1,10 +1,11 @@
 //! `@moondock/store`: what a plugin keeps, and the order in which its calls change it.
 
-use super::{Function, Host, Module, call_protected, values};
+use super::{Function, Host, Module, Needs, call_protected, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::store::{Bytes, StoreError, Transaction};
 use mlua::{
-    Function as Callback, IntoLua, Lua, LuaString, MultiValue, Table, UserData, UserDataMethods, Value,
+    Function as Callback, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserData,
+    UserDataMethods, Value,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -26,24 +27,28 @@ pub const MODULE: Module = Module {
             name: "get",
             signature: "(key: string) -> any?",
             doc: "The value of the key, or `nil`. Answered from memory; a table is a fresh copy.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.waiting(lua, get),
         },
         Function {
             name: "set",
             signature: "(key: string, value: any) -> ()",
             doc: "Sets the key, durably. Raises on a value that JSON cannot hold, and on `nil`: that is what `delete` is for.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.waiting(lua, set),
         },
         Function {
             name: "delete",
             signature: "(key: string) -> boolean",
             doc: "Deletes the key, durably; says whether it was there.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.waiting(lua, delete),
         },
         Function {
             name: "list",
             signature: "(prefix: string?) -> { Entry }",
             doc: "All entries whose key begins with the prefix, sorted by key: `for _, entry in store.list(\"volume/\") do … end`.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.waiting(lua, list),
         },
         Function {
@@ -60,6 +65,7 @@ pub const MODULE: Module = Module {
                   The transactions of a plugin, over all its scripts, run one after the other, and `f` sees its own changes, so what it reads stays true \
                   until it ends. `f` may wait, for a file or a process: others queue meanwhile. Inside `f` the functions of `store` \
                   raise: use `tx`. Take a `lock` before the transaction, not in it.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.calling(lua, transaction),
         },
         Function {
@@ -68,7 +74,15 @@ pub const MODULE: Module = Module {
             doc: "Runs `f` while no other call of the plugin, in any script, holds the same name; first come, first served. Returns what `f` returns; an error \
                   of `f` goes on unchanged. Released when `f` ends, or the call is given up.\n\n\
                   Raises, instead of waiting for ever, when this call holds the name already, or its holder waits for a lock of this call.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.calling(lua, lock),
+        },
+        Function {
+            name: "try_lock",
+            signature: "(name: string, f: () -> ()) -> boolean",
+            doc: "Runs `f` as `lock` does if no call holds the name, this one included, and returns whether it did. For what can be left to whoever holds it.",
+            needs: Needs::Nothing,
+            make: |lua, binding| binding.calling(lua, try_lock),
         },
     ],
 };
@@ -165,6 +179,18 @@ async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Out
     let holding = holding(&host)?;
     let _held: Held = host.shared.locks.take(holding.caller, &text(&name)?).await?;
     Ok(HOLDING.scope(holding, call_protected(&lua, f)).await?)
+}
+
+async fn try_lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
+    let holding = holding(&host)?;
+    let Some(_held) = host.shared.locks.try_take(holding.caller, &text(&name)?) else {
+        return Ok((true, false).into_lua_multi(&lua)?);
+    };
+    let results = HOLDING.scope(holding, call_protected(&lua, f)).await?;
+    match results.front() {
+        Some(Value::Boolean(true)) => Ok((true, true).into_lua_multi(&lua)?),
+        _ => Ok(results),
+    }
 }
 
 /// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.

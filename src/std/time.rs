@@ -1,7 +1,7 @@
 //! `@moondock/time`: the clocks, and waiting.
 
 use super::Host;
-use super::{Function, Module};
+use super::{Function, Module, Needs};
 use mlua::Lua;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::rc::Rc;
@@ -19,18 +19,21 @@ pub const MODULE: Module = Module {
             name: "now",
             signature: "() -> number",
             doc: "The seconds since 1970-01-01 00:00 UTC, with a fraction. Can jump when the clock is set.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, now),
         },
         Function {
             name: "monotonic",
             signature: "() -> number",
             doc: "Seconds, with a fraction, of a clock that never jumps or runs backwards; only differences mean something.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, monotonic),
         },
         Function {
             name: "sleep",
             signature: "(seconds: number) -> ()",
             doc: "Waits; other calls go on meanwhile. The call's deadline still holds.\n\nRaises on a negative or infinite number.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.waiting(lua, sleep),
         },
         Function {
@@ -38,6 +41,7 @@ pub const MODULE: Module = Module {
             signature: "(seconds: number?) -> string",
             doc: "The moment, or now, as Docker writes it, in UTC and whole seconds: `2026-11-23T15:04:05Z`.\n\n\
                   Raises outside the years 0 to 9999.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, rfc3339),
         },
         Function {
@@ -45,6 +49,7 @@ pub const MODULE: Module = Module {
             signature: "(moment: string) -> string",
             doc: "The nanoseconds since 1970 of an RFC 3339 time with any offset, such as Docker writes: `\"1732440000123456789\"`, as decimal digits, since a \
                   number would lose the last ones.\n\nRaises on anything else.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, to_nanoseconds),
         },
         Function {
@@ -52,6 +57,7 @@ pub const MODULE: Module = Module {
             signature: "(nanoseconds: string) -> string",
             doc: "The moment so many nanoseconds after 1970 in RFC 3339, in UTC and with nine digits of a second: `2024-11-24T09:20:00.123456789Z`. Two of them \
                   compare as strings as they do as moments.\n\nRaises outside the years 0 to 9999.",
+            needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, from_nanoseconds),
         },
     ],

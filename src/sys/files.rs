@@ -1,14 +1,18 @@
-//! Files and directories by absolute path: each change is on the disk when its function returns.
+//! Files and directories at a [`Place`]: each change is on the disk when its function returns. None follows a link, as the
+//! place is where links led.
 //!
 //! All of these may wait for a disk or a server: call them from the blocking pool.
 
 use super::paths::PathError;
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use super::places::{Place, fd_path};
+use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{chownat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 /// The largest file that [`read`] returns, in bytes.
@@ -60,31 +64,31 @@ pub struct Usage {
 }
 
 /// The whole of a regular file.
-pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let file = open_regular(path, OFlags::RDONLY, Mode::empty()).at(path)?;
+pub fn read(place: &Place) -> Result<Vec<u8>> {
+    let file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
-    file.take(MAX_READ + 1).read_to_end(&mut text).at(path)?;
+    file.take(MAX_READ + 1).read_to_end(&mut text).at(&place.asked)?;
     if text.len() as u64 > MAX_READ {
-        return Err(io::Error::other(format!("is larger than {} MiB", MAX_READ >> 20))).at(path);
+        return Err(io::Error::other(format!("is larger than {} MiB", MAX_READ >> 20))).at(&place.asked);
     }
     Ok(text)
 }
 
 /// The part of a regular file that begins after `offset` bytes, at most `length` or [`MAX_READ`] bytes of it.
-pub fn read_part(path: &Path, offset: u64, length: u64) -> Result<Vec<u8>> {
-    let mut file = open_regular(path, OFlags::RDONLY, Mode::empty()).at(path)?;
-    file.seek(SeekFrom::Start(offset)).at(path)?;
+pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
+    let mut file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
-    file.take(length.min(MAX_READ)).read_to_end(&mut text).at(path)?;
-    Ok(text)
+    let read = file.seek(SeekFrom::Start(offset));
+    let read = read.and_then(|_| file.take(length.min(MAX_READ)).read_to_end(&mut text));
+    read.map(|_| text).at(&place.asked)
 }
 
 /// Replaces a file's content: a reader, and a power cut, sees the old or the new one.
 /// A new file gets `mode`, or 0644; an existing one keeps its owner, and its mode unless one is given.
-pub fn write(path: &Path, text: &[u8], mode: Option<u32>) -> Result<()> {
-    let before = stat(path)?.filter(|stat| stat.kind == Kind::File);
+pub fn write(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
+    let before = stat(place)?.filter(|stat| stat.kind == Kind::File);
     let mode = mode.or(before.map(|stat| stat.mode)).unwrap_or(0o644);
-    replace(path, |file| {
+    replace(place, |file| {
         if let Some(before) = before {
             std::os::unix::fs::fchown(&*file, Some(before.uid), Some(before.gid))?;
         }
@@ -94,148 +98,180 @@ pub fn write(path: &Path, text: &[u8], mode: Option<u32>) -> Result<()> {
 }
 
 /// Adds to the end of a file; a new one gets `mode`, or 0644.
-pub fn append(path: &Path, text: &[u8], mode: Option<u32>) -> Result<()> {
-    let new = stat(path)?.is_none();
+pub fn append(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
+    let new = stat(place)?.is_none();
     let create = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
-    let mut file = open_regular(path, create, Mode::from_raw_mode(0o600)).at(path)?;
+    let mut file = open_regular(place, create, Mode::from_raw_mode(0o600))?;
     if new || mode.is_some() {
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.unwrap_or(0o644))).at(path)?;
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.unwrap_or(0o644))).at(&place.asked)?;
     }
-    file.write_all(text).and_then(|()| file.sync_all()).at(path)?;
-    if new { sync_parent(path) } else { Ok(()) }
+    file.write_all(text).and_then(|()| file.sync_all()).at(&place.asked)?;
+    if new { sync_around(place) } else { Ok(()) }
 }
 
 /// Makes a file of `size` bytes that takes no room yet; what exists already is an error.
-pub fn allocate(path: &Path, size: u64) -> Result<()> {
-    if stat(path)?.is_some() {
-        return Err(Errno::EXIST).at(path);
+pub fn allocate(place: &Place, size: u64) -> Result<()> {
+    if stat(place)?.is_some() {
+        return Err(Errno::EXIST).at(&place.asked);
     }
-    replace(path, |file| file.set_len(size))
+    replace(place, |file| file.set_len(size))
 }
 
-/// A path's metadata, or `None` where there is nothing.
-pub fn stat(path: &Path) -> Result<Option<Stat>> {
-    match rustix::fs::lstat(path) {
+/// A place's metadata, or `None` where there is nothing.
+pub fn stat(place: &Place) -> Result<Option<Stat>> {
+    let Ok((directory, name)) = place.entry() else { return Ok(None) };
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(Stat::from(stat))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error).at(path),
+        Err(error) => Err(error).at(&place.asked),
     }
 }
 
 /// The names in a directory, sorted.
-pub fn list(path: &Path) -> Result<Vec<OsString>> {
-    let entries = fs::read_dir(path).at(path)?;
-    let mut names: Vec<OsString> =
-        entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<_>>().at(path)?;
+pub fn list(place: &Place) -> Result<Vec<OsString>> {
+    let directory = place.open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
+    let mut names = Vec::new();
+    for entry in Dir::new(directory).at(&place.asked)? {
+        let name = entry.at(&place.asked)?.file_name().to_bytes().to_vec();
+        if name != b"." && name != b".." {
+            names.push(OsString::from_vec(name));
+        }
+    }
     names.sort();
     Ok(names)
 }
 
 /// Makes a directory with exactly `mode`, and with `parents` the missing ones above it with 0755.
 /// A directory that exists is left as it is.
-pub fn make_directory(path: &Path, mode: u32, parents: bool) -> Result<()> {
-    if path.is_dir() {
-        return Ok(());
+pub fn make_directory(place: &Place, mode: u32, parents: bool) -> Result<()> {
+    if !parents {
+        let (directory, name) = place.entry()?;
+        return make_one(directory, name, mode).at(&place.asked);
     }
-    if parents && let Some(parent) = path.parent() {
-        make_directory(parent, 0o755, true)?;
+    let (directory, missing) = place.missing()?;
+    let mut above = directory.try_clone().at(&place.asked)?;
+    for name in missing {
+        make_one(&above, name, 0o755).at(&place.asked)?;
+        above = enter(&above, name).at(&place.asked)?;
     }
-    match rustix::fs::mkdir(path, Mode::from_raw_mode(mode & 0o700)) {
-        Err(Errno::EXIST) if path.is_dir() => return Ok(()),
-        made => made.at(path)?,
+    make_one(&above, place.name(), mode).at(&place.asked)
+}
+
+fn make_one(directory: &OwnedFd, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
+    match mkdirat(directory, name, Mode::from_raw_mode(mode & 0o700)) {
+        Err(Errno::EXIST) => {
+            let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
+            return if is_directory { Ok(()) } else { Err(Errno::EXIST) };
+        }
+        made => made?,
     }
-    change_mode(path, mode)?;
-    sync_parent(path)
+    rustix::fs::chmod(fd_path(&enter(directory, name)?), Mode::from_raw_mode(mode))?;
+    sync(directory)
+}
+
+fn enter(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(directory, name, flags, Mode::empty())
 }
 
 /// Removes a file or an empty directory; says whether it was there.
-pub fn remove(path: &Path) -> Result<bool> {
-    let Some(stat) = stat(path)? else { return Ok(false) };
+pub fn remove(place: &Place) -> Result<bool> {
+    let Some(stat) = stat(place)? else { return Ok(false) };
+    let (directory, name) = place.entry()?;
     let flags = if stat.kind == Kind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-    match rustix::fs::unlinkat(CWD, path, flags) {
+    match unlinkat(directory, name, flags) {
         Err(Errno::NOENT) => return Ok(false),
-        removed => removed.at(path)?,
+        removed => removed.at(&place.asked)?,
     }
-    sync_parent(path)?;
+    sync_around(place)?;
     Ok(true)
 }
 
 /// Renames a file or directory; what is at `to` is replaced, as `rename(2)` does it.
-pub fn rename(from: &Path, to: &Path) -> Result<()> {
-    fs::rename(from, to).map_err(|error| {
-        let why = format!("cannot become `{}`: {}", to.display(), super::paths::reason(&error));
-        PathError { path: from.to_owned(), source: io::Error::new(error.kind(), why) }
+pub fn rename(from: &Place, to: &Place) -> Result<()> {
+    let ((directory, name), (new_directory, new_name)) = (from.entry()?, to.entry()?);
+    renameat(directory, name, new_directory, new_name).map_err(|error| {
+        let error = io::Error::from(error);
+        let why = format!("cannot become `{}`: {}", to.asked.display(), super::paths::reason(&error));
+        PathError { path: from.asked.clone(), source: io::Error::new(error.kind(), why) }
     })?;
-    sync_parent(from)?;
-    sync_parent(to)
+    sync_around(from)?;
+    sync_around(to)
 }
 
 /// Sets the permission bits. A symbolic link is refused, as its target could lie anywhere.
-pub fn change_mode(path: &Path, mode: u32) -> Result<()> {
-    let opened =
-        rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()).at(path)?;
-    let kind = FileType::from_raw_mode(rustix::fs::fstat(&opened).at(path)?.st_mode);
-    if kind == FileType::Symlink {
-        return Err(Errno::LOOP).at(path);
-    }
-    let opened = format!("/proc/self/fd/{}", opened.as_fd().as_raw_fd());
-    rustix::fs::chmod(opened, Mode::from_raw_mode(mode)).at(path)
+pub fn change_mode(place: &Place, mode: u32) -> Result<()> {
+    rustix::fs::chmod(place.hold()?.path(), Mode::from_raw_mode(mode)).at(&place.asked)
 }
 
 /// Sets owner and group, of a symbolic link its own.
-pub fn change_owner(path: &Path, uid: u32, gid: u32) -> Result<()> {
-    std::os::unix::fs::lchown(path, Some(uid), Some(gid)).at(path)
+pub fn change_owner(place: &Place, uid: u32, gid: u32) -> Result<()> {
+    let (directory, name) = place.entry()?;
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).at(&place.asked)
 }
 
-/// The room on the file system that holds `path`.
-pub fn usage(path: &Path) -> Result<Usage> {
-    let stat = rustix::fs::statvfs(path).at(path)?;
+/// The room on the file system that holds the place.
+pub fn usage(place: &Place) -> Result<Usage> {
+    let stat = rustix::fs::statvfs(place.hold()?.path()).at(&place.asked)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     let used = bytes(stat.f_blocks.saturating_sub(stat.f_bfree));
     Ok(Usage { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail), used })
 }
 
-/// The path without symbolic links, `.` and `..`; it must exist.
-pub fn real(path: &Path) -> Result<PathBuf> {
-    fs::canonicalize(path).at(path)
+/// The path without symbolic links, `.` and `..`; something must be there.
+pub fn real(place: &Place) -> Result<PathBuf> {
+    match stat(place)? {
+        Some(_) => Ok(place.real.clone()),
+        None => Err(Errno::NOENT).at(&place.asked),
+    }
 }
 
-/// Makes the entries of the directory around `path` durable.
-pub(super) fn sync_parent(path: &Path) -> Result<()> {
-    let parent = path.parent().unwrap_or(path);
-    File::open(parent).and_then(|directory| directory.sync_all()).at(parent)
+/// Makes the entries of the directory around a place durable.
+pub(super) fn sync_around(place: &Place) -> Result<()> {
+    sync(place.entry()?.0).at(&place.asked)
+}
+
+fn sync(directory: &OwnedFd) -> rustix::io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::fsync(openat(directory, ".", flags, Mode::empty())?)
 }
 
 /// Opens without ever waiting for the other end of a pipe, or leaving the device that a path names changed.
-fn open_regular(path: &Path, flags: OFlags, mode: Mode) -> io::Result<File> {
-    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file = File::from(rustix::fs::open(path, flags, mode)?);
-    match file.metadata()?.is_file() {
+fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
+    let file = File::from(place.open(flags | OFlags::NOCTTY | OFlags::NONBLOCK, mode)?);
+    match file.metadata().at(&place.asked)?.is_file() {
         true => Ok(file),
-        false => Err(io::Error::other("is not a regular file")),
+        false => Err(io::Error::other("is not a regular file")).at(&place.asked),
     }
 }
 
-/// Fills a new file beside `path` and renames it to `path`; fails without a trace.
-fn replace(path: &Path, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
-    let fresh = beside(path).at(path)?;
+/// Fills a new file beside the place and renames it to its name; fails without a trace.
+fn replace(place: &Place, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
+    let (directory, name) = place.entry()?;
+    let fresh = beside(name).at(&place.asked)?;
     let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::open(&fresh, create, Mode::from_raw_mode(0o600)).at(path)?);
-    let filled = fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&fresh, path));
+    let file = openat(directory, &fresh, create, Mode::from_raw_mode(0o600)).at(&place.asked)?;
+    let mut file = File::from(file);
+    let renamed = || Ok(renameat(directory, &fresh, directory, name)?);
+    let filled = fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| renamed());
     if filled.is_err() {
-        let _ = fs::remove_file(&fresh);
+        let _ = unlinkat(directory, &fresh, AtFlags::empty());
     }
-    filled.at(path)?;
-    sync_parent(path)
+    filled.at(&place.asked)?;
+    sync_around(place)
 }
 
-/// A hidden name in the same directory that nothing has.
-fn beside(path: &Path) -> io::Result<PathBuf> {
+/// A hidden name like `name` that nothing has.
+fn beside(name: &OsStr) -> io::Result<String> {
     let mut random = [0; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
-    let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_string_lossy();
-    let name: String = name.chars().take(32).collect();
-    Ok(path.with_file_name(format!(".{name}.{:016x}.tmp", u64::from_ne_bytes(random))))
+    if name == "." {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let name: String = name.to_string_lossy().chars().take(32).collect();
+    Ok(format!(".{name}.{:016x}.tmp", u64::from_ne_bytes(random)))
 }
 
 impl From<rustix::fs::Stat> for Stat {

@@ -2,6 +2,8 @@
 //! taken up where it was left.
 
 use super::files;
+use super::paths::PathError;
+use super::places::{End, Place};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -29,7 +31,7 @@ pub struct Mark {
 
 /// The mark of one stream. Clones are the same file.
 #[derive(Debug, Clone)]
-pub struct Place(Arc<File>);
+pub struct MarkFile(Arc<File>);
 
 const OPEN: &str = "json";
 const MARK: &str = "mark";
@@ -42,25 +44,25 @@ impl Journal {
     }
 
     /// Notes a stream, durably, with what is to be known of it.
-    pub fn add(&self, id: &str, text: &[u8]) -> io::Result<Place> {
-        files::make_directory(&self.dir, 0o700, false).map_err(io::Error::other)?;
+    pub fn add(&self, id: &str, text: &[u8]) -> io::Result<MarkFile> {
+        at(&self.dir, |dir| files::make_directory(dir, 0o700, false))?;
         let _ = fs::remove_file(self.path(id, MARK));
-        let place = self.place(id)?;
-        files::write(&self.path(id, OPEN), text, Some(0o600)).map_err(io::Error::other)?;
-        Ok(place)
+        let mark = self.mark_file(id)?;
+        at(&self.path(id, OPEN), |path| files::write(path, text, Some(0o600)))?;
+        Ok(mark)
     }
 
     /// The mark of a stream.
-    pub fn place(&self, id: &str) -> io::Result<Place> {
+    pub fn mark_file(&self, id: &str) -> io::Result<MarkFile> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        Ok(Place(Arc::new(options.open(self.path(id, MARK))?)))
+        Ok(MarkFile(Arc::new(options.open(self.path(id, MARK))?)))
     }
 
     /// Forgets a stream.
     pub fn remove(&self, id: &str) -> io::Result<()> {
-        files::remove(&self.path(id, OPEN)).map_err(io::Error::other)?;
-        files::remove(&self.path(id, MARK)).map_err(io::Error::other)?;
+        at(&self.path(id, OPEN), files::remove)?;
+        at(&self.path(id, MARK), files::remove)?;
         Ok(())
     }
 
@@ -89,7 +91,11 @@ impl Journal {
     }
 }
 
-impl Place {
+fn at<T>(path: &Path, work: impl FnOnce(&Place) -> Result<T, PathError>) -> io::Result<T> {
+    Place::find(path, End::Itself).and_then(|place| work(&place)).map_err(io::Error::other)
+}
+
+impl MarkFile {
     /// Sets the mark. It outlives the process; the machine need not be outlived, as no FIFO does.
     pub fn set(&self, mark: &Mark) -> io::Result<()> {
         self.0.write_all_at(&mark.to_bytes(), 0)
@@ -144,7 +150,7 @@ mod tests {
             let mark = Mark { seq, count: 3, length: 99, digest: [7; 32] };
             place.set(&mark).unwrap();
             assert_eq!(
-                Journal::new(dir.path().join("streams")).place("b").unwrap().get().unwrap(),
+                Journal::new(dir.path().join("streams")).mark_file("b").unwrap().get().unwrap(),
                 Some(mark)
             );
         }

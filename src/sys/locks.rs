@@ -67,8 +67,18 @@ impl Locks {
         let waiting = Waiting::new(&self.state, caller, name);
         let place = queue.lock_owned().await;
         drop(waiting);
+        Ok(self.hold(caller, name, place))
+    }
+
+    /// Takes the lock `name` if nobody holds it or waits for it.
+    pub fn try_take(&self, caller: Caller, name: &str) -> Option<Held> {
+        let queue = self.state.locks.borrow_mut().entry(name.to_owned()).or_default().queue.clone();
+        queue.try_lock_owned().ok().map(|place| self.hold(caller, name, place))
+    }
+
+    fn hold(&self, caller: Caller, name: &str, place: OwnedMutexGuard<()>) -> Held {
         self.state.locks.borrow_mut().entry(name.to_owned()).or_default().holder = Some(caller);
-        Ok(Held { state: self.state.clone(), name: name.to_owned(), place: Some(place) })
+        Held { state: self.state.clone(), name: name.to_owned(), place: Some(place) }
     }
 }
 
@@ -136,6 +146,17 @@ mod tests {
         drop(first);
         drop(second.await.unwrap());
         assert!(locks.state.locks.borrow().is_empty() && locks.state.waiting.borrow().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_is_not_waited_for() {
+        let locks = Locks::default();
+        let first = locks.try_take(1, "a").unwrap();
+        assert!(locks.try_take(1, "a").is_none() && locks.try_take(2, "a").is_none());
+        assert_eq!(locks.take(1, "a").await.unwrap_err(), LockError::Twice("a".into()));
+        drop(first);
+        drop(locks.try_take(2, "a").unwrap());
+        assert!(locks.state.locks.borrow().is_empty());
     }
 
     #[tokio::test]

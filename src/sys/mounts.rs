@@ -5,9 +5,11 @@
 
 use super::files::At;
 use super::paths::{PathError, reason};
+use super::places::{Handle, Place};
+use super::programs;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
-use std::ffi::{CString, OsString};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -22,16 +24,25 @@ const BUSY_PAUSE: Duration = Duration::from_millis(20);
 type Result<T> = std::result::Result<T, PathError>;
 
 /// What to mount, and where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Request {
-    /// A device, a directory (for a bind mount), an image file (for a loop mount), or any name.
-    pub source: PathBuf,
+    /// What is to be mounted.
+    pub source: Source,
     /// An existing directory, or for a bind mount of a file, a file.
-    pub target: PathBuf,
+    pub target: Place,
     /// The file system's type; not needed for a bind mount.
     pub kind: String,
     /// As after `mount -o`, one each.
     pub options: Vec<String>,
+}
+
+/// What is to be mounted.
+#[derive(Debug)]
+pub enum Source {
+    /// A device, a directory or file (for a bind mount), an image file (for a loop mount).
+    Place(Place),
+    /// Any name, for a file system that has no source.
+    Name(PathBuf),
 }
 
 /// One mount, as the kernel lists it.
@@ -73,22 +84,24 @@ pub fn mount(request: &Request) -> Result<()> {
     let bind = match request.options.iter().find(|option| *option == "bind" || *option == "rbind") {
         Some(option) if option == "rbind" => MountFlags::BIND | MountFlags::REC,
         Some(_) => MountFlags::BIND,
-        None => return mount_new(request, flags, &data),
+        None => return mount_once(request, &request.kind, flags, &data),
     };
-    rustix::mount::mount(&request.source, &request.target, c"", bind, None)
-        .map_err(|error| refused(request, &error.into()))?;
+    mount_once(request, "", bind, "")?;
     if flags.is_empty() {
         return Ok(());
     }
-    restrict(&request.target, flags).map_err(|error| {
-        let _ = rustix::mount::unmount(&request.target, UnmountFlags::DETACH);
+    // The place held before the mount is what lies beneath it now.
+    let mounted = request.target.hold()?;
+    restrict(&mounted.path(), flags).map_err(|error| {
+        let _ = rustix::mount::unmount(mounted.path(), UnmountFlags::DETACH);
         refused(request, &error.into())
     })
 }
 
-fn mount_new(request: &Request, flags: MountFlags, data: &str) -> Result<()> {
-    let data = CString::new(data).at(&request.target)?;
-    rustix::mount::mount(&request.source, &request.target, &*request.kind, flags, Some(&*data))
+fn mount_once(request: &Request, kind: &str, flags: MountFlags, data: &str) -> Result<()> {
+    let data = CString::new(data).at(&request.target.asked)?;
+    let (source, target) = request.hold()?;
+    rustix::mount::mount(source.path(), target.path(), kind, flags, Some(&*data))
         .map_err(|error| refused(request, &error.into()))
 }
 
@@ -97,28 +110,64 @@ fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
     rustix::mount::mount_remount(target, MountFlags::BIND | flags, c"")
 }
 
+/// A source that cannot be another one by the time that it is mounted.
+enum Held<'a> {
+    Place(Handle),
+    Name(&'a Path),
+}
+
+impl Held<'_> {
+    fn path(&self) -> PathBuf {
+        match self {
+            Held::Place(held) => held.path(),
+            Held::Name(name) => name.to_path_buf(),
+        }
+    }
+
+    fn path_for_children(&self) -> PathBuf {
+        match self {
+            Held::Place(held) => held.path_for_children(),
+            Held::Name(name) => name.to_path_buf(),
+        }
+    }
+}
+
+impl Request {
+    fn hold(&self) -> Result<(Held<'_>, Handle)> {
+        let failed = |error: PathError| refused(self, &error.source);
+        let source = match &self.source {
+            Source::Place(place) => Held::Place(place.hold().map_err(failed)?),
+            Source::Name(name) => Held::Name(name),
+        };
+        Ok((source, self.target.hold().map_err(failed)?))
+    }
+}
+
 /// Mounts the file system in an image file; its loop device goes with the mount.
 pub async fn mount_image(request: &Request) -> Result<()> {
     check(request)?;
     let options = ["loop".to_owned()].iter().chain(&request.options).cloned().collect::<Vec<_>>().join(",");
-    let output = tokio::process::Command::new("mount")
-        .args(["-t", &request.kind, "-o", &options, "--"])
-        .args([&request.source, &request.target])
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .kill_on_drop(true)
-        .output()
-        .await
-        .map_err(|error| {
-            refused(request, &io::Error::other(format!("cannot run `mount`: {}", reason(&error))))
-        })?;
+    let (source, held) = request.hold()?;
+    let target = held.path_for_children();
+    let output = image_command(&request.kind, &options, &source.path_for_children(), &target).output().await;
+    let cannot_run = |error| io::Error::other(format!("cannot run `mount`: {}", reason(&error)));
+    let output = output.map_err(|error| refused(request, &cannot_run(error)))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
     let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("`mount` failed");
-    let why = said.rsplit_once(&format!("{}: ", request.target.display())).map_or(said, |(_, why)| why);
+    let why = said.rsplit_once(&format!("{}: ", target.display())).map_or(said, |(_, why)| why);
     Err(refused(request, &io::Error::other(why.to_owned())))
+}
+
+/// Without `--no-canonicalize`, `mount` would look for the paths anew by what they read as.
+fn image_command(kind: &str, options: &str, source: &Path, target: &Path) -> tokio::process::Command {
+    let program = programs::find(OsStr::new("mount")).unwrap_or_else(|| "mount".into());
+    let mut command = tokio::process::Command::new(program);
+    command.args(["--no-canonicalize", "-t", kind, "-o", options, "--"]).args([source, target]);
+    command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    command
 }
 
 /// A comma would make two options of one, which whoever gave it may not have been asked about.
@@ -131,8 +180,12 @@ fn check(request: &Request) -> Result<()> {
 
 fn refused(request: &Request, error: &io::Error) -> PathError {
     let kind = if request.kind.is_empty() { String::new() } else { format!(" as {}", request.kind) };
-    let why = format!("cannot mount `{}`{kind} here: {}", request.source.display(), reason(error));
-    PathError { path: request.target.clone(), source: io::Error::new(error.kind(), why) }
+    let source = match &request.source {
+        Source::Place(place) => &place.asked,
+        Source::Name(name) => name,
+    };
+    let why = format!("cannot mount `{}`{kind} here: {}", source.display(), reason(error));
+    PathError { path: request.target.asked.clone(), source: io::Error::new(error.kind(), why) }
 }
 
 fn split(options: &[String]) -> (MountFlags, String) {
@@ -148,14 +201,15 @@ fn split(options: &[String]) -> (MountFlags, String) {
 
 /// Unmounts what was mounted last at `target`; says whether anything was. A `lazy` one is gone from the tree at once,
 /// and for good when nothing uses it any more.
-pub fn unmount(target: &Path, lazy: bool) -> Result<bool> {
+pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
+    let Ok(path) = target.by_directory() else { return Ok(false) };
     let lazy = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
-    match patiently(|| rustix::mount::unmount(target, lazy | UnmountFlags::NOFOLLOW)) {
+    match patiently(|| rustix::mount::unmount(&path, lazy | UnmountFlags::NOFOLLOW)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(Errno::INVAL) if !is_mounted(target)? => Ok(false),
-        Err(Errno::BUSY) => Err(busy(target)).at(target),
-        Err(error) => Err(error).at(target),
+        Err(Errno::BUSY) => Err(busy(&target.real)).at(&target.asked),
+        Err(error) => Err(error).at(&target.asked),
     }
 }
 
@@ -179,29 +233,19 @@ fn busy(target: &Path) -> io::Error {
 }
 
 /// Whether something is mounted at `target` itself. Does not touch it, so a dead server is no obstacle.
-pub fn is_mounted(target: &Path) -> Result<bool> {
-    let target = resolved(target);
-    Ok(list()?.iter().any(|mount| mount.target == target))
+pub fn is_mounted(target: &Place) -> Result<bool> {
+    Ok(list()?.iter().any(|mount| mount.target == target.real))
 }
 
-/// The mounts at `path` and below it.
+/// The mounts at `path`, which has no links in it, and below it.
 pub fn at_or_below(path: &Path) -> Result<Vec<Mount>> {
-    let path = resolved(path);
-    Ok(list()?.into_iter().filter(|mount| mount.target.starts_with(&path)).collect())
+    Ok(list()?.into_iter().filter(|mount| mount.target.starts_with(path)).collect())
 }
 
 /// All mounts that this process sees, in the order they were made.
 pub fn list() -> Result<Vec<Mount>> {
     let text = std::fs::read(LIST).at(Path::new(LIST))?;
     Ok(text.split(|byte| *byte == b'\n').filter_map(parse).collect())
-}
-
-/// `path` as the kernel lists it: with the links above it followed.
-fn resolved(path: &Path) -> PathBuf {
-    match (path.parent().map(Path::canonicalize), path.file_name()) {
-        (Some(Ok(parent)), Some(name)) => parent.join(name),
-        _ => path.to_owned(),
-    }
 }
 
 /// A line of `mountinfo`: `id parent major:minor root target options [tags] - type source options`, see proc(5).
@@ -224,7 +268,7 @@ fn parse(line: &[u8]) -> Option<Mount> {
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
-fn unescape(field: &[u8]) -> Vec<u8> {
+pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
     while let [first, after @ ..] = rest {
         let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
@@ -245,6 +289,7 @@ fn unescape(field: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::places::End;
 
     #[test]
     fn a_line_of_mountinfo_is_read() {
@@ -257,7 +302,8 @@ mod tests {
         );
         assert_eq!(parse(b"garbage"), None);
         assert_eq!(unescape(b"\\134x\\9\\"), b"\\x\\9\\");
-        assert!(is_mounted(Path::new("/proc")).unwrap() && !is_mounted(Path::new("/proc/self")).unwrap());
+        let mounted = |path: &str| is_mounted(&Place::find(Path::new(path), End::Itself).unwrap()).unwrap();
+        assert!(mounted("/proc") && !mounted("/proc/self"));
     }
 
     #[test]

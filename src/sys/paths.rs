@@ -2,6 +2,9 @@
 
 pub use super::sources::{Sources, read_sources};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
@@ -14,6 +17,13 @@ pub struct PathError {
     pub path: PathBuf,
     /// What the system said.
     pub source: io::Error,
+}
+
+impl PathError {
+    /// Whether the system would not follow a link.
+    pub fn is_loop(&self) -> bool {
+        self.source.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+    }
 }
 
 /// How many links the system follows before it calls them a circle.
@@ -41,9 +51,9 @@ pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
 /// that hold a link on the way, and the one that holds the end of it, or the last one there is.
 pub fn hops(path: &Path) -> Vec<PathBuf> {
     let (mut found, mut at, mut links) = (Vec::new(), PathBuf::from("/"), 0);
-    let mut rest: Vec<PathBuf> = parts(path);
-    while let Some(part) = rest.pop() {
-        if part.as_os_str() == ".." {
+    let mut rest = parts(path);
+    while let Some(part) = rest.pop_front() {
+        if part == ".." {
             at.pop();
             continue;
         }
@@ -51,7 +61,7 @@ pub fn hops(path: &Path) -> Vec<PathBuf> {
             Ok(target) if links < MAX_LINKS => {
                 links += 1;
                 found.push(at.clone());
-                rest.extend(parts(&target));
+                parts(&target).into_iter().rev().for_each(|part| rest.push_front(part));
                 if target.is_absolute() {
                     at = PathBuf::from("/");
                 }
@@ -68,14 +78,14 @@ pub fn hops(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The names of `path`, the last one first.
-fn parts(path: &Path) -> Vec<PathBuf> {
+/// The names of `path` in order, `..` among them.
+pub(super) fn parts(path: &Path) -> VecDeque<OsString> {
     let named = |part: Component| match part {
-        Component::Normal(name) => Some(PathBuf::from(name)),
-        Component::ParentDir => Some(PathBuf::from("..")),
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
         _ => None,
     };
-    path.components().rev().filter_map(named).collect()
+    path.components().filter_map(named).collect()
 }
 
 /// What an error says, as the end of a sentence: `no such file or directory`.
@@ -84,6 +94,19 @@ pub fn reason(error: &io::Error) -> String {
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
     letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Whether anything is there, links followed.
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}
+
+/// Whether `inner` lies in `directory` or is it, links followed.
+pub fn holds(directory: &Path, inner: &Path) -> bool {
+    match (directory.canonicalize(), inner.canonicalize()) {
+        (Ok(directory), Ok(inner)) => inner.starts_with(directory),
+        _ => false,
+    }
 }
 
 /// Reads a symbolic link; `None` for what is no link.

@@ -1,5 +1,6 @@
 //! Child processes: no shell, a deadline, bounded output, and an end of the whole group when the caller gives up.
 
+use super::programs;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,7 +16,7 @@ use tokio::process::{Child, ChildStdin};
 /// One program to run, to its end.
 #[derive(Debug, Clone)]
 pub struct Command {
-    /// The program (looked up in `PATH` unless it has a slash) and its arguments.
+    /// The program, as [`programs::find`] takes it, and its arguments.
     pub argv: Vec<OsString>,
     /// What it reads; without it, nothing.
     pub stdin: Option<Vec<u8>>,
@@ -57,6 +58,12 @@ pub enum ProcessError {
     /// Not a name that an environment variable can have.
     #[error("`{0}` cannot be the name of an environment variable")]
     VariableName(String),
+    /// A variable that brings code with it.
+    #[error("`{0}` cannot be set: it would have the program run other code than its own")]
+    Astray(String),
+    /// Not a program's name, and not where one is.
+    #[error("`{0}` is neither the name of a program nor an absolute path")]
+    Relative(String),
     /// The working directory cannot be entered.
     #[error("cannot use `{path}` as the working directory: {source}")]
     Directory {
@@ -179,9 +186,16 @@ impl Command {
         self.argv.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    fn validate(&self) -> Result<(), ProcessError> {
+    /// Whether it can be run at all, before anything is tried.
+    ///
+    /// # Errors
+    /// What the operating system cannot pass on, and what would make another program of it.
+    pub fn validate(&self) -> Result<(), ProcessError> {
         if self.argv.first().is_none_or(|program| program.is_empty()) {
             return Err(ProcessError::NoProgram);
+        }
+        if self.argv[0].as_bytes().contains(&b'/') && !self.argv[0].as_bytes().starts_with(b"/") {
+            return Err(ProcessError::Relative(self.program()));
         }
         for (i, argument) in self.argv.iter().enumerate() {
             no_nul(argument, || format!("item {} of argv", i + 1))?;
@@ -189,6 +203,9 @@ impl Command {
         for (name, value) in &self.env {
             if name.is_empty() || name.as_bytes().iter().any(|b| matches!(b, 0 | b'=')) {
                 return Err(ProcessError::VariableName(name.to_string_lossy().into_owned()));
+            }
+            if programs::leads_astray(name) {
+                return Err(ProcessError::Astray(name.to_string_lossy().into_owned()));
             }
             no_nul(value, || format!("the variable `{}`", name.display()))?;
         }
@@ -205,8 +222,13 @@ impl Command {
 
     fn spawn(self, with_stdin: bool) -> Result<Running, ProcessError> {
         self.enterable()?;
-        let mut command = tokio::process::Command::new(&self.argv[0]);
-        command.args(&self.argv[1..]).envs(self.env.iter().map(|(name, value)| (name, value)));
+        let missing =
+            || ProcessError::Start { program: self.program(), source: io::ErrorKind::NotFound.into() };
+        let mut command = tokio::process::Command::new(programs::find(&self.argv[0]).ok_or_else(missing)?);
+        command
+            .arg0(&self.argv[0])
+            .args(&self.argv[1..])
+            .envs(self.env.iter().map(|(name, value)| (name, value)));
         command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
         if let Some(cwd) = &self.cwd {
@@ -329,7 +351,10 @@ fn line_of(last_line: &str) -> String {
 fn start_reason(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::NotFound => {
-            "no such program (is its package installed, and its directory in PATH?)".to_owned()
+            format!(
+                "no such program (is its package installed? names are looked up in {})",
+                programs::PLACES.join(", ")
+            )
         }
         io::ErrorKind::ArgumentListTooLong => "its arguments are too long; pass them by `stdin`".to_owned(),
         _ => source.to_string(),

@@ -3,11 +3,12 @@
 //! Every step goes through a descriptor of the directory it happens in: no symbolic link is followed and no mount
 //! point is crossed, whatever is renamed meanwhile.
 
-use super::files::{At, sync_parent};
+use super::files::{At, sync_around};
 use super::mounts;
 use super::paths::PathError;
+use super::places::Place;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
-use rustix::fs::{open, openat2, renameat, statat, unlinkat};
+use rustix::fs::{openat2, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{CString, OsStr};
 use std::io;
@@ -22,27 +23,25 @@ const MAX_OPEN: usize = 64;
 /// How many entries are read before they are removed.
 const BATCH: usize = 4096;
 
-/// Removes `path` and all below it; says whether it was there. Refuses, before anything is removed, where a file system
-/// is mounted on it or below.
-pub fn remove_all(path: &Path) -> Result<bool> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+/// Removes what is at the place and all below it; says whether it was there. Refuses, before anything is removed, where a
+/// file system is mounted on it or below.
+pub fn remove_all(place: &Place) -> Result<bool> {
+    let path = &place.asked;
+    if place.name() == "." {
         return Err(io::Error::other("cannot be removed")).at(path);
-    };
-    let around = match open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
-        around => around.at(parent)?,
-    };
+    }
+    let Ok((around, name)) = place.entry() else { return Ok(false) };
     let name = CString::new(name.as_bytes()).at(path)?;
-    let kind = match statat(&around, &name, AtFlags::SYMLINK_NOFOLLOW) {
-        Err(Errno::NOENT) => return Ok(false),
+    let kind = match statat(around, &name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
         stat => FileType::from_raw_mode(stat.at(path)?.st_mode),
     };
     if kind == FileType::Directory {
-        refuse_mounts(path)?;
-        Emptying::of(path, open_child(&around, &name).at(path)?)?;
+        refuse_mounts(&place.real)?;
+        Emptying::of(path, open_child(around, &name).at(path)?)?;
     }
     unlink(around.as_fd(), &name, kind).at(path)?;
-    sync_parent(path)?;
+    sync_around(place)?;
     Ok(true)
 }
 

@@ -1,7 +1,12 @@
 //! Kernel parameters of the network, below `/proc/sys/net`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// Where the parameters are. In a container this is read-only, whatever the process may do otherwise.
+const USUAL: &str = "/proc/sys/net";
+/// Where a container that may set them has the same once more.
+pub const WRITABLE: &str = "/run/moondock/proc-sys-net";
 
 /// Why a parameter could not be read or set.
 #[derive(Debug, thiserror::Error)]
@@ -51,9 +56,16 @@ pub async fn get(key: &Key) -> Result<String, SysctlError> {
 /// Sets the parameter.
 pub async fn set(key: &Key, value: &str) -> Result<(), SysctlError> {
     let (path, text) = (key.path.clone(), value.to_owned());
+    let elsewhere = Path::new(WRITABLE).join(path.strip_prefix(USUAL).unwrap_or(&path));
     // Opened without `O_CREAT`, which the kernel's own file systems refuse with an error that says nothing.
     let write = move || {
-        let mut file = std::fs::OpenOptions::new().write(true).open(path)?;
+        let open = |path| std::fs::OpenOptions::new().write(true).open(path);
+        let mut file = match open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => {
+                open(&elsewhere).map_err(|_| error)?
+            }
+            opened => opened?,
+        };
         io::Write::write_all(&mut file, text.as_bytes())
     };
     let done = tokio::task::spawn_blocking(write).await.map_err(io::Error::from).flatten();

@@ -23,9 +23,10 @@ supervise() {
 # The engine's fixed paths become the bed's own; /srv/data is where the shipped scripts keep theirs.
 private_paths() {
     mount -t proc proc /proc
-    mkdir -p /run/docker /run/containerd /srv "$dir/srv/data"
+    mkdir -p /run/docker /run/containerd /etc/docker/plugins /srv "$dir/srv/data"
     mount -t tmpfs tmpfs /run/docker
     mount -t tmpfs tmpfs /run/containerd
+    mount -t tmpfs tmpfs /etc/docker/plugins
     mkdir /run/docker/plugins
     mount --bind "$dir/srv" /srv
 }

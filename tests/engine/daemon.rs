@@ -88,6 +88,11 @@ impl Slot {
         self.locked().take().expect("it runs")
     }
 
+    /// Sends the daemon a signal, by the name that `kill -s` takes.
+    pub fn signal(&self, name: &str) {
+        self.locked().as_ref().expect("it runs").signal(name);
+    }
+
     /// All that the daemon has printed.
     pub fn log(&self) -> String {
         self.locked().as_ref().expect("it runs").log()

@@ -33,6 +33,14 @@ impl Bed {
         self.write_script("daemon.json", &self.daemon_json(authorization).to_string());
     }
 
+    /// Has containers outlive the engine, from its next start on.
+    pub fn engine_live_restore(&self) {
+        let file = self.dir().join("daemon.json");
+        let mut config: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+        config["live-restore"] = true.into();
+        self.write_script("daemon.json", &config.to_string());
+    }
+
     fn daemon_json(&self, authorization: &[&str]) -> Value {
         let dir = self.dir();
         json!({
@@ -129,7 +137,7 @@ impl Bed {
 }
 
 /// A root file system of one static busybox and a link for each of its applets, made once.
-fn busybox_tar() -> &'static [u8] {
+pub fn busybox_tar() -> &'static [u8] {
     static TAR: OnceLock<Vec<u8>> = OnceLock::new();
     TAR.get_or_init(|| {
         let root = tempfile::tempdir().unwrap();

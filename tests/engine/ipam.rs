@@ -75,6 +75,26 @@ fn pools_asked_for_at_once_do_not_overlap() {
 
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
+fn one_subnet_asked_for_by_many_at_once_goes_to_one() {
+    let bed = Bed::with_ops();
+    for round in 0..3 {
+        let names: Vec<String> = (0..6).map(|n| format!("net{n}")).collect();
+        let outputs: Vec<Output> = thread::scope(|scope| {
+            let create = |name: &str| bed.network_create(name, &["--subnet", "10.85.0.0/24"]);
+            let running: Vec<_> = names.iter().map(|name| scope.spawn(move || create(name))).collect();
+            running.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let (made, refused): (Vec<_>, Vec<_>) = outputs.into_iter().partition(|one| one.code == Some(0));
+        assert_eq!(made.len(), 1, "round {round}: {:?}", bed.networks());
+        refused.into_iter().for_each(|one| one.fails_with(&["subnet 10.85.0.0/24 overlaps"]));
+        let network = bed.networks().remove(0);
+        assert!(bed.run_once(&network, &[]).ok().contains("inet 10.85.0.2/24"));
+        bed.docker(&["network", "rm", &network]).ok();
+    }
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
 fn an_exhausted_pool_says_so_and_recovers() {
     let bed = Bed::with_ops();
     bed.network_create("tiny", &["--subnet", "10.81.0.0/30"]).ok();

@@ -180,3 +180,61 @@ fn volumes_outlive_the_engine_and_the_plugin() {
     assert_eq!(bed.sh("web", "cat /plain/a /sized/b").ok(), "a\nb");
     assert_eq!(bed.inspect("sized", "{{.Driver}} {{.Options.size}}"), "ops 8M");
 }
+
+/// The engine mounts nothing again for a container that outlived it, so all that it says of the volume is a copy's.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_copy_into_a_container_that_outlived_the_engine_leaves_its_volume_mounted() {
+    let bed = Bed::with_ops();
+    bed.engine_live_restore();
+    bed.engine_restart();
+    bed.volume_create("data", &["-o", "size=8M"]).ok();
+    bed.run_sleeper("web", &["-v", "data:/data"]);
+    let pid = bed.inspect("web", "{{.State.Pid}}");
+    let file = bed.dir().join("page");
+    for round in ["restart", "crash"] {
+        match round {
+            "crash" => {
+                bed.engine_kill9();
+                bed.engine_boot();
+            }
+            _ => bed.engine_restart(),
+        }
+        assert_eq!(bed.inspect("web", "{{.State.Pid}}"), pid, "the container did not outlive the engine");
+        fs::write(&file, round).unwrap();
+        bed.docker(&["cp", file.to_str().unwrap(), "web:/data/page"]).ok();
+        assert_eq!(bed.volume_mounts().len(), 1, "{round}: {:?}", bed.volume_mounts());
+        let again = bed.docker(&["run", "--rm", "-v", "data:/data", "busybox", "cat", "/data/page"]);
+        assert_eq!(again.ok(), round);
+        assert_eq!(bed.sh("web", "cat /data/page").ok(), round);
+        assert_eq!((bed.volume_mounts().len(), bed.loops().len()), (1, 1), "{round}: {:?}", bed.loops());
+    }
+    // Having copied, the engine does not say that this container is done with the volume; it will of the next one.
+    bed.docker(&["rm", "-f", "web"]).ok();
+    bed.docker(&["run", "--rm", "-v", "data:/data", "busybox", "true"]).ok();
+    assert!(bed.volume_mounts().is_empty(), "{:?}", bed.volume_mounts());
+    bed.docker(&["volume", "rm", "data"]).ok();
+    assert!(bed.loops().is_empty(), "{:?}", bed.loops());
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_removal_that_failed_is_told_and_can_be_repeated() {
+    let bed = Bed::with_ops();
+    bed.volume_create("data", &[]).ok();
+    bed.docker(&["run", "--rm", "-v", "data:/data", "busybox", "touch", "/data/file"]).ok();
+    let kept = format!("{}/data/data/kept", bed.volume_root());
+    bed.exec_in_ns(&["mkdir", &kept]).ok();
+    bed.exec_in_ns(&["mount", "-t", "tmpfs", "tmpfs", &kept]).ok();
+    bed.docker(&["volume", "rm", "data"]).fails_with(&["remove data", "kept"]);
+    assert_eq!(bed.volumes(), ["data"]);
+    let status = bed.inspect("data", "{{json .Status}}");
+    assert!(status.contains("half removed") && status.contains("kept"), "{status}");
+    let run = ["run", "--rm", "-v", "data:/data", "busybox", "ls", "/data"];
+    bed.docker(&run).fails_with(&["is half removed", "remove it again"]);
+    bed.exec_in_ns(&["umount", &kept]).ok();
+    bed.docker(&["rm", &bed.containers().join(" ")]).text();
+    bed.docker(&["volume", "rm", "data"]).ok();
+    assert!(bed.volumes().is_empty());
+    assert!(!Path::new(&kept).exists());
+}

@@ -94,7 +94,7 @@ fn any_body() -> impl Strategy<Value = (String, String)> {
 fn well_formed(path: &str, body: &str, reply: &Reply) -> Result<(), String> {
     match reply {
         Reply::HangUp if path == GET => Ok(()),
-        Reply::Answer { status: 200, .. } => accept(path, body, reply, Strictness::Types),
+        Reply::Answer { status: 200, .. } => accept(path, body, reply, Strictness::Meaning),
         reply => refusal(reply).map(|_| ()),
     }
 }

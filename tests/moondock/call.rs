@@ -112,9 +112,11 @@ fn what_cannot_be_called_is_said() {
 
 #[test]
 fn a_failing_host_function_is_placed_where_the_script_called_it() {
-    let place = Workplace::new(&[(
-        "p/authz.lua",
-        r#"local fs = require("@moondock/fs")
+    let place = Workplace::new(&[
+        ("p/plugin.toml", "grants = [\"fs.read:/nonexistent\"]\n"),
+        (
+            "p/authz.lua",
+            r#"local fs = require("@moondock/fs")
 local function read() return fs.read("/nonexistent/x") end
 local handlers = {
   ["/raise"] = function() read() end,
@@ -124,7 +126,8 @@ local handlers = {
 }
 return { request = function(req) return false, handlers[req.path]() end }
 "#,
-    )]);
+        ),
+    ]);
     let message = "fs.read: `/nonexistent/x`: no such file or directory";
     for (path, expected) in [
         ("/raise", format!("the policy failed: authz.lua:2: {message}")),

@@ -23,11 +23,70 @@ fn a_good_plugin_is_described() {
          settings      roots\n  \
          limits        100 ms of CPU, 64 MiB of memory per script\n  \
          deadlines     authz.request 500 ms\n  \
-         grants        exec:id\n\n\
+         grants        may run id (/usr/bin/id)\n\n\
          1 plugin: no errors, no warnings\n"
     );
     assert_eq!((checked.code, checked.stderr.as_str()), (Some(0), ""));
     assert_eq!(place.listing(), before);
+}
+
+#[test]
+fn what_scripts_may_touch_is_told_in_words() {
+    let grants = r#"grants = [
+  "fs.read:/etc", "fs.write:{settings.root}",
+  "exec:/usr/bin/id", "exec:no-such-program", "exec:/etc",
+  "http:api.example.com", "http:[::1]:8080",
+  "net", "mount", "docker", "env:TOKEN",
+]
+[settings]
+root = "/nonexistent/x"
+"#;
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/plugin.toml", grants)]);
+    let checked = place.run(&["check", "p"]);
+    for part in [
+        "  grants        may read /etc and all below it\n",
+        "                may read and change /nonexistent/x and all below it\n",
+        "                may run /usr/bin/id\n",
+        "                may run no-such-program\n",
+        "                may send HTTP requests to api.example.com, ports 80 and 443\n",
+        "                may send HTTP requests to [::1], port 8080\n",
+        "                may change links, addresses, routes and firewall rules\n",
+        "                may mount and unmount file systems where it may change files\n",
+        "                may use the engine's API, which is as much as root\n",
+        "                may read the environment variable TOKEN\n",
+        "note: plugin.toml:2: `/nonexistent/x` does not exist\n",
+        "warning: plugin.toml:3: there is no program `no-such-program` in /usr/local/sbin, ",
+        "warning: plugin.toml:3: `/etc` is no program\n",
+        "1 plugin: no errors, 2 warnings\n",
+    ] {
+        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+    }
+    assert_eq!(checked.code, Some(0));
+}
+
+#[test]
+fn a_plugin_that_may_write_itself_is_warned_of() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY)]);
+    place.write(
+        "p/plugin.toml",
+        &format!("grants = [{:?}]\n", format!("fs.write:{}", place.path().display())),
+    );
+    let checked = place.run(&["check", "p"]);
+    assert!(checked.stdout.contains("holds the plugin itself: it can write itself any grant"), "{checked:?}");
+}
+
+#[test]
+fn a_program_that_the_plugin_may_replace_is_warned_of() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("tools/run", "")]);
+    let tools = place.path().join("tools");
+    std::fs::set_permissions(tools.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let tools = tools.display();
+    place.write("p/plugin.toml", &format!("grants = [\"fs.write:{tools}\", \"exec:{tools}/run\"]\n"));
+    let checked = place.run(&["check", "p"]);
+    assert!(
+        checked.stdout.contains("tools/run` lies where the plugin may write: it can put any"),
+        "{checked:?}"
+    );
 }
 
 #[test]

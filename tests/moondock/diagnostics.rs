@@ -20,7 +20,9 @@ const GOOD: (&str, &str) =
 
 /// What Docker is told of a call, and what the log says of it besides.
 fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
-    let place = Workplace::new(&[("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
+    let grants = "grants = [\"fs.read:/nowhere\"]\n";
+    let place =
+        Workplace::new(&[("v/plugin.toml", grants), ("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
     let body = r#"{"Name":"v1","ID":"1"}"#;
     let Ended { stdout, stderr, .. } = place.run(&["call", "v", method, body]);
     let told: Value = serde_json::from_str(&stdout).unwrap_or_default();
@@ -362,5 +364,18 @@ fn an_error_in_a_function_given_to_a_kit_is_shown_there() {
 7 |     return v.data.size
   |                   ^^^^
   cure: what stands before the dot is nil here: check it first (`if x then …`)"
+    );
+}
+
+#[test]
+fn a_kit_is_given_what_it_can_use() {
+    let text = "local volume = require(\"@moondock/volume\")\nreturn volume.driver({\n  mount = function(v) return \"/m\" \
+                end,\n  unmont = function(v) end,\n})\n";
+    assert_eq!(
+        checked(&[("volume.lua", text)]),
+        "volume.lua:2: volume.driver: `unmont` is no field: did you mean `unmount`?
+  |
+2 | return volume.driver({
+  | ^^^^^^^^^^^^^^^^^^^^^^"
     );
 }

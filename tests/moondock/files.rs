@@ -1,7 +1,8 @@
 //! Files and mounts, as a driver's author meets them through `sys`.
 
 use moondock::sys::files::{self, Kind};
-use moondock::sys::mounts::{self, Request};
+use moondock::sys::mounts::{self, Request, Source};
+use moondock::sys::places::{End, Place as Found};
 use moondock::sys::remove::remove_all;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,21 +10,25 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::tempdir;
 
+fn to(path: impl AsRef<Path>) -> Found {
+    Found::find(path.as_ref(), End::Itself).unwrap()
+}
+
 fn names(path: &Path) -> Vec<String> {
-    files::list(path).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect()
+    files::list(&to(path)).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect()
 }
 
 #[test]
 fn a_file_is_replaced_whole_and_keeps_its_mode() {
     let place = tempdir().unwrap();
     let path = place.path().join("a");
-    files::write(&path, b"one", Some(0o640)).unwrap();
+    files::write(&to(&path), b"one", Some(0o640)).unwrap();
     let reader = fs::File::open(&path).unwrap();
-    files::write(&path, b"two", None).unwrap();
+    files::write(&to(&path), b"two", None).unwrap();
     assert_eq!(std::io::read_to_string(reader).unwrap(), "one", "who reads it meanwhile sees the old one");
-    files::append(&path, b"three", None).unwrap();
-    assert_eq!(files::read(&path).unwrap(), b"twothree");
-    let stat = files::stat(&path).unwrap().unwrap();
+    files::append(&to(&path), b"three", None).unwrap();
+    assert_eq!(files::read(&to(&path)).unwrap(), b"twothree");
+    let stat = files::stat(&to(&path)).unwrap().unwrap();
     assert_eq!((stat.kind, stat.size, stat.mode), (Kind::File, 8, 0o640));
     assert_eq!(names(place.path()), ["a"]);
 }
@@ -32,10 +37,10 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
 fn what_cannot_be_written_leaves_no_trace() {
     let place = tempdir().unwrap();
     fs::create_dir(place.path().join("directory")).unwrap();
-    let error = files::write(&place.path().join("directory"), b"x", None).unwrap_err().to_string();
+    let error = files::write(&to(place.path().join("directory")), b"x", None).unwrap_err().to_string();
     assert!(error.ends_with("directory`: is a directory"), "{error}");
     assert_eq!(names(place.path()), ["directory"]);
-    let error = files::write(&place.path().join("no/where"), b"x", None).unwrap_err().to_string();
+    let error = files::write(&to(place.path().join("no/where")), b"x", None).unwrap_err().to_string();
     assert!(error.ends_with("no/where`: no such file or directory"), "{error}");
 }
 
@@ -44,24 +49,24 @@ fn only_regular_files_are_read() {
     let place = tempdir().unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
     for path in [place.path().join("pipe"), place.path().into(), "/dev/zero".into()] {
-        let error = files::read(&path).unwrap_err().to_string();
+        let error = files::read(&to(&path)).unwrap_err().to_string();
         assert!(error.ends_with("is not a regular file"), "{error}");
     }
     let large = place.path().join("large");
-    files::allocate(&large, files::MAX_READ + 1).unwrap();
-    assert!(files::read(&large).unwrap_err().to_string().ends_with("is larger than 16 MiB"));
+    files::allocate(&to(&large), files::MAX_READ + 1).unwrap();
+    assert!(files::read(&to(&large)).unwrap_err().to_string().ends_with("is larger than 16 MiB"));
 }
 
 #[test]
 fn directories_get_their_mode_whatever_the_umask_says() {
     let place = tempdir().unwrap();
     let path = place.path().join("a/b");
-    assert!(files::make_directory(&path, 0o777, false).is_err());
-    files::make_directory(&path, 0o1777, true).unwrap();
-    files::make_directory(&path, 0o700, true).unwrap();
-    assert_eq!(files::stat(&path).unwrap().unwrap().mode, 0o1777, "one that exists is left as it is");
+    assert!(files::make_directory(&to(&path), 0o777, false).is_err());
+    files::make_directory(&to(&path), 0o1777, true).unwrap();
+    files::make_directory(&to(&path), 0o700, true).unwrap();
+    assert_eq!(files::stat(&to(&path)).unwrap().unwrap().mode, 0o1777, "one that exists is left as it is");
     fs::write(place.path().join("file"), "").unwrap();
-    let error = files::make_directory(&place.path().join("file"), 0o755, true).unwrap_err().to_string();
+    let error = files::make_directory(&to(place.path().join("file")), 0o755, true).unwrap_err().to_string();
     assert!(error.ends_with("file exists"), "{error}");
 }
 
@@ -70,26 +75,26 @@ fn a_link_is_neither_followed_nor_missing() {
     let place = tempdir().unwrap();
     let (target, link) = (place.path().join("target"), place.path().join("link"));
     fs::write(&target, "").unwrap();
-    files::change_mode(&target, 0o600).unwrap();
+    files::change_mode(&to(&target), 0o600).unwrap();
     symlink(&target, &link).unwrap();
-    assert!(files::change_mode(&link, 0o777).is_err());
-    assert_eq!(files::stat(&target).unwrap().unwrap().mode, 0o600);
-    assert_eq!(files::stat(&link).unwrap().unwrap().kind, Kind::Symlink);
-    assert!(files::remove(&link).unwrap() && !files::remove(&link).unwrap() && target.exists());
-    assert_eq!(files::stat(&target.join("below a file")).unwrap(), None);
+    assert!(files::change_mode(&to(&link), 0o777).is_err());
+    assert_eq!(files::stat(&to(&target)).unwrap().unwrap().mode, 0o600);
+    assert_eq!(files::stat(&to(&link)).unwrap().unwrap().kind, Kind::Symlink);
+    assert!(files::remove(&to(&link)).unwrap() && !files::remove(&to(&link)).unwrap() && target.exists());
+    assert_eq!(files::stat(&to(target.join("below a file"))).unwrap(), None);
 }
 
 #[test]
 fn a_file_takes_no_room_until_it_is_filled() {
     let place = tempdir().unwrap();
     let path = place.path().join("image");
-    files::allocate(&path, 1 << 40).unwrap();
-    assert_eq!(files::stat(&path).unwrap().unwrap().size, 1 << 40);
-    assert!(files::allocate(&path, 1).unwrap_err().to_string().ends_with("file exists"));
-    let usage = files::usage(&path).unwrap();
+    files::allocate(&to(&path), 1 << 40).unwrap();
+    assert_eq!(files::stat(&to(&path)).unwrap().unwrap().size, 1 << 40);
+    assert!(files::allocate(&to(&path), 1).unwrap_err().to_string().ends_with("file exists"));
+    let usage = files::usage(&to(&path)).unwrap();
     assert!(usage.free <= usage.total && usage.used <= usage.total);
-    files::rename(&path, &place.path().join("moved")).unwrap();
-    let error = files::rename(&path, &place.path().join("moved")).unwrap_err().to_string();
+    files::rename(&to(&path), &to(place.path().join("moved"))).unwrap();
+    let error = files::rename(&to(&path), &to(place.path().join("moved"))).unwrap_err().to_string();
     assert!(
         error.contains("image`: cannot become `") && error.ends_with("no such file or directory"),
         "{error}"
@@ -105,11 +110,11 @@ fn a_tree_is_removed_and_nothing_that_it_links_to() {
     fs::write(outside.join("kept"), "").unwrap();
     (0..5000).for_each(|n| fs::write(tree.join(format!("a/{n}")), "").unwrap());
     symlink(&outside, tree.join("a/b/link")).unwrap();
-    assert!(remove_all(&tree).unwrap() && !remove_all(&tree).unwrap());
+    assert!(remove_all(&to(&tree)).unwrap() && !remove_all(&to(&tree)).unwrap());
     symlink(&outside, &tree).unwrap();
-    assert!(remove_all(&tree).unwrap() && outside.join("kept").exists());
+    assert!(remove_all(&to(&tree)).unwrap() && outside.join("kept").exists());
     assert_eq!(names(place.path()), ["outside"]);
-    assert!(remove_all(Path::new("/")).is_err());
+    assert!(remove_all(&to(Path::new("/"))).is_err());
 }
 
 #[test]
@@ -123,7 +128,7 @@ fn a_tree_deeper_than_any_path_is_removed() {
         let flags = rustix::fs::OFlags::DIRECTORY;
         at = rustix::fs::openat(&at, "deeper", flags, rustix::fs::Mode::empty()).unwrap().into();
     }
-    assert!(remove_all(&tree).unwrap());
+    assert!(remove_all(&to(&tree)).unwrap());
     assert_eq!(names(place.path()), [] as [&str; 0]);
 }
 
@@ -141,10 +146,10 @@ fn a_tree_is_not_left_while_its_directories_become_links() {
                 let _ = fs::rename(tree.join("a"), tree.join("z"));
                 let _ = symlink(&outside, tree.join("a"));
             });
-            let _ = remove_all(&tree);
+            let _ = remove_all(&to(&tree));
         });
         assert!(outside.join("b/kept").exists(), "round {round}");
-        remove_all(&tree).unwrap();
+        remove_all(&to(&tree)).unwrap();
     }
 }
 
@@ -166,14 +171,15 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         for mount in mounts::at_or_below(self.0.path()).unwrap().iter().rev() {
-            let _ = mounts::unmount(&mount.target, true);
+            let _ = mounts::unmount(&to(&mount.target), true);
         }
     }
 }
 
 fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Request {
     let options = options.iter().map(ToString::to_string).collect();
-    Request { source: source.into(), target: target.into(), kind: kind.into(), options }
+    let source = if source.is_absolute() { Source::Place(to(source)) } else { Source::Name(source.into()) };
+    Request { source, target: to(target), kind: kind.into(), options }
 }
 
 #[test]
@@ -182,19 +188,22 @@ fn a_mount_is_seen_and_goes() {
     let place = Place::new();
     let (at, again) = (place.make("a mount"), place.make("again"));
     mounts::mount(&request(Path::new("none"), &at, "tmpfs", &["size=1m", "nosuid", "mode=0750"])).unwrap();
-    assert!(mounts::is_mounted(&at).unwrap() && !mounts::is_mounted(&again).unwrap());
+    assert!(mounts::is_mounted(&to(&at)).unwrap() && !mounts::is_mounted(&to(&again)).unwrap());
     let mount = mounts::at_or_below(&at).unwrap().pop().unwrap();
     assert_eq!((mount.target, mount.kind.as_str()), (at.canonicalize().unwrap(), "tmpfs"));
     assert!(mount.options.contains(&"nosuid".into()) && mount.options.contains(&"size=1024k".into()));
     mounts::mount(&request(&at, &again, "", &["bind", "ro"])).unwrap();
-    let error = files::write(&again.join("x"), b"", None).unwrap_err().to_string();
+    let error = files::write(&to(again.join("x")), b"", None).unwrap_err().to_string();
     assert!(error.ends_with("read-only file system"), "{error}");
     let held = fs::File::create(at.join("held")).unwrap();
-    let error = mounts::unmount(&at, false).unwrap_err().to_string();
+    let error = mounts::unmount(&to(&at), false).unwrap_err().to_string();
     assert!(error.contains("a mount`: is busy: a process"), "{error}");
     drop(held);
-    assert!(mounts::unmount(&again, false).unwrap() && !mounts::unmount(&again, false).unwrap());
-    assert!(mounts::unmount(&at, false).unwrap() && !mounts::unmount(&at.join("nothing"), false).unwrap());
+    assert!(mounts::unmount(&to(&again), false).unwrap() && !mounts::unmount(&to(&again), false).unwrap());
+    assert!(
+        mounts::unmount(&to(&at), false).unwrap()
+            && !mounts::unmount(&to(at.join("nothing")), false).unwrap()
+    );
 }
 
 #[test]
@@ -220,13 +229,13 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
     mounts::mount(&request(Path::new("none"), &inside, "tmpfs", &[])).unwrap();
     fs::write(inside.join("kept"), "").unwrap();
     for path in [&tree, &inside] {
-        let error = remove_all(path).unwrap_err().to_string();
+        let error = remove_all(&to(path)).unwrap_err().to_string();
         assert!(error.contains("tree/z/mount`: a file system is mounted here"), "{error}");
     }
     assert!(inside.join("kept").exists() && tree.join("a").exists());
-    assert!(files::remove(&inside).unwrap_err().to_string().ends_with("resource busy"));
-    mounts::unmount(&inside, false).unwrap();
-    assert!(remove_all(&tree).unwrap());
+    assert!(files::remove(&to(&inside)).unwrap_err().to_string().ends_with("resource busy"));
+    mounts::unmount(&to(&inside), false).unwrap();
+    assert!(remove_all(&to(&tree)).unwrap());
 }
 
 #[tokio::test]
@@ -234,17 +243,17 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
 async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
     let place = Place::new();
     let (image, at) = (place.0.path().join("image"), place.make("at"));
-    files::allocate(&image, 8 << 20).unwrap();
+    files::allocate(&to(&image), 8 << 20).unwrap();
     let error = mounts::mount_image(&request(&image, &at, "ext4", &[])).await.unwrap_err().to_string();
     assert!(error.contains("cannot mount") && error.contains("wrong fs type"), "{error}");
     assert!(Command::new("mkfs.ext4").args(["-q", "-m0"]).arg(&image).status().unwrap().success());
     mounts::mount_image(&request(&image, &at, "ext4", &["nosuid"])).await.unwrap();
-    assert!(files::usage(&at).unwrap().total < 8 << 20);
-    let error = files::write(&at.join("big"), &[1; 9 << 20], None).unwrap_err().to_string();
+    assert!(files::usage(&to(&at)).unwrap().total < 8 << 20);
+    let error = files::write(&to(at.join("big")), &[1; 9 << 20], None).unwrap_err().to_string();
     assert!(error.ends_with("no space left on device") || error.ends_with("no storage space"), "{error}");
     let device = mounts::at_or_below(&at).unwrap().pop().unwrap().source;
     assert!(device.starts_with("/dev"), "{device:?}");
-    assert!(mounts::unmount(&at, false).unwrap());
+    assert!(mounts::unmount(&to(&at), false).unwrap());
     let left = Command::new("losetup").arg("-j").arg(&image).output().unwrap().stdout;
     assert_eq!(String::from_utf8(left).unwrap(), "");
 }

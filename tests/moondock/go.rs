@@ -25,6 +25,8 @@ enum Kind {
     Name,
     /// `local` or `global`, in lower case.
     Scope,
+    /// The same, or empty.
+    Reach,
     /// An absolute path.
     Path,
     /// RFC 3339; anything else makes the whole reply undecodable.
@@ -85,7 +87,7 @@ const REPLIES: &[(&str, &[Field])] = &[
     ("/VolumeDriver.Capabilities", &[("Capabilities", Object, true), ("Capabilities.Scope", Scope, true)]),
     (
         "/NetworkDriver.GetCapabilities",
-        &[("Scope", Scope, true), ("ConnectivityScope", Scope, false), ("GwAllocChecker", Bool, false)],
+        &[("Scope", Scope, true), ("ConnectivityScope", Reach, false), ("GwAllocChecker", Bool, false)],
     ),
     ("/NetworkDriver.GwAllocCheck", &[("SkipIPv4", Bool, false), ("SkipIPv6", Bool, false)]),
     ("/NetworkDriver.AllocateNetwork", &[("Options", TextMap, false)]),
@@ -217,7 +219,7 @@ impl Kind {
             Object => value.is_object(),
             List => value.is_array(),
             Name | Path => value.as_str().is_some_and(|text| !text.is_empty()),
-            Text | Scope | Ip | Cidr | Mac | Link => value.is_string(),
+            Text | Scope | Reach | Ip | Cidr | Mac | Link => value.is_string(),
         }
     }
 
@@ -225,6 +227,7 @@ impl Kind {
         let text = value.as_str().unwrap_or_default();
         match self {
             Scope => ["local", "global"].contains(&text),
+            Reach => ["", "local", "global"].contains(&text),
             Path => text.starts_with('/'),
             Ip => text.is_empty() || text.parse::<IpAddr>().is_ok(),
             Cidr => text.is_empty() || is_cidr(text),

@@ -1,14 +1,35 @@
-//! A client of plugin sockets that sends whatever bytes a test wants.
+//! A client of plugins that sends whatever bytes a test wants, over whatever transport.
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Result, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+/// After so long without a byte a test has failed.
+const SILENCE: Duration = Duration::from_secs(20);
+
 /// One connection.
 pub struct Connection {
-    stream: BufReader<UnixStream>,
+    stream: BufReader<Box<dyn Wire>>,
+}
+
+/// What carries bytes, and can be closed on this side only.
+pub trait Wire: Read + Write + Send {
+    fn finish_sending(&mut self);
+}
+
+impl Wire for UnixStream {
+    fn finish_sending(&mut self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
+}
+
+impl Wire for TcpStream {
+    fn finish_sending(&mut self) {
+        self.shutdown(Shutdown::Write).unwrap();
+    }
 }
 
 /// What came back.
@@ -22,8 +43,16 @@ pub struct Response {
 impl Connection {
     pub fn open(socket: &Path) -> Result<Connection> {
         let stream = UnixStream::connect(socket)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Connection { stream: BufReader::new(stream) })
+        stream.set_read_timeout(Some(SILENCE))?;
+        Ok(Connection::over(stream))
+    }
+
+    pub fn open_tcp(address: SocketAddr) -> Result<Connection> {
+        Ok(Connection::over(dial(address)?))
+    }
+
+    pub fn over(wire: impl Wire + 'static) -> Connection {
+        Connection { stream: BufReader::new(Box::new(wire)) }
     }
 
     /// Sends raw bytes.
@@ -64,8 +93,8 @@ impl Connection {
     }
 
     /// Says that nothing more will be sent, while still reading.
-    pub fn finish_sending(&self) {
-        self.stream.get_ref().shutdown(std::net::Shutdown::Write).unwrap();
+    pub fn finish_sending(&mut self) {
+        self.stream.get_mut().finish_sending();
     }
 
     /// Whether the other side closes the connection without another byte.
@@ -80,6 +109,13 @@ impl Connection {
             _ => Ok(line.trim_end().to_owned()),
         }
     }
+}
+
+/// A connection to a port, with nothing sent yet.
+pub fn dial(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(SILENCE))?;
+    Ok(stream)
 }
 
 /// The bytes of a call.

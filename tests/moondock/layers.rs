@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the crate may name of the others. `main` and `lib` may name all.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
+    ("cli", &["bundle", "config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
+    ("bundle", &["config", "dispatch", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
     ("server", &["config", "dispatch"]),
@@ -28,6 +29,9 @@ struct Reserved {
 const RESERVED: &[Reserved] = &[
     Reserved { word: "hyper::", parts: &["server"], exceptions: &[] },
     Reserved { word: "hyper_util::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "rcgen::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "listenfd::", parts: &["server"], exceptions: &[] },
     Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },
     Reserved {
         word: "clap::",
@@ -38,7 +42,11 @@ const RESERVED: &[Reserved] = &[
     Reserved { word: "redb::", parts: &["sys"], exceptions: &[] },
     Reserved { word: "rtnetlink::", parts: &["sys"], exceptions: &[] },
     Reserved { word: "notify::", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "std::process::Command", parts: &["sys"], exceptions: &[] },
+    Reserved {
+        word: "std::process::Command",
+        parts: &["sys"],
+        exceptions: &[("server/init.rs", "PID 1 starts the process that serves")],
+    },
     Reserved { word: "tokio::process", parts: &["sys"], exceptions: &[] },
     Reserved { word: "tokio::fs", parts: &["sys"], exceptions: &[] },
     Reserved {
@@ -46,6 +54,8 @@ const RESERVED: &[Reserved] = &[
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the files of the process's own sockets"),
+            ("server/own_file.rs", "the files by which the engine finds a plugin"),
+            ("server/spec.rs", "the files that name an address, found before they are replaced"),
             ("server/state.rs", "the lock on the state directory"),
             ("std/host.rs", "the count of activations, a file of Moondock's own"),
         ],
@@ -55,25 +65,34 @@ const RESERVED: &[Reserved] = &[
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the umask of a socket that is born private"),
+            ("server/own_file.rs", "knowing an own file from one that replaced it"),
             ("server/state.rs", "the lock on the state directory"),
         ],
     },
     Reserved {
         word: "rustix::process",
         parts: &["sys"],
-        exceptions: &[("server/socket.rs", "the umask of a socket that is born private")],
+        exceptions: &[
+            ("server/socket.rs", "the umask of a socket that is born private"),
+            ("server/signals.rs", "the signals of the process itself"),
+            ("server/init.rs", "PID 1 reaps and passes signals on"),
+            ("server/mod.rs", "the number of the process that is asked to reload"),
+        ],
     },
     Reserved {
         word: "rustix::net",
         parts: &["sys"],
-        exceptions: &[("server/socket.rs", "asking who listens on a socket before it is replaced")],
+        exceptions: &[
+            ("server/socket.rs", "asking who listens on a socket before it is replaced"),
+            ("server/acceptor.rs", "having the kernel notice a peer that vanished"),
+        ],
     },
     Reserved { word: "rustix::mount", parts: &["sys"], exceptions: &[] },
     Reserved { word: "unsafe", parts: &[], exceptions: &[] },
 ];
 
 /// Files that are tables more than code, and may be longer.
-const TABLES: &[&str] = &["authz/routes.rs", "std/fs.rs"];
+const TABLES: &[&str] = &["authz/routes.rs"];
 const LONGEST: usize = 450;
 
 /// The std modules: none names another.

@@ -116,26 +116,65 @@ fn many_plugins_are_answered_each_on_its_own() {
 
 /// PID 1 has no default actions for signals, and inherits every orphan.
 #[test]
-fn as_pid_1_it_bears_orphans_and_ends_on_sigterm() {
+fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
     if !geteuid().is_root() {
         return;
     }
     let mut served = as_pid_1(Bed::with_volume());
     served.wait_for_log("ready");
     let init = children(served.pid())[0];
-    let orphan = "sleep 0.1 >/dev/null 2>&1 &";
     let target = init.to_string();
+    let orphan = "sleep 600 >/dev/null 2>&1 &";
     let made = Command::new("nsenter").args(["--target", &target, "--pid", "sh", "-c", orphan]).status();
     assert!(made.unwrap().success());
-    served.wait_for("the orphan's end", |_| {
-        children(init).iter().any(|child| {
-            fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(|stat| stat.contains(") Z "))
-        })
+    let mut orphan = None;
+    served.wait_for("the orphan to become a child of PID 1", |_| {
+        orphan = children(init).into_iter().find(|child| command_of(*child) == "sleep\n");
+        orphan.is_some()
     });
+    kill_process(Pid::from_raw(orphan.unwrap() as i32).unwrap(), Signal::KILL).unwrap();
+    served.wait_for("the orphan to be buried", |_| children(init).len() == 1);
     served.assert_answers();
     kill_process(Pid::from_raw(init as i32).unwrap(), Signal::TERM).unwrap();
     let status = served.wait();
     assert_eq!((status.code(), status.signal()), (Some(0), None));
+}
+
+#[test]
+fn as_pid_1_it_dies_with_what_it_looks_after() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let mut served = as_pid_1(Bed::with_volume());
+    served.wait_for_log("ready");
+    let init = children(served.pid())[0];
+    let serving = children(init)[0];
+    kill_process(Pid::from_raw(serving as i32).unwrap(), Signal::KILL).unwrap();
+    assert_eq!(served.wait().code(), Some(137));
+}
+
+/// An engine that starts a plugin again while it waits for it can never enable it once more.
+#[test]
+fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let mut served = as_pid_1(Bed::new().plugin("vol", "volume.lua", "return nothing"));
+    served.wait_for_log("failed at the start: ends in 15 s");
+    let init = children(served.pid())[0];
+    kill_process(Pid::from_raw(init as i32).unwrap(), Signal::HUP).unwrap();
+    assert_eq!(children(served.pid()), [init], "it has ended");
+    kill_process(Pid::from_raw(init as i32).unwrap(), Signal::TERM).unwrap();
+    assert_eq!(served.wait().code(), Some(1));
+}
+
+#[test]
+fn calls_in_flight_have_as_long_as_was_said() {
+    let mut served = Bed::with_volume().arg("--drain").arg("0").start();
+    let _busy = begin_slow_call(&served, 30.0);
+    served.signal(Signal::TERM);
+    assert_eq!(served.wait().code(), Some(0));
+    served.wait_for_log("given up after 0 s");
 }
 
 /// The process started is `unshare`, whose only child is moondock.
@@ -146,6 +185,10 @@ fn as_pid_1(bed: Bed) -> Served {
     command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
     command.current_dir(bed.path());
     bed.launch(command)
+}
+
+fn command_of(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default()
 }
 
 fn children(pid: u32) -> Vec<u32> {

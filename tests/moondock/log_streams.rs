@@ -40,7 +40,7 @@ return log
 
 /// A plugin with that script, writing to a file beside the FIFO of the container's log.
 fn plugin(log: &ContainerLog, script: &str, manifest: &str) -> Scripts {
-    let settings = format!("settings = {{ out = {:?} }}\n{manifest}", log.out());
+    let settings = format!("{}settings = {{ out = {:?} }}\n{manifest}", log.grants(), log.out());
     Scripts::new([("log.lua", script), ("plugin.toml", settings.as_str())])
 }
 

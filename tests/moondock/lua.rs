@@ -1,6 +1,7 @@
 //! A script with std modules and nothing else around it.
 
 use mlua::Lua;
+use moondock::grants::Granted;
 use moondock::std::{Host, Shared};
 use std::future::Future;
 use std::rc::Rc;
@@ -18,6 +19,7 @@ impl Script {
     pub async fn new(plugin: &str) -> Self {
         let state = TempDir::new().unwrap();
         let shared = Shared::open(plugin.to_owned(), state.path().to_owned()).await.unwrap();
+        shared.grant(everything());
         let host = Host::new(Rc::new(shared), Rc::default(), "test.lua".to_owned(), 1);
         host.in_call.set(true);
         host.budget.begin(Duration::from_secs(10));
@@ -42,6 +44,30 @@ impl Script {
     pub async fn fail(&self, source: &str) -> String {
         self.eval::<mlua::Value>(source).await.expect_err(source)
     }
+}
+
+/// Grants for tests of something else.
+pub fn everything() -> Granted {
+    let programs = [
+        "blkid",
+        "cat",
+        "echo",
+        "false",
+        "head",
+        "kill",
+        "no-such-program",
+        "/etc/hostname",
+        "printf",
+        "sh",
+        "sleep",
+        "touch",
+        "true",
+        "yes",
+    ];
+    let programs = programs.iter().map(|name| format!("exec:{name}"));
+    let rest = ["fs.write:/", "net", "mount"].map(str::to_owned);
+    let grants = programs.chain(rest).map(|grant| grant.parse().unwrap());
+    grants.collect::<Vec<_>>().into()
 }
 
 /// Runs a future as a plugin's thread does.

@@ -1,9 +1,11 @@
 //! Starts the real binary on a directory of its own, and ends it whatever happens.
 
 use crate::http::{Connection, Response};
+use crate::tls::Spec;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -58,7 +60,7 @@ pub struct Served {
 impl Bed {
     pub fn new() -> Bed {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["scripts", "sockets"] {
+        for name in ["scripts", "sockets", "specs"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
         Bed { dir, args: Vec::new(), env: Vec::new() }
@@ -98,6 +100,27 @@ impl Bed {
         self.path().join("state")
     }
 
+    pub fn specs(&self) -> PathBuf {
+        self.path().join("specs")
+    }
+
+    /// The address in the plugin's `.spec` file, when there is one.
+    pub fn address(&self, plugin: &str) -> Option<SocketAddr> {
+        let text = fs::read_to_string(self.specs().join(format!("{plugin}.spec"))).ok()?;
+        Some(text.strip_prefix("tcp://").unwrap().trim_end().parse().unwrap())
+    }
+
+    /// A connection to the plugin, found as the engine finds it.
+    pub fn connect(&self, plugin: &str) -> io::Result<Connection> {
+        if let Some(address) = self.address(plugin) {
+            return Connection::open_tcp(address);
+        }
+        match Spec::read(self, plugin) {
+            Some(spec) => spec.connect(),
+            None => Connection::open(&self.socket(plugin)),
+        }
+    }
+
     pub fn socket(&self, plugin: &str) -> PathBuf {
         self.path().join("sockets").join(format!("{plugin}.sock"))
     }
@@ -110,6 +133,7 @@ impl Bed {
         }
         command.arg("serve").args(&self.args).current_dir(self.path());
         command.env("MOONDOCK_SOCKETS", self.path().join("sockets")).env("MOONDOCK_STATE", self.state());
+        command.env("MOONDOCK_SPEC_DIR", self.specs());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -128,7 +152,7 @@ impl Bed {
         let mut served = self.launch(command);
         for plugin in plugins {
             let plugin = plugin.to_str().unwrap();
-            served.wait_for("its socket", |served| Connection::open(&served.bed.socket(plugin)).is_ok());
+            served.wait_for("a way to it", |served| served.bed.connect(plugin).is_ok());
             assert_eq!(served.call(plugin, "Plugin.Activate", "").status, 200);
         }
         served
@@ -163,7 +187,7 @@ impl Served {
     }
 
     pub fn connect(&self, plugin: &str) -> Connection {
-        Connection::open(&self.bed.socket(plugin)).unwrap()
+        self.bed.connect(plugin).unwrap()
     }
 
     /// One call on a connection of its own.

@@ -120,7 +120,7 @@ impl Bed {
         for (interface, text) in scripts {
             fs::write(dir.join(format!("{interface}.lua")), text).unwrap();
         }
-        let spec = PluginSpec { name: "golden".to_owned(), dir, state };
+        let spec = PluginSpec::new("golden", dir, state);
         Self { plugin: Plugin::open(spec).await.unwrap_or_else(|e| panic!("{e}")), _dir: root }
     }
 

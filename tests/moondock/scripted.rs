@@ -42,7 +42,7 @@ impl Scripts {
     }
 
     fn spec(&self) -> PluginSpec {
-        PluginSpec { name: "p".to_owned(), dir: self.path(), state: self.dir.path().join("state") }
+        PluginSpec::new("p", self.path(), self.dir.path().join("state"))
     }
 
     /// Opens the plugin, and runs the test on it as on the plugin's own thread.
@@ -121,7 +121,7 @@ impl Scripted {
 
     /// Loads what is on the disk now.
     pub async fn reload(&self) {
-        self.plugin.reload().await;
+        self.plugin.reload(false).await;
     }
 
     pub fn scripts(&self) -> &Scripts {

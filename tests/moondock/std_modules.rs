@@ -3,6 +3,7 @@
 use mlua::{FromLuaMulti, Lua, Value};
 use moondock::std::{Host, MODULES, Shared, log};
 use moondock::sys::mounts;
+use moondock::sys::places::{End, Place};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
@@ -26,6 +27,7 @@ impl Plugin {
         let directory = tempfile::tempdir().unwrap();
         let opening = Shared::open("nas".into(), directory.path().to_owned());
         let shared = crate::lua::block_on(opening).unwrap();
+        shared.grant(crate::lua::everything());
         Self { directory, shared: Rc::new(shared) }
     }
 
@@ -275,7 +277,8 @@ fn a_script_mounts_and_unmounts() {
         same(fs.unmount(at, { lazy = true }), false)
     "#;
     let done = on_a_plugin_thread(async { plugin.script().run::<()>(code).await });
-    let _ = mounts::unmount(&plugin.directory.path().join("m"), true);
+    let left = Place::find(&plugin.directory.path().join("m"), End::Itself).unwrap();
+    let _ = mounts::unmount(&left, true);
     done.unwrap();
 }
 

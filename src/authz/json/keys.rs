@@ -87,10 +87,17 @@ fn normal(key: RawString<'_>, tag: Tag) -> Cow<'_, str> {
 }
 
 /// The open objects' keys: a hash in the upper half, the key's place on the tape in the lower.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Seen(Vec<u64>);
 
+/// As many keys as the open objects of a container's create have.
+const KEYS: usize = 128;
+
 impl Seen {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(KEYS))
+    }
+
     pub(super) fn mark(&self) -> usize {
         self.0.len()
     }

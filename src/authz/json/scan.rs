@@ -25,7 +25,7 @@ pub(super) fn tape(text: &str) -> Result<Tape, Refusal> {
         at: 0,
         depth: 0,
         tape: Tape::for_text(text.len()),
-        seen: Seen::default(),
+        seen: Seen::new(),
     };
     scanner.document().map_err(refusal)?;
     Ok(scanner.tape)

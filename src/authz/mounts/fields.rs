@@ -7,7 +7,7 @@ use crate::authz::{Document, Kind, Node, Refusal};
 /// A place in a body, which may be empty.
 #[derive(Debug, Clone)]
 pub(super) struct Spot<'d> {
-    /// Its path, as in `HostConfig.Binds[0]`.
+    /// Its path, as in `HostConfig.Binds[0]`; empty for one that is absent.
     pub(super) via: String,
     node: Option<Node<'d>>,
 }
@@ -19,12 +19,23 @@ impl<'d> Spot<'d> {
 
     /// A field of this object; an absent object has absent fields only.
     pub(super) fn field(&self, name: &str) -> Result<Spot<'d>, Refusal> {
-        let node = match self.node.filter(|node| node.kind() != Kind::Object) {
-            Some(_) => return refused(&self.via, "it is not an object"),
-            None => present(self.node.and_then(|node| node.get(name))),
+        let [field] = self.fields([name])?;
+        Ok(field)
+    }
+
+    /// Several fields of this object, in one pass over it.
+    pub(super) fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Spot<'d>; N], Refusal> {
+        let nodes = match self.node {
+            Some(node) if node.kind() != Kind::Object => return refused(&self.via, "it is not an object"),
+            Some(node) => node.get_all(names),
+            None => [None; N],
         };
         let dot = if self.via.is_empty() { "" } else { "." };
-        Ok(Spot { via: format!("{}{dot}{name}", self.via), node })
+        let via = |index: usize| [&self.via, dot, names[index]].concat();
+        Ok(std::array::from_fn(|index| match present(nodes[index]) {
+            Some(node) => Spot { via: via(index), node: Some(node) },
+            None => Spot { via: String::new(), node: None },
+        }))
     }
 
     /// The items of this list; none of an absent one.

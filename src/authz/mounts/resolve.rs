@@ -10,8 +10,11 @@ use super::{HostMount, Walk};
 use crate::authz::Refusal;
 
 /// Reads a symbolic link: its text, `None` for what is no link (`EINVAL`), or an error, of which
-/// `NotFound` and `NotADirectory` mean that the path ends before.
+/// `NotFound` and `NotADirectory` mean that the path ends before, and `Unsupported` that it is not to be seen.
 pub type ReadLink<'f> = dyn Fn(&Path) -> io::Result<Option<PathBuf>> + 'f;
+
+/// What a path is that [`ReadLink`] says `Unsupported` of.
+pub const HIDDEN: &str = "a managed plugin sees only what its grants name of the host: grant `fs.read:` for the path, and bundle it again";
 
 /// As many links as the kernel follows in one path.
 const MAX_LINKS: usize = 40;
@@ -97,6 +100,7 @@ impl Way<'_> {
                 self.missing = true;
                 Ok(())
             }
+            Err(error) if error.kind() == ErrorKind::Unsupported => Err(HIDDEN),
             Err(_) => Err("its symbolic links cannot be read"),
         }
     }

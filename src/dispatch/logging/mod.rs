@@ -21,7 +21,7 @@ use super::answer::Outcome;
 use super::plugin::Live;
 use super::{CallError, Plugin};
 use crate::protocol::{Interface, Method, methods_of};
-use crate::script::Diagnostic;
+use crate::script::{Diagnostic, Owed};
 use crate::sys::fifo::{Fifo, Scratch};
 use crate::sys::journal::Journal;
 use serde_json::{Value as Json, json};
@@ -150,7 +150,7 @@ impl Plugin {
             );
         };
         let control = self.logs.register(&info);
-        match self.open_fifo(&info.file).and_then(|fifo| Ok((fifo, self.logs.journal.place(&info.id)?))) {
+        match self.open_fifo(&info.file).and_then(|fifo| Ok((fifo, self.logs.journal.mark_file(&info.id)?))) {
             Ok((fifo, place)) => {
                 tracing::info!(plugin = self.name(), container = info.name, "its log goes on");
                 spawn_local(Stream::resumed(self.clone(), info, control, fifo, place).run());
@@ -201,7 +201,7 @@ impl Plugin {
         }
         let fifo = self.open_fifo(&info.file).map_err(|e| failed(&info.file, &e))?;
         let table = info.table(live.script.lua()).map_err(|e| bad_request(method, e))?;
-        self.call_hook(method, live, table).await?;
+        self.call_hook(method, live, &Owed::of(method, &table), table.clone()).await?;
         let (journal, id, text) = (self.logs.journal.clone(), info.id.clone(), info.text.clone());
         let added = spawn_blocking(move || journal.add(&id, &text)).await.map_err(io::Error::other).flatten();
         let place = added.map_err(|e| failed("the state directory", &e))?;

@@ -8,7 +8,7 @@ use super::{Logs, hook};
 use crate::dispatch::Plugin;
 use crate::protocol::{BadFrame, Cut, Interface, LogEntry, cut};
 use crate::sys::fifo::{Fifo, Peek};
-use crate::sys::journal::{Mark, Place};
+use crate::sys::journal::{Mark, MarkFile};
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::io;
@@ -61,7 +61,7 @@ pub(super) struct Stream {
     pub info: StreamInfo,
     pub control: Rc<Control>,
     pub fifo: Fifo,
-    pub place: Place,
+    pub place: MarkFile,
     /// The number of the next entry.
     pub seq: Cell<u64>,
     /// Whether the batch that the script has was consumed already, to make room.
@@ -82,7 +82,7 @@ impl Stream {
         info: StreamInfo,
         control: Rc<Control>,
         fifo: Fifo,
-        place: Place,
+        place: MarkFile,
     ) -> Self {
         let (seq, made_room) = (Cell::new(1), Cell::new(false));
         let (dropped, reported) = (Cell::new(0), Cell::new((0, None)));
@@ -96,7 +96,7 @@ impl Stream {
         info: StreamInfo,
         control: Rc<Control>,
         fifo: Fifo,
-        place: Place,
+        place: MarkFile,
     ) -> Self {
         let stream = Self::begun(plugin, info, control, fifo, place);
         if let Ok(Some(mark)) = stream.place.get() {

@@ -85,7 +85,7 @@ impl Typed<'_> {
     }
 
     fn takes_text(&self) -> bool {
-        matches!(self.ty, Type::Text | Type::Time | Type::Any)
+        self.ty.is_text() || matches!(self.ty, Type::Time | Type::Any)
     }
 
     fn number<E: Error>(&self, number: f64) -> Result<Value, E> {

@@ -126,7 +126,7 @@ fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Misma
             Json::Null if field.required => {
                 return Err(at.mismatch("is missing").cure(expected_fields(shape)));
             }
-            Json::String(text) if field.required && field.ty == Type::Text && text.is_empty() => {
+            Json::String(text) if field.required && field.ty.is_text() && text.is_empty() => {
                 return Err(at.mismatch("is empty"));
             }
             Json::Null => {}
@@ -169,7 +169,7 @@ fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
         (_, Value::Nil) => Ok(Json::Null),
         (Type::Bool, Value::Boolean(value)) => Ok(Json::Bool(*value)),
         (Type::Int, Value::Integer(_) | Value::Number(_)) => integer(value, at),
-        (Type::Text, Value::String(_)) => text(value, at),
+        (ty, Value::String(_)) if ty.is_text() => formed(ty, value, at),
         (Type::Time, Value::String(_)) => time(value, at),
         (Type::Bytes, Value::String(bytes)) => {
             Ok(Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes())))
@@ -184,6 +184,19 @@ fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
 
 fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
     value.to_string().map(Json::String).map_err(|_| at.mismatch("is not valid UTF-8"))
+}
+
+/// An empty text says that the field is unset.
+fn formed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
+    let json = text(value, at)?;
+    match (ty.form(), json.as_str()) {
+        (Some(form), Some(text)) if !text.is_empty() && !(form.fits)(text) => {
+            let start: String = text.chars().take(LONGEST_NAME).collect();
+            let problem = format!("must be {}, not `{}`", form.noun, start.escape_debug());
+            Err(at.mismatch(problem).cure(form.cure))
+        }
+        _ => Ok(json),
+    }
 }
 
 /// Luau has one type of numbers; mlua gives whole ones another.

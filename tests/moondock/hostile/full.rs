@@ -44,7 +44,7 @@ fn a_full_state_fails_by_itself() {
             "function volume.create(req)\n  if req.Opts then fill(tonumber(req.Opts.left)) end\n  {deed}\nend\n"
         );
         let text = script("volume", "", &format!("{FILL}{create}{OTHER_HOOKS}"));
-        let manifest = "[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
+        let manifest = "grants = ['fs.read:/']\n[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
         failed += Scripts::new([("plugin.toml", manifest), ("volume.lua", &text)]).open(async |plugin| {
             let mut failed = 0;
             for left in (0..24).map(|n| n * 571).chain([20_000, 40_000]) {
@@ -76,7 +76,7 @@ fn a_full_policy_denies_by_itself() {
             "function authz.request(req)\n  fill(tonumber(req.query.left))\n  {deed}\nend\nfunction authz.response() return true end"
         );
         let text = script("authz", "", &format!("{FILL}{hook}"));
-        let manifest = "[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
+        let manifest = "grants = ['fs.read:/']\n[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
         denied += Scripts::new([("plugin.toml", manifest), ("authz.lua", &text)]).open(async |plugin| {
             let mut denied = 0;
             for left in 0..24 {

@@ -119,12 +119,12 @@ fn a_program_does_not_outlive_a_call_that_could_not_wait_for_it() {
     }
 }
 
-/// Waits, not long, until the process whose number is in the file is gone.
+/// Waits, not long, until the process whose number is in the file is gone. It may have been ended before it wrote it.
 async fn ended(file: &Path) -> Result<(), String> {
     let pid = std::fs::read_to_string(file).map_err(|e| e.to_string())?;
     let process = Path::new("/proc").join(pid.trim());
     for _ in 0..100 {
-        if !process.exists() {
+        if pid.is_empty() || !process.exists() {
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -41,6 +41,11 @@ impl ContainerLog {
         self.dir.path().join("out")
     }
 
+    /// The line of `plugin.toml` that lets a script write there.
+    pub fn grants(&self) -> String {
+        format!("grants = [\"fs.write:{}\"]\n", self.dir.path().display())
+    }
+
     pub fn written(&self) -> String {
         fs::read_to_string(self.out()).unwrap_or_default()
     }

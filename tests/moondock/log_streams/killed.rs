@@ -15,8 +15,12 @@ fn kit(log: &ContainerLog) -> String {
     )
 }
 
+fn bed(log: &ContainerLog) -> Bed {
+    Bed::new().plugin("logs", "plugin.toml", &log.grants())
+}
+
 fn serve(log: &ContainerLog) -> Served {
-    let served = Bed::new().plugin("logs", "log.lua", &kit(log)).start();
+    let served = bed(log).plugin("logs", "log.lua", &kit(log)).start();
     assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
     served
 }
@@ -130,7 +134,7 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
            print('the hook is over')\nend\nreturn kit",
         kit(&log)
     );
-    let served = Bed::new().plugin("logs", "log.lua", &script).arg("--log-level").arg("debug").start();
+    let served = bed(&log).plugin("logs", "log.lua", &script).arg("--log-level").arg("debug").start();
     assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
     let mut writer = log.writer();
     let config = json!({ "Tail": -1, "Follow": true });
@@ -170,7 +174,7 @@ fn a_batch_keeps_its_numbers_until_it_is_taken() {
            fs.write(out, table.concat(lines), {{ append = true }})\nend }}",
         log.out()
     );
-    let mut served = Bed::new().plugin("logs", "log.lua", &script).start();
+    let mut served = bed(&log).plugin("logs", "log.lua", &script).start();
     assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
     let mut writer = log.writer();
     let begun = log.out().with_extension("begun");

@@ -151,13 +151,14 @@ fn type_name(ty: Type) -> String {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "whole number".to_owned(),
         Type::Text => "string".to_owned(),
+        ty if ty.is_text() => ty.form().map_or("string", |form| form.name).to_owned(),
         Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
         Type::Bytes => "string of bytes".to_owned(),
         Type::Any => "anything".to_owned(),
         Type::List(Type::Record(_)) => "list of tables".to_owned(),
         Type::List(inner) => format!("list of {}s", type_name(*inner)),
         Type::Map(inner) => format!("map to {}", type_name(*inner)),
-        Type::Record(_) => "table".to_owned(),
+        _ => "table".to_owned(),
     }
 }
 
@@ -165,7 +166,7 @@ const STD: &str = "# Std modules
 
 What a script gets from `require(\"@moondock/NAME\")`, beside the [kits](kits.md). Functions raise when they fail, with their name in
 front; `nil` only ever means that something is absent. Those that wait (for a disk, a program, the kernel) let other calls of the plugin go on
-meanwhile. While a script loads, only those may be used that reach nothing outside.
+meanwhile. While a script loads, only those may be used that reach nothing outside. Those that touch the machine need a [grant](../guides/grants.md), and raise without it.
 
 ";
 
@@ -188,6 +189,9 @@ fn module_section(module: &Module) -> String {
         let name = format!("{}.{}", module.name, function.name);
         section +=
             &format!("\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n", function.signature, function.doc);
+        if let Some(needs) = function.needs.in_words() {
+            section += &format!("\nNeeds the [grant](../guides/grants.md) {needs}.\n");
+        }
     }
     section
 }
@@ -268,14 +272,14 @@ An optional file in a plugin's directory, read again when it is saved. What Moon
 |---|---|---|
 | `description` | What the plugin is for, in a line; shown by `moondock check`. | empty |
 | `settings` | A table of your own: what scripts get from `require(\"@moondock/plugin\").settings()`. | empty |
-| `grants` | What scripts may touch, as a list of strings such as `exec:mkfs.ext4`. Declared here, **not enforced yet**. | empty |
+| `grants` | What scripts may touch, as a list of strings: [see below](#grants). Stands above the first `[…]`. | empty: nothing |
 ";
 
 const EXAMPLE: &str = "
 ```toml
 # example/plugin.toml
 description = \"Volumes on the big disk\"
-grants = [\"fs.write:/srv/big\"]
+grants = [\"fs.write:{settings.root}\"]
 
 [settings]
 root = \"/srv/big\"
@@ -289,6 +293,25 @@ memory_mib = 32
 ```
 
 A limit that is used up ends the call with an error that the script cannot catch; the next call is not harmed.
+
+## Grants
+
+Everything else that a script could do to the machine raises, with the line to add. The [guide](../guides/grants.md) says what each means for whom.
+
+| grant | allows |
+|---|---|
+| `fs.read:PATH` | Reading PATH and all below it. |
+| `fs.write:PATH` | Changing PATH and all below it, and reading it. |
+| `exec:NAME` | Running the program NAME from `/usr/local/sbin`, `/usr/local/bin`, `/usr/sbin`, `/usr/bin`, `/sbin` or `/bin`. |
+| `exec:/PATH` | Running the program with this path. |
+| `net` | Seeing and changing links, addresses, routes, neighbours, sysctls of the network, and the plugin's firewall rules. |
+| `mount` | Mounting and unmounting, on paths that `fs.write` covers, and seeing all mounts. |
+| `http:HOST[:PORT]`, `docker`, `env:NAME` | Requests to a host, the engine's own API, a variable of the environment. No function asks for these yet. |
+
+A path is absolute, without `.` and `..`; it need not exist yet. `{settings.NAME}` stands for the value of a setting, `{settings.A.B}` for one in a table; a list of strings gives a grant
+for each.
+
+A saved file never gives scripts more than what was accepted, at the start or by [`moondock reload --accept-grants`](cli.md#moondock-reload).
 ";
 
 const LOG: &str = "

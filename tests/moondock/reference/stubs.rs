@@ -24,7 +24,8 @@ fn module_stub(module: &Module) -> String {
     }
     stub += "\nreturn (nil :: any) :: {\n";
     for function in module.functions {
-        for line in function.doc.lines() {
+        let needs = function.needs.in_words().map(|needs| format!("\nNeeds the grant {needs}."));
+        for line in function.doc.lines().chain(needs.iter().flat_map(|needs| needs.lines())) {
             stub += format!("    -- {line}").trim_end();
             stub += "\n";
         }
@@ -97,10 +98,12 @@ fn luau(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "number".to_owned(),
-        Type::Text | Type::Time | Type::Bytes => "string".to_owned(),
+        Type::Time | Type::Bytes => "string".to_owned(),
+        ty if ty.is_text() => "string".to_owned(),
         Type::Any => "any".to_owned(),
         Type::List(inner) => format!("{{ {} }}", luau(*inner)),
         Type::Map(inner) => format!("{{ [string]: {} }}", luau(*inner)),
         Type::Record(shape) => shape.name.to_owned(),
+        ty => unreachable!("{ty:?}"),
     }
 }

@@ -1,0 +1,287 @@
+//! Where a plugin is reached: `--listen` made into one [`Transport`] for each plugin.
+
+use super::PluginDir;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf, absolute};
+use thiserror::Error;
+
+/// Opens a socket to its owner, who may always read and write.
+const OWNER: u32 = 0o600;
+
+/// Opens a socket to its group too.
+const GROUP: u32 = 0o660;
+
+/// How the engine reaches a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Transport {
+    /// A Unix socket, found by its name (protocol 1.1).
+    Unix(Access),
+    /// TCP without encryption, found by a `.spec` file (protocol 1.2); loopback only.
+    Tcp(SocketAddr),
+    /// TLS with certificates on both sides, found by a `.json` file (protocol 1.2).
+    Tls(Tls),
+}
+
+/// Who may use a Unix socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The mode of the socket's file, 0600 or 0660.
+    pub mode: u32,
+    /// The group of the socket's file: a name, or a number.
+    pub group: Option<String>,
+}
+
+/// Where TLS is spoken, and by what certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// The address, which the server's certificate must name.
+    pub address: SocketAddr,
+    /// The directory of certificates and keys, absolute; without one Moondock makes its own.
+    pub certificates: Option<PathBuf>,
+}
+
+/// Why a `--listen` makes no sense.
+#[derive(Debug, Error)]
+#[error("`--listen {listen}`: {reason}")]
+pub struct ListenError {
+    listen: String,
+    reason: String,
+}
+
+/// One `--listen`, of one plugin or of all that have none of their own.
+struct Listen<'a> {
+    text: &'a str,
+    plugin: Option<&'a str>,
+    transport: Transport,
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Transport::Unix(Access { mode: OWNER, group: None })
+    }
+}
+
+impl Transport {
+    /// The address, unless it is a file.
+    pub fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Transport::Unix(_) => None,
+            Transport::Tcp(address) | Transport::Tls(Tls { address, .. }) => Some(*address),
+        }
+    }
+}
+
+/// The transport of each plugin, in the plugins' order.
+pub fn transports(plugins: &[PluginDir], listens: &[String]) -> Result<Vec<Transport>, ListenError> {
+    let listens = listens.iter().map(|text| Listen::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    for (index, listen) in listens.iter().enumerate() {
+        listen.fits(plugins, &listens[..index])?;
+    }
+    let chosen: Vec<_> = plugins.iter().map(|plugin| choose(&listens, &plugin.name)).collect();
+    for (index, listen) in chosen.iter().enumerate() {
+        refuse_taken(*listen, &chosen[..index])?;
+    }
+    Ok(chosen.into_iter().map(|l| l.map(|l| l.transport.clone()).unwrap_or_default()).collect())
+}
+
+fn choose<'a>(listens: &'a [Listen<'a>], plugin: &str) -> Option<&'a Listen<'a>> {
+    let own = listens.iter().find(|listen| listen.plugin == Some(plugin));
+    own.or_else(|| listens.iter().find(|listen| listen.plugin.is_none()))
+}
+
+/// Port 0 is another port for each.
+fn refuse_taken(listen: Option<&Listen>, before: &[Option<&Listen>]) -> Result<(), ListenError> {
+    let address = |l: &Listen| l.transport.address().filter(|address| address.port() != 0);
+    let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else { return Ok(()) };
+    match before.iter().flatten().any(|other| address(other) == Some(mine)) {
+        true => Err(listen.wrong(format!("two plugins would listen on `{mine}`: give each its own port"))),
+        false => Ok(()),
+    }
+}
+
+impl Listen<'_> {
+    fn parse(text: &str) -> Result<Listen<'_>, ListenError> {
+        let (plugin, place) = match text.split_once('=') {
+            Some((name, place)) if !name.contains([',', ':', '/']) => (Some(name), place),
+            _ => (None, text),
+        };
+        match parse_transport(place) {
+            Ok(transport) => Ok(Listen { text, plugin, transport }),
+            Err(reason) => Err(ListenError { listen: text.into(), reason }),
+        }
+    }
+
+    fn fits(&self, plugins: &[PluginDir], before: &[Listen]) -> Result<(), ListenError> {
+        if before.iter().any(|other| other.plugin == self.plugin) {
+            let whom =
+                self.plugin.map_or("the plugins without a name here".into(), |name| format!("`{name}`"));
+            return Err(self.wrong(format!("a second one for {whom}: give one")));
+        }
+        match self.plugin {
+            Some(name) if !plugins.iter().any(|plugin| plugin.name == name) => {
+                let names: Vec<_> = plugins.iter().map(|plugin| format!("`{}`", plugin.name)).collect();
+                Err(self.wrong(format!("no plugin is named `{name}`: there is {}", names.join(", "))))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn wrong(&self, reason: String) -> ListenError {
+        ListenError { listen: self.text.into(), reason }
+    }
+}
+
+fn parse_transport(text: &str) -> Result<Transport, String> {
+    let (place, options) = text.split_once(',').unwrap_or((text, ""));
+    let options = Options::parse(options)?;
+    match place.split_once("://") {
+        None if place == "unix" => options.unix(),
+        Some(("tcp", address)) => options.tcp(parse_address(address)?),
+        Some(("tls", address)) => options.tls(parse_address(address)?),
+        _ => Err(format!(
+            "`{place}` is no transport: say `unix`, `tcp://127.0.0.1:9000` or `tls://127.0.0.1:9000`"
+        )),
+    }
+}
+
+/// What follows a transport, as `,key=value`.
+struct Options<'a>(Vec<(&'a str, &'a str)>);
+
+impl<'a> Options<'a> {
+    fn parse(text: &'a str) -> Result<Options<'a>, String> {
+        let parts = text.split(',').filter(|part| !part.is_empty());
+        let parts = parts.map(|part| part.split_once('=').ok_or(part)).collect::<Result<_, _>>();
+        parts.map(Options).map_err(|part| format!("`{part}` has no value: say `{part}=…`"))
+    }
+
+    fn unix(mut self) -> Result<Transport, String> {
+        let group = self.take("group").map(str::to_owned);
+        let mode = match self.take("mode") {
+            Some(mode) => parse_mode(mode)?,
+            None if group.is_some() => GROUP,
+            None => OWNER,
+        };
+        self.end("unix", "`mode` and `group`")?;
+        Ok(Transport::Unix(Access { mode, group }))
+    }
+
+    fn tcp(self, address: SocketAddr) -> Result<Transport, String> {
+        self.end("tcp", "none")?;
+        if address.ip().is_loopback() {
+            return Ok(Transport::Tcp(address));
+        }
+        Err(format!(
+            "`{address}` can be reached from other hosts, and who speaks to a plugin may become root: \
+             say `tls://{address}`, or take an address of this host's own such as `127.0.0.1`"
+        ))
+    }
+
+    fn tls(mut self, address: SocketAddr) -> Result<Transport, String> {
+        let certificates = self.take("certs").map(|dir| absolute(Path::new(dir)));
+        let certificates = certificates.transpose().map_err(|error| format!("`certs`: {error}"))?;
+        self.end("tls", "`certs`")?;
+        Ok(Transport::Tls(Tls { address, certificates }))
+    }
+
+    fn take(&mut self, key: &str) -> Option<&'a str> {
+        let at = self.0.iter().position(|(found, _)| *found == key)?;
+        Some(self.0.remove(at).1)
+    }
+
+    fn end(&self, transport: &str, known: &str) -> Result<(), String> {
+        match self.0.first() {
+            Some((key, _)) => {
+                Err(format!("`{key}` is no option of `{transport}`, or is there twice (it has {known})"))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let address: SocketAddr = text.parse().map_err(|_| {
+        format!("`{text}` is not an IP address and a port, such as `127.0.0.1:9000` or `[::1]:9000`")
+    })?;
+    if address.ip().is_unspecified() {
+        return Err(format!(
+            "the engine cannot connect to `{}`: name one of this host's addresses",
+            address.ip()
+        ));
+    }
+    Ok(address)
+}
+
+fn parse_mode(text: &str) -> Result<u32, String> {
+    let mode =
+        u32::from_str_radix(text, 8).map_err(|_| format!("`{text}` is no mode: say `0600` or `0660`"))?;
+    if mode & 0o007 != 0 {
+        return Err(format!(
+            "mode `{text}` opens the plugin to everybody, and who speaks to a plugin may become root: \
+             say `mode=0660,group=…`"
+        ));
+    }
+    if mode != OWNER && mode != GROUP {
+        return Err(format!("mode `{text}` is of no use for a socket: say `0600` or `0660`"));
+    }
+    Ok(mode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(names: &[&str], listens: &[&str]) -> Result<Vec<Transport>, String> {
+        let plugin = |name: &&str| PluginDir { name: name.to_string(), dir: PathBuf::from("/p") };
+        let plugins: Vec<_> = names.iter().map(plugin).collect();
+        let listens: Vec<_> = listens.iter().map(|text| text.to_string()).collect();
+        transports(&plugins, &listens).map_err(|e| e.to_string())
+    }
+
+    fn unix(mode: u32, group: Option<&str>) -> Transport {
+        Transport::Unix(Access { mode, group: group.map(str::to_owned) })
+    }
+
+    #[test]
+    fn a_plugin_has_its_own_transport_or_that_of_all() {
+        assert_eq!(of(&["a", "b"], &[]).unwrap(), [unix(0o600, None), unix(0o600, None)]);
+        let mixed =
+            of(&["a", "b", "c"], &["unix,group=docker", "b=tcp://[::1]:0", "c=tls://10.0.0.1:9,certs=/c"]);
+        let tls = Tls { address: "10.0.0.1:9".parse().unwrap(), certificates: Some("/c".into()) };
+        let expected =
+            [unix(0o660, Some("docker")), Transport::Tcp("[::1]:0".parse().unwrap()), Transport::Tls(tls)];
+        assert_eq!(mixed.unwrap(), expected);
+        assert_eq!(of(&["a"], &["a=unix,mode=0660"]).unwrap(), [unix(0o660, None)]);
+        assert_eq!(of(&["a", "b"], &["tcp://127.0.0.1:0"]).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_the_flag_and_the_cure() {
+        for (listens, part) in [
+            (
+                &["vol=udp://127.0.0.1:1"][..],
+                "`--listen vol=udp://127.0.0.1:1`: `udp://127.0.0.1:1` is no transport: say `unix`",
+            ),
+            (&["vol="], "`` is no transport"),
+            (&[""], "`` is no transport"),
+            (&["nas=unix"], "no plugin is named `nas`: there is `vol`, `net`"),
+            (&["vol=unix", "vol=tcp://127.0.0.1:1"], "a second one for `vol`"),
+            (&["unix", "tcp://127.0.0.1:1"], "a second one for the plugins without a name"),
+            (&["tcp://127.0.0.1:1"], "two plugins would listen on `127.0.0.1:1`"),
+            (&["vol=tcp://10.0.0.1:1"], "say `tls://10.0.0.1:1`"),
+            (&["vol=tls://0.0.0.0:1"], "the engine cannot connect to `0.0.0.0`"),
+            (&["vol=tcp://[::]:1"], "the engine cannot connect to `::`"),
+            (&["vol=tcp://localhost:1"], "`localhost:1` is not an IP address and a port"),
+            (&["vol=tcp://127.0.0.1"], "such as `127.0.0.1:9000`"),
+            (&["vol=tcp://127.0.0.1:1,mode=0600"], "`mode` is no option of `tcp`"),
+            (&["vol=tls://127.0.0.1:1,certs"], "`certs` has no value"),
+            (&["vol=unix,mode=0666"], "opens the plugin to everybody"),
+            (&["vol=unix,mode=0400"], "say `0600` or `0660`"),
+            (&["vol=unix,mode=rw"], "`rw` is no mode"),
+            (&["vol=unix,mode=0600,mode=0660"], "is there twice"),
+            (&["vol=unix,user=x"], "it has `mode` and `group`"),
+        ] {
+            let error = of(&["vol", "net"], listens).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

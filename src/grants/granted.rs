@@ -1,0 +1,100 @@
+//! All that a plugin was granted, and the refusal of what it was not.
+
+use super::Grant;
+use std::path::Path;
+use thiserror::Error;
+
+/// The grants of one plugin.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Granted(Vec<Grant>);
+
+/// What a script asked for and was not granted, with the line that grants it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{what} is not granted: add \"{grant}\" to `grants` in plugin.toml")]
+pub struct Refused {
+    what: String,
+    grant: Grant,
+}
+
+impl Granted {
+    /// Whether any of the grants allows all of `wanted`.
+    pub fn allows(&self, wanted: &Grant) -> bool {
+        self.0.iter().any(|own| own.covers(wanted))
+    }
+
+    /// The same, as an error that says what to add and where.
+    ///
+    /// # Errors
+    /// When no grant allows it.
+    pub fn require(&self, wanted: &Grant) -> Result<(), Refused> {
+        match self.allows(wanted) {
+            true => Ok(()),
+            false => Err(Refused::thing(wanted)),
+        }
+    }
+
+    /// Each grant.
+    pub fn iter(&self) -> impl Iterator<Item = &Grant> {
+        self.0.iter()
+    }
+}
+
+impl From<Vec<Grant>> for Granted {
+    fn from(grants: Vec<Grant>) -> Self {
+        Self(grants)
+    }
+}
+
+impl Refused {
+    /// The refusal of what `grant` names.
+    pub fn thing(grant: &Grant) -> Self {
+        let what = match grant {
+            Grant::Exec(program) => format!("`{program}`"),
+            Grant::Env(variable) => format!("`{variable}`"),
+            other => format!("`{other}`"),
+        };
+        Self { what, grant: grant.clone() }
+    }
+
+    /// The refusal of a path that a script gave as `asked` and that leads to `real`. The line that it proposes grants the directory
+    /// around it: whoever touches one file mostly means its neighbours too.
+    pub fn path(asked: &Path, real: &Path, write: bool) -> Self {
+        let around = real.parent().filter(|around| around.parent().is_some()).unwrap_or(real);
+        let grant = match write {
+            true => Grant::FsWrite(around.to_owned()),
+            false => Grant::FsRead(around.to_owned()),
+        };
+        let what = match plain(asked) == plain(real) {
+            true => format!("`{}`", asked.display()),
+            false => format!("`{}` leads to `{}`, which", asked.display(), real.display()),
+        };
+        Self { what, grant }
+    }
+}
+
+/// Without doubled slashes, and one at the end.
+fn plain(path: &Path) -> Vec<&std::ffi::OsStr> {
+    path.iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_which_line_grants_it() {
+        for (asked, real, write, message) in [
+            ("/etc/x", "/etc/x", true, "`/etc/x` is not granted: add \"fs.write:/etc\""),
+            ("/x/", "/x", false, "`/x/` is not granted: add \"fs.read:/x\""),
+            ("/", "/", false, "`/` is not granted: add \"fs.read:/\""),
+            ("/s/l", "/etc/x", false, "`/s/l` leads to `/etc/x`, which is not granted: add \"fs.read:/etc\""),
+        ] {
+            let refused = Refused::path(Path::new(asked), Path::new(real), write).to_string();
+            assert_eq!(refused, format!("{message} to `grants` in plugin.toml"));
+        }
+        let granted = Granted::from(vec![Grant::Net]);
+        assert!(granted.require(&Grant::Net).is_ok());
+        let refused = granted.require(&Grant::Exec("sh".into())).unwrap_err().to_string();
+        assert_eq!(refused, "`sh` is not granted: add \"exec:sh\" to `grants` in plugin.toml");
+    }
+}

@@ -1,0 +1,102 @@
+//! The forms of texts that the engine reads closely (`protocol.md` 6 and 7).
+
+use super::Type;
+use std::net::IpAddr;
+
+/// What is asked of a text.
+#[derive(Debug)]
+pub struct Form {
+    /// What it must be, for messages to authors.
+    pub noun: &'static str,
+    /// How to make it so.
+    pub cure: &'static str,
+    /// Its name on reference pages.
+    pub name: &'static str,
+    /// Whether a text has it.
+    pub fits: fn(&str) -> bool,
+}
+
+impl Type {
+    /// The form that a text of this type must have, unless it is empty.
+    pub fn form(self) -> Option<&'static Form> {
+        FORMS.iter().find(|(ty, _)| *ty == self).map(|(_, form)| form)
+    }
+}
+
+const FORMS: &[(Type, Form)] = &[
+    (
+        Type::Cidr,
+        Form {
+            noun: "an address with its prefix length, such as `10.1.0.5/24`",
+            cure: "add `/` and the length of the subnet's prefix",
+            name: "CIDR",
+            fits: is_cidr,
+        },
+    ),
+    (
+        Type::Address,
+        Form {
+            noun: "a bare address, such as `10.1.0.1`",
+            cure: "leave the prefix length out, as in `net.parse_cidr(text).address`",
+            name: "address",
+            fits: |text| text.parse::<IpAddr>().is_ok(),
+        },
+    ),
+    (
+        Type::Mac,
+        Form {
+            noun: "a MAC address, such as `02:42:0a:01:00:05`",
+            cure: "use `net.mac_from_ip(ip)`, or leave it out",
+            name: "MAC address",
+            fits: is_mac,
+        },
+    ),
+    (
+        Type::Scope,
+        Form {
+            noun: "`local` or `global`",
+            cure: "write it in lower case",
+            name: "`local` or `global`",
+            fits: |text| matches!(text, "local" | "global"),
+        },
+    ),
+    (
+        Type::Link,
+        Form {
+            noun: "a link's name: at most 15 bytes, without spaces and `/`",
+            cure: "make it of a short prefix and `string.sub(id, 1, 12)`",
+            name: "link's name",
+            fits: |text| text.len() <= LONGEST_LINK && !text.contains([' ', '/', '\n', '\t', '\0']),
+        },
+    ),
+    (
+        Type::Path,
+        Form {
+            noun: "an absolute path",
+            cure: "begin it with `/`",
+            name: "absolute path",
+            fits: |text| text.starts_with('/'),
+        },
+    ),
+];
+
+/// The kernel's `IFNAMSIZ`, less one for the end.
+const LONGEST_LINK: usize = 15;
+
+/// As Go's `netip.ParsePrefix` has it, which newer engines use.
+fn is_cidr(text: &str) -> bool {
+    let Some((address, length)) = text.split_once('/') else { return false };
+    let most = match address.parse() {
+        Ok(IpAddr::V4(_)) => 32,
+        Ok(IpAddr::V6(_)) => 128,
+        Err(_) => return false,
+    };
+    let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    plain && length.parse::<u8>().is_ok_and(|length| length <= most)
+}
+
+fn is_mac(text: &str) -> bool {
+    let mut parts = text.split(':');
+    let is_byte = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
+    text.len() == 17 && parts.all(is_byte)
+}

@@ -1,0 +1,47 @@
+//! Which grants host functions need.
+
+use crate::grants::Grant;
+
+/// What a plugin must be granted for a function. A grant that stands alone is asked for before the function runs; one with a
+/// value (a path, a program) by the function, once it knows which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// Nothing: it reaches only what is the plugin's own.
+    Nothing,
+    /// `fs.read` or `fs.write` for its path.
+    Read,
+    /// `fs.write` for its paths.
+    Write,
+    /// `mount`.
+    Mount,
+    /// `mount`, and `fs.write` for its target.
+    MountAndWrite,
+    /// `exec` for its program.
+    Exec,
+    /// `net`.
+    Net,
+}
+
+impl Needs {
+    /// The grant that does not depend on the function's arguments.
+    pub fn stands_alone(self) -> Option<Grant> {
+        match self {
+            Self::Mount | Self::MountAndWrite => Some(Grant::Mount),
+            Self::Net => Some(Grant::Net),
+            Self::Nothing | Self::Read | Self::Write | Self::Exec => None,
+        }
+    }
+
+    /// The grants, as the reference and the type stubs have them.
+    pub fn in_words(self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Read => Some("`fs.read` (or `fs.write`) for the path"),
+            Self::Write => Some("`fs.write` for the path"),
+            Self::Mount => Some("`mount`"),
+            Self::MountAndWrite => Some("`mount`, and `fs.write` for the target"),
+            Self::Exec => Some("`exec` for the program"),
+            Self::Net => Some("`net`"),
+        }
+    }
+}

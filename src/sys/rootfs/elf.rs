@@ -1,0 +1,112 @@
+//! What an ELF file says of what it needs at run time: its loader, its libraries, and where to look for them.
+
+use object::elf::{
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64, PT_LOAD,
+};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
+use object::{Endianness, FileKind};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// The part of an ELF file that its loader reads first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elf {
+    /// The processor and word size that it is for: only libraries of the same will do.
+    pub machine: Machine,
+    /// The loader (`PT_INTERP`); a static program has none.
+    pub interpreter: Option<PathBuf>,
+    /// The libraries by name (`DT_NEEDED`).
+    pub needed: Vec<OsString>,
+    /// Where it and its libraries look first (`DT_RPATH`, colon-separated).
+    pub rpath: Option<OsString>,
+    /// Where it alone looks first (`DT_RUNPATH`, colon-separated); the older `DT_RPATH` then counts for nothing.
+    pub runpath: Option<OsString>,
+}
+
+/// The processor (`e_machine`), and whether words have 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Machine {
+    processor: u16,
+    wide: bool,
+}
+
+/// Reads an ELF file; `None` when it is not one that the kernel or a loader could take.
+pub fn parse(bytes: &[u8]) -> Option<Elf> {
+    match FileKind::parse(bytes).ok()? {
+        FileKind::Elf32 => read::<FileHeader32<Endianness>>(bytes),
+        FileKind::Elf64 => read::<FileHeader64<Endianness>>(bytes),
+        _ => None,
+    }
+}
+
+fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Elf> {
+    let header = H::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, bytes).ok()?;
+    let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, bytes).ok().flatten());
+    let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, bytes).ok().flatten());
+    let dynamic = Dynamic::<H> { endian, bytes, segments, entries: dynamic.unwrap_or_default() };
+    let strings = dynamic.strings().unwrap_or_default();
+    let named = |tag| dynamic.values(tag).filter_map(|at| text_at(strings, at)).collect::<Vec<_>>();
+    Some(Elf {
+        machine: Machine { processor: header.e_machine(endian).0, wide: header.is_class_64() },
+        interpreter: interpreter.map(|path| OsString::from_vec(path.to_vec()).into()),
+        needed: named(DT_NEEDED),
+        rpath: named(DT_RPATH).pop(),
+        runpath: named(DT_RUNPATH).pop(),
+    })
+}
+
+struct Dynamic<'a, H: FileHeader<Endian = Endianness>> {
+    endian: Endianness,
+    bytes: &'a [u8],
+    segments: &'a [H::ProgramHeader],
+    entries: &'a [H::Dyn],
+}
+
+impl<'a, H: FileHeader<Endian = Endianness>> Dynamic<'a, H> {
+    fn values(&self, tag: DynamicTag) -> impl Iterator<Item = u64> + '_ {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.tag(self.endian) == tag)
+            .map(|entry| entry.val(self.endian))
+    }
+
+    /// The string table, which is given by its address in memory. Section headers would name it too, but may be stripped.
+    fn strings(&self) -> Option<&'a [u8]> {
+        let (address, size) = (self.values(DT_STRTAB).next()?, self.values(DT_STRSZ).next()?);
+        let mut loaded = self.segments.iter().filter(|segment| segment.p_type(self.endian) == PT_LOAD);
+        loaded.find_map(|segment| segment.data_range(self.endian, self.bytes, address, size).ok().flatten())
+    }
+}
+
+fn text_at(strings: &[u8], at: u64) -> Option<OsString> {
+    let rest = strings.get(usize::try_from(at).ok()?..)?;
+    let text = &rest[..memchr::memchr(0, rest)?];
+    Some(OsString::from_vec(text.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_names_its_loader_and_libraries() {
+        let own = parse(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
+        assert!(own.interpreter.is_some_and(|path| path.is_absolute()));
+        assert!(
+            own.needed.iter().any(|name| name.to_string_lossy().starts_with("libc.")),
+            "{:?}",
+            own.needed
+        );
+    }
+
+    #[test]
+    fn what_is_no_elf_file_or_a_broken_one_is_nothing() {
+        let whole = std::fs::read("/proc/self/exe").unwrap();
+        assert_eq!(parse(b"#!/bin/sh\n"), None);
+        assert_eq!(parse(b""), None);
+        assert_eq!(parse(&whole[..40]), None);
+    }
+}

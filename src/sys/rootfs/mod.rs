@@ -1,0 +1,53 @@
+//! A root file system in the making: programs of this machine with what they need, and files of our own.
+
+mod draft;
+mod elf;
+mod libraries;
+mod programs;
+mod tree;
+
+pub use draft::{Draft, DraftError};
+pub use libraries::Libraries;
+pub use programs::{PATH, Program, find};
+pub use tree::Tree;
+
+use super::paths::reason;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why something cannot be put into a root file system.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum RootfsError {
+    #[error("`{}`: {}", path.display(), reason(source))]
+    Io { path: PathBuf, source: io::Error },
+    #[error("{}", missing(.0))]
+    NoProgram(String),
+    #[error("`{}` is neither an ELF program nor a script that names its interpreter by an absolute path", .0.display())]
+    NotAProgram(PathBuf),
+    #[error("`{}` needs the library `{}`, which is not installed here", program.display(), name.display())]
+    NoLibrary { program: PathBuf, name: OsString },
+    #[error("`{}` leads through too many links", .0.display())]
+    Circle(PathBuf),
+    #[error("`{}` is wanted as {wanted}, and is {found} already", path.display())]
+    Clash { path: PathBuf, wanted: &'static str, found: &'static str },
+}
+
+impl RootfsError {
+    /// For a failed system call on `path`.
+    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}
+
+fn missing(name: &str) -> String {
+    match name.starts_with('/') {
+        true => format!("the program `{name}` is not there, or may not be run"),
+        false => format!(
+            "no program `{name}` in {}, which is the path in a managed plugin: is its package installed here?",
+            PATH.join(":")
+        ),
+    }
+}

@@ -1,0 +1,159 @@
+//! A program of this machine, with all that it takes to start it elsewhere.
+
+use super::RootfsError;
+use super::elf;
+use super::libraries::Libraries;
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Where a managed plugin's process looks for programs: the engine's default `PATH` (protocol 2.3).
+pub const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// How many scripts may interpret each other, as in the kernel.
+const MAX_INTERPRETERS: usize = 4;
+/// How much of a script's first line the kernel reads.
+const FIRST_LINE: u64 = 256;
+
+/// A program and what it needs, by the paths on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// The program itself.
+    pub path: PathBuf,
+    /// The programs that interpret it, when it is a script; the nearest first.
+    pub interpreters: Vec<PathBuf>,
+    /// The loader and the libraries.
+    pub libraries: BTreeSet<PathBuf>,
+}
+
+/// The program `name` on [`PATH`], or at an absolute path.
+///
+/// # Errors
+/// When there is none.
+pub fn find(name: &str) -> Result<PathBuf, RootfsError> {
+    let candidates: Vec<PathBuf> = match name.starts_with('/') {
+        true => vec![name.into()],
+        false => PATH.iter().map(|directory| Path::new(directory).join(name)).collect(),
+    };
+    let found = candidates.into_iter().find(|path| is_executable(path));
+    found.ok_or_else(|| RootfsError::NoProgram(name.to_owned()))
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+impl Program {
+    /// Finds what the program at `path` needs.
+    ///
+    /// # Errors
+    /// When it cannot be read, is none that the kernel could start, or needs what is not there.
+    pub fn at(path: PathBuf, libraries: &Libraries) -> Result<Self, RootfsError> {
+        let mut program = Self { path: path.clone(), interpreters: Vec::new(), libraries: BTreeSet::new() };
+        let mut now = path;
+        for _ in 0..=MAX_INTERPRETERS {
+            let Some(next) = interpreters_of(&now)? else {
+                let bytes = std::fs::read(&now).map_err(RootfsError::at(&now))?;
+                let elf = elf::parse(&bytes).ok_or_else(|| RootfsError::NotAProgram(now.clone()))?;
+                program.libraries.extend(libraries.needed_by(&now, elf)?);
+                return Ok(program);
+            };
+            program.add_interpreters(next, libraries)?;
+            now = program.interpreters.last().cloned().unwrap_or_default();
+        }
+        Err(RootfsError::NotAProgram(program.path))
+    }
+
+    /// `env` is a program of its own, and finds the next one.
+    fn add_interpreters(&mut self, next: Vec<PathBuf>, libraries: &Libraries) -> Result<(), RootfsError> {
+        if let [env, _] = &next[..] {
+            self.libraries.extend(Program::at(env.clone(), libraries)?.libraries);
+        }
+        self.interpreters.extend(next);
+        Ok(())
+    }
+
+    /// All its files, itself first.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        let programs = std::iter::once(&self.path).chain(&self.interpreters);
+        programs.chain(&self.libraries).map(PathBuf::as_path)
+    }
+}
+
+/// What a script's first line names: one program, or `env` and the one that it finds. `None` for what is no script.
+fn interpreters_of(path: &Path) -> Result<Option<Vec<PathBuf>>, RootfsError> {
+    let Some(line) = first_line(path)? else { return Ok(None) };
+    let mut words = line.split_whitespace();
+    let interpreter = words.next().filter(|word| word.starts_with('/'));
+    let interpreter = interpreter.ok_or_else(|| RootfsError::NotAProgram(path.to_owned()))?;
+    let interpreter = find(interpreter)?;
+    if interpreter.file_name().is_none_or(|name| name != "env") {
+        return Ok(Some(vec![interpreter]));
+    }
+    let name = words.find(|word| !word.starts_with('-') && !word.contains('='));
+    let name = name.ok_or_else(|| RootfsError::NotAProgram(path.to_owned()))?;
+    Ok(Some(vec![interpreter, find(name)?]))
+}
+
+fn first_line(path: &Path) -> Result<Option<String>, RootfsError> {
+    let mut head = Vec::new();
+    let file = std::fs::File::open(path).map_err(RootfsError::at(path))?;
+    file.take(FIRST_LINE).read_to_end(&mut head).map_err(RootfsError::at(path))?;
+    let Some(rest) = head.strip_prefix(b"#!") else { return Ok(None) };
+    let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    Ok(Some(String::from_utf8_lossy(line).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn script(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tool");
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        (dir, path)
+    }
+
+    fn program(path: PathBuf) -> Result<Program, String> {
+        Program::at(path, &Libraries::of_host()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_dynamic_program_has_its_loader_and_all_libraries() {
+        let sh = program(find("sh").unwrap()).unwrap();
+        let names: Vec<_> =
+            sh.libraries.iter().map(|path| path.file_name().unwrap().to_string_lossy()).collect();
+        assert!(names.iter().any(|name| name.starts_with("ld-")), "{names:?}");
+        assert!(names.iter().any(|name| name.starts_with("libc.")), "{names:?}");
+    }
+
+    #[test]
+    fn a_script_takes_its_interpreters_along() {
+        let (_dir, path) = script("#!/bin/sh -e\n");
+        let seen = program(path).unwrap();
+        assert_eq!(seen.interpreters, [PathBuf::from("/bin/sh")]);
+        assert!(!seen.libraries.is_empty());
+        let (_dir, path) = script("#! /usr/bin/env -S A=1 sh\n");
+        let seen = program(path).unwrap();
+        assert_eq!(seen.interpreters, [PathBuf::from("/usr/bin/env"), find("sh").unwrap()]);
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_refused() {
+        for (text, part) in [
+            ("no program", "is neither an ELF program nor a script"),
+            ("#!sh\n", "is neither an ELF program nor a script"),
+            ("#!/usr/bin/env\n", "is neither an ELF program nor a script"),
+            ("#!/no/such/program\n", "`/no/such/program` is not there"),
+            ("#!/usr/bin/env nonsuch\n", "no program `nonsuch` in /usr/local/sbin"),
+        ] {
+            let (_dir, path) = script(text);
+            let error = program(path).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

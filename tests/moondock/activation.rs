@@ -1,0 +1,38 @@
+//! By what scripts know one daemon from the next.
+
+use crate::scripted::{Scripted, Scripts};
+use serde_json::{Value, json};
+
+const NETWORK: &str = "local function no() end\nreturn { create_network = no, delete_network = no, create_endpoint = no, \
+                       delete_endpoint = no, join = no, leave = no }";
+const IPAM: &str = "local plugin = require(\"@moondock/plugin\")\nlocal function no() end\nreturn { request_address = no, \
+                    release_pool = no, release_address = no,\n  request_pool = function() return { PoolID = \
+                    tostring(plugin.activation()), Pool = \"10.0.0.0/8\" } end }";
+
+fn both() -> Scripts {
+    Scripts::new([("network.lua", NETWORK), ("ipam.lua", IPAM)])
+}
+
+async fn activation(plugin: &Scripted) -> Value {
+    plugin.call("IpamDriver.RequestPool", json!({ "Pool": "" })).await.1["PoolID"].take()
+}
+
+async fn ask(plugin: &Scripted, methods: &[&str]) {
+    for method in methods {
+        assert_eq!(plugin.raw(method, b"").await.0, 200, "{method}");
+    }
+}
+
+const CAPABILITIES: [&str; 2] = ["NetworkDriver.GetCapabilities", "IpamDriver.GetCapabilities"];
+
+#[test]
+fn a_daemon_is_counted_when_it_activates_and_not_for_what_it_asks_then() {
+    both().open(async |plugin| {
+        for count in ["1", "2"] {
+            ask(&plugin, &["Plugin.Activate"]).await;
+            ask(&plugin, &CAPABILITIES).await;
+            ask(&plugin, &CAPABILITIES).await;
+            assert_eq!(activation(&plugin).await, count);
+        }
+    });
+}

@@ -1,0 +1,159 @@
+//! Mounts reach nothing that is not granted by path.
+
+use super::{fine, raised, refused};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// `root` and `source` are granted, `read` to be read only, `outside` not at all. What is mounted goes with it.
+struct Ground {
+    dir: TempDir,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["root/at", "source", "read", "outside"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("mark"), name).unwrap();
+        }
+        Self { dir }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().canonicalize().unwrap().join(name)
+    }
+
+    fn grants(&self) -> Vec<String> {
+        let of = |kind: &str, name: &str| format!("{kind}:{}", self.path(name).display());
+        vec![of("fs.write", "root"), of("fs.write", "source"), of("fs.read", "read"), "mount".to_owned()]
+    }
+
+    fn script(&self, body: &str) -> String {
+        format!("local AT = '{}'\n{body}", self.path("").display())
+    }
+
+    #[track_caller]
+    fn fine(&self, body: &str) {
+        let grants = self.grants();
+        fine(&grants.iter().map(String::as_str).collect::<Vec<_>>(), &self.script(body));
+    }
+
+    #[track_caller]
+    fn refused(&self, body: &str, why: &str) {
+        let grants = self.grants();
+        refused(&grants.iter().map(String::as_str).collect::<Vec<_>>(), &self.script(body), why);
+    }
+
+    fn mounts(&self) -> usize {
+        let own = self.path("").display().to_string();
+        fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&own)).count()
+    }
+}
+
+impl Drop for Ground {
+    fn drop(&mut self) {
+        for name in ["root/at", "root/m", "outside"] {
+            let _ = rustix::mount::unmount(self.path(name), rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+fn bind(source: &str, target: &str) -> String {
+    format!("fs.mount({{ source = AT .. '{source}', target = AT .. '{target}', options = {{ 'bind' }} }})")
+}
+
+const NOT: &str = "is not granted: add \"fs.write:";
+
+#[test]
+fn mounting_needs_more_than_the_word() {
+    let ground = Ground::new();
+    symlink(ground.path("outside"), ground.path("root/link")).unwrap();
+    ground.refused(&bind("source", "outside"), NOT);
+    ground.refused(&bind("source", "root/link"), NOT);
+    ground.refused(&bind("outside", "root/at"), NOT);
+    ground.refused(&bind("root/link", "root/at"), NOT);
+    ground.refused(&bind("read", "root/at"), NOT);
+    ground.refused("fs.unmount(AT .. 'outside')", NOT);
+    let loop_of = |source: &str, options: &str| {
+        format!(
+            "fs.mount({{ source = AT .. '{source}', target = AT .. 'root/at', type = 'ext4', loop = true, options = {{ {options} }} }})"
+        )
+    };
+    ground.refused(&loop_of("outside/mark", ""), NOT);
+    ground.refused(&loop_of("read/mark", ""), NOT);
+    ground.refused(&loop_of("read/mark", "'ro'"), "cannot mount");
+    ground.refused(&loop_of("source/mark", "'bind'"), "`loop` and the option `bind` exclude each other");
+    let of_type = |kind: &str, source: &str, option: &str| {
+        format!(
+            "fs.mount({{ source = '{source}', target = AT .. 'root/at', type = '{kind}', options = {{ {option} }} }})"
+        )
+    };
+    for kind in ["proc", "sysfs", "devtmpfs", "overlay", "nfs"] {
+        ground.refused(
+            &of_type(kind, "none", ""),
+            &format!("`{kind}` is not mounted: the type must be one of"),
+        );
+    }
+    ground.refused(&of_type("ext4", "/dev/null", ""), "`/dev/null` is not granted: add \"fs.write:/dev\"");
+    ground.refused(&of_type("ext4", "sda", ""), "`sda` is not an absolute path");
+    ground.refused(&of_type("tmpfs", "none", "'remount'"), "the option `remount` is not taken here");
+    ground.refused(&of_type("tmpfs", "none", "'x=/etc'"), "names a path, which no grant covers");
+    let write_only = format!("fs.write:{}", ground.path("").display());
+    let error = raised(&[&write_only], &ground.script(&bind("source", "root/at")));
+    assert!(error.contains("fs.mount: `mount` is not granted: add \"mount\""), "{error}");
+    assert_eq!(ground.mounts(), 0);
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn what_is_granted_is_mounted() {
+    let ground = Ground::new();
+    ground.fine(&format!(
+        "{}
+         assert(fs.read(AT .. 'root/at/mark') == 'source' and fs.mounted(AT .. 'root/at'))
+         assert(fs.unmount(AT .. 'root/at') and not fs.mounted(AT .. 'root/at'))
+         fs.mount({{ source = AT .. 'source', target = AT .. 'root/at', options = {{ 'bind', 'ro' }} }})
+         local ok, why = pcall(fs.write, AT .. 'root/at/new', '')
+         assert(not ok and string.find(why, 'read%-only'), why)
+         fs.write(AT .. 'source/new', '')
+         assert(fs.unmount(AT .. 'root/at'))",
+        bind("source", "root/at")
+    ));
+    assert_eq!(ground.mounts(), 0);
+}
+
+/// What counts is the path. Whoever mounts something into a granted directory grants it.
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn what_others_mount_within_is_within() {
+    let ground = Ground::new();
+    let (outside, at) = (ground.path("outside"), ground.path("root/at"));
+    assert!(Command::new("mount").arg("--bind").args([&outside, &at]).status().unwrap().success());
+    ground.fine("assert(fs.read(AT .. 'root/at/mark') == 'outside')");
+    ground.refused("fs.read(AT .. 'outside/mark')", "is not granted");
+    ground.refused("fs.read(AT .. 'root/at/../../outside/mark')", "is not granted");
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn an_image_full_of_links_leads_nowhere() {
+    let ground = Ground::new();
+    let tree = ground.path("source/tree");
+    fs::create_dir(&tree).unwrap();
+    symlink("/", tree.join("up")).unwrap();
+    symlink(ground.path("outside/mark"), tree.join("mark")).unwrap();
+    let image = ground.path("source/image");
+    let made =
+        Command::new("mkfs.ext4").arg("-q").arg("-d").args([&tree, &image]).arg("8M").status().unwrap();
+    assert!(made.success());
+    ground.fine(
+        "fs.mount({ source = AT .. 'source/image', target = AT .. 'root/at', type = 'ext4', loop = true, options = { 'nosuid' } })",
+    );
+    ground.refused("fs.read(AT .. 'root/at/up/etc/passwd')", "is not granted");
+    ground.refused("fs.read(AT .. 'root/at/mark')", "is not granted");
+    ground.fine("fs.write(AT .. 'root/at/mark', 'mine') assert(fs.unmount(AT .. 'root/at'))");
+    assert_eq!(fs::read_to_string(ground.path("outside/mark")).unwrap(), "outside");
+}

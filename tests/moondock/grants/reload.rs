@@ -1,0 +1,175 @@
+//! A reload never widens what scripts may touch, unless somebody accepts it.
+
+use super::{driver, manifest};
+use crate::process::{Bed, Served};
+use rustix::process::Signal;
+use std::fs;
+use std::process::{Command, Output};
+
+/// Answers `Create` with `mark` and which of the two grants are in force.
+fn probe(mark: &str) -> String {
+    let body = format!(
+        "local function may(f, ...) return if string.find(tostring(select(2, pcall(f, ...))), 'granted') then '-' else '+' end\n\
+         error('{mark} net' .. may(net.link, 'nic') .. ' id' .. may(process.run, {{ argv = {{ 'id' }} }}), 0)"
+    );
+    driver("", &body)
+}
+
+fn started(grants: &[&str]) -> Served {
+    let bed = Bed::new().plugin("vol", "volume.lua", &probe("first"));
+    bed.plugin("vol", "plugin.toml", &manifest(grants)).start()
+}
+
+impl Served {
+    fn answer(&self) -> String {
+        let body = self.call("vol", "VolumeDriver.Create", r#"{"Name":"v"}"#).body;
+        let reply: serde_json::Value = serde_json::from_str(&body).unwrap();
+        reply["Err"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+    }
+
+    fn wait_for_answer(&mut self, answer: &str) {
+        self.wait_for(answer, |served| served.answer() == answer);
+    }
+
+    fn save(&self, file: &str, text: &str) {
+        fs::write(self.bed().scripts().join("vol").join(file), text).unwrap();
+    }
+
+    fn reload_verb(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
+        command.arg("reload").args(args).arg("--state").arg(self.bed().state());
+        command.output().unwrap()
+    }
+}
+
+fn reload(state: &std::path::Path) -> String {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_moondock")).args(["reload", "--state"]).arg(state).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_wider_file_is_not_taken_over_until_it_is_accepted() {
+    let mut served = started(&["exec:id"]);
+    assert_eq!(served.answer(), "first net- id+");
+    served.save("plugin.toml", "grants = [\n  \"exec:id\",\n  \"net\",\n]\n");
+    served.wait_for_log("plugin.toml:3: `net` must be accepted first");
+    served.wait_for_log("run `moondock reload --accept-grants`, or start moondock again");
+    assert_eq!(served.answer(), "first net- id+");
+    served.save("volume.lua", &probe("second"));
+    served
+        .wait_for("the second refusal", |served| served.log().matches("must be accepted first").count() == 2);
+    served.signal(Signal::HUP);
+    served
+        .wait_for("the third refusal", |served| served.log().matches("must be accepted first").count() == 3);
+    assert_eq!(served.answer(), "first net- id+", "nothing of the snapshot counts before");
+    let output = served.reload_verb(&["--accept-grants"]);
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        told,
+        format!(
+            "process {} loads its scripts again, with the grants that they have now: see its log\n",
+            served.pid()
+        )
+    );
+    served.wait_for_answer("second net+ id+");
+}
+
+#[test]
+fn a_wider_file_that_is_undone_lets_other_saves_through_again() {
+    let mut served = started(&["exec:id"]);
+    served.save("plugin.toml", &manifest(&["exec:id", "net"]));
+    served.wait_for_log("must be accepted first");
+    served.save("volume.lua", &probe("second"));
+    served.save("plugin.toml", &manifest(&["exec:id"]));
+    served.wait_for_answer("second net- id+");
+}
+
+#[test]
+fn a_narrower_file_counts_at_once_and_for_scripts_that_stay() {
+    let mut served = started(&["exec:id", "net"]);
+    assert_eq!(served.answer(), "first net+ id+");
+    served.save("plugin.toml", &manifest(&["net"]));
+    served.wait_for_answer("first net+ id-");
+    served.save("volume.lua", "this is no script");
+    served.wait_for_log("volume.lua:1");
+    served.save("plugin.toml", "");
+    served.wait_for_answer("first net- id-");
+    served.save("volume.lua", &probe("second"));
+    served.save("plugin.toml", &manifest(&["exec:id"]));
+    served.wait_for_answer("second net- id+");
+    assert!(!served.log().contains("must be accepted"), "it was granted at the start\n{}", served.log());
+}
+
+#[test]
+fn a_setting_that_widens_a_grant_must_be_accepted_too() {
+    let text = |value: &str| {
+        format!("grants = [\"exec:{{settings.program}}\"]\n[settings]\nprogram = \"{value}\"\n")
+    };
+    let bed = Bed::new().plugin("vol", "volume.lua", &probe("first"));
+    let mut served = bed.plugin("vol", "plugin.toml", &text("sh")).start();
+    assert_eq!(served.answer(), "first net- id-");
+    served.save("plugin.toml", &text("id"));
+    served.wait_for_log("plugin.toml:1: `exec:id` must be accepted first");
+    assert_eq!(served.answer(), "first net- id-");
+    served.signal(Signal::USR1);
+    served.wait_for_answer("first net- id+");
+}
+
+#[test]
+fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_accepted() {
+    let policy = "local net = require('@moondock/net')\n\
+                  return { request = function() return false, tostring(select(2, pcall(net.link, 'nic'))) end }";
+    let bed =
+        Bed::new().plugin("vol", "authz.lua", policy).plugin("vol", "plugin.toml", "grants = [\"nett\"]\n");
+    let mut served = bed.start();
+    let denial = |served: &Served| {
+        let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
+        served.call("vol", "AuthZPlugin.AuthZReq", request).body
+    };
+    assert!(denial(&served).contains("`nett` is no grant"), "{}", denial(&served));
+    served.save("plugin.toml", &manifest(&["net"]));
+    served.wait_for_log("`net` must be accepted first");
+    assert!(denial(&served).contains("`nett` is no grant"));
+    served.signal(Signal::USR1);
+    served.wait_for("the grant", |served| denial(served).contains(r#""Msg":"nil""#));
+}
+
+#[test]
+fn reload_loads_every_script_again() {
+    let mut served = started(&[]);
+    let output = served.reload_verb(&[]);
+    assert!(output.status.success(), "{output:?}");
+    served.wait_for("a new generation", |served| served.log().contains("INFO live "));
+}
+
+#[test]
+fn reload_says_why_there_is_nobody_to_ask() {
+    let place = tempfile::tempdir().unwrap();
+    let none = "no moondock serves with the state in";
+    assert!(reload(&place.path().join("nothing")).contains(none));
+    let mut served = Bed::with_volume().start();
+    served.signal(Signal::TERM);
+    served.wait();
+    assert!(reload(&served.bed().state()).contains(none));
+}
+
+#[test]
+fn reload_does_not_signal_who_does_not_serve() {
+    let place = tempfile::tempdir().unwrap();
+    let lock = fs::File::create(place.path().join(".lock")).unwrap();
+    lock.lock().unwrap();
+    fs::write(place.path().join(".lock"), format!("{}\n", std::process::id())).unwrap();
+    let told = reload(place.path());
+    assert!(told.contains("and does not serve, or not yet"), "{told}");
+    // An id from another container, where it means this process; here it is that of a stranger.
+    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    fs::write(place.path().join(".lock"), format!("{}\nserving\n", stranger.id())).unwrap();
+    let told = reload(place.path());
+    let alive = stranger.try_wait().unwrap().is_none();
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+    assert!(told.contains("is it in another container?") && alive, "{told}");
+}

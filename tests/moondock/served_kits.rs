@@ -1,0 +1,44 @@
+//! What of the kits shows only on the real host: deadlines, locks, several calls at once.
+
+use crate::scripted::Scripts;
+use serde_json::json;
+
+/// Making `slow` takes for ever; what was made is a key of the store.
+const VOLUME: &str = r#"
+local store, time = require("@moondock/store"), require("@moondock/time")
+return require("@moondock/volume").driver({
+  create = function(v)
+    store.set("made/" .. v.name, true)
+    if v.name == "slow" then time.sleep(60) end
+  end,
+  remove = function(v) store.delete("made/" .. v.name) end,
+  mount = function() return "/m" end,
+  status = function() return { made = store.list("made/") } end,
+})
+"#;
+
+#[test]
+fn what_a_creation_over_its_deadline_made_is_removed_by_the_next_call() {
+    let manifest = "[limits.deadline_ms]\n\"volume.create\" = 2000\n";
+    let scripts = Scripts::new([("volume.lua", VOLUME), ("plugin.toml", manifest)]);
+    scripts.open(async |plugin| {
+        plugin.call("VolumeDriver.Create", json!({ "Name": "a" })).await;
+        let made = async || {
+            let (_, reply) = plugin.call("VolumeDriver.Get", json!({ "Name": "a" })).await;
+            reply["Volume"]["Status"]["made"].as_array().unwrap().len()
+        };
+        let slow = json!({ "Name": "slow" });
+        let (refusal, ()) = tokio::join!(plugin.error("VolumeDriver.Create", slow), async {
+            while made().await < 2 {
+                tokio::task::yield_now().await;
+            }
+            plugin.call("VolumeDriver.List", json!({})).await;
+            assert_eq!(made().await, 2, "a creation that still ran was undone");
+        });
+        assert!(refusal.contains("did not answer within 2000 ms"), "{refusal}");
+        assert_eq!(made().await, 2);
+        let (_, listed) = plugin.call("VolumeDriver.List", json!({})).await;
+        assert_eq!(listed["Volumes"].as_array().unwrap().len(), 1, "{listed}");
+        assert_eq!(made().await, 1, "what the slow creation made is still there");
+    });
+}

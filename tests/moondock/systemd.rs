@@ -1,0 +1,179 @@
+//! Under systemd: sockets that are handed over, and what is told.
+
+use crate::process::{Bed, Served, VOLUME};
+use rustix::process::Signal;
+use std::fs;
+use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// The bed under a program that hands over sockets at the first connection to one of them, then becomes moondock.
+fn activated(bed: Bed, options: &[String]) -> Served {
+    let moondock = bed.command();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(options);
+    for (name, value) in moondock.get_envs() {
+        if let Some(value) = value {
+            command.arg(format!("--setenv={}={}", name.display(), value.display()));
+        }
+    }
+    command.arg(moondock.get_program()).args(moondock.get_args()).current_dir(bed.path());
+    bed.launch(command)
+}
+
+fn listening(bed: &Bed, plugin: &str) -> String {
+    format!("--listen={}", bed.socket(plugin).display())
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate: run tests/run"]
+fn a_socket_that_was_handed_over_is_served_and_stays() {
+    for names in [&["--fdname=vol".to_owned()][..], &["--fdname=moondock@vol.socket".into()], &[]] {
+        let bed = Bed::with_volume();
+        let options = [&[listening(&bed, "vol")], names].concat();
+        let mut served = activated(bed, &options);
+        served.wait_for("the socket", |served| served.bed().connect("vol").is_ok());
+        served.assert_answers();
+        served.signal(Signal::TERM);
+        assert_eq!(served.wait().code(), Some(0));
+        assert!(served.bed().socket("vol").exists());
+    }
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate: run tests/run"]
+fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
+    let bed = Bed::with_volume().plugin("one", "volume.lua", &VOLUME.replace("/m/", "/one/")).plugin(
+        "own",
+        "volume.lua",
+        VOLUME,
+    );
+    let options = [listening(&bed, "vol"), listening(&bed, "one"), "--fdname=vol:one".into()];
+    let mut served = activated(bed, &options);
+    served.wait_for("the socket", |served| served.bed().connect("one").is_ok());
+    assert!(served.call("one", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/one/v"));
+    assert!(served.call("vol", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/m/v"));
+    assert!(served.call("own", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/m/v"));
+}
+
+#[test]
+#[ignore = "needs systemd-socket-activate: run tests/run"]
+fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
+    let two = |bed: Bed| bed.plugin("two", "volume.lua", VOLUME);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for (bed, names, extra, part) in [
+        (
+            two(Bed::with_volume()),
+            "x",
+            None,
+            "socket named `x`, and no plugin has that name: set `FileDescriptorName=`",
+        ),
+        (two(Bed::with_volume()), "vol:vol", Some("other"), "two sockets for the plugin `vol`"),
+        (
+            Bed::with_volume().arg("--listen=unix,mode=0660"),
+            "vol",
+            None,
+            "its `--listen` says something else",
+        ),
+        (
+            Bed::with_volume().arg("--listen=tcp://127.0.0.1:0"),
+            "vol",
+            None,
+            "its `--listen` says something else",
+        ),
+        (two(Bed::with_volume()), "vol:two", Some("tcp"), "`two` that is no Unix stream socket"),
+    ] {
+        let mut options = vec![listening(&bed, "vol"), format!("--fdname={names}")];
+        options.extend(
+            extra.map(
+                |extra| if extra == "tcp" { format!("--listen={port}") } else { listening(&bed, extra) },
+            ),
+        );
+        let mut served = activated(bed, &options);
+        served.wait_for("the socket", |served| served.bed().connect("vol").is_ok());
+        assert_eq!(served.wait().code(), Some(1));
+        served.wait_for_log(part);
+    }
+}
+
+#[test]
+fn sockets_for_another_process_are_not_taken() {
+    let bed = Bed::with_volume().env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
+    bed.start().assert_answers();
+}
+
+fn manager() -> (tempfile::TempDir, UnixDatagram, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    (dir, patient(socket), path.to_str().unwrap().to_owned())
+}
+
+fn patient(socket: UnixDatagram) -> UnixDatagram {
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket
+}
+
+fn told(manager: &UnixDatagram) -> String {
+    let mut buffer = [0; 1024];
+    let length = manager.recv(&mut buffer).unwrap();
+    String::from_utf8(buffer[..length].to_vec()).unwrap()
+}
+
+#[test]
+fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
+    let (_dir, manager, address) = manager();
+    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME).env("NOTIFY_SOCKET", &address);
+    let mut served = bed.start();
+    assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
+    served.signal(Signal::HUP);
+    let reloading = told(&manager);
+    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
+    fs::write(served.bed().scripts().join("vol/volume.lua"), "return {{{").unwrap();
+    served.signal(Signal::HUP);
+    assert!(told(&manager).starts_with("RELOADING=1\n"));
+    assert!(told(&manager).starts_with("READY=1\n"));
+    served.signal(Signal::TERM);
+    assert!(told(&manager).starts_with("STOPPING=1\n"));
+    assert_eq!(served.wait().code(), Some(0));
+}
+
+#[test]
+fn a_driver_that_does_not_load_is_never_ready() {
+    let address = SocketAddr::from_abstract_name(format!("moondock-{}", std::process::id())).unwrap();
+    let manager = patient(UnixDatagram::bind_addr(&address).unwrap());
+    let name = format!("@{}", str::from_utf8(address.as_abstract_name().unwrap()).unwrap());
+    let bed = Bed::new().plugin("bad", "volume.lua", "return {{{\n").env("NOTIFY_SOCKET", &name);
+    assert!(bed.refused().contains("volume.lua"));
+    assert!(told(&manager).starts_with("STOPPING=1\n"));
+}
+
+#[test]
+fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
+    let served = Bed::with_volume().env("NOTIFY_SOCKET", "/nowhere/notify").start();
+    served.assert_answers();
+    served.wait_for_log("cannot tell systemd how things go");
+}
+
+#[test]
+#[ignore = "needs systemd-analyze: run tests/run"]
+fn the_shipped_units_are_understood_and_give_the_service_no_mounts_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd");
+    let service = fs::read_to_string(units.join("moondock.service")).unwrap();
+    let service = service.replace("/usr/local/bin/moondock", env!("CARGO_BIN_EXE_moondock"));
+    let settings: Vec<_> = service.lines().filter(|line| !line.starts_with('#')).collect();
+    for private in ["Protect", "Private", "Paths=", "RootDirectory", "MountFlags", "DynamicUser"] {
+        assert!(!settings.iter().any(|line| line.contains(private)), "{private}");
+    }
+    fs::write(place.path().join("moondock.service"), service).unwrap();
+    fs::copy(units.join("moondock@.socket"), place.path().join("moondock@vol.socket")).unwrap();
+    let files = ["moondock.service", "moondock@vol.socket"].map(|name| place.path().join(name));
+    let verified = Command::new("systemd-analyze").arg("verify").args(files).output().unwrap();
+    let complaint = String::from_utf8(verified.stderr).unwrap();
+    assert!(verified.status.success() && complaint.is_empty(), "{complaint}");
+}
