@@ -50,7 +50,7 @@ impl Plugin {
             let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
             let args =
                 fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
-            self.call_hook(method, &live, &Owed::Nothing, args).await
+            self.call_hook(method, &live, &Owed::of(method, &request), args).await
         };
         let reply = called.await;
         if let Err(CallError::Failed(diagnostic)) = &reply {
@@ -63,6 +63,13 @@ impl Plugin {
         let started = Instant::now();
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
+        if let Ok(live) = &live
+            && method.hook == "read"
+            && method.interface == Interface::Log
+            && live.script.has(method)
+        {
+            return self.read_log(method, live, &body).await;
+        }
         let outcome = self.run(method, &live, body).await;
         self.meters.call(method, outcome.verdict, started.elapsed());
         match &live {
@@ -89,10 +96,8 @@ impl Plugin {
         live: &Result<Live, CallError>,
         body: Bytes,
     ) -> Outcome {
-        if !method.interface.is_served() {
-            return Outcome::failed(CallError::NotImplemented(method.wire), String::new());
-        }
         match live {
+            Ok(live) if method.interface == Interface::Log => self.log_outcome(method, live, &body).await,
             Ok(live) if method.interface == Interface::Metrics => {
                 self.metrics_outcome(method, live, &body).await
             }
@@ -161,7 +166,7 @@ impl Plugin {
         }
     }
 
-    fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
+    pub(super) fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let Outcome { reply, object, text, .. } = outcome;
         if let Err(CallError::Failed(diagnostic)) = reply
@@ -186,10 +191,18 @@ impl Outcome {
         Self { reply: Err(error), verdict, object, text }
     }
 
+    /// A success that is about `object`.
+    pub(super) fn of(reply: Result<(Vec<u8>, String), CallError>, object: &str) -> Self {
+        match reply {
+            Ok((reply, object)) => Self::ok(reply, object),
+            Err(error) => Self::failed(error, object.to_owned()),
+        }
+    }
+
     pub(super) fn without_hook(method: &'static Method) -> Self {
         match method.missing {
             Missing::Answered(reply) => Self::ok(reply.into(), String::new()),
-            Missing::NotFound | Missing::Refused => {
+            Missing::NotFound | Missing::Refused | Missing::Instead(_) => {
                 // To the engine that is an answer like another.
                 let told = Self::failed(CallError::NotImplemented(method.wire), String::new());
                 Self { verdict: Verdict::Ok, ..told }

@@ -4,6 +4,7 @@ mod answer;
 mod collector;
 mod error;
 mod inspect;
+mod logging;
 mod manifest;
 mod plugin;
 mod policy;
@@ -13,8 +14,9 @@ mod settings;
 mod surroundings;
 
 pub use collector::MetricsSettings;
-pub use error::{CallError, OpenError, Reply};
+pub use error::{CallError, OpenError, Reply, ReplyStream};
 pub use inspect::{Finding, Inspection, Severity, inspect};
+pub use logging::{LogSettings, OnSlow};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};

@@ -1,6 +1,7 @@
 //! A plugin: one name, its scripts, and what they share.
 
 use super::collector::Collector;
+use super::logging::Logs;
 use super::{CallError, Manifest, OpenError, Reply, Surroundings};
 use crate::grants::Granted;
 use crate::metrics::{Meters, Verdict};
@@ -56,6 +57,7 @@ pub struct Plugin {
     greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    pub(super) logs: Logs,
     /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
     pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
@@ -91,6 +93,7 @@ impl Plugin {
         let shared = Rc::new(open_state(&spec).await?);
         let meters = Arc::new(Meters::new(&spec.name));
         let plugin = Rc::new(Self {
+            logs: Logs::new(&spec.state, meters.logs().clone()),
             spec,
             shared,
             meters,
@@ -139,15 +142,16 @@ impl Plugin {
         }
     }
 
-    /// The interfaces that have a script, broken or not, and are served.
+    /// The interfaces that have a script, broken or not.
     pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
         let present = |interface: &Interface| !matches!(*self.slot(*interface).borrow(), Slot::Absent);
-        Interface::ALL.into_iter().filter(|interface| interface.is_served()).filter(present)
+        Interface::ALL.into_iter().filter(present)
     }
 
     /// Answers `Plugin.Activate`, which a daemon asks once in its life: from here on, what it knew before is stale.
     pub(super) async fn activate(&self) -> Reply {
         self.activated.set(true);
+        self.logs.forsake(None);
         match self.shared.count_activation().await {
             Ok(activation) => {
                 let announced = self.interfaces().filter(|interface| interface.is_announced());

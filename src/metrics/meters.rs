@@ -1,6 +1,8 @@
 //! The counters of one plugin: written on its thread, read from any.
 
+use super::LogCounters;
 use crate::protocol::{Interface, Method, methods_of};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -28,6 +30,7 @@ pub struct Meters {
     scripts: [ScriptMeter; Interface::ALL.len()],
     tallies: [AtomicU64; Tally::ALL.len()],
     connections: AtomicU64,
+    logs: Arc<LogCounters>,
 }
 
 /// What a call came to.
@@ -81,7 +84,13 @@ impl Meters {
             scripts: Interface::ALL.map(ScriptMeter::new),
             tallies: Default::default(),
             connections: AtomicU64::new(0),
+            logs: Arc::default(),
         }
+    }
+
+    /// The counters of the log streams.
+    pub fn logs(&self) -> &Arc<LogCounters> {
+        &self.logs
     }
 
     /// Counts a call and its time.

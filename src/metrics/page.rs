@@ -4,6 +4,7 @@ use super::meters::{BUCKETS, Meters, Tally, Verdict};
 use crate::protocol::Interface;
 use std::fmt::{Display, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What the page says of itself.
@@ -130,6 +131,46 @@ pub const METRICS: &[Metric] = &[
         labels: &["plugin"],
         help: "Beats of a metrics collector on which the engine's metrics could not be read.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Unread)),
+    },
+    Metric {
+        name: "moondock_log_streams",
+        kind: Kind::Gauge,
+        labels: &["plugin"],
+        help: "Log streams of containers that are open.",
+        values: Values::Plugin(|meters, lines| lines.of(meters, &[], meters.logs().streams.load(Relaxed))),
+    },
+    Metric {
+        name: "moondock_log_batches_total",
+        kind: Kind::Counter,
+        labels: &["plugin", "result"],
+        help: "Batches of log entries that the script took (taken), or failed to take at the first try or a later one (failed).",
+        values: Values::Plugin(|meters, lines| {
+            let logs = meters.logs();
+            lines.of(meters, &[("result", "taken")], logs.batches.load(Relaxed));
+            lines.of(meters, &[("result", "failed")], logs.failures.load(Relaxed));
+        }),
+    },
+    Metric {
+        name: "moondock_log_entries_total",
+        kind: Kind::Counter,
+        labels: &["plugin", "result"],
+        help: "Log entries that the script took (taken), and those that were given up (dropped).",
+        values: Values::Plugin(|meters, lines| {
+            let logs = meters.logs();
+            lines.of(meters, &[("result", "taken")], logs.entries.load(Relaxed));
+            lines.of(meters, &[("result", "dropped")], logs.dropped_entries.load(Relaxed));
+        }),
+    },
+    Metric {
+        name: "moondock_log_bytes_total",
+        kind: Kind::Counter,
+        labels: &["plugin", "result"],
+        help: "Bytes of these entries, as the engine framed them, and of streams that could not be read on (dropped).",
+        values: Values::Plugin(|meters, lines| {
+            let logs = meters.logs();
+            lines.of(meters, &[("result", "taken")], logs.bytes.load(Relaxed));
+            lines.of(meters, &[("result", "dropped")], logs.dropped_bytes.load(Relaxed));
+        }),
     },
     Metric {
         name: "moondock_open_connections",

@@ -65,6 +65,8 @@ pub enum Origin {
     Engine,
     /// Moondock calls the hook by itself: no request names it.
     Host,
+    /// The engine calls, and Moondock answers: a script has no such hook.
+    Answered,
 }
 
 /// What it means that a script has no hook for a method.
@@ -72,6 +74,8 @@ pub enum Origin {
 pub enum Missing {
     /// The script is refused.
     Refused,
+    /// The script is refused unless it has this other hook; and also when it has both.
+    Instead(&'static str),
     /// The engine is told so with 404, which it takes for "not implemented".
     NotFound,
     /// The engine gets this reply (JSON).
@@ -152,6 +156,11 @@ impl Method {
 
     pub(super) const fn deadline(mut self, seconds: u64) -> Self {
         self.deadline = Duration::from_secs(seconds);
+        self
+    }
+
+    pub(super) const fn without_deadline(mut self) -> Self {
+        self.deadline = Duration::MAX;
         self
     }
 
@@ -253,11 +262,6 @@ impl Interface {
         }
     }
 
-    /// False for the interfaces whose methods answer "not implemented" as yet.
-    pub fn is_served(self) -> bool {
-        !matches!(self, Interface::Log)
-    }
-
     /// False for what an engine must not be told by a plugin that it did not start itself: it would wait for itself
     /// for ever (`protocol.md` 1.5).
     pub fn is_announced(self) -> bool {
@@ -273,8 +277,8 @@ mod tests {
     #[test]
     fn every_method_has_one_row() {
         let count = |interface| methods_of(interface).len();
-        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 4, 3, 1]);
-        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 39);
+        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 6, 3, 1]);
+        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 41);
     }
 
     #[test]

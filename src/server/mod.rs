@@ -17,6 +17,7 @@ mod signals;
 mod socket;
 mod spec;
 mod state;
+mod stream;
 mod systemd;
 mod tls;
 mod worker;

@@ -84,6 +84,7 @@ impl Worker {
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
         // Nobody listens once the process is about to end anyway.
         let _ = self.report.send(Event::Ready(plugin.meters().clone()));
+        plugin.resume_logs().await;
         drop(Settling(self.report.clone()));
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
@@ -91,6 +92,7 @@ impl Worker {
         drop(acceptor);
         connections.drain().await;
         plugin.stop_collecting().await;
+        plugin.rest_logs().await;
         watching.abort();
         Ok(())
     }

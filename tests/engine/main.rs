@@ -24,6 +24,7 @@ mod collector;
 mod crash;
 mod crash_anywhere;
 mod ipam;
+mod logs;
 mod managed;
 mod networks;
 mod podman;

@@ -28,6 +28,7 @@ mod hostile;
 mod kits;
 mod layers;
 mod lifetime;
+mod log_streams;
 mod managed;
 mod metrics;
 mod net;

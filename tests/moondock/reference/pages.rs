@@ -4,7 +4,7 @@ use super::Generated;
 use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
-use moondock::dispatch::{MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::dispatch::{LogSettings, MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
 use moondock::metrics::{Kind, METRICS};
 use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
@@ -49,9 +49,6 @@ fn methods_page() -> String {
         let announced = interface.implements();
         page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`", interface.file());
         page += if interface.is_announced() { "." } else { UNANNOUNCED };
-        if !interface.is_served() {
-            page += " **Not served yet**: the script is checked, Docker is not told of it.";
-        }
         page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
         methods_of(interface).iter().for_each(|method| page += &method_row(method));
         let mut shown = Vec::new();
@@ -61,17 +58,22 @@ fn methods_page() -> String {
 }
 
 fn method_row(method: &Method) -> String {
-    let deadline = method.deadline.as_secs();
+    let deadline =
+        deadline_of(method).map_or("none".to_owned(), |deadline| format!("{} s", deadline.as_secs()));
     let (wire, limit) = match method.origin {
         Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
-        Origin::Engine => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
+        _ => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
     };
     format!(
-        "| [`{}`](#{}) | {wire} | {deadline} s | {limit} | {} |\n",
+        "| [`{}`](#{}) | {wire} | {deadline} | {limit} | {} |\n",
         method.hook,
         anchor(method),
         missing(method)
     )
+}
+
+fn deadline_of(method: &Method) -> Option<std::time::Duration> {
+    (method.deadline != std::time::Duration::MAX).then_some(method.deadline)
 }
 
 /// As forges make it of the heading: dots go.
@@ -81,6 +83,8 @@ fn anchor(method: &Method) -> String {
 
 fn missing(method: &Method) -> String {
     match method.missing {
+        _ if method.origin == Origin::Answered => "Moondock answers; a script has no such hook".to_owned(),
+        Missing::Instead(other) => format!("must have it, or `{other}`"),
         Missing::Refused => "must have it".to_owned(),
         Missing::NotFound => "not implemented".to_owned(),
         Missing::Answered(reply) => format!("answers `{reply}`"),
@@ -101,7 +105,7 @@ fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
         section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
         return section;
     }
-    if method.parameters() != "req" {
+    if method.origin != Origin::Answered && method.parameters() != "req" {
         return section + &arguments_section(method, shown);
     }
     section += &fields_table("request", method.request);
@@ -340,6 +344,43 @@ for each.
 A saved file never gives scripts more than what was accepted, at the start or by [`moondock reload --accept-grants`](cli.md#moondock-reload).
 ";
 
+const LOG: &str = "
+## Log streams
+
+How the log of a container reaches `log.lua`; the [guide](../guides/logs.md) says more.
+
+| key | | default |
+|---|---|---|
+";
+
+fn log_rows() -> String {
+    let LogSettings { buffer_kib, batch_entries, batch_kib, .. } = LogSettings::default();
+    let rows = [
+        (
+            "on_slow",
+            "What gives way when the script is slower than the container, or fails: `block`, the container waits in its next write and nothing is lost; \
+             `drop`, the oldest entries are given up, and counted.",
+            "`block`".to_owned(),
+        ),
+        (
+            "buffer_kib",
+            "How much of a container's log may wait in its FIFO, in KiB: 64 to 16384, rounded up to a power of two. For streams that begin.",
+            buffer_kib.to_string(),
+        ),
+        (
+            "batch_entries",
+            "How many entries are handed over at once, at most: 1 to 10000.",
+            batch_entries.to_string(),
+        ),
+        (
+            "batch_kib",
+            "How much is handed over at once, at most, in KiB: 4 to 4096. A longer line is handed over alone.",
+            batch_kib.to_string(),
+        ),
+    ];
+    rows.iter().map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n")).collect()
+}
+
 fn manifest_page() -> String {
     let limits = Limits::default();
     let mut page = MANIFEST.to_owned();
@@ -354,6 +395,8 @@ fn manifest_page() -> String {
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | How long a call may take, in ms; at most the default. | see below |\n";
     page += &metrics_rows();
     page += EXAMPLE;
+    page += LOG;
+    page += &log_rows();
     page += "\n## Deadlines\n\nBelow the engine's own limits, so that it hears a reason.\n\n| hooks | ms |\n|---|---|\n";
     for interface in Interface::ALL {
         page += &deadline_rows(interface);
@@ -379,11 +422,13 @@ fn metrics_rows() -> String {
 }
 
 fn deadline_rows(interface: Interface) -> String {
-    let mut deadlines: Vec<_> = methods_of(interface).iter().map(|method| method.deadline).collect();
+    let asked =
+        || methods().filter(|method| method.interface == interface && method.origin != Origin::Answered);
+    let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
     deadlines.sort();
     deadlines.dedup();
     let row = |deadline: &std::time::Duration| {
-        let hooks = methods().filter(|m| m.interface == interface && m.deadline == *deadline);
+        let hooks = asked().filter(|method| method.deadline == *deadline);
         let hooks: Vec<_> = hooks.map(|method| format!("`{}`", method.key())).collect();
         format!("| {} | {} |\n", hooks.join(", "), deadline.as_millis())
     };

@@ -6,7 +6,7 @@ use moondock::protocol::{Interface, Shape, Type, methods};
 use moondock::std::{MODULES, Module};
 
 /// The kits that scripts are meant to require.
-const KITS: [&str; 4] = ["ipam", "network", "options", "volume"];
+const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];
 
 /// All stubs.
 pub fn all() -> Vec<Generated> {
@@ -45,6 +45,7 @@ const HOOKS: &str =
 --
 --   function volume.create(req: CreateVolumeRequest) … end
 --   function metrics.collect(samples: { MetricSample }) … end
+--   function log.write_batch(entries: { LogEntry }, info: LogInfo) … end
 ";
 
 fn hooks_stub() -> String {
