@@ -4,6 +4,7 @@ pub mod fifo;
 pub mod files;
 pub mod firewall;
 pub mod holders;
+pub mod http;
 pub mod ip;
 pub mod journal;
 pub mod life;

@@ -19,6 +19,7 @@ pub fn all() -> Vec<Generated> {
         page("authz-request", authz_page()),
         page("cli", cli_page()),
         page("plugin-toml", manifest_page()),
+        page("bundle", super::bundle_page::page()),
     ]
 }
 
