@@ -8,7 +8,6 @@ use crate::sys::files;
 use crate::sys::places::{End, Place};
 use crate::sys::rootfs::{Libraries, Program, RootfsError, Tree, find};
 use std::collections::BTreeSet;
-use std::env;
 use std::path::{Path, PathBuf};
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -16,6 +15,9 @@ const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 const LOADER_CACHE: &str = "/etc/ld.so.cache";
 /// Makes each bundle's files its own: the engine refuses the same files under another name (protocol 15).
 const MARKER: &str = "/etc/moondock-bundle";
+
+/// This very program, also when another has come to its place.
+const OWN: &str = "/proc/self/exe";
 
 const DIRECTORIES: &[(&str, u32)] = &[
     ("/dev", 0o755),
@@ -79,8 +81,7 @@ impl Contents {
     }
 
     fn add_moondock(&mut self) -> Result<(), BundleError> {
-        let own =
-            env::current_exe().map_err(|source| RootfsError::Io { path: "/proc/self/exe".into(), source })?;
+        let own = PathBuf::from(OWN);
         let program = Program::at(own.clone(), &Libraries::of_host())?;
         self.tree.copy(&own, BINARY)?;
         self.add_files("moondock", &[own], &program.libraries)?;

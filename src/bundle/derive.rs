@@ -92,9 +92,13 @@ fn has_policy(subject: &Subject) -> bool {
 fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError> {
     let mut mounts: Vec<Mount> = scripts_mount(subject).into_iter().collect();
     mounts.extend(needs.iter().flat_map(|need| need.mounts).map(fixed_mount));
-    for grant in &subject.manifest.grants {
-        let options = need_of(grant).map(|need| need.value);
-        if let (Some(Value::Path(options)), Grant::FsRead(path) | Grant::FsWrite(path)) = (options, grant)
+    let paths = subject.manifest.grants.iter().filter_map(|grant| Some((path_of(grant)?, grant)));
+    let mut paths: Vec<_> = paths.collect();
+    // What lies deeper is mounted later, or it would be hidden.
+    paths.sort_by_key(|(path, _)| *path);
+    paths.dedup();
+    for (path, grant) in paths {
+        if let Some(Value::Path(options)) = need_of(grant).map(|need| need.value)
             && is_mounted(subject, grant, path)?
             && !covered(subject, grant, path)
         {
@@ -127,6 +131,13 @@ fn fixed_mount(mount: &FixedMount) -> Mount {
         kind: "bind",
         options: mount.options.to_vec(),
         settable: if mount.settable { vec!["source"] } else { Vec::new() },
+    }
+}
+
+fn path_of(grant: &Grant) -> Option<&Path> {
+    match grant {
+        Grant::FsRead(path) | Grant::FsWrite(path) => Some(path),
+        _ => None,
     }
 }
 

@@ -30,8 +30,10 @@ pub struct Need {
 /// What the value of a grant stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// It has none, or none that matters here.
+    /// It has none.
     Nothing,
+    /// A host to be reached.
+    Host,
     /// A path to be mounted with these options.
     Path(&'static [&'static str]),
     /// A program to be taken along.
@@ -66,6 +68,7 @@ pub const NEEDS: &[Need] = &[
     Need { value: Value::Path(READ_WRITE), ..Need::of("fs.write", "the path, at the same place") },
     Need { value: Value::Program, ..Need::of("exec", "the program, with its libraries") },
     Need {
+        value: Value::Host,
         host_network: true,
         certificates: true,
         ..Need::of("http", "a managed plugin has no network but the host's")

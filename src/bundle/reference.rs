@@ -59,13 +59,6 @@ impl Display for Reference {
     }
 }
 
-impl Reference {
-    /// What stands behind the colon.
-    pub fn tag(&self) -> &str {
-        &self.tag
-    }
-}
-
 fn is_tag(tag: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.starts_with(plain) && tag.len() <= TAG_MAX && tag.chars().all(|c| plain(c) || c == '.' || c == '-')

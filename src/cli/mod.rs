@@ -7,9 +7,11 @@ pub mod reload;
 pub mod serve;
 
 use crate::config::{PluginDir, find_plugins};
+use crate::server::init;
 use crate::telemetry::{self, Format, Level};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
+use std::env;
 use std::io::{ErrorKind, Write, stdout};
 use std::path::Path;
 use std::process::ExitCode;
@@ -59,12 +61,26 @@ struct LogOptions {
 ///
 /// The exit code is the verb's; 1 for a failure, 2 for arguments that make no sense.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
-    let telemetry = telemetry::start(cli.log.log_level, cli.log.log_format);
-    cli.verb.run().unwrap_or_else(|error| {
+    let parsed = Cli::try_parse();
+    let (level, format) = match &parsed {
+        Ok(cli) => (cli.log.log_level, cli.log.log_format),
+        Err(_) => (Level::Info, Format::Pretty),
+    };
+    let telemetry = telemetry::start(level, format);
+    // Also when nothing could be parsed: a wrong variable must not end PID 1 at once.
+    let result = if init::is_needed() && serves() {
+        init::run().map(ExitCode::from).context("cannot start what PID 1 looks after")
+    } else {
+        parsed.unwrap_or_else(|error| error.exit()).verb.run()
+    };
+    result.unwrap_or_else(|error| {
         telemetry.fail(&error);
         ExitCode::FAILURE
     })
+}
+
+fn serves() -> bool {
+    env::args_os().nth(1).is_some_and(|verb| verb == "serve")
 }
 
 impl Verb {

@@ -1,7 +1,7 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
 use crate::config::{Config, LocalAddress, Places};
-use crate::server::{self, Outcome, init};
+use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
@@ -93,9 +93,6 @@ pub struct Serve {
 impl Serve {
     /// Serves until a signal ends it.
     pub fn run(self) -> Result<ExitCode> {
-        if init::is_needed() {
-            return Ok(ExitCode::from(init::run()?));
-        }
         let config = self.config()?;
         Ok(match server::run(&config)? {
             Outcome::Drained => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use crate::protocol::{Interface, Method, Missing};
 use crate::script::{Diagnostic, Owed, decode, encode};
 use bytes::Bytes;
 use mlua::{IntoLuaMulti, MultiValue, Table, Value};
+use std::path::{Component, Path};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -113,7 +114,8 @@ impl Plugin {
         let result = live.script.call(method, args, live.manifest.deadline(method)).await;
         result.map_err(CallError::Failed).and_then(|mut values| {
             let value = values.pop_front().unwrap_or(Value::Nil);
-            reply_of(method, live, owed, &value)
+            let reply = reply_of(method, live, owed, &value)?;
+            self.refuse_unreachable(method, live, &value).map(|()| reply)
         })
     }
 
@@ -132,6 +134,30 @@ impl Plugin {
         match self.call_hook(method, live, &owed, request).await {
             Ok(reply) => Outcome::ok(reply, object),
             Err(error) => Outcome::failed(error, object),
+        }
+    }
+
+    /// What a managed plugin mounts elsewhere does not reach containers, which then write into its root file system.
+    fn refuse_unreachable(&self, method: &Method, live: &Live, value: &Value) -> Result<(), CallError> {
+        let (Some(reachable), "VolumeDriver.Mount") = (self.spec.propagated(), method.wire) else {
+            return Ok(());
+        };
+        let mountpoint: Option<String> = value.as_table().and_then(|reply| reply.raw_get("Mountpoint").ok());
+        let is_below = |path: &Path| {
+            path.starts_with(reachable) && !path.components().any(|c| c == Component::ParentDir)
+        };
+        match mountpoint.filter(|path| !is_below(Path::new(path))) {
+            None => Ok(()),
+            Some(path) => {
+                let reachable = reachable.display();
+                let message = format!(
+                    "`Mountpoint` is `{path}`, and containers reach only what a managed plugin has below `{reachable}`"
+                );
+                let diagnostic = Diagnostic::of_file(method.interface.file(), message)
+                    .at(live.script.line_of(method))
+                    .cure(format!("keep volumes below `{reachable}`, which outlives an upgrade too"));
+                Err(CallError::Failed(live.script.excerpt(diagnostic)))
+            }
         }
     }
 

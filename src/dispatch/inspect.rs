@@ -122,8 +122,8 @@ impl Inspection {
         let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
         let grants: Vec<_> = manifest.grants_by_line().map(|(grant, line)| (grant.clone(), line)).collect();
         // What a grant names may lie on a dead server.
-        let own = spec.dir.clone();
-        let look_at = move |(grant, line)| (look(&grant, &own), line);
+        let (all, own) = (manifest.grants.clone(), spec.dir.clone());
+        let look_at = move |(grant, line)| (look(&grant, &all, &own), line);
         let looking = spawn_blocking(move || grants.into_iter().map(look_at).collect::<Vec<_>>());
         for ((words, finding), line) in looking.await.unwrap_or_default() {
             self.grants.push(words);

@@ -10,7 +10,7 @@ use crate::std::Shared;
 use crate::sys::sources::read_sources;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -36,6 +36,11 @@ impl PluginSpec {
     /// A plugin in usual surroundings.
     pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
         Self { name: name.into(), dir, state, surroundings: Surroundings::default() }
+    }
+
+    /// The propagated mount of a managed plugin, which is where the states of plugins are (protocol 2.4).
+    pub(super) fn propagated(&self) -> Option<&Path> {
+        self.state.parent().filter(|_| self.surroundings.managed)
     }
 }
 

@@ -82,17 +82,15 @@ pub fn serving(dir: &Path) -> Result<u32, StateError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StateError::Unused { path }),
         file => file.map_err(|source| StateError::Io { path: path.clone(), source })?,
     };
-    if flock(&file, FlockOperation::NonBlockingLockShared).is_ok() {
-        return Err(StateError::Unused { path });
-    }
     let text = io::read_to_string(&mut file).unwrap_or_default();
-    let holder = parse(&text);
-    match holder {
-        Some(pid) if text.lines().nth(1) == Some(SERVING) => match has_open(pid, &file) {
-            true => Ok(pid),
-            false => Err(StateError::OutOfSight { path, holder: described(holder) }),
-        },
-        _ => Err(StateError::NotServing { path, holder: described(holder) }),
+    let (holder, serves) = (parse(&text), text.lines().nth(1) == Some(SERVING));
+    if let Some(pid) = holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file)) {
+        return Ok(pid);
+    }
+    match flock(&file, FlockOperation::NonBlockingLockShared) {
+        Ok(()) => Err(StateError::Unused { path }),
+        Err(_) if serves => Err(StateError::OutOfSight { path, holder: described(holder) }),
+        Err(_) => Err(StateError::NotServing { path, holder: described(holder) }),
     }
 }
 

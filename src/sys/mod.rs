@@ -1,9 +1,9 @@
 //! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
 
-pub mod fetch;
 pub mod files;
 pub mod firewall;
 pub mod holders;
+pub mod http;
 pub mod ip;
 pub mod life;
 pub mod locks;

@@ -4,8 +4,12 @@
 //! read and followed here, never by the kernel. So the place that was judged is the place that is used, whatever is renamed or
 //! replaced meanwhile.
 
+#[cfg(test)]
+mod tests;
+
 use super::paths::{PathError, parts};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2, readlinkat};
+use rustix::fs::{CWD, FileType, Mode, OFlags, PROC_SUPER_MAGIC, ResolveFlags};
+use rustix::fs::{fstat, fstatfs, openat, openat2, readlinkat};
 use rustix::io::Errno;
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
@@ -110,10 +114,10 @@ impl Place {
     /// Those of `open(2)`.
     pub fn hold(&self) -> Result<Handle> {
         let held = self.open(OFlags::PATH, Mode::empty())?;
-        let stat = rustix::fs::fstat(&held).map_err(|error| named(&self.asked, error.into()))?;
-        match rustix::fs::FileType::from_raw_mode(stat.st_mode) {
-            rustix::fs::FileType::Symlink => Err(named(&self.asked, Errno::LOOP.into())),
-            kind => Ok(Handle { held, kind }),
+        let stat = fstat(&held).map_err(|error| named(&self.asked, error.into()))?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Symlink => Err(named(&self.asked, Errno::LOOP.into())),
+            _ => Ok(Handle(held)),
         }
     }
 
@@ -151,21 +155,17 @@ impl Place {
 
 /// Something that is held open, to be named by path.
 #[derive(Debug)]
-pub struct Handle {
-    held: OwnedFd,
-    /// What it is.
-    pub kind: rustix::fs::FileType,
-}
+pub struct Handle(OwnedFd);
 
 impl Handle {
     /// A path that means it, as long as this lives, in this process.
     pub fn path(&self) -> PathBuf {
-        fd_path(&self.held)
+        fd_path(&self.0)
     }
 
     /// The same, for programs that this process starts.
     pub fn path_for_children(&self) -> PathBuf {
-        format!("/proc/{}/fd/{}", std::process::id(), self.held.as_raw_fd()).into()
+        format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 }
 
@@ -265,8 +265,7 @@ impl Walk {
 
     /// Links such as `/proc/self/root` say one thing and lead elsewhere.
     fn refuse_magic(&self, name: &OsStr) -> io::Result<()> {
-        let system = rustix::fs::fstatfs(&self.directory)?;
-        if system.f_type != rustix::fs::PROC_SUPER_MAGIC {
+        if fstatfs(&self.directory)?.f_type != PROC_SUPER_MAGIC {
             return Ok(());
         }
         let flags = OFlags::PATH | OFlags::CLOEXEC;

@@ -16,6 +16,7 @@ mod moondock;
 mod ops;
 mod wait;
 
+mod asking;
 mod authz;
 mod authz_bodies;
 mod bed_test;

@@ -36,15 +36,15 @@ impl Bed {
         Managed { bed: self, scripts: scripts.to_owned(), name: name.to_owned(), options: Vec::new() }
     }
 
-    /// Copies the shipped `ops` to the bed, its manifest as it is but for these grants, where it has none of its own; its
-    /// directory.
-    pub fn ops_with_grants(&self, grants: &[&str]) -> PathBuf {
+    /// Copies the shipped `ops` to the bed, its manifest as it is but for more grants; its directory.
+    pub fn ops_with_grants(&self, more: &[&str]) -> PathBuf {
         let scripts = self.install_ops().join("ops");
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/ops/plugin.toml");
         let shipped = fs::read_to_string(shipped).unwrap();
-        let own = shipped.parse::<toml::Table>().unwrap().contains_key("grants");
-        let head = if own { String::new() } else { format!("grants = {grants:?}\n") };
-        self.write_script("scripts/ops/plugin.toml", &(head + &shipped));
+        let more: String = more.iter().map(|grant| format!("\n    {grant:?},")).collect();
+        let granted = shipped.replacen("grants = [", &format!("grants = [{more}"), 1);
+        assert!(granted != shipped, "no grants in {shipped}");
+        self.write_script("scripts/ops/plugin.toml", &granted);
         scripts
     }
 

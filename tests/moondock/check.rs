@@ -76,6 +76,20 @@ fn a_plugin_that_may_write_itself_is_warned_of() {
 }
 
 #[test]
+fn a_program_that_the_plugin_may_replace_is_warned_of() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("tools/run", "")]);
+    let tools = place.path().join("tools");
+    std::fs::set_permissions(tools.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let tools = tools.display();
+    place.write("p/plugin.toml", &format!("grants = [\"fs.write:{tools}\", \"exec:{tools}/run\"]\n"));
+    let checked = place.run(&["check", "p"]);
+    assert!(
+        checked.stdout.contains("tools/run` lies where the plugin may write: it can put any"),
+        "{checked:?}"
+    );
+}
+
+#[test]
 fn the_shipped_plugins_are_in_order() {
     let place = Workplace::new(&[]);
     let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);

@@ -27,18 +27,13 @@ struct Reserved {
     exceptions: &'static [(&'static str, &'static str)],
 }
 
+/// Where HTTP is spoken besides the server.
+const CLIENT: &[(&str, &str)] = &[("sys/http.rs", "requests of scripts, and for the engine's metrics")];
+
 const RESERVED: &[Reserved] = &[
-    Reserved {
-        word: "hyper::",
-        parts: &["server"],
-        exceptions: &[("sys/fetch.rs", "asking the engine for its metrics")],
-    },
-    Reserved {
-        word: "hyper_util::",
-        parts: &["server"],
-        exceptions: &[("sys/fetch.rs", "asking the engine for its metrics")],
-    },
-    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "hyper::", parts: &["server"], exceptions: CLIENT },
+    Reserved { word: "hyper_util::", parts: &["server"], exceptions: CLIENT },
+    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: CLIENT },
     Reserved { word: "rcgen::", parts: &["server"], exceptions: &[] },
     Reserved { word: "listenfd::", parts: &["server"], exceptions: &[] },
     Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },

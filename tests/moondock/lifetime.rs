@@ -159,13 +159,17 @@ fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
     if !geteuid().is_root() {
         return;
     }
-    let mut served = as_pid_1(Bed::new().plugin("vol", "volume.lua", "return nothing"));
-    served.wait_for_log("failed at the start: ends in 15 s");
-    let init = children(served.pid())[0];
-    kill_process(Pid::from_raw(init as i32).unwrap(), Signal::HUP).unwrap();
-    assert_eq!(children(served.pid()), [init], "it has ended");
-    kill_process(Pid::from_raw(init as i32).unwrap(), Signal::TERM).unwrap();
-    assert_eq!(served.wait().code(), Some(1));
+    let unloadable = Bed::new().plugin("vol", "volume.lua", "return nothing");
+    let misled = Bed::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
+    for (bed, code) in [(unloadable, 1), (misled, 2)] {
+        let mut served = as_pid_1(bed);
+        served.wait_for_log("failed at the start: ends in 15 s");
+        let init = children(served.pid())[0];
+        kill_process(Pid::from_raw(init as i32).unwrap(), Signal::HUP).unwrap();
+        assert_eq!(children(served.pid()), [init], "it has ended");
+        kill_process(Pid::from_raw(init as i32).unwrap(), Signal::TERM).unwrap();
+        assert_eq!(served.wait().code(), Some(code));
+    }
 }
 
 #[test]

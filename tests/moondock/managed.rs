@@ -79,6 +79,23 @@ fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
     assert!(reply.body.contains("`many` is not a whole number"), "{}", reply.body);
 }
 
+/// What is mounted elsewhere stays in the plugin, and a container would write into a directory that an upgrade removes.
+#[test]
+fn a_mountpoint_out_of_reach_is_refused() {
+    let bed = Bed::new();
+    let place = bed.state().display().to_string();
+    let telling = TELLING.replace(r#"Mountpoint = "/" }"#, "Mountpoint = req.Name }");
+    let served = launch(bed.plugin("vol", "volume.lua", &telling).arg("--managed"));
+    let mount = |path: &str| {
+        served.call("vol", "VolumeDriver.Mount", &format!(r#"{{"Name":"{path}","ID":"1"}}"#)).body
+    };
+    assert!(mount(&format!("{place}/volumes/a")).contains("/volumes/a"));
+    for path in ["/srv/a".to_owned(), format!("{place}2/a"), format!("{place}/../a")] {
+        let reply = mount(&path);
+        assert!(reply.contains("containers reach only what a managed plugin has below"), "{path}: {reply}");
+    }
+}
+
 #[test]
 fn each_start_of_a_managed_plugin_is_an_activation() {
     let served = launch(telling().arg("--managed"));

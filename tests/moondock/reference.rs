@@ -3,6 +3,7 @@
 //! The committed files must be what the tables give. `UPDATE_DOCS=1 cargo test --test moondock reference`
 //! writes them.
 
+mod bundle_page;
 mod pages;
 mod stubs;
 

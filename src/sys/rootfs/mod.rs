@@ -46,7 +46,7 @@ fn missing(name: &str) -> String {
     match name.starts_with('/') {
         true => format!("the program `{name}` is not there, or may not be run"),
         false => format!(
-            "no program `{name}` in {}, which is the path in a managed plugin: is its package installed here?",
+            "the program `{name}` was not found on the path of a managed plugin ({}): is its package installed here?",
             PATH.join(":")
         ),
     }

@@ -149,7 +149,10 @@ mod tests {
             ("#!sh\n", "is neither an ELF program nor a script"),
             ("#!/usr/bin/env\n", "is neither an ELF program nor a script"),
             ("#!/no/such/program\n", "`/no/such/program` is not there"),
-            ("#!/usr/bin/env nonsuch\n", "no program `nonsuch` in /usr/local/sbin"),
+            (
+                "#!/usr/bin/env nonsuch\n",
+                "`nonsuch` was not found on the path of a managed plugin (/usr/local/sbin:",
+            ),
         ] {
             let (_dir, path) = script(text);
             let error = program(path).unwrap_err();

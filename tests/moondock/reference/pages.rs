@@ -21,6 +21,7 @@ pub fn all() -> Vec<Generated> {
         page("cli", cli_page()),
         page("plugin-toml", manifest_page()),
         page("metrics", metrics_page()),
+        page("bundle", super::bundle_page::page()),
     ]
 }
 
