@@ -190,7 +190,8 @@ end }
     ] {
         served.wait_for_log(line);
     }
-    assert_eq!(own(&served, COLLECTED), 1.0);
+    // It is counted once it has ended.
+    wait_for("counted", || own(&served, COLLECTED) >= 1.0);
 }
 
 #[test]
