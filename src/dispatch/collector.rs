@@ -8,7 +8,7 @@ use crate::metrics::{Sample, Samples, Tally, Verdict};
 use crate::protocol::{Interface, Method, Origin, methods_of};
 use crate::script::{Diagnostic, Owed};
 use crate::std::MANIFEST;
-use crate::sys::http::{Answer, HttpError, Request, send_to_socket};
+use crate::sys::http::{Request, send_to_socket};
 use mlua::{Lua, Table};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -176,14 +176,10 @@ impl Plugin {
     /// What the engine has counted; that it cannot be had is told when it begins and when it ends.
     async fn read_page(&self) -> Option<Samples> {
         let settings = self.metrics_settings();
-        let socket = settings.socket.display();
         match fetch(&settings.socket).await {
             Ok(page) => {
                 if self.collector.blind.replace(false) {
-                    tracing::info!(
-                        plugin = self.name(),
-                        "the engine's metrics at `{socket}` can be read again"
-                    );
+                    tracing::info!(plugin = self.name(), "the engine's metrics can be read again");
                 }
                 let samples = spawn_blocking(move || Samples::parse(&page)).await.ok()?;
                 self.warn_of_unread(&samples);
@@ -192,7 +188,7 @@ impl Plugin {
             Err(error) => {
                 self.meters.add(Tally::Unread);
                 if !self.collector.blind.replace(true) {
-                    tracing::warn!(plugin = self.name(), "the engine's metrics at `{socket}`: {error}");
+                    tracing::warn!(plugin = self.name(), "the engine's metrics cannot be had: {error}");
                 }
                 None
             }
@@ -211,28 +207,16 @@ impl Plugin {
     }
 }
 
-/// Why there is no page.
-#[derive(Debug, thiserror::Error)]
-enum NoPage {
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    #[error("the answer is {0}")]
-    Status(u16),
-    #[error("there is no whole answer after {} s", PATIENCE.as_secs_f64())]
-    Late,
-}
-
-async fn fetch(socket: &Path) -> Result<Vec<u8>, NoPage> {
-    let request = Request {
-        method: "GET".to_owned(),
-        headers: vec![("accept".to_owned(), b"text/plain".to_vec())],
-        most: LARGEST,
-        ..Request::default()
-    };
-    let answer = timeout(PATIENCE, send_to_socket(socket, "/metrics", &request)).await;
-    match answer.map_err(|_| NoPage::Late)?? {
-        Answer { status: 200, body, .. } => Ok(body),
-        Answer { status, .. } => Err(NoPage::Status(status)),
+/// The engine's page, if it comes whole and in time.
+async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
+    let accept = ("accept".to_owned(), b"text/plain".to_vec());
+    let request =
+        Request { method: "GET".to_owned(), headers: vec![accept], most: LARGEST, ..Request::default() };
+    match timeout(PATIENCE, send_to_socket(socket, "/metrics", &request)).await {
+        Ok(Ok(answer)) if answer.status == 200 => Ok(answer.body),
+        Ok(Ok(answer)) => Err(format!("`{}` answered with status {}", socket.display(), answer.status)),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("`{}` gave no whole answer in {} s", socket.display(), PATIENCE.as_secs())),
     }
 }
 

@@ -28,7 +28,7 @@ struct Reserved {
 }
 
 /// Where HTTP is spoken besides the server.
-const CLIENT: &[(&str, &str)] = &[("sys/http.rs", "requests of scripts")];
+const CLIENT: &[(&str, &str)] = &[("sys/http.rs", "requests of scripts, and for the engine's metrics")];
 
 const RESERVED: &[Reserved] = &[
     Reserved { word: "hyper::", parts: &["server"], exceptions: CLIENT },
