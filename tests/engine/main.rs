@@ -23,6 +23,7 @@ mod crash;
 mod crash_anywhere;
 mod ipam;
 mod managed;
+mod managed_life;
 mod networks;
 mod podman;
 mod reload;
