@@ -24,6 +24,7 @@ mod crash_anywhere;
 mod ipam;
 mod managed;
 mod managed_life;
+mod managed_registry;
 mod networks;
 mod podman;
 mod reload;

@@ -14,7 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// `docker plugin disable` of a plugin that ignores SIGTERM takes 10 s.
 const PROMPT: Duration = Duration::from_secs(3);
 /// The directory that containers may mount, for the policy to see it.
-const GRANTS: &[&str] = &["fs.read:/srv/data"];
+pub const GRANTS: &[&str] = &["fs.read:/srv/data"];
 /// The name that `ops` is created under.
 pub const NAME: &str = "acme/ops:1.0";
 
