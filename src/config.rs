@@ -1,8 +1,10 @@
 //! The process's own configuration: flags and environment made into one validated [`Config`].
 
 mod listen;
+mod local;
 
 pub use self::listen::{Access, ListenError, Tls, Transport};
+pub use self::local::{LocalAddress, LocalAddressError};
 
 use std::fmt::{self, Display};
 use std::io;
@@ -31,6 +33,8 @@ pub struct Config {
     pub places: Places,
     /// How long calls in flight may take once the process is asked to end.
     pub drain: Duration,
+    /// Where Moondock's own numbers are served, if they are.
+    pub metrics: Option<LocalAddress>,
     /// Whether the process is that of a managed plugin.
     pub managed: bool,
     /// Whether environment variables set settings.
@@ -99,6 +103,7 @@ impl Config {
             transports,
             places: places.absolute()?,
             drain: DRAIN,
+            metrics: None,
             managed: false,
             settings_from_env: false,
             host_paths: Vec::new(),

@@ -7,7 +7,8 @@
 //! * [`dispatch`], which finds the row of [`protocol`]'s method table and runs the hook
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
 //! * is [`std`], the host functions, and those reach the machine only through
-//! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch.
+//! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch,
+//!   [`metrics`] what is counted.
 //! * [`bundle`] makes a managed plugin of a directory.
 #![warn(missing_docs)]
 
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod dispatch;
 pub mod grants;
+pub mod metrics;
 pub mod protocol;
 pub mod script;
 pub mod server;

@@ -1,13 +1,15 @@
 //! `moondock call`: one call of a plugin, without an engine.
 
 use super::{on_this_thread, only_plugin, print};
-use crate::dispatch::{Plugin, PluginSpec, Reply};
-use crate::protocol::{Method, methods};
+use crate::dispatch::{Plugin, PluginSpec, Reply, ReplyStream};
+use crate::protocol::{Cut, Method, Origin, cut, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::Bytes;
 use clap::Args;
+use serde_json::json;
+use std::future::poll_fn;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,11 +53,14 @@ impl Call {
         let body = body(self.body)?;
         let state = State::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
-        let reply = on_this_thread(async {
+        on_this_thread(async {
             let plugin = Plugin::open(spec).await.map_err(|error| anyhow!("{error}"))?;
-            anyhow::Ok(plugin.call(&format!("/{method}"), body).await)
-        })??;
-        show(reply)
+            let reply = match find_host_method(method) {
+                Some(method) => plugin.call_as_host(method, body).await,
+                None => plugin.call(&format!("/{method}"), body).await,
+            };
+            show(reply).await
+        })?
     }
 }
 
@@ -91,6 +96,11 @@ fn find_method(name: &str) -> Result<&'static str> {
     }
 }
 
+/// The row of a hook that no request of the engine names.
+fn find_host_method(name: &str) -> Option<&'static Method> {
+    methods().find(|method| method.wire == name && method.origin == Origin::Host)
+}
+
 /// The engine's first question, which no hook answers.
 const ACTIVATE: &str = "Plugin.Activate";
 
@@ -116,12 +126,29 @@ fn body(given: Option<String>) -> Result<Bytes> {
     }
 }
 
-fn show(reply: Reply) -> Result<ExitCode> {
-    let Reply::Answer { status, body } = reply else {
-        eprintln!("no answer: the connection is closed, and the engine would ask again");
-        return Ok(ExitCode::FAILURE);
+async fn show(reply: Reply) -> Result<ExitCode> {
+    let (status, body) = match reply {
+        Reply::Answer { status, body } => (status, body),
+        Reply::Stream(parts) => return show_parts(parts).await,
+        Reply::HangUp => {
+            eprintln!("no answer: the connection is closed, and the engine would ask again");
+            return Ok(ExitCode::FAILURE);
+        }
     };
     let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
     print(&format!("{value:#}\n"))?;
     Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Log entries, a line of JSON for each.
+async fn show_parts(mut parts: ReplyStream) -> Result<ExitCode> {
+    while let Some(part) = poll_fn(|context| parts.poll_part(context)).await {
+        let Ok(Cut::Entries(entries, _)) = cut(&part?, usize::MAX, usize::MAX) else { break };
+        for entry in entries {
+            let line = String::from_utf8_lossy(&entry.line);
+            let shown = json!({ "source": entry.source, "time": entry.time_nano.to_string(), "line": line });
+            print(&format!("{shown}\n"))?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
 use crate::dispatch::{Inspection, Manifest, PluginSpec, Severity, inspect};
-use crate::protocol::{Interface, Method, Missing, methods, methods_of};
+use crate::protocol::{Interface, Method, Missing, Origin, methods, methods_of};
 use anyhow::Result;
 use clap::Args;
 use std::mem;
@@ -77,13 +77,14 @@ fn title(name: &str, manifest: Option<&Manifest>) -> String {
 fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<String> {
     let file = interface.file();
     let Some(hooks) = hooks else { return row(&file, "", ["cannot be loaded"]) };
-    let without = |wanted: fn(&Missing) -> bool| {
+    let without = |wanted: fn(&Method) -> bool| {
         let missing = methods_of(interface).iter().filter(|method| !hooks.contains(method));
-        missing.filter(move |method| wanted(&method.missing)).map(|method| method.hook)
+        missing.filter(move |method| wanted(method)).map(|method| method.hook)
     };
     let answered = hooks.iter().map(|method| method.hook);
-    let by_default = without(|missing| matches!(missing, Missing::Answered(_)));
-    let not_found = without(|missing| *missing == Missing::NotFound);
+    let by_default =
+        without(|method| method.origin == Origin::Answered || matches!(method.missing, Missing::Answered(_)));
+    let not_found = without(|method| method.missing == Missing::NotFound);
     let mut lines = row(&file, "", answered);
     lines.extend(row("", "by default: ", by_default));
     lines.extend(row("", "not implemented: ", not_found));

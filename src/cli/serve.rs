@@ -1,6 +1,6 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
-use crate::config::{Config, Places};
+use crate::config::{Config, LocalAddress, Places};
 use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
@@ -84,6 +84,10 @@ pub struct Serve {
     /// A path of the host that a managed plugin has at the same place: its policy judges no others
     #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
     host_paths: Vec<PathBuf>,
+    /// Where Moondock's own metrics are served at `GET /metrics`: a Unix socket such as
+    /// unix:///run/moondock/metrics.sock, or a loopback address such as 127.0.0.1:9323; nowhere by default
+    #[arg(long, value_name = "ADDRESS", env = "MOONDOCK_METRICS", hide_env_values = true)]
+    metrics: Option<LocalAddress>,
 }
 
 impl Serve {
@@ -102,6 +106,7 @@ impl Serve {
         let config = Config::new(&self.paths, &places, &listens)?;
         Ok(Config {
             drain: Duration::from_secs(self.drain),
+            metrics: self.metrics,
             managed: self.managed,
             settings_from_env: self.settings_from_env,
             host_paths: self.host_paths,

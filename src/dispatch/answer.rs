@@ -2,10 +2,11 @@
 
 use super::plugin::{ACTIVATE, Live, find_method};
 use super::{CallError, Plugin, Reply, policy};
+use crate::metrics::Verdict;
 use crate::protocol::{Interface, Method, Missing};
 use crate::script::{Diagnostic, Owed, decode, encode};
 use bytes::Bytes;
-use mlua::{Table, Value};
+use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::path::{Component, Path};
 use std::rc::Rc;
 use std::time::Instant;
@@ -14,10 +15,12 @@ use std::time::Instant;
 pub(super) struct Outcome {
     /// What the engine gets.
     pub reply: Result<Vec<u8>, CallError>,
+    /// What is counted.
+    pub verdict: Verdict,
     /// What the call was about.
     pub object: String,
     /// `ok`, `denied` or `failed`, or what was decided.
-    pub verdict: String,
+    pub text: String,
 }
 
 impl Plugin {
@@ -35,11 +38,40 @@ impl Plugin {
         }
     }
 
+    /// Calls a hook that no request names, as the host does: for trying it out. Its arguments are the request's fields.
+    pub async fn call_as_host(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
+        let called = async {
+            let live = self.live(method.interface)?;
+            if !live.script.has(method) {
+                return Err(CallError::NotImplemented(method.wire));
+            }
+            let bad_request = |problem| CallError::BadRequest { method: method.wire, problem };
+            let request = decode(live.script.lua(), method.request, &body).map_err(bad_request)?;
+            let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
+            let args =
+                fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
+            self.call_hook(method, &live, &Owed::of(method, &request), args).await
+        };
+        let reply = called.await;
+        if let Err(CallError::Failed(diagnostic)) = &reply {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        reply.map_or_else(|error| Reply::from(&error), Reply::ok)
+    }
+
     async fn call_method(self: &Rc<Self>, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
         let live = self.live(method.interface);
         let generation = live.as_ref().map_or(0, |live| live.script.generation);
+        if let Ok(live) = &live
+            && method.hook == "read"
+            && method.interface == Interface::Log
+            && live.script.has(method)
+        {
+            return self.read_log(method, live, &body).await;
+        }
         let outcome = self.run(method, &live, body).await;
+        self.meters.call(method, outcome.verdict, started.elapsed());
         match &live {
             Ok(live) if outcome.reply.is_ok() && !live.script.has(method) => {
                 tracing::debug!(plugin = self.name(), method = method.wire, "answered without a hook");
@@ -47,6 +79,7 @@ impl Plugin {
             _ => self.log(method, &outcome, generation, started),
         }
         if let Ok(live) = live {
+            self.weigh(&live.script);
             self.replace_if_worn(&live).await;
         }
         match &outcome.reply {
@@ -57,11 +90,17 @@ impl Plugin {
         outcome.reply.map_or(Reply::HangUp, Reply::ok)
     }
 
-    async fn run(&self, method: &'static Method, live: &Result<Live, CallError>, body: Bytes) -> Outcome {
-        if !method.interface.is_served() {
-            return Outcome::failed(CallError::NotImplemented(method.wire), String::new());
-        }
+    async fn run(
+        self: &Rc<Self>,
+        method: &'static Method,
+        live: &Result<Live, CallError>,
+        body: Bytes,
+    ) -> Outcome {
         match live {
+            Ok(live) if method.interface == Interface::Log => self.log_outcome(method, live, &body).await,
+            Ok(live) if method.interface == Interface::Metrics => {
+                self.metrics_outcome(method, live, &body).await
+            }
             Ok(live) if !live.script.has(method) => Outcome::without_hook(method),
             live if method.interface == Interface::Authz => policy::decide(self, method, live, &body).await,
             Ok(live) => self.answer(method, live, &body).await,
@@ -69,7 +108,23 @@ impl Plugin {
         }
     }
 
-    async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+    /// Calls a hook that has its arguments already, and reads what it returns.
+    pub(super) async fn call_hook(
+        &self,
+        method: &'static Method,
+        live: &Live,
+        owed: &Owed,
+        args: impl IntoLuaMulti,
+    ) -> Result<Vec<u8>, CallError> {
+        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+        result.map_err(CallError::Failed).and_then(|mut values| {
+            let value = values.pop_front().unwrap_or(Value::Nil);
+            let reply = reply_of(method, live, owed, &value)?;
+            self.refuse_unreachable(method, live, &value).map(|()| reply)
+        })
+    }
+
+    pub(super) async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
             Err(_) if body.is_empty() => {
@@ -81,14 +136,8 @@ impl Plugin {
             }
         };
         let (object, owed) = (object_of(method, &request), Owed::of(method, &request));
-        let result = live.script.call(method, request, live.manifest.deadline(method)).await;
-        let reply = result.map_err(CallError::Failed).and_then(|mut values| {
-            let value = values.pop_front().unwrap_or(Value::Nil);
-            let reply = reply_of(method, live, &owed, &value)?;
-            self.refuse_unreachable(method, live, &value).map(|()| reply)
-        });
-        match reply {
-            Ok(reply) => Outcome { reply: Ok(reply), object, verdict: "ok".to_owned() },
+        match self.call_hook(method, live, &owed, request).await {
+            Ok(reply) => Outcome::ok(reply, object),
             Err(error) => Outcome::failed(error, object),
         }
     }
@@ -117,34 +166,46 @@ impl Plugin {
         }
     }
 
-    fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
+    pub(super) fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let Outcome { reply, object, verdict } = outcome;
+        let Outcome { reply, object, text, .. } = outcome;
         if let Err(CallError::Failed(diagnostic)) = reply
             && !diagnostic.is_deliberate()
         {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
-        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = verdict, ms, generation);
+        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = text, ms, generation);
     }
 }
 
 impl Outcome {
-    pub(super) fn failed(error: CallError, object: String) -> Self {
-        let verdict = match &error {
-            CallError::Absent(message) => message.clone(),
-            error => format!("failed: {error}"),
-        };
-        Self { reply: Err(error), object, verdict }
+    pub(super) fn ok(reply: Vec<u8>, object: String) -> Self {
+        Self { reply: Ok(reply), verdict: Verdict::Ok, object, text: "ok".to_owned() }
     }
 
-    fn without_hook(method: &'static Method) -> Self {
+    pub(super) fn failed(error: CallError, object: String) -> Self {
+        let (verdict, text) = match &error {
+            CallError::Absent(message) => (Verdict::Ok, message.clone()),
+            error => (Verdict::Failed, format!("failed: {error}")),
+        };
+        Self { reply: Err(error), verdict, object, text }
+    }
+
+    /// A success that is about `object`.
+    pub(super) fn of(reply: Result<(Vec<u8>, String), CallError>, object: &str) -> Self {
+        match reply {
+            Ok((reply, object)) => Self::ok(reply, object),
+            Err(error) => Self::failed(error, object.to_owned()),
+        }
+    }
+
+    pub(super) fn without_hook(method: &'static Method) -> Self {
         match method.missing {
-            Missing::Answered(reply) => {
-                Self { reply: Ok(reply.into()), object: String::new(), verdict: "ok".to_owned() }
-            }
-            Missing::NotFound | Missing::Refused => {
-                Self::failed(CallError::NotImplemented(method.wire), String::new())
+            Missing::Answered(reply) => Self::ok(reply.into(), String::new()),
+            Missing::NotFound | Missing::Refused | Missing::Instead(_) => {
+                // To the engine that is an answer like another.
+                let told = Self::failed(CallError::NotImplemented(method.wire), String::new());
+                Self { verdict: Verdict::Ok, ..told }
             }
         }
     }

@@ -2,10 +2,13 @@
 
 use crate::protocol::Method;
 use crate::script::Diagnostic;
+use bytes::Bytes;
 use serde_json::json;
+use std::task::{Context, Poll};
+use tokio::sync::mpsc::Receiver;
 
 /// What the engine gets.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Reply {
     /// A JSON body under an HTTP status. Only 200 is success (`protocol.md` 0.2).
     Answer {
@@ -16,6 +19,36 @@ pub enum Reply {
     },
     /// The connection is closed without an answer, which the engine takes for "not now" and tries again.
     HangUp,
+    /// A body that is made as it is read, under the status 200.
+    Stream(ReplyStream),
+}
+
+/// A body's parts as they come. The connection is cut after an error, so that its reader knows that it is not whole.
+#[derive(Debug)]
+pub struct ReplyStream {
+    first: Option<Bytes>,
+    rest: Receiver<Result<Bytes, CallError>>,
+}
+
+impl ReplyStream {
+    pub(super) fn new(first: Option<Bytes>, rest: Receiver<Result<Bytes, CallError>>) -> Self {
+        Self { first, rest }
+    }
+
+    /// The next part, when it is there; nothing after the last.
+    pub fn poll_part(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, CallError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => self.rest.poll_recv(context),
+        }
+    }
+}
+
+impl PartialEq for ReplyStream {
+    /// What is still to come cannot be compared.
+    fn eq(&self, _: &Self) -> bool {
+        false
+    }
 }
 
 /// Why a call gives no result, in one line for the engine's user.
@@ -121,6 +154,8 @@ pub enum OpenError {
     #[error("{0}")]
     Script(Diagnostic),
     /// There is nothing to serve.
-    #[error("`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, secret.lua)")]
+    #[error(
+        "`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua)"
+    )]
     Empty(String),
 }

@@ -103,10 +103,6 @@ impl Inspection {
                 problems.into_iter().for_each(|problem| self.note(Severity::Error, problem));
             }
         }
-        if !interface.is_served() {
-            let message = "this interface is not served yet: Docker is not told of it";
-            self.note(Severity::Warning, Diagnostic::of_file(interface.file(), message));
-        }
         Ok(())
     }
 

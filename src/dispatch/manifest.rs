@@ -4,8 +4,9 @@ mod grants;
 
 use self::grants::Declared;
 use super::settings::{self, Variables};
+use super::{LogSettings, MetricsSettings};
 use crate::grants::{Grant, Granted};
-use crate::protocol::{Method, methods};
+use crate::protocol::{Method, Origin, methods};
 use crate::script::{Diagnostic, Sources};
 use crate::std::{Limits, MANIFEST};
 use serde::Deserialize;
@@ -35,6 +36,12 @@ pub struct Manifest {
     /// Budgets.
     #[serde(default)]
     limits: RawLimits,
+    /// How `metrics.lua` is fed.
+    #[serde(default)]
+    pub metrics: MetricsSettings,
+    /// How the streams of `log.lua` are handed over.
+    #[serde(default)]
+    pub log: LogSettings,
 }
 
 #[derive(Debug, Default, Clone, PartialEq, Deserialize)]
@@ -120,13 +127,20 @@ impl Manifest {
         if self.limits.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
             return wrong("memory_mib", format!("`memory_mib` must be at least {LEAST_MEMORY_MIB}"));
         }
+        if let Some((key, message)) = self.log.wrong() {
+            return wrong(key, message);
+        }
         if self.settings.contains_key("grants") {
             let message =
                 "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
             return wrong("grants", message.to_owned());
         }
+        if let Some((key, message)) = self.metrics.wrong() {
+            return wrong(key, message);
+        }
         for (hook, ms) in &self.limits.deadline_ms {
-            let Some(method) = methods().find(|method| method.key() == *hook) else {
+            let is_meant = |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
+            let Some(method) = methods().find(is_meant) else {
                 return wrong(
                     hook,
                     format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"),
@@ -201,6 +215,13 @@ mod tests {
             ("a = 1", "plugin.toml:1: unknown field `a`"),
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
+            ("\n[metrics]\ninterval_s = 0", "plugin.toml:3: `interval_s` must be 1 to 3600"),
+            ("[metrics]\nsocket = \"m.sock\"", "plugin.toml:2: `socket` must be an absolute path"),
+            (
+                "[log]\non_slow = \"wait\"",
+                "plugin.toml:2: unknown variant `wait`, expected `block` or `drop`",
+            ),
+            ("[log]\nbuffer_kib = 1", "plugin.toml:2: `buffer_kib` must be 64 to 16384"),
             ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
             ("[settings]\ngrants = [\"net\"]", "plugin.toml:2: `grants` stands in `[settings]`"),
             ("\ngrants = [\"exec:{settings.a}\"]", "plugin.toml:2: there is no setting `a`"),

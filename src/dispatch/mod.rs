@@ -1,8 +1,10 @@
 //! From a method's name and body to its reply: the row, the script, the hook. It knows no HTTP.
 
 mod answer;
+mod collector;
 mod error;
 mod inspect;
+mod logging;
 mod manifest;
 mod plugin;
 mod policy;
@@ -11,8 +13,10 @@ mod request;
 mod settings;
 mod surroundings;
 
-pub use error::{CallError, OpenError, Reply};
+pub use collector::MetricsSettings;
+pub use error::{CallError, OpenError, Reply, ReplyStream};
 pub use inspect::{Finding, Inspection, Severity, inspect};
+pub use logging::{LogSettings, OnSlow};
 pub use manifest::Manifest;
 pub use plugin::{Plugin, PluginSpec};
 pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};

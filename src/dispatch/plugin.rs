@@ -1,7 +1,10 @@
 //! A plugin: one name, its scripts, and what they share.
 
+use super::collector::Collector;
+use super::logging::Logs;
 use super::{CallError, Manifest, OpenError, Reply, Surroundings};
 use crate::grants::Granted;
+use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::Shared;
@@ -10,6 +13,7 @@ use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use tokio::sync::Mutex;
 
 /// Where a plugin's parts are.
@@ -45,12 +49,15 @@ impl PluginSpec {
 pub struct Plugin {
     pub(super) spec: PluginSpec,
     pub(super) shared: Rc<Shared>,
+    pub(super) meters: Arc<Meters>,
+    pub(super) collector: Collector,
     pub(super) slots: [RefCell<Slot>; Interface::ALL.len()],
     pub(super) generation: Cell<u64>,
     pub(super) activated: Cell<bool>,
     greeted: Cell<bool>,
     /// What the watcher looks at, to be renewed when directories come and go.
     pub(super) sources: RefCell<Rc<Sources>>,
+    pub(super) logs: Logs,
     /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
     pub(super) accepted: RefCell<Granted>,
     /// Held by whoever puts new generations in place, so that an older one never follows a newer.
@@ -84,9 +91,13 @@ impl Plugin {
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Rc::new(read(&spec).await?);
         let shared = Rc::new(open_state(&spec).await?);
+        let meters = Arc::new(Meters::new(&spec.name));
         let plugin = Rc::new(Self {
+            logs: Logs::new(&spec.state, meters.logs().clone()),
             spec,
             shared,
+            meters,
+            collector: Collector::default(),
             slots: Default::default(),
             generation: Cell::new(0),
             activated: Cell::new(false),
@@ -104,6 +115,11 @@ impl Plugin {
         &self.spec.name
     }
 
+    /// What is counted of it, for any thread to read.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.meters
+    }
+
     /// The limit on the body of a request, or the refusal of an unknown one.
     ///
     /// # Errors
@@ -118,23 +134,29 @@ impl Plugin {
     /// The refusal of a body over the limit.
     pub fn too_large(&self, path: &str) -> Reply {
         match find_method(path) {
-            Ok(method) => Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit }),
+            Ok(method) => {
+                self.meters.refusal(method, Verdict::Failed);
+                Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit })
+            }
             Err(error) => Reply::from(&error),
         }
     }
 
-    /// The interfaces that have a script, broken or not, and are served.
+    /// The interfaces that have a script, broken or not.
     pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
         let present = |interface: &Interface| !matches!(*self.slot(*interface).borrow(), Slot::Absent);
-        Interface::ALL.into_iter().filter(|interface| interface.is_served()).filter(present)
+        Interface::ALL.into_iter().filter(present)
     }
 
     /// Answers `Plugin.Activate`, which a daemon asks once in its life: from here on, what it knew before is stale.
     pub(super) async fn activate(&self) -> Reply {
         self.activated.set(true);
+        self.logs.forsake(None);
         match self.shared.count_activation().await {
             Ok(activation) => {
-                let implements: Vec<_> = self.interfaces().map(Interface::implements).collect();
+                let announced = self.interfaces().filter(|interface| interface.is_announced());
+                let implements: Vec<_> = announced.map(Interface::implements).collect();
+                self.warn_of_unannounced();
                 tracing::info!(
                     plugin = self.name(),
                     ?implements,
@@ -167,6 +189,16 @@ impl Plugin {
     fn is_greeting(&self, method: &Method) -> bool {
         let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
         GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
+    }
+
+    fn warn_of_unannounced(&self) {
+        for interface in self.interfaces().filter(|interface| !interface.is_announced()) {
+            tracing::warn!(
+                plugin = self.name(),
+                "{} is not served: Docker would hang if a plugin that it finds by its socket announced that: make a managed plugin of it with `moondock bundle`",
+                interface.file()
+            );
+        }
     }
 
     pub(super) fn slot(&self, interface: Interface) -> &RefCell<Slot> {

@@ -5,6 +5,7 @@ use super::plugin::Live;
 use super::request::{Message, Registry, Request};
 use super::{CallError, Plugin, Surroundings};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
+use crate::metrics::Verdict;
 use crate::protocol::Method;
 use crate::script::{Diagnostic, type_of};
 use mlua::{MultiValue, Value};
@@ -19,6 +20,8 @@ const LONGEST_REASON: usize = 4 << 10;
 enum Decision {
     Allow,
     Deny(String),
+    /// It is denied since nobody could decide.
+    Fail(String),
 }
 
 /// Decides on one request or reply.
@@ -44,7 +47,7 @@ pub(super) async fn decide(
             }
             Err(refusal) => Decision::Deny(refusal.to_string()),
         },
-        Err(error) => Decision::Deny(error.to_string()),
+        Err(error) => Decision::Fail(error.to_string()),
     };
     decision.outcome(object)
 }
@@ -69,7 +72,7 @@ async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, request: R
     let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
     let (table, running) = match table {
         Ok(made) => made,
-        Err(error) => return Decision::Deny(format!("the policy's state is unusable: {error}")),
+        Err(error) => return Decision::Fail(format!("the policy's state is unusable: {error}")),
     };
     let result = live.script.call(method, table, live.manifest.deadline(method)).await;
     drop(running);
@@ -136,7 +139,7 @@ fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values
 
 fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
     tracing::warn!(plugin = plugin.name(), "{diagnostic}");
-    Decision::Deny(format!("the policy failed: {}", diagnostic.short()))
+    Decision::Fail(format!("the policy failed: {}", diagnostic.short()))
 }
 
 fn clip(mut reason: String) -> String {
@@ -149,15 +152,15 @@ fn clip(mut reason: String) -> String {
 
 impl Decision {
     fn outcome(self, object: String) -> Outcome {
-        match self {
+        let (verdict, reason) = match self {
             Decision::Allow => {
-                Outcome { reply: Ok(br#"{"Allow":true}"#.to_vec()), object, verdict: "allowed".to_owned() }
+                let allowed = Outcome::ok(br#"{"Allow":true}"#.to_vec(), object);
+                return Outcome { text: "allowed".to_owned(), ..allowed };
             }
-            Decision::Deny(reason) => Outcome {
-                reply: Ok(json!({ "Allow": false, "Msg": reason }).to_string().into_bytes()),
-                object,
-                verdict: format!("denied: {reason}"),
-            },
-        }
+            Decision::Deny(reason) => (Verdict::Denied, reason),
+            Decision::Fail(reason) => (Verdict::Failed, reason),
+        };
+        let reply = json!({ "Allow": false, "Msg": reason }).to_string().into_bytes();
+        Outcome { reply: Ok(reply), verdict, object, text: format!("denied: {reason}") }
     }
 }

@@ -3,6 +3,7 @@
 use super::plugin::{Live, Plugin, Slot, read};
 use super::{Manifest, OpenError};
 use crate::grants::{Grant, Granted};
+use crate::metrics::Tally;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Script, Sources};
 use crate::std::MANIFEST;
@@ -96,12 +97,13 @@ impl Plugin {
                 Err(diagnostic) => Err(diagnostic.clone()),
             };
             let slot = match loaded {
-                Ok(live) => Slot::Live(live),
+                Ok(live) => self.go_live(live),
                 Err(diagnostic) if interface == Interface::Authz => {
                     tracing::error!(
                         plugin = self.name(),
                         "every request is denied until this is mended:\n{diagnostic}"
                     );
+                    self.meters.generation(interface, 0);
                     Slot::Broken(diagnostic)
                 }
                 Err(diagnostic) => return Err(OpenError::Script(diagnostic)),
@@ -182,7 +184,8 @@ impl Plugin {
         match self.load(interface, manifest, sources).await {
             Ok(live) => {
                 let generation = live.script.generation;
-                self.slot(interface).replace(Slot::Live(live));
+                self.slot(interface).replace(self.go_live(live));
+                self.meters.add(Tally::TakenOver);
                 tracing::info!(plugin = self.name(), script = interface.file(), generation, "live");
                 if matches!(slot, Slot::Absent) && self.activated.get() {
                     tracing::warn!(
@@ -215,7 +218,8 @@ impl Plugin {
         match self.load(interface, &live.manifest, live.script.sources()).await {
             Ok(new) => {
                 let generation = new.script.generation;
-                self.slot(interface).replace(Slot::Live(new));
+                self.slot(interface).replace(self.go_live(new));
+                self.meters.add(Tally::Restarted);
                 tracing::warn!(
                     plugin = self.name(),
                     script = interface.file(),
@@ -252,7 +256,21 @@ impl Plugin {
         }
     }
 
+    fn go_live(&self, live: Live) -> Slot {
+        let script = &live.script;
+        self.meters.generation(script.interface, script.generation);
+        self.weigh(script);
+        self.collector.notice(script.interface);
+        Slot::Live(live)
+    }
+
+    /// Has the meters know how much memory a script holds.
+    pub(super) fn weigh(&self, script: &Script) {
+        self.meters.memory(script.interface, script.generation, script.lua().used_memory());
+    }
+
     fn report_kept(&self, problem: &str) {
+        self.meters.add(Tally::Refused);
         tracing::error!(plugin = self.name(), "not taken over, what ran before goes on:\n{problem}");
     }
 }

@@ -1,11 +1,12 @@
 //! LogDriver (`protocol.md` 8).
 
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
-use super::{Field, Interface::Log, Method, Missing, Shape, Type};
+use super::{Field, Interface::Log, Method, Missing, Origin, Shape, Type};
 
 const FILE: Field = required("File", Type::Text, "The FIFO that the container's lines come through.");
 
-const INFO_SHAPE: Shape = Shape {
+/// What Docker tells of a container, and the FIFO.
+pub const INFO: &Shape = &Shape {
     name: "LogInfo",
     fields: &[
         optional("Config", TEXT_MAP, "The options of `--log-opt`."),
@@ -20,9 +21,36 @@ const INFO_SHAPE: Shape = Shape {
         optional("ContainerLabels", TEXT_MAP, "Its labels."),
         optional("LogPath", Type::Text, "Empty."),
         optional("DaemonName", Type::Text, "`docker`."),
+        optional(
+            "File",
+            Type::Text,
+            "The FIFO, another one for each start: what `seq` counts in. Not for `read`.",
+        ),
     ],
 };
-const INFO: Field = required("Info", Type::Record(&INFO_SHAPE), "The container.");
+const OF_CONTAINER: Field = required("Info", Type::Record(INFO), "The container.");
+
+const ENTRY_SHAPE: Shape = Shape {
+    name: "LogEntry",
+    fields: &[
+        optional("source", Type::Text, "`stdout` (the default) or `stderr`."),
+        required(
+            "time",
+            Type::Text,
+            "Nanoseconds since 1970, in decimal digits: more than a Lua number holds.",
+        ),
+        optional("line", Type::Text, "The line, any bytes, without a newline at its end."),
+        optional("partial", Type::Bool, "True for a piece of a line that was too long; else absent."),
+        optional("partial_id", Type::Text, "Which line it is a piece of."),
+        optional("ordinal", Type::Int, "Which piece, from 1."),
+        optional("last", Type::Bool, "True for the last piece."),
+        optional(
+            "seq",
+            Type::Int,
+            "Its number in the stream, from 1; the same when it is handed over again. Not needed for `read`.",
+        ),
+    ],
+};
 
 const CONFIG: Shape = Shape {
     name: "ReadConfig",
@@ -34,21 +62,34 @@ const CONFIG: Shape = Shape {
     ],
 };
 
-const START: Shape = Shape { name: "StartLoggingRequest", fields: &[FILE, INFO] };
+const START: Shape = Shape { name: "StartLoggingRequest", fields: &[FILE, OF_CONTAINER] };
 const STOP: Shape = Shape { name: "StopLoggingRequest", fields: &[FILE] };
 const READ: Shape = Shape {
     name: "ReadLogsRequest",
-    fields: &[INFO, optional("Config", Type::Record(&CONFIG), "Which lines.")],
+    fields: &[OF_CONTAINER, optional("Config", Type::Record(&CONFIG), "Which lines.")],
+};
+const WRITE: Shape = Shape {
+    name: "WriteRequest",
+    fields: &[required("Entry", Type::Record(&ENTRY_SHAPE), "The entry."), OF_CONTAINER],
+};
+const WRITE_BATCH: Shape = Shape {
+    name: "WriteBatchRequest",
+    fields: &[
+        required("Entries", Type::List(&Type::Record(&ENTRY_SHAPE)), "The entries, in their order."),
+        OF_CONTAINER,
+    ],
 };
 
 const CAP: Shape = Shape {
     name: "LogCapabilities",
-    fields: &[optional("ReadLogs", Type::Bool, "True when `read` can give lines back.")],
+    fields: &[optional("ReadLogs", Type::Bool, "True when the script has the hook `read`.")],
 };
 const CAPABILITIES_REPLY: Shape = Shape {
     name: "LogCapabilitiesReply",
     fields: &[required("Cap", Type::Record(&CAP), "What the driver can do.")],
 };
+
+const ARGUMENT: (&str, &str) = ("info", "LogInfo");
 
 pub(super) const METHODS: &[Method] = &[
     Method::new(
@@ -57,13 +98,70 @@ pub(super) const METHODS: &[Method] = &[
         "capabilities",
         &EMPTY,
         &CAPABILITIES_REPLY,
-        "Says whether logs can be read.",
+        "Says whether logs can be read: they can when the script has the hook `read`.",
     )
+    .origin(Origin::Answered),
+    Method::new(
+        Log,
+        "LogDriver.StartLogging",
+        "start",
+        &START,
+        &EMPTY,
+        "A container's log begins: the place to check its `--log-opt`. Raising refuses to start the container. Called once for a stream, not again when \
+         the script or Moondock was started anew; and also before `docker logs` of a stopped container, so it must not clear what is kept.",
+    )
+    .arguments(&[ARGUMENT])
+    .about("File")
+    .missing(Missing::Answered("{}")),
+    Method::new(
+        Log,
+        "log.write",
+        "write",
+        &WRITE,
+        &EMPTY,
+        "One entry of a container's log. What was handed over once is handed over again when the hook raises, or Moondock was killed before it returned.",
+    )
+    .origin(Origin::Host)
+    .arguments(&[("entry", "LogEntry"), ARGUMENT])
+    .missing(Missing::Instead("write_batch")),
+    Method::new(
+        Log,
+        "log.write_batch",
+        "write_batch",
+        &WRITE_BATCH,
+        &EMPTY,
+        "Entries of a container's log, as many as have come meanwhile. They count as written when the hook returns; when it raises, or Moondock is \
+         killed before, they are handed over again, with the same `seq`.",
+    )
+    .origin(Origin::Host)
+    .arguments(&[("entries", "{ LogEntry }"), ARGUMENT])
+    .missing(Missing::Instead("write")),
+    Method::new(
+        Log,
+        "LogDriver.StopLogging",
+        "stop",
+        &STOP,
+        &EMPTY,
+        "A container's log has ended, and all of it has been written. Docker does not wait for it.",
+    )
+    .arguments(&[ARGUMENT])
+    .about("File")
+    .missing(Missing::Answered("{}")),
+    Method::new(
+        Log,
+        "LogDriver.ReadLogs",
+        "read",
+        &READ,
+        &EMPTY,
+        "Gives a container's log back, for `docker logs`. `emit` sends an entry, or a list of them, and waits while the reader is slow. `wait` waits until \
+         new entries were written for the container, and returns true; false once its log has ended. The hook ends when the reader goes.",
+    )
+    .arguments(&[
+        ARGUMENT,
+        ("config", "ReadConfig"),
+        ("emit", "(LogEntry | { LogEntry }) -> ()"),
+        ("wait", "() -> boolean"),
+    ])
+    .without_deadline()
     .missing(Missing::NotFound),
-    Method::new(Log, "LogDriver.StartLogging", "start", &START, &EMPTY, "Opens a container's log.")
-        .about("File"),
-    Method::new(Log, "LogDriver.StopLogging", "stop", &STOP, &EMPTY, "Closes a container's log.")
-        .about("File"),
-    Method::new(Log, "LogDriver.ReadLogs", "read", &READ, &EMPTY, "Gives a container's log back.")
-        .missing(Missing::NotFound),
 ];

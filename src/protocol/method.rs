@@ -25,12 +25,16 @@ pub enum Interface {
 /// Everything known about one method.
 #[derive(Debug, PartialEq)]
 pub struct Method {
-    /// The name in the request's path, such as `VolumeDriver.Create`.
+    /// The name in the request's path, such as `VolumeDriver.Create`; of a row [`Origin::Host`] its key.
     pub wire: &'static str,
     /// The interface that it belongs to.
     pub interface: Interface,
+    /// Who calls, and who answers.
+    pub origin: Origin,
     /// The Lua function that answers it.
     pub hook: &'static str,
+    /// The hook's arguments, each with its Luau type.
+    pub arguments: &'static [(&'static str, &'static str)],
     /// What the engine sends.
     pub request: &'static Shape,
     /// What the engine reads.
@@ -54,11 +58,24 @@ pub struct Method {
     pub doc: &'static str,
 }
 
+/// Who calls a method, and who answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The engine calls, and the hook answers.
+    Engine,
+    /// Moondock calls the hook by itself: no request names it.
+    Host,
+    /// The engine calls, and Moondock answers: a script has no such hook.
+    Answered,
+}
+
 /// What it means that a script has no hook for a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// The script is refused.
     Refused,
+    /// The script is refused unless it has this other hook; and also when it has both.
+    Instead(&'static str),
     /// The engine is told so with 404, which it takes for "not implemented".
     NotFound,
     /// The engine gets this reply (JSON).
@@ -91,7 +108,9 @@ impl Method {
         Self {
             wire,
             interface,
+            origin: Origin::Engine,
             hook,
+            arguments: &[("req", "")],
             request,
             reply,
             object: None,
@@ -110,6 +129,21 @@ impl Method {
         format!("{}.{}", self.interface.name(), self.hook)
     }
 
+    /// The hook's arguments as a function's head has them, such as `entries, info`.
+    pub fn parameters(&self) -> String {
+        self.arguments.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+    }
+
+    pub(super) const fn origin(mut self, origin: Origin) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    pub(super) const fn arguments(mut self, arguments: &'static [(&'static str, &'static str)]) -> Self {
+        self.arguments = arguments;
+        self
+    }
+
     pub(super) const fn about(mut self, field: &'static str) -> Self {
         self.object = Some(field);
         self
@@ -122,6 +156,11 @@ impl Method {
 
     pub(super) const fn deadline(mut self, seconds: u64) -> Self {
         self.deadline = Duration::from_secs(seconds);
+        self
+    }
+
+    pub(super) const fn without_deadline(mut self) -> Self {
+        self.deadline = Duration::MAX;
         self
     }
 
@@ -164,7 +203,7 @@ pub fn methods_of(interface: Interface) -> &'static [Method] {
     }
 }
 
-/// The row of a wire name, such as `VolumeDriver.Create`.
+/// The row of a name that a request can have, such as `VolumeDriver.Create`.
 pub fn find(wire: &str) -> Option<&'static Method> {
     let (prefix, _) = wire.split_once('.')?;
     let interface = Interface::ALL.into_iter().find(|interface| interface.prefix() == prefix)?;
@@ -223,9 +262,10 @@ impl Interface {
         }
     }
 
-    /// False for the interfaces whose methods answer "not implemented" as yet.
-    pub fn is_served(self) -> bool {
-        !matches!(self, Interface::Log | Interface::Metrics)
+    /// False for what an engine must not be told by a plugin that it did not start itself: it would wait for itself
+    /// for ever (`protocol.md` 1.5).
+    pub fn is_announced(self) -> bool {
+        !matches!(self, Interface::Metrics)
     }
 }
 
@@ -237,8 +277,8 @@ mod tests {
     #[test]
     fn every_method_has_one_row() {
         let count = |interface| methods_of(interface).len();
-        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 4, 2, 1]);
-        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 38);
+        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 6, 3, 1]);
+        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 41);
     }
 
     #[test]
@@ -246,7 +286,8 @@ mod tests {
         for interface in Interface::ALL {
             for method in methods_of(interface) {
                 assert_eq!(method.interface, interface, "{}", method.wire);
-                assert_eq!(find(method.wire), Some(method));
+                let asked_for = (method.origin != Origin::Host).then_some(method);
+                assert_eq!(find(method.wire), asked_for);
                 assert!(method.object.is_none_or(|object| method.request.field(object).is_some()));
             }
         }

@@ -1,7 +1,36 @@
 //! MetricsCollector (`protocol.md` 9): for managed plugins only.
 
-use super::shape::EMPTY;
-use super::{Interface::Metrics, Method};
+use super::shape::{EMPTY, TEXT_MAP, optional, required};
+use super::{Interface::Metrics, Method, Missing, Origin, Shape, Type};
+
+const SAMPLE: Shape = Shape {
+    name: "MetricSample",
+    fields: &[
+        required(
+            "name",
+            Type::Text,
+            "The series' name, such as `engine_daemon_network_actions_seconds_count`.",
+        ),
+        required("labels", TEXT_MAP, "Its labels; empty when it has none."),
+        required("value", Type::Number, "Its value; may be infinite, or not a number (`value ~= value`)."),
+        required(
+            "type",
+            Type::Text,
+            "`counter`, `gauge`, `histogram`, `summary` or `untyped`. The `_bucket`, `_sum` and `_count` of a histogram are samples of their own.",
+        ),
+        optional("help", Type::Text, "What the engine says of it."),
+        optional("timestamp", Type::Int, "When it was taken, in ms since 1970, if the engine says so."),
+    ],
+};
+
+const COLLECT: Shape = Shape {
+    name: "CollectRequest",
+    fields: &[required(
+        "samples",
+        Type::List(&Type::Record(&SAMPLE)),
+        "What the engine has counted, in its order.",
+    )],
+};
 
 pub(super) const METHODS: &[Method] = &[
     Method::new(
@@ -10,14 +39,27 @@ pub(super) const METHODS: &[Method] = &[
         "start",
         &EMPTY,
         &EMPTY,
-        "Tells that metrics can be read.",
-    ),
+        "Tells that metrics can be read, when the engine or the plugin has started: `collect` is called from now on. Raising prevents that.",
+    )
+    .missing(Missing::Answered("{}")),
+    Method::new(
+        Metrics,
+        "metrics.collect",
+        "collect",
+        &COLLECT,
+        &EMPTY,
+        "Takes what the engine has counted: at once after `start`, and then every `metrics.interval_s` seconds (`plugin.toml`). Never twice at a time: one that \
+         takes too long skips beats. An error is logged, and the next beat comes as always.",
+    )
+    .origin(Origin::Host)
+    .arguments(&[("samples", "{ MetricSample }")]),
     Method::new(
         Metrics,
         "MetricsCollector.StopMetrics",
         "stop",
         &EMPTY,
         &EMPTY,
-        "Tells that the engine ends.",
-    ),
+        "Tells that the engine ends: `collect` is not called any more.",
+    )
+    .missing(Missing::Answered("{}")),
 ];

@@ -2,6 +2,7 @@
 
 mod authz;
 mod form;
+mod frame;
 mod ipam;
 mod log;
 mod method;
@@ -12,5 +13,7 @@ mod shape;
 mod volume;
 
 pub use form::Form;
-pub use method::{Interface, Method, Missing, Tie, find, methods, methods_of};
+pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
+pub use log::INFO as LOG_INFO;
+pub use method::{Interface, Method, Missing, Origin, Tie, find, methods, methods_of};
 pub use shape::{Field, Shape, Type};

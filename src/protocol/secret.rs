@@ -38,10 +38,13 @@ const REQUEST: Shape = Shape {
     ],
 };
 
+/// A swarm takes less than 500 KiB.
+const LARGEST: usize = 500 * 1024 - 1;
+
 const REPLY: Shape = Shape {
     name: "SecretReply",
     fields: &[
-        required("Value", Type::Bytes, "The secret, at most 500 KiB."),
+        required("Value", Type::BytesUpTo(LARGEST), "The secret: less than 500 KiB, and not empty."),
         optional("DoNotReuse", Type::Bool, "True when the value is for this task only."),
     ],
 };

@@ -7,6 +7,8 @@ pub enum Type {
     Bool,
     /// A whole number.
     Int,
+    /// Any number.
+    Number,
     /// Text.
     Text,
     /// An address with the length of its prefix.
@@ -25,6 +27,8 @@ pub enum Type {
     Time,
     /// Bytes, Base64 on the wire and a plain string in Lua.
     Bytes,
+    /// The same: at least one byte, and at most so many.
+    BytesUpTo(usize),
     /// Any JSON value.
     Any,
     /// A list of values of one type.
@@ -94,7 +98,8 @@ impl Type {
         match self {
             Type::Bool => "a boolean",
             Type::Int => "a whole number",
-            Type::Bytes => "a string",
+            Type::Number => "a number",
+            Type::Bytes | Type::BytesUpTo(_) => "a string",
             ty if ty.is_text() => "a string",
             Type::Time => "a time such as `2026-01-31T12:00:00Z`",
             Type::Any => "any value",

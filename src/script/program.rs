@@ -2,7 +2,7 @@
 
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Hook, Problems, Sources, Vm};
-use crate::protocol::{Interface, Method, Missing, methods_of};
+use crate::protocol::{Interface, Method, Missing, Origin, methods_of};
 use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
@@ -164,7 +164,7 @@ fn check_hooks(
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| Diagnostic::parse(&interface.file(), &e.to_string()))?;
         let key = key.to_string().unwrap_or_default();
-        match (methods_of(interface).iter().find(|method| method.hook == key), value) {
+        match (hooks_of(interface).find(|method| method.hook == key), value) {
             (Some(method), Value::Function(hook)) => {
                 hooks.insert(method.hook, hook);
             }
@@ -178,20 +178,57 @@ fn check_hooks(
             }
         }
     }
+    problems.extend(superfluous_hooks(interface, &hooks));
     problems.sort_by_key(|problem| problem.line);
-    let needed = methods_of(interface).iter().filter(|method| method.missing == Missing::Refused);
-    let missing = needed.filter(|method| !hooks.contains_key(method.hook) && !meant.contains(method.hook));
+    meant.extend(hooks.keys());
+    let missing = hooks_of(interface).filter(|method| is_missed(method, &meant));
     problems.extend(missing.map(|method| missing_hook(interface, method)));
     Problems::of(problems).map_or(Ok(hooks), Err)
 }
 
+/// The rows that a script can answer.
+fn hooks_of(interface: Interface) -> impl Iterator<Item = &'static Method> {
+    methods_of(interface).iter().filter(|method| method.origin != Origin::Answered)
+}
+
+/// Of two hooks that can stand for each other, the first is the one to ask for.
+fn is_missed(method: &Method, there: &BTreeSet<&str>) -> bool {
+    match method.missing {
+        Missing::Refused => !there.contains(method.hook),
+        Missing::Instead(other) => {
+            !there.contains(method.hook) && !there.contains(other) && method.hook < other
+        }
+        Missing::NotFound | Missing::Answered(_) => false,
+    }
+}
+
+/// Two hooks for one matter: which of them would be called, nobody could see.
+fn superfluous_hooks(interface: Interface, hooks: &BTreeMap<&'static str, Function>) -> Vec<Diagnostic> {
+    let both = |method: &&Method| match method.missing {
+        Missing::Instead(other) => {
+            method.hook < other && hooks.contains_key(method.hook) && hooks.contains_key(other)
+        }
+        _ => false,
+    };
+    let diagnostic = |method: &Method| {
+        let Missing::Instead(other) = method.missing else { return None };
+        let line = hooks.get(method.hook).and_then(|hook| hook.info().line_defined);
+        let message = format!("there are both `{}` and `{other}`: one of them is called", method.hook);
+        let cure = format!("remove `{}`", method.hook);
+        Some(Diagnostic::of_file(interface.file(), message).at(line).cure(cure))
+    };
+    hooks_of(interface).filter(both).filter_map(diagnostic).collect()
+}
+
 fn near_hook(interface: Interface, key: &str) -> Option<&'static str> {
-    nearest(key, methods_of(interface).iter().map(|method| method.hook))
+    nearest(key, hooks_of(interface).map(|method| method.hook))
 }
 
 fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
-    let hooks: Vec<_> = methods_of(interface).iter().map(|method| method.hook).collect();
+    let hooks: Vec<_> = hooks_of(interface).map(|method| method.hook).collect();
+    let answered = methods_of(interface).iter().any(|method| method.hook == key);
     let cure = match near_hook(interface, key) {
+        _ if answered => "remove it: Moondock answers that by itself".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => {
             format!("{} has the hooks {}; make anything else a local", interface.name(), hooks.join(", "))
@@ -209,7 +246,11 @@ fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Source
 fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
     Diagnostic::of_file(interface.file(), format!("the hook `{key}` is a {}, not a function", type_of(value)))
         .at(find_word(interface, key, sources))
-        .cure(format!("write `function {}.{key}(req) … end`", interface.name()))
+        .cure(format!("write `function {}.{key}({}) … end`", interface.name(), parameters(interface, key)))
+}
+
+fn parameters(interface: Interface, hook: &str) -> String {
+    hooks_of(interface).find(|method| method.hook == hook).map(Method::parameters).unwrap_or_default()
 }
 
 /// The name that Luau gives to the value's type.
@@ -218,11 +259,18 @@ pub fn type_of(value: &Value) -> &'static str {
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
-    Diagnostic::of_file(
-        interface.file(),
-        format!("there is no hook `{}`, which {} needs", method.hook, method.wire),
-    )
-    .cure(format!("add `function {}.{}(req) … end`", interface.name(), method.hook))
+    let wanted_by = match method.origin {
+        Origin::Host => "moondock",
+        _ => method.wire,
+    };
+    let message = match method.missing {
+        Missing::Instead(other) => {
+            format!("there is no hook `{}` or `{other}`, and one is needed", method.hook)
+        }
+        _ => format!("there is no hook `{}`, which {wanted_by} needs", method.hook),
+    };
+    let head = format!("{}.{}({})", interface.name(), method.hook, method.parameters());
+    Diagnostic::of_file(interface.file(), message).cure(format!("add `function {head} … end`"))
 }
 
 /// The first line of the script that has `word` as a whole word.

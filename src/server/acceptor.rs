@@ -2,6 +2,7 @@
 
 use super::connection::Connections;
 use super::endpoint::Listener;
+use super::stream::Peer;
 use rustix::net::sockopt::set_socket_keepalive;
 use std::future::ready;
 use std::io;
@@ -44,14 +45,17 @@ impl Acceptor {
     /// Waits for a connection and has it served.
     pub async fn accept(&self, connections: &Connections) -> io::Result<()> {
         match self {
-            Acceptor::Unix(listener) => connections.serve(ready(Some(listener.accept().await?.0))),
+            Acceptor::Unix(listener) => {
+                let stream = listener.accept().await?.0;
+                connections.serve(Peer::unix(&stream)?, ready(Some(stream)));
+            }
             Acceptor::Tcp(listener) => {
                 let stream = prepare(listener.accept().await?.0)?;
-                connections.serve(ready(Some(Box::new(stream) as Box<dyn Stream>)));
+                connections.serve(Peer::tcp(&stream)?, ready(Some(Box::new(stream) as Box<dyn Stream>)));
             }
             Acceptor::Tls(listener, tls) => {
                 let stream = prepare(listener.accept().await?.0)?;
-                connections.serve(shake_hands(tls.accept(stream)));
+                connections.serve(Peer::tcp(&stream)?, shake_hands(tls.accept(stream)));
             }
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! One connection of the engine: kept alive for as long as the engine likes, and ended between calls.
 
 use super::http::answer;
+use super::stream::Peer;
 use crate::dispatch::Plugin;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -38,8 +39,8 @@ impl Connections {
         Connections { plugin, http: protocol(), end: watch::Sender::new(false), alive, all_gone }
     }
 
-    /// Answers what comes over the stream that `opening` gives, if it does, in a task of its own.
-    pub fn serve<S>(&self, opening: impl Future<Output = Option<S>> + 'static)
+    /// Answers what comes from `peer` over the stream that `opening` gives, if it does, in a task of its own.
+    pub fn serve<S>(&self, peer: Peer, opening: impl Future<Output = Option<S>> + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
     {
@@ -52,7 +53,7 @@ impl Connections {
                 _ = end.wait_for(|end| *end) => None,
             };
             if let Some(stream) = opened {
-                converse(stream, plugin, http, end).await;
+                converse(stream, &peer, plugin, http, end).await;
             }
             drop(alive);
         });
@@ -76,14 +77,16 @@ fn protocol() -> http1::Builder {
 
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    peer: &Peer,
     plugin: Rc<Plugin>,
     http: http1::Builder,
     mut end: watch::Receiver<bool>,
 ) {
+    let _counted = plugin.meters().connected();
     let busy = Cell::new(false);
     let service = service_fn(async |request| {
         busy.set(true);
-        let answer = answer(&plugin, request).await;
+        let answer = answer(&plugin, peer, request).await;
         busy.set(false);
         answer
     });

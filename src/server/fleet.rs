@@ -7,10 +7,12 @@ use super::state::make_private;
 use super::worker::{Order, Worker, WorkerError};
 use crate::config::Config;
 use crate::dispatch::{PluginSpec, Surroundings};
+use crate::metrics::Meters;
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -24,6 +26,8 @@ pub struct Fleet {
 
 /// What a plugin's thread tells.
 pub enum Event {
+    /// It is ready, and this is counted of it.
+    Ready(Arc<Meters>),
     /// It has loaded its scripts, first or once more as it was told to.
     Settled,
     /// It has come to its end.
@@ -99,6 +103,7 @@ impl Fleet {
     pub async fn event(&mut self) -> Event {
         let Some(event) = self.events.recv().await else { return std::future::pending().await };
         match event {
+            Event::Ready(_) => {}
             Event::Settled => self.unsettled -= 1,
             Event::Ended { .. } => self.running -= 1,
         }

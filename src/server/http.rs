@@ -1,9 +1,10 @@
 //! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::dispatch`]'s business.
 
+use super::stream::{Peer, Streamed};
 use crate::dispatch::{Plugin, Reply};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
@@ -24,7 +25,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How much of a refused body is read and thrown away, so that its sender gets to read the refusal.
 const DISCARD: usize = 64 << 20;
 
-type Answer = Response<Full<Bytes>>;
+/// What a body is that goes on for as long as it likes, as Docker's own libraries have it.
+const STREAM: HeaderValue = HeaderValue::from_static("application/x-json-stream");
+
+type Answer = Response<Either<Full<Bytes>, Streamed>>;
 
 /// Why a request gets no answer, and its connection is closed.
 #[derive(Debug, Error)]
@@ -41,16 +45,22 @@ pub enum Abandoned {
 }
 
 /// Answers one request.
-pub async fn answer(plugin: &Rc<Plugin>, request: Request<Incoming>) -> Result<Answer, Abandoned> {
+///
+/// `peer` is the connection that it came over, for noticing that the client of a stream has gone.
+pub async fn answer(
+    plugin: &Rc<Plugin>,
+    peer: &Peer,
+    request: Request<Incoming>,
+) -> Result<Answer, Abandoned> {
     let (head, mut body) = request.into_parts();
     let path = head.uri.path();
     let limit = match admit(plugin, &head.method, path, &body) {
         Ok(limit) => limit,
-        Err(refusal) => return refuse(refusal, &head.headers, body),
+        Err(refusal) => return refuse(refusal, peer, &head.headers, body),
     };
     match read(&mut body, limit).await? {
-        Some(bytes) => respond(call(plugin, path, bytes).await),
-        None => refuse(plugin.too_large(path), &head.headers, body),
+        Some(bytes) => respond(call(plugin, path, bytes).await, peer),
+        None => refuse(plugin.too_large(path), peer, &head.headers, body),
     }
 }
 
@@ -108,21 +118,25 @@ async fn call(plugin: &Rc<Plugin>, path: &str, body: Bytes) -> Reply {
     })
 }
 
-fn respond(reply: Reply) -> Result<Answer, Abandoned> {
-    let Reply::Answer { status, body } = reply else { return Err(Abandoned::Unanswered) };
-    let mut answer = Response::new(Full::new(Bytes::from(body)));
+fn respond(reply: Reply, peer: &Peer) -> Result<Answer, Abandoned> {
+    let (status, body, content_type) = match reply {
+        Reply::Answer { status, body } => (status, Either::Left(Full::new(Bytes::from(body))), PLUGIN_JSON),
+        Reply::Stream(parts) => (200, Either::Right(Streamed::new(parts, peer)), STREAM),
+        Reply::HangUp => return Err(Abandoned::Unanswered),
+    };
+    let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    answer.headers_mut().insert(CONTENT_TYPE, PLUGIN_JSON);
+    answer.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(answer)
 }
 
 /// Answers at once and reads the body to its end meanwhile: a Go client that cannot write all of its
 /// request does not read the answer, and tries again.
-fn refuse(reply: Reply, headers: &HeaderMap, body: Incoming) -> Result<Answer, Abandoned> {
+fn refuse(reply: Reply, peer: &Peer, headers: &HeaderMap, body: Incoming) -> Result<Answer, Abandoned> {
     if !body.is_end_stream() && !headers.contains_key(EXPECT) {
         spawn_local(discard(body));
     }
-    let mut answer = respond(reply)?;
+    let mut answer = respond(reply, peer)?;
     if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
         answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     }

@@ -12,16 +12,19 @@ mod fleet;
 mod http;
 pub mod init;
 mod own_file;
+mod scrape;
 mod signals;
 mod socket;
 mod spec;
 mod state;
+mod stream;
 mod systemd;
 mod tls;
 mod worker;
 
 pub use self::certificates::CertificateError;
 pub use self::endpoint::EndpointError;
+pub use self::scrape::ScrapeError;
 pub use self::socket::SocketError;
 pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
@@ -30,6 +33,7 @@ pub use self::worker::WorkerError;
 
 use self::endpoint::Endpoint;
 use self::fleet::{Event, Fleet};
+use self::scrape::Scraped;
 use self::signals::{Signal, Signals};
 use self::systemd::Notifier;
 use crate::config::Config;
@@ -58,6 +62,8 @@ pub enum ServeError {
     State(#[from] StateError),
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    #[error(transparent)]
+    Metrics(#[from] ScrapeError),
     #[error("cannot set up threads and signals")]
     Runtime(#[from] io::Error),
     #[error("plugin `{plugin}`")]
@@ -96,9 +102,10 @@ async fn supervise(
 ) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
     lock.announce()?;
+    let scraped = Scraped::start(config.metrics.as_ref())?;
     let (mut fleet, files) = Fleet::start(config, endpoints)?;
     let notifier = Notifier::from_env(&config.plugins);
-    let ended = watch_over(&mut fleet, &mut signals, &notifier).await;
+    let ended = watch_over(&mut fleet, &mut signals, &notifier, &scraped).await;
     notifier.stopping();
     drop(files);
     let outcome = drain(fleet, &mut signals, config.drain).await;
@@ -106,7 +113,12 @@ async fn supervise(
 }
 
 /// Goes on until a signal asks for the end, or a plugin fails.
-async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifier) -> Result<(), ServeError> {
+async fn watch_over(
+    fleet: &mut Fleet,
+    signals: &mut Signals,
+    notifier: &Notifier,
+    scraped: &Scraped,
+) -> Result<(), ServeError> {
     loop {
         tokio::select! {
             signal = signals.next() => match signal {
@@ -120,6 +132,7 @@ async fn watch_over(fleet: &mut Fleet, signals: &mut Signals, notifier: &Notifie
                 }
             },
             event = fleet.event() => match event {
+                Event::Ready(meters) => scraped.show(meters),
                 Event::Settled if fleet.is_settled() => notifier.ready(),
                 Event::Settled => {}
                 Event::Ended { plugin, result } => {

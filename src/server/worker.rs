@@ -82,12 +82,17 @@ impl Worker {
         let acceptor = Acceptor::new(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
         info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
+        // Nobody listens once the process is about to end anyway.
+        let _ = self.report.send(Event::Ready(plugin.meters().clone()));
+        plugin.resume_logs().await;
         drop(Settling(self.report.clone()));
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
         accept(&acceptor, &connections, &plugin, &mut self.orders, &self.report).await;
         drop(acceptor);
         connections.drain().await;
+        plugin.stop_collecting().await;
+        plugin.rest_logs().await;
         watching.abort();
         Ok(())
     }

@@ -41,8 +41,9 @@ pub const MODULE: Module = Module {
     functions: &[
         Function {
             name: "read",
-            signature: "(path: string) -> string",
-            doc: "The content of a regular file of at most 16 MiB.",
+            signature: "(path: string, part: { offset: number?, length: number? }?) -> string",
+            doc: "The content of a regular file of at most 16 MiB; or of any file the part that begins after `offset` bytes and has `length` bytes, at most \
+                  16 MiB, or as many as there are.",
             needs: Needs::Read,
             make: |lua, binding| binding.waiting(lua, read),
         },
@@ -198,8 +199,14 @@ pub const MODULE: Module = Module {
     ],
 };
 
-async fn read(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
-    Ok(at(&host, &path, Access::Read, End::Followed, files::read).await?.into())
+async fn read(_: Lua, host: Rc<Host>, (path, part): (LuaString, Option<Table>)) -> Outcome<BString> {
+    let options = Options::of(part, &["offset", "length"])?;
+    let (offset, length) = (options.bytes("offset")?, options.bytes("length")?);
+    let read = move |place: &Place| match (offset, length) {
+        (None, None) => files::read(place),
+        _ => files::read_part(place, offset.unwrap_or(0), length.unwrap_or(files::MAX_READ)),
+    };
+    Ok(at(&host, &path, Access::Read, End::Followed, read).await?.into())
 }
 
 async fn write(_: Lua, host: Rc<Host>, arguments: (LuaString, LuaString, Option<Table>)) -> Outcome<()> {

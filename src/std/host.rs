@@ -2,6 +2,7 @@
 
 use super::Budget;
 use crate::grants::{Grant, Granted};
+use crate::sys::http::Client;
 use crate::sys::places::{End, Place};
 use crate::sys::territory::{Root, Territory};
 use crate::sys::{files, life, locks::Locks, store::Store};
@@ -23,6 +24,8 @@ pub struct Shared {
     pub store: Store,
     /// The named locks of the plugin's calls.
     pub locks: Locks,
+    /// Whom scripts' requests trust.
+    pub http: Client,
     boot: OnceCell<String>,
     process: OnceCell<String>,
     /// When the plugin was opened.
@@ -49,6 +52,7 @@ impl Shared {
             state,
             store,
             locks: Locks::default(),
+            http: Client::default(),
             boot: OnceCell::new(),
             process: OnceCell::new(),
             since: Instant::now(),

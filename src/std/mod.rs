@@ -9,9 +9,12 @@ mod needs;
 mod record;
 mod values;
 
+pub mod docker;
+pub mod env;
 pub mod firewall;
 pub mod fs;
 pub mod hash;
+pub mod http;
 pub mod json;
 pub mod log;
 pub mod net;
@@ -37,9 +40,12 @@ pub const MANIFEST: &str = "plugin.toml";
 
 /// All modules, by name.
 pub const MODULES: &[&Module] = &[
+    &docker::MODULE,
+    &env::MODULE,
     &firewall::MODULE,
     &fs::MODULE,
     &hash::MODULE,
+    &http::MODULE,
     &json::MODULE,
     &log::MODULE,
     &net::MODULE,

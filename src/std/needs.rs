@@ -20,6 +20,12 @@ pub enum Needs {
     Exec,
     /// `net`.
     Net,
+    /// `http` for its host.
+    Http,
+    /// `docker`.
+    Docker,
+    /// `env` for its variable.
+    Env,
 }
 
 impl Needs {
@@ -28,7 +34,8 @@ impl Needs {
         match self {
             Self::Mount | Self::MountAndWrite => Some(Grant::Mount),
             Self::Net => Some(Grant::Net),
-            Self::Nothing | Self::Read | Self::Write | Self::Exec => None,
+            Self::Docker => Some(Grant::Docker),
+            Self::Nothing | Self::Read | Self::Write | Self::Exec | Self::Http | Self::Env => None,
         }
     }
 
@@ -42,6 +49,9 @@ impl Needs {
             Self::MountAndWrite => Some("`mount`, and `fs.write` for the target"),
             Self::Exec => Some("`exec` for the program"),
             Self::Net => Some("`net`"),
+            Self::Http => Some("`http` for the host, and for that of each redirect"),
+            Self::Docker => Some("`docker`"),
+            Self::Env => Some("`env` for the variable"),
         }
     }
 }

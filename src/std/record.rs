@@ -151,6 +151,13 @@ impl Field for i64 {
     }
 }
 
+impl Field for Value {
+    const WANTED: &'static str = "a value";
+    fn of(value: &Value) -> Option<Self> {
+        Some(value.clone())
+    }
+}
+
 impl Field for Table {
     const WANTED: &'static str = "a table";
     fn of(value: &Value) -> Option<Self> {

@@ -44,6 +44,22 @@ pub const MODULE: Module = Module {
             needs: Needs::Nothing,
             make: |lua, binding| binding.pure(lua, rfc3339),
         },
+        Function {
+            name: "to_nanoseconds",
+            signature: "(moment: string) -> string",
+            doc: "The nanoseconds since 1970 of an RFC 3339 time with any offset, such as Docker writes: `\"1732440000123456789\"`, as decimal digits, since a \
+                  number would lose the last ones.\n\nRaises on anything else.",
+            needs: Needs::Nothing,
+            make: |lua, binding| binding.pure(lua, to_nanoseconds),
+        },
+        Function {
+            name: "from_nanoseconds",
+            signature: "(nanoseconds: string) -> string",
+            doc: "The moment so many nanoseconds after 1970 in RFC 3339, in UTC and with nine digits of a second: `2024-11-24T09:20:00.123456789Z`. Two of them \
+                  compare as strings as they do as moments.\n\nRaises outside the years 0 to 9999.",
+            needs: Needs::Nothing,
+            make: |lua, binding| binding.pure(lua, from_nanoseconds),
+        },
     ],
 };
 
@@ -70,6 +86,25 @@ fn rfc3339(_: &Lua, _: &Host, moment: Option<f64>) -> Result<String, String> {
     }
     let date = OffsetDateTime::from_unix_timestamp(moment as i64).map_err(|_| out_of_range())?;
     date.format(&Rfc3339).map_err(|_| out_of_range())
+}
+
+fn to_nanoseconds(_: &Lua, _: &Host, moment: String) -> Result<String, String> {
+    let date = OffsetDateTime::parse(&moment, &Rfc3339);
+    let date = date.map_err(|_| format!("`{moment}` is not a time such as `2026-01-31T12:00:00.5+01:00`"))?;
+    Ok(date.unix_timestamp_nanos().to_string())
+}
+
+fn from_nanoseconds(_: &Lua, _: &Host, nanoseconds: String) -> Result<String, String> {
+    let wrong = || format!("`{nanoseconds}` is not a number of nanoseconds in the years 0 to 9999");
+    let number = nanoseconds.parse().map_err(|_| wrong())?;
+    let date = OffsetDateTime::from_unix_timestamp_nanos(number).map_err(|_| wrong())?;
+    let (year, month, day) = date.to_calendar_date();
+    if year < 0 {
+        return Err(wrong());
+    }
+    let (hour, minute, second, nano) = date.to_hms_nano();
+    let month = u8::from(month);
+    Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"))
 }
 
 fn seconds(time: Timespec) -> f64 {

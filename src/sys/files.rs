@@ -10,7 +10,7 @@ use rustix::fs::{chownat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +72,15 @@ pub fn read(place: &Place) -> Result<Vec<u8>> {
         return Err(io::Error::other(format!("is larger than {} MiB", MAX_READ >> 20))).at(&place.asked);
     }
     Ok(text)
+}
+
+/// The part of a regular file that begins after `offset` bytes, at most `length` or [`MAX_READ`] bytes of it.
+pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
+    let mut file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
+    let mut text = Vec::new();
+    let read = file.seek(SeekFrom::Start(offset));
+    let read = read.and_then(|_| file.take(length.min(MAX_READ)).read_to_end(&mut text));
+    read.map(|_| text).at(&place.asked)
 }
 
 /// Replaces a file's content: a reader, and a power cut, sees the old or the new one.

@@ -1,9 +1,12 @@
 //! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
 
+pub mod fifo;
 pub mod files;
 pub mod firewall;
 pub mod holders;
+pub mod http;
 pub mod ip;
+pub mod journal;
 pub mod life;
 pub mod locks;
 pub mod mount_rules;

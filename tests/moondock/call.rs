@@ -140,3 +140,39 @@ return { request = function(req) return false, handlers[req.path]() end }
         assert_eq!(reply(&called)["Msg"], expected, "{path}");
     }
 }
+
+/// What Moondock calls by itself can be tried out too, and what a log driver gives back is shown.
+#[test]
+fn hooks_of_a_log_driver_are_called() {
+    let script = r#"local log = {}
+function log.write_batch(entries, info)
+  if entries[1].line == "bad" then error("the disk is full") end
+  print(info.ContainerID, #entries, entries[1].line)
+end
+function log.read(info, config, emit, wait)
+  emit({ time = "12", line = "hello " .. config.Tail, source = "stderr" })
+  if config.Tail == 7 then error("the tape is torn") end
+  emit({ time = "13", line = tostring(wait()) })
+end
+return log
+"#;
+    let place = Workplace::new(&[("scripts/log/log.lua", script)]);
+    let call = |method: &str, body: Value| place.run(&["call", "scripts/log", method, &body.to_string()]);
+    let info = json!({ "ContainerID": "c0ffee" });
+    let batch = |line: &str| json!({ "Info": info, "Entries": [{ "time": "1", "line": line }] });
+    let good = call("log.write_batch", batch("good"));
+    assert_eq!((good.code, good.stdout.as_str()), (Some(0), "{}\n"), "{good:?}");
+    assert!(good.stderr.contains("c0ffee\t1\tgood"), "{good:?}");
+    let bad = call("log.write_batch", batch("bad"));
+    assert_eq!(bad.code, Some(1));
+    assert!(bad.stdout.contains("log.lua:3: the disk is full"), "{bad:?}");
+    assert!(call("log.write_batch", json!({ "Entries": 3 })).stdout.contains("a list in `Entries`"));
+    assert_eq!(call("log.write", json!({})).code, Some(1), "the script has the other");
+    let read = call("LogDriver.ReadLogs", json!({ "Info": info, "Config": { "Tail": 2 } }));
+    let expected = "{\"line\":\"hello 2\\n\",\"source\":\"stderr\",\"time\":\"12\"}\n\
+                    {\"line\":\"false\\n\",\"source\":\"stdout\",\"time\":\"13\"}\n";
+    assert_eq!((read.code, read.stdout.as_str()), (Some(0), expected), "{read:?}");
+    let torn = call("log.read", json!({ "Info": info, "Config": { "Tail": 7 } }));
+    assert_eq!(torn.code, Some(1));
+    assert!(torn.stdout.contains("hello 7") && torn.stderr.contains("the tape is torn"), "{torn:?}");
+}

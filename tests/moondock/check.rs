@@ -93,7 +93,7 @@ fn a_program_that_the_plugin_may_replace_is_warned_of() {
 fn the_shipped_plugins_are_in_order() {
     let place = Workplace::new(&[]);
     let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
-    assert!(checked.stdout.ends_with("2 plugins: no errors, no warnings\n"), "{checked:?}");
+    assert!(checked.stdout.ends_with("3 plugins: no errors, no warnings\n"), "{checked:?}");
     assert_eq!(checked.code, Some(0));
 }
 
@@ -133,12 +133,12 @@ fn what_is_served_otherwise_than_meant_is_a_warning() {
     let place = Workplace::new(&[
         ("p/authz.lua", POLICY),
         ("p/volume.luau", "return {}"),
-        ("p/metrics.lua", "return { start = function() end, stop = function() end }"),
+        ("p/log.lua", "return { start = function() end, stop = function() end }"),
     ]);
     let checked = place.run(&["check", "p"]);
     for part in [
         "warning: volume.luau: this file is not served: an interface's script is named `volume.lua`\n",
-        "warning: metrics.lua: this interface is not served yet: Docker is not told of it\n",
+        "warning: log.lua: this interface is not served yet: Docker is not told of it\n",
         "1 plugin: no errors, 2 warnings\n",
     ] {
         assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);

@@ -196,7 +196,7 @@ fn a_manifest_is_held_to_its_form() {
     for (text, message, excerpt) in [
         (
             "grant = [\"exec:id\"]\n",
-            "plugin.toml:1: unknown field `grant`, expected one of `description`, `settings`, `grants`, `limits`",
+            "plugin.toml:1: unknown field `grant`, expected one of `description`, `settings`, `grants`, `limits`, `metrics`, `log`",
             "1 | grant = [\"exec:id\"]\n  | ^^^^^",
         ),
         (

@@ -138,6 +138,8 @@ const REPLIES: &[(&str, &[Field])] = &[
     ("/IpamDriver.ReleasePool", NONE),
     ("/IpamDriver.RequestAddress", &[("Address", Cidr, true), ("Data", TextMap, false)]),
     ("/IpamDriver.ReleaseAddress", NONE),
+    ("/MetricsCollector.StartMetrics", NONE),
+    ("/MetricsCollector.StopMetrics", NONE),
     ("/SecretProvider.GetSecret", &[("Value", Base64, true), ("DoNotReuse", Bool, false)]),
 ];
 

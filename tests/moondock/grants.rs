@@ -5,11 +5,14 @@ use moondock::std::{MODULES, Needs};
 use serde_json::json;
 
 mod escapes;
+mod http;
 mod mounting;
 mod reload;
 
 /// A call of every function that needs a grant, on things that are not there.
 const CALLS: &[(&str, &str)] = &[
+    ("docker.request", "{ path = '/' }"),
+    ("env.get", "'TOKEN'"),
     ("firewall.apply", "'id', {}"),
     ("firewall.free_port", "'tcp'"),
     ("firewall.list", ""),
@@ -33,6 +36,7 @@ const CALLS: &[(&str, &str)] = &[
     ("fs.unmount", "'/nonexistent/x'"),
     ("fs.usage", "'/nonexistent/x'"),
     ("fs.write", "'/nonexistent/x', ''"),
+    ("http.request", "{ url = 'http://host.invalid/' }"),
     ("net.add_address", "'nic', '10.0.0.1/8'"),
     ("net.add_neighbour", "'nic', '10.0.0.1', '02:00:00:00:00:01'"),
     ("net.add_route", "{ destination = '10.0.0.0/8' }"),
@@ -60,8 +64,9 @@ const CALLS: &[(&str, &str)] = &[
     ("process.run", "{ argv = { 'true' } }"),
 ];
 
-const REQUIRED: &str = "local firewall, fs, net, process = require('@moondock/firewall'), require('@moondock/fs'), \
-                        require('@moondock/net'), require('@moondock/process')\n";
+const REQUIRED: &str = "local docker, env, firewall, fs = require('@moondock/docker'), require('@moondock/env'), require('@moondock/firewall'), \
+                        require('@moondock/fs') local http, net, process = require('@moondock/http'), require('@moondock/net'), \
+                        require('@moondock/process')\n";
 
 const OTHER_HOOKS: &str =
     "for _, name in { 'remove', 'mount', 'unmount', 'get', 'list' } do volume[name] = function() end end";
@@ -126,6 +131,9 @@ fn every_function_that_touches_the_machine_is_refused_without_a_grant() {
             Needs::Mount | Needs::MountAndWrite => "mount",
             Needs::Exec => "exec:true",
             Needs::Net => "net",
+            Needs::Docker => "docker",
+            Needs::Env => "env:TOKEN",
+            Needs::Http => "http:host.invalid:80",
         };
         let error = raised(&[], &format!("{name}({arguments})"));
         let expected = format!("is not granted: add \"{grant}\" to `grants` in plugin.toml");
@@ -136,7 +144,8 @@ fn every_function_that_touches_the_machine_is_refused_without_a_grant() {
 
 #[test]
 fn nothing_is_in_force_while_a_script_loads() {
-    let grants = manifest(&["fs.write:/", "net", "mount", "exec:true"]);
+    let grants =
+        manifest(&["fs.write:/", "net", "mount", "exec:true", "docker", "env:TOKEN", "http:host.invalid"]);
     for (name, arguments) in CALLS {
         for top in [format!("{name}({arguments})"), format!("error(select(2, pcall({name}, {arguments})))")] {
             let top = top.replace(", )", ")");

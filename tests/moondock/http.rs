@@ -75,6 +75,17 @@ impl Connection {
         Ok(Response { status: status.unwrap(), headers, body: String::from_utf8(body).unwrap() })
     }
 
+    /// All bytes up to and with `end`.
+    pub fn read_until(&mut self, end: &[u8]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(end) {
+            let mut byte = [0];
+            self.stream.read_exact(&mut byte).unwrap();
+            bytes.push(byte[0]);
+        }
+        bytes
+    }
+
     /// One call, as the engine makes it (protocol 1.3).
     pub fn call(&mut self, method: &str, body: &str) -> Result<Response> {
         self.send(request(method, body))?;

@@ -9,13 +9,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bundle", &["config", "dispatch", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("server", &["config", "dispatch"]),
-    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants"]),
+    ("server", &["config", "dispatch", "metrics"]),
+    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants", "metrics"]),
     ("script", &["std", "sys", "protocol", "grants"]),
     ("std", &["sys", "grants"]),
     ("sys", &[]),
     ("protocol", &[]),
     ("authz", &[]),
+    ("metrics", &["protocol"]),
     ("grants", &[]),
 ];
 
@@ -26,10 +27,13 @@ struct Reserved {
     exceptions: &'static [(&'static str, &'static str)],
 }
 
+/// Where HTTP is spoken besides the server.
+const CLIENT: &[(&str, &str)] = &[("sys/http.rs", "requests of scripts, and for the engine's metrics")];
+
 const RESERVED: &[Reserved] = &[
-    Reserved { word: "hyper::", parts: &["server"], exceptions: &[] },
-    Reserved { word: "hyper_util::", parts: &["server"], exceptions: &[] },
-    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: &[] },
+    Reserved { word: "hyper::", parts: &["server"], exceptions: CLIENT },
+    Reserved { word: "hyper_util::", parts: &["server"], exceptions: CLIENT },
+    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: CLIENT },
     Reserved { word: "rcgen::", parts: &["server"], exceptions: &[] },
     Reserved { word: "listenfd::", parts: &["server"], exceptions: &[] },
     Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },

@@ -159,18 +159,22 @@ impl Bed {
     }
 
     /// Starts a command without waiting for anything.
-    pub fn launch(self, mut command: Command) -> Served {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    pub fn launch(self, command: Command) -> Served {
         let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
-        let (lines, shared) = (BufReader::new(child.stderr.take().unwrap()).lines(), log.clone());
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                *shared.0.lock().unwrap() += &(line + "\n");
-                shared.1.notify_all();
-            }
-        });
-        Served { bed: self, child, log }
+        Served { child: spawn(command, log.clone()), bed: self, log }
     }
+}
+
+fn spawn(mut command: Command, log: Arc<(Mutex<String>, Condvar)>) -> Child {
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    thread::spawn(move || {
+        for line in lines.map_while(Result::ok) {
+            *log.0.lock().unwrap() += &(line + "\n");
+            log.1.notify_all();
+        }
+    });
+    child
 }
 
 impl Served {
@@ -195,6 +199,20 @@ impl Served {
     pub fn assert_answers(&self) {
         let response = self.call("vol", "VolumeDriver.Get", r#"{"Name":"good"}"#);
         assert_eq!((response.status, response.body.contains("good")), (200, true), "{response:?}");
+    }
+
+    /// Kills the process on the spot and starts it again, with the same state.
+    pub fn crash(&mut self, plugin: &str) {
+        self.signal(Signal::KILL);
+        self.wait();
+        self.start_again(plugin);
+    }
+
+    /// Starts the process again after its end.
+    pub fn start_again(&mut self, plugin: &str) {
+        self.child = spawn(self.bed.command(), self.log.clone());
+        let plugin = plugin.to_owned();
+        self.wait_for("its socket", |served| Connection::open(&served.bed.socket(&plugin)).is_ok());
     }
 
     pub fn signal(&self, signal: Signal) {

@@ -20,8 +20,8 @@ const PERMISSIVE: &[(&str, &str)] = &[
     ("log", LOG),
     ("metrics", METRICS),
 ];
-const LOG: &str = "local function no() end\nreturn { start = no, stop = no }";
-const METRICS: &str = "local function no() end\nreturn { start = no, stop = no }";
+const LOG: &str = "return { write = function() end }";
+const METRICS: &str = "local function no() end\nreturn { start = no, collect = no, stop = no }";
 
 /// All hooks of all served interfaces, by their methods' wire names.
 const HOOKS: &[(&str, &str, &[&str])] = &[
@@ -92,8 +92,9 @@ impl Call {
         format!("{} {} {} {}", self.engine, self.op, self.path, self.body.trim_end())
     }
 
-    pub fn is_served(&self) -> bool {
-        !self.path.starts_with("/LogDriver.") && !self.path.starts_with("/MetricsCollector.")
+    /// Log streams need a FIFO: `log_streams` makes them.
+    pub fn is_replayed(&self) -> bool {
+        !self.path.starts_with("/LogDriver.")
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::http::{Connection, request};
 use crate::process::{Bed, Served};
+use crate::scripted::Scripts;
+use serde_json::json;
 use std::thread;
 
 const GET: &str = "VolumeDriver.Get";
@@ -183,4 +185,22 @@ fn a_call_is_logged_in_one_line_without_its_body() {
 fn chunked(method: &str, parts: &[&str]) -> String {
     let chunks: String = parts.iter().map(|part| format!("{:x}\r\n{part}\r\n", part.len())).collect();
     format!("POST /{method} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+}
+
+#[test]
+fn a_secret_that_a_swarm_would_not_take_is_refused_with_its_size() {
+    let script = "return { get_secret = function(req) return { Value = string.rep('x', tonumber(req.SecretName)) } end }";
+    Scripts::new([("secret.lua", script)]).open(async |plugin| {
+        for (size, fine) in [(0, false), (1, true), (511_999, true), (512_000, false)] {
+            let request = json!({ "SecretName": size.to_string() });
+            if fine {
+                assert_eq!(plugin.call("SecretProvider.GetSecret", request).await.0, 200, "{size}");
+                continue;
+            }
+            let error = plugin.error("SecretProvider.GetSecret", request).await;
+            let expected =
+                format!("`get_secret`: the reply's `Value` has {size} bytes, and must have 1 to 511999");
+            assert_eq!(error, format!("secret.lua:1: {expected}"));
+        }
+    });
 }

@@ -1,7 +1,7 @@
 //! A plugin of one test's scripts, called as the server calls it but without a socket.
 
 use crate::lua::block_on;
-use moondock::dispatch::{OpenError, Plugin, PluginSpec, Reply};
+use moondock::dispatch::{OpenError, Plugin, PluginSpec, Reply, ReplyStream};
 use serde_json::{Value, json};
 use std::fs;
 use std::rc::Rc;
@@ -71,7 +71,29 @@ impl Scripted {
         match self.plugin.call(&format!("/{method}"), body.to_vec().into()).await {
             Reply::Answer { status, body } => (status, String::from_utf8(body).unwrap()),
             Reply::HangUp => (0, String::new()),
+            Reply::Stream(_) => panic!("{method} is answered by a stream"),
         }
+    }
+
+    /// Calls a hook as the host does.
+    pub async fn host(&self, hook: &str, body: Value) -> (u16, Value) {
+        let method = moondock::protocol::methods().find(|method| method.wire == hook).unwrap();
+        match self.plugin.call_as_host(method, body.to_string().into()).await {
+            Reply::Answer { status, body } => (status, serde_json::from_slice(&body).unwrap()),
+            other => panic!("{hook}: {other:?}"),
+        }
+    }
+
+    /// The body of an answer that is made while it is read, and whether it came to its end.
+    pub async fn stream(&self, method: &str, body: Value) -> ReplyStream {
+        match self.plugin.call(&format!("/{method}"), body.to_string().into()).await {
+            Reply::Stream(parts) => parts,
+            other => panic!("{method}: {other:?}"),
+        }
+    }
+
+    pub fn plugin(&self) -> &Rc<Plugin> {
+        &self.plugin
     }
 
     /// The answer to a call.

@@ -90,7 +90,7 @@ impl Typed<'_> {
 
     fn number<E: Error>(&self, number: f64) -> Result<Value, E> {
         match self.ty {
-            Type::Int | Type::Any => Ok(Value::Number(number)),
+            Type::Int | Type::Number | Type::Any => Ok(Value::Number(number)),
             _ => Err(E::invalid_type(serde::de::Unexpected::Float(number), self)),
         }
     }

@@ -3,7 +3,7 @@
 use crate::protocol::{Field, Shape, Type};
 use crate::script::loader::LONGEST_NAME;
 use base64::Engine;
-use mlua::{Table, Value};
+use mlua::{LuaString, Table, Value};
 use serde_json::{Map, Number, Value as Json};
 use std::cell::Cell;
 
@@ -163,6 +163,10 @@ fn near(shape: &Shape, key: &str) -> String {
     }
 }
 
+fn base64(bytes: &LuaString) -> Json {
+    Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes()))
+}
+
 fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
     at.take(value.as_string().map_or(0, |text| text.as_bytes().len()))?;
     match (ty, value) {
@@ -171,9 +175,12 @@ fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
         (Type::Int, Value::Integer(_) | Value::Number(_)) => integer(value, at),
         (ty, Value::String(_)) if ty.is_text() => formed(ty, value, at),
         (Type::Time, Value::String(_)) => time(value, at),
-        (Type::Bytes, Value::String(bytes)) => {
-            Ok(Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes())))
-        }
+        (Type::Bytes, Value::String(bytes)) => Ok(base64(bytes)),
+        (Type::BytesUpTo(most), Value::String(bytes)) => match bytes.as_bytes().len() {
+            length if (1..=most).contains(&length) => Ok(base64(bytes)),
+            length => Err(at.mismatch(format!("has {length} bytes, and must have 1 to {most}"))),
+        },
+        (Type::Number, Value::Integer(_) | Value::Number(_)) => any(value, at, DEPTH),
         (Type::Any, value) => any(value, at, DEPTH),
         (Type::List(item), Value::Table(table)) => list(table, at, |value, at| typed(*item, value, at)),
         (Type::Map(item), Value::Table(table)) => map(table, at, |value, at| typed(*item, value, at)),

@@ -46,6 +46,15 @@ impl Options {
         }
     }
 
+    pub(super) fn bytes(&self, name: &'static str) -> Outcome<Option<u64>> {
+        match self.value(name)? {
+            Value::Nil => Ok(None),
+            count => typed(name, &count)
+                .map(Some)
+                .map_err(|_| Failure::Option(name, "a number of bytes", count.type_name())),
+        }
+    }
+
     pub(super) fn mode(&self) -> Outcome<Option<u32>> {
         match self.value("mode")? {
             Value::Nil => Ok(None),

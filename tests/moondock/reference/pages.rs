@@ -4,8 +4,9 @@ use super::Generated;
 use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
-use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
-use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
+use moondock::dispatch::{LogSettings, MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::metrics::{Kind, METRICS};
+use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
 
 const MADE: &str = "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
@@ -20,6 +21,7 @@ pub fn all() -> Vec<Generated> {
         page("cli", cli_page()),
         page("plugin-toml", manifest_page()),
         page("bundle", super::bundle_page::page()),
+        page("metrics", metrics_page()),
     ]
 }
 
@@ -38,29 +40,40 @@ request as a table and returns the reply as a table, with Docker's own names of 
 The same shapes as Luau types are in [scripts/types/hooks.d.luau](../../scripts/types/hooks.d.luau).
 ";
 
+const UNANNOUNCED: &str =
+    ", in a managed plugin only: Docker hangs when a plugin that it finds by its socket announces that.";
+
 fn methods_page() -> String {
     let mut page = METHODS.to_owned();
     for interface in Interface::ALL {
         let announced = interface.implements();
-        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`.", interface.file());
-        if !interface.is_served() {
-            page += " **Not served yet**: the script is checked, Docker is not told of it.";
-        }
+        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`", interface.file());
+        page += if interface.is_announced() { "." } else { UNANNOUNCED };
         page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
         methods_of(interface).iter().for_each(|method| page += &method_row(method));
-        methods_of(interface).iter().for_each(|method| page += &method_section(method));
+        let mut shown = Vec::new();
+        methods_of(interface).iter().for_each(|method| page += &method_section(method, &mut shown));
     }
     page
 }
 
 fn method_row(method: &Method) -> String {
-    let (deadline, limit) = (method.deadline.as_secs(), method.body_limit >> 20);
-    let Method { hook, wire, .. } = method;
+    let deadline =
+        deadline_of(method).map_or("none".to_owned(), |deadline| format!("{} s", deadline.as_secs()));
+    let (wire, limit) = match method.origin {
+        Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
+        _ => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
+    };
     format!(
-        "| [`{hook}`](#{}) | `{wire}` | {deadline} s | {limit} MiB | {} |\n",
+        "| [`{}`](#{}) | {wire} | {deadline} | {limit} | {} |\n",
+        method.hook,
         anchor(method),
         missing(method)
     )
+}
+
+fn deadline_of(method: &Method) -> Option<std::time::Duration> {
+    (method.deadline != std::time::Duration::MAX).then_some(method.deadline)
 }
 
 /// As forges make it of the heading: dots go.
@@ -70,13 +83,15 @@ fn anchor(method: &Method) -> String {
 
 fn missing(method: &Method) -> String {
     match method.missing {
+        _ if method.origin == Origin::Answered => "Moondock answers; a script has no such hook".to_owned(),
+        Missing::Instead(other) => format!("must have it, or `{other}`"),
         Missing::Refused => "must have it".to_owned(),
         Missing::NotFound => "not implemented".to_owned(),
         Missing::Answered(reply) => format!("answers `{reply}`"),
     }
 }
 
-fn method_section(method: &Method) -> String {
+fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
     let mut section = format!("\n### {}\n\n{}", method.key(), method.doc);
     if let Some(message) = method.absent {
         section += &format!(" Returning nothing means “{message}”.");
@@ -90,9 +105,27 @@ fn method_section(method: &Method) -> String {
         section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
         return section;
     }
+    if method.origin != Origin::Answered && method.parameters() != "req" {
+        return section + &arguments_section(method, shown);
+    }
     section += &fields_table("request", method.request);
     section.push('\n');
     section + &fields_table("reply", method.reply)
+}
+
+/// A hook with arguments of its own: its type, and the tables that were not shown before.
+fn arguments_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
+    let arguments: Vec<_> = method.arguments.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
+    let mut section = format!("```luau\n{}: ({}) -> ()\n```\n", method.key(), arguments.join(", "));
+    for field in method.request.fields {
+        if let Type::Record(shape) | Type::List(&Type::Record(shape)) = field.ty
+            && !shown.contains(&shape.name)
+        {
+            shown.push(shape.name);
+            section += &format!("\n{}", fields_table(&format!("`{}`", shape.name), shape));
+        }
+    }
+    section
 }
 
 fn fields_table(title: &str, shape: &'static Shape) -> String {
@@ -121,10 +154,11 @@ fn type_name(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
         Type::Int => "whole number".to_owned(),
+        Type::Number => "number".to_owned(),
         Type::Text => "string".to_owned(),
         ty if ty.is_text() => ty.form().map_or("string", |form| form.name).to_owned(),
         Type::Time => "time, `2026-01-31T12:00:00Z`".to_owned(),
-        Type::Bytes => "string of bytes".to_owned(),
+        Type::Bytes | Type::BytesUpTo(_) => "string of bytes".to_owned(),
         Type::Any => "anything".to_owned(),
         Type::List(Type::Record(_)) => "list of tables".to_owned(),
         Type::List(inner) => format!("list of {}s", type_name(*inner)),
@@ -235,6 +269,31 @@ fn help_block(command: &mut Command) -> String {
     format!("```text\n{}\n```\n", lines.join("\n").trim_end())
 }
 
+const METRICS_HEAD: &str = "# Metrics
+
+What `GET /metrics` shows at the address of `moondock serve --metrics`, in the text format of Prometheus. The [guide](../guides/metrics.md) says how to ask for it.
+
+* Counters begin at zero when the process starts.
+* `plugin` is the plugin's name, `script` the file of an interface (`volume.lua`), `method` the name of the engine's call (`VolumeDriver.Mount`).
+* A plugin is shown once its scripts are loaded, with all methods of the interfaces that it has, called or not. A method without a hook counts as answered.
+* *Denied* is for policies only. A request that a policy failed on is denied too, and counts as *failed*.
+* A body that is larger than allowed counts as failed, and has no duration.
+
+| metric | type | labels | |
+|---|---|---|---|
+";
+
+fn metrics_page() -> String {
+    let mut page = METRICS_HEAD.to_owned();
+    for metric in METRICS {
+        let histogram = if metric.kind == Kind::Histogram { " and `le`" } else { "" };
+        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
+        page += &format!("| `{name}` | {kind} | {}{histogram} | {help} |\n", labels.join(", "));
+    }
+    page
+}
+
 const MANIFEST: &str = "# plugin.toml
 
 An optional file in a plugin's directory, read again when it is saved. What Moondock does not know in it is an error. All keys are optional.
@@ -285,6 +344,43 @@ for each.
 A saved file never gives scripts more than what was accepted, at the start or by [`moondock reload --accept-grants`](cli.md#moondock-reload).
 ";
 
+const LOG: &str = "
+## Log streams
+
+How the log of a container reaches `log.lua`; the [guide](../guides/logs.md) says more.
+
+| key | | default |
+|---|---|---|
+";
+
+fn log_rows() -> String {
+    let LogSettings { buffer_kib, batch_entries, batch_kib, .. } = LogSettings::default();
+    let rows = [
+        (
+            "on_slow",
+            "What gives way when the script is slower than the container, or fails: `block`, the container waits in its next write and nothing is lost; \
+             `drop`, the oldest entries are given up, and counted.",
+            "`block`".to_owned(),
+        ),
+        (
+            "buffer_kib",
+            "How much of a container's log may wait in its FIFO, in KiB: 64 to 16384, rounded up to a power of two. For streams that begin.",
+            buffer_kib.to_string(),
+        ),
+        (
+            "batch_entries",
+            "How many entries are handed over at once, at most: 1 to 10000.",
+            batch_entries.to_string(),
+        ),
+        (
+            "batch_kib",
+            "How much is handed over at once, at most, in KiB: 4 to 4096. A longer line is handed over alone.",
+            batch_kib.to_string(),
+        ),
+    ];
+    rows.iter().map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n")).collect()
+}
+
 fn manifest_page() -> String {
     let limits = Limits::default();
     let mut page = MANIFEST.to_owned();
@@ -297,7 +393,10 @@ fn manifest_page() -> String {
         limits.memory >> 20
     );
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | How long a call may take, in ms; at most the default. | see below |\n";
+    page += &metrics_rows();
     page += EXAMPLE;
+    page += LOG;
+    page += &log_rows();
     page += "\n## Deadlines\n\nBelow the engine's own limits, so that it hears a reason.\n\n| hooks | ms |\n|---|---|\n";
     for interface in Interface::ALL {
         page += &deadline_rows(interface);
@@ -305,12 +404,31 @@ fn manifest_page() -> String {
     page
 }
 
+fn metrics_rows() -> String {
+    let MetricsSettings { interval_s, socket } = MetricsSettings::default();
+    let rows = [
+        (
+            "interval_s",
+            "How many seconds lie between two calls of `metrics.collect`: 1 to 3600.",
+            interval_s.to_string(),
+        ),
+        (
+            "socket",
+            "Where the engine shows its metrics, as the plugin sees it.",
+            format!("`{}`", socket.display()),
+        ),
+    ];
+    rows.iter().map(|(key, doc, default)| format!("| `metrics.{key}` | {doc} | {default} |\n")).collect()
+}
+
 fn deadline_rows(interface: Interface) -> String {
-    let mut deadlines: Vec<_> = methods_of(interface).iter().map(|method| method.deadline).collect();
+    let asked =
+        || methods().filter(|method| method.interface == interface && method.origin != Origin::Answered);
+    let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
     deadlines.sort();
     deadlines.dedup();
     let row = |deadline: &std::time::Duration| {
-        let hooks = methods().filter(|m| m.interface == interface && m.deadline == *deadline);
+        let hooks = asked().filter(|method| method.deadline == *deadline);
         let hooks: Vec<_> = hooks.map(|method| format!("`{}`", method.key())).collect();
         format!("| {} | {} |\n", hooks.join(", "), deadline.as_millis())
     };

@@ -6,7 +6,7 @@ use moondock::protocol::{Interface, Shape, Type, methods};
 use moondock::std::{MODULES, Module};
 
 /// The kits that scripts are meant to require.
-const KITS: [&str; 4] = ["ipam", "network", "options", "volume"];
+const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];
 
 /// All stubs.
 pub fn all() -> Vec<Generated> {
@@ -44,13 +44,18 @@ const HOOKS: &str =
     "-- The requests and replies of hooks, for editors: a definition file, whose types are known everywhere.
 --
 --   function volume.create(req: CreateVolumeRequest) … end
+--   function metrics.collect(samples: { MetricSample }) … end
+--   function log.write_batch(entries: { LogEntry }, info: LogInfo) … end
 ";
 
 fn hooks_stub() -> String {
     let mut shapes: Vec<&'static Shape> = Vec::new();
     let of_hooks = methods().filter(|method| method.interface != Interface::Authz);
     for method in of_hooks {
-        collect(method.request, &mut shapes);
+        match method.parameters().as_str() {
+            "req" => collect(method.request, &mut shapes),
+            _ => collect_inner(method.request, &mut shapes),
+        }
         collect(method.reply, &mut shapes);
     }
     let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\nexport type AuthzRequest = {{\n");
@@ -68,13 +73,17 @@ fn collect(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
         return;
     }
     assert!(into.iter().all(|other| other.name != shape.name), "two shapes are named {}", shape.name);
+    collect_inner(shape, into);
+    into.push(shape);
+}
+
+fn collect_inner(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
     for field in shape.fields {
         match field.ty {
             Type::Record(inner) | Type::List(&Type::Record(inner)) => collect(inner, into),
             _ => {}
         }
     }
-    into.push(shape);
 }
 
 fn shape_type(shape: &Shape) -> String {
@@ -89,8 +98,8 @@ fn shape_type(shape: &Shape) -> String {
 fn luau(ty: Type) -> String {
     match ty {
         Type::Bool => "boolean".to_owned(),
-        Type::Int => "number".to_owned(),
-        Type::Time | Type::Bytes => "string".to_owned(),
+        Type::Int | Type::Number => "number".to_owned(),
+        Type::Time | Type::Bytes | Type::BytesUpTo(_) => "string".to_owned(),
         ty if ty.is_text() => "string".to_owned(),
         Type::Any => "any".to_owned(),
         Type::List(inner) => format!("{{ {} }}", luau(*inner)),

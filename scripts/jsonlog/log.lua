@@ -1,0 +1,9 @@
+-- The logs of containers in files: `docker run --log-driver jsonlog --log-opt max-size=10m --log-opt max-file=3 …`
+local logs = require("@moondock/logs")
+local settings = require("@moondock/plugin").settings()
+
+return logs.file_driver({
+  root = settings.root,
+  max_size = settings.max_size,
+  max_file = settings.max_file,
+})

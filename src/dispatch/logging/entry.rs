@@ -1,0 +1,176 @@
+//! Log entries as scripts see them.
+
+use crate::protocol::{LogEntry, PartialMetadata};
+use mlua::{Lua, Table, Value};
+
+/// The longest line that is given back: the engine reads no longer frame (`protocol.md` 8).
+const LONGEST_LINE: usize = 999_000;
+
+/// The table that a hook is given for the entry `seq` of a stream.
+pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
+    let table = lua.create_table_with_capacity(0, 4)?;
+    table.raw_set("source", entry.source.as_str())?;
+    table.raw_set("time", entry.time_nano.to_string())?;
+    table.raw_set("line", lua.create_string(&entry.line)?)?;
+    table.raw_set("seq", seq as f64)?;
+    if entry.partial {
+        table.raw_set("partial", true)?;
+    }
+    if let Some(piece) = &entry.partial_log_metadata {
+        table.raw_set("partial_id", piece.id.as_str())?;
+        table.raw_set("ordinal", piece.ordinal)?;
+        table.raw_set("last", piece.last)?;
+    }
+    Ok(table)
+}
+
+/// What a script gives to `emit`: one entry, or a list. Its entries are read one by one, as tables can share what they
+/// hold, and all of them may be far larger than the script's memory.
+pub struct Emitted {
+    table: Table,
+    /// The place of the next one in a list.
+    next: Option<usize>,
+}
+
+impl Emitted {
+    /// Takes a table.
+    pub fn new(value: Value) -> Result<Self, String> {
+        match value {
+            Value::Table(table) => {
+                let is_list = table.raw_len() > 0 || table.is_empty();
+                Ok(Self { next: Some(if is_list { 1 } else { 0 }), table })
+            }
+            other => Err(format!("wants an entry or a list of entries, not a {}", other.type_name())),
+        }
+    }
+}
+
+impl Iterator for Emitted {
+    type Item = Result<LogEntry, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let place = self.next.take()?;
+        if place == 0 {
+            return Some(of_table(&self.table));
+        }
+        match self.table.raw_get::<Value>(place) {
+            Ok(Value::Nil) => None,
+            Ok(Value::Table(entry)) => {
+                self.next = Some(place + 1);
+                Some(of_table(&entry).map_err(|e| format!("entry {place}: {e}")))
+            }
+            _ => Some(Err(format!("entry {place} is no table"))),
+        }
+    }
+}
+
+fn of_table(table: &Table) -> Result<LogEntry, String> {
+    let mut entry = LogEntry { source: "stdout".to_owned(), ..LogEntry::default() };
+    let (mut piece, mut has_time) = (PartialMetadata::default(), false);
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|e| e.to_string())?;
+        let key = key.to_string().unwrap_or_default();
+        let wrong = || format!("`{key}` is a {}", value.type_name());
+        match key.as_str() {
+            "source" => entry.source = text(&value).ok_or_else(wrong)?,
+            "time" => {
+                entry.time_nano = nanoseconds(&value)?;
+                has_time = true;
+            }
+            "line" => entry.line = line(&value)?,
+            "partial" => entry.partial = value.as_boolean().ok_or_else(wrong)?,
+            "partial_id" => piece.id = text(&value).ok_or_else(wrong)?,
+            "ordinal" => piece.ordinal = value.as_i32().ok_or_else(wrong)?,
+            "last" => piece.last = value.as_boolean().ok_or_else(wrong)?,
+            "seq" => {}
+            _ => return Err(format!("`{key}` is no field of an entry")),
+        }
+    }
+    if !has_time {
+        return Err("`time` is missing".to_owned());
+    }
+    if entry.partial {
+        entry.partial_log_metadata = Some(piece);
+    }
+    Ok(with_newline(entry))
+}
+
+/// The engine writes lines as they come, so they must bring their end, but for pieces before the last.
+fn with_newline(mut entry: LogEntry) -> LogEntry {
+    let goes_on = entry.partial_log_metadata.as_ref().is_some_and(|piece| !piece.last);
+    if !goes_on {
+        entry.line.push(b'\n');
+    }
+    entry
+}
+
+fn text(value: &Value) -> Option<String> {
+    value.as_string().map(|text| text.to_string_lossy())
+}
+
+fn line(value: &Value) -> Result<Vec<u8>, String> {
+    match value.as_string().map(|text| text.as_bytes().to_vec()) {
+        Some(line) if line.len() <= LONGEST_LINE => Ok(line),
+        Some(line) => Err(format!("`line` has {} bytes, and may have {LONGEST_LINE}", line.len())),
+        None => Err(format!("`line` is a {}", value.type_name())),
+    }
+}
+
+fn nanoseconds(value: &Value) -> Result<i64, String> {
+    let digits = value.as_string().map(|text| text.to_string_lossy());
+    let number = digits.and_then(|digits| digits.parse().ok());
+    number.ok_or_else(|| "`time` must be the nanoseconds since 1970, as a string of digits".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn emitted(source: &str) -> Result<Vec<LogEntry>, String> {
+        Emitted::new(Lua::new().load(source).eval().unwrap())?.collect()
+    }
+
+    #[test]
+    fn an_entry_comes_back_as_it_was_handed_over() {
+        let lua = Lua::new();
+        for (partial, last, line) in [(false, false, "x\n"), (true, false, "x"), (true, true, "x\n")] {
+            let piece = PartialMetadata { last, id: "p".into(), ordinal: 2 };
+            let mut entry = LogEntry {
+                source: "stderr".into(),
+                time_nano: 1_732_440_000_123_456_789,
+                line: "x".into(),
+                partial,
+                partial_log_metadata: partial.then_some(piece),
+            };
+            let table = to_table(&lua, &entry, 7).unwrap();
+            entry.line = line.into();
+            assert_eq!(Emitted::new(Value::Table(table)).unwrap().collect::<Vec<_>>(), [Ok(entry)]);
+        }
+    }
+
+    #[test]
+    fn one_entry_or_a_list_may_be_emitted() {
+        assert_eq!(
+            emitted("{ { time = '1', line = 'a' }, { time = '2', line = '\\255' } }").unwrap().len(),
+            2
+        );
+        assert_eq!(emitted("{}").unwrap(), []);
+        assert_eq!(emitted("{ time = '1' }").unwrap()[0].line, b"\n");
+    }
+
+    #[test]
+    fn what_is_no_entry_is_told() {
+        for (source, part) in [
+            ("1", "wants an entry or a list of entries, not a"),
+            ("{ line = 'x' }", "`time` is missing"),
+            ("{ time = 12, line = 'x' }", "`time` must be the nanoseconds"),
+            ("{ time = '1', line = {} }", "`line` is a table"),
+            ("{ { time = '1' }, 3 }", "entry 2 is no table"),
+            ("{ { time = '1', lines = 'x' } }", "entry 1: `lines` is no field of an entry"),
+            ("{ time = '1', line = string.rep('x', 1000000) }", "`line` has 1000000 bytes"),
+        ] {
+            let error = emitted(source).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+    }
+}

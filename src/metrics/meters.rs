@@ -1,0 +1,234 @@
+//! The counters of one plugin: written on its thread, read from any.
+
+use super::LogCounters;
+use crate::protocol::{Interface, Method, methods_of};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// The upper bounds of the classes of durations, ascending; one more class has no bound.
+pub const BUCKETS: [Duration; 13] = [
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+];
+
+/// All that is counted for one plugin. Adding takes no lock and no memory.
+#[derive(Debug)]
+pub struct Meters {
+    plugin: String,
+    scripts: [ScriptMeter; Interface::ALL.len()],
+    tallies: [AtomicU64; Tally::ALL.len()],
+    connections: AtomicU64,
+    logs: Arc<LogCounters>,
+}
+
+/// What a call came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was answered, be it with "there is no such object".
+    Ok,
+    /// A policy said no, or Moondock did, since the request cannot be judged.
+    Denied,
+    /// There was no answer: the hook failed, or the request makes no sense.
+    Failed,
+}
+
+/// What happens to a plugin as a whole. A new one is a variant here, and a row of [`super::METRICS`] that shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tally {
+    /// A new generation of a script took over.
+    TakenOver,
+    /// What was found on disk was not taken over.
+    Refused,
+    /// A state that ran out of memory was started anew.
+    Restarted,
+    /// A beat of a metrics collector passed while it was still busy with an earlier one.
+    Skipped,
+    /// The engine's metrics could not be read.
+    Unread,
+}
+
+/// What is counted for one script.
+#[derive(Debug)]
+struct ScriptMeter {
+    is_there: AtomicBool,
+    generation: AtomicU64,
+    memory: AtomicU64,
+    methods: Vec<MethodMeter>,
+}
+
+/// What is counted for one method, in the order of [`methods_of`].
+#[derive(Debug, Default)]
+pub(super) struct MethodMeter {
+    verdicts: [AtomicU64; Verdict::ALL.len()],
+    classes: [AtomicU64; BUCKETS.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Meters {
+    /// All at zero.
+    pub fn new(plugin: &str) -> Self {
+        Self {
+            plugin: plugin.to_owned(),
+            scripts: Interface::ALL.map(ScriptMeter::new),
+            tallies: Default::default(),
+            connections: AtomicU64::new(0),
+            logs: Arc::default(),
+        }
+    }
+
+    /// The counters of the log streams.
+    pub fn logs(&self) -> &Arc<LogCounters> {
+        &self.logs
+    }
+
+    /// Counts a call and its time.
+    pub fn call(&self, method: &'static Method, verdict: Verdict, took: Duration) {
+        self.refusal(method, verdict);
+        let Some(meter) = self.method(method) else { return };
+        let class = BUCKETS.partition_point(|bound| *bound < took);
+        meter.classes[class].fetch_add(1, Relaxed);
+        meter.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    /// Counts a call that came to an end before it was begun, so that there is no time to speak of.
+    pub fn refusal(&self, method: &'static Method, verdict: Verdict) {
+        if let Some(meter) = self.method(method) {
+            meter.verdicts[verdict as usize].fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Counts what happened to the plugin as a whole.
+    pub fn add(&self, tally: Tally) {
+        self.add_all(tally, 1);
+    }
+
+    /// Counts what happened that many times.
+    pub fn add_all(&self, tally: Tally, times: u64) {
+        self.tallies[tally as usize].fetch_add(times, Relaxed);
+    }
+
+    /// Says which generation answers for an interface: 0 while there is a script that cannot be loaded.
+    pub fn generation(&self, interface: Interface, generation: u64) {
+        let script = &self.scripts[interface as usize];
+        script.generation.store(generation, Relaxed);
+        script.is_there.store(true, Relaxed);
+    }
+
+    /// Says how many bytes the state of a generation holds; an older one than the present does not count.
+    pub fn memory(&self, interface: Interface, generation: u64, bytes: usize) {
+        let script = &self.scripts[interface as usize];
+        if script.generation.load(Relaxed) == generation {
+            script.memory.store(bytes as u64, Relaxed);
+        }
+    }
+
+    /// Counts a connection for as long as the returned value lives.
+    pub fn connected(&self) -> impl Drop + '_ {
+        self.connections.fetch_add(1, Relaxed);
+        Connected(&self.connections)
+    }
+
+    fn method(&self, method: &'static Method) -> Option<&MethodMeter> {
+        let at = methods_of(method.interface).iter().position(|row| std::ptr::eq(row, method))?;
+        self.scripts[method.interface as usize].methods.get(at)
+    }
+}
+
+/// How the page reads them.
+impl Meters {
+    /// The plugin's name.
+    pub fn plugin(&self) -> &str {
+        &self.plugin
+    }
+
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Relaxed)
+    }
+
+    pub(super) fn tally(&self, tally: Tally) -> u64 {
+        self.tallies[tally as usize].load(Relaxed)
+    }
+
+    /// The interfaces that have a script, with its generation and its memory.
+    pub(super) fn scripts(&self) -> impl Iterator<Item = (Interface, u64, u64)> + '_ {
+        let there = Interface::ALL.into_iter().zip(&self.scripts).filter(|(_, s)| s.is_there.load(Relaxed));
+        there.map(|(interface, s)| (interface, s.generation.load(Relaxed), s.memory.load(Relaxed)))
+    }
+
+    /// The methods of the interfaces that have a script.
+    pub(super) fn methods(&self) -> impl Iterator<Item = (&'static Method, &MethodMeter)> + '_ {
+        let there = Interface::ALL.into_iter().zip(&self.scripts).filter(|(_, s)| s.is_there.load(Relaxed));
+        there.flat_map(|(interface, script)| methods_of(interface).iter().zip(&script.methods))
+    }
+}
+
+impl ScriptMeter {
+    fn new(interface: Interface) -> Self {
+        Self {
+            is_there: AtomicBool::new(false),
+            generation: AtomicU64::new(0),
+            memory: AtomicU64::new(0),
+            methods: methods_of(interface).iter().map(|_| MethodMeter::default()).collect(),
+        }
+    }
+}
+
+impl MethodMeter {
+    pub(super) fn count(&self, verdict: Verdict) -> u64 {
+        self.verdicts[verdict as usize].load(Relaxed)
+    }
+
+    /// How many calls took no longer than each of [`BUCKETS`], and all of them.
+    pub(super) fn cumulated(&self) -> [u64; BUCKETS.len() + 1] {
+        let mut sum = 0;
+        self.classes.each_ref().map(|class| {
+            sum += class.load(Relaxed);
+            sum
+        })
+    }
+
+    /// The time that all calls took.
+    pub(super) fn sum(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Relaxed))
+    }
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 3] = [Verdict::Ok, Verdict::Denied, Verdict::Failed];
+
+    /// The value of the label `outcome`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Verdict::Ok => "ok",
+            Verdict::Denied => "denied",
+            Verdict::Failed => "failed",
+        }
+    }
+}
+
+impl Tally {
+    /// All of them.
+    pub const ALL: [Tally; 5] =
+        [Tally::TakenOver, Tally::Refused, Tally::Restarted, Tally::Skipped, Tally::Unread];
+}
+
+struct Connected<'a>(&'a AtomicU64);
+
+impl Drop for Connected<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Relaxed);
+    }
+}

@@ -1,0 +1,11 @@
+//! Numbers: what Moondock counts of itself, and the text format of Prometheus.
+
+mod logs;
+mod meters;
+mod page;
+mod samples;
+
+pub use logs::LogCounters;
+pub use meters::{BUCKETS, Meters, Tally, Verdict};
+pub use page::{CONTENT_TYPE, Kind, METRICS, Metric, Process, page};
+pub use samples::{Family, Sample, Samples};

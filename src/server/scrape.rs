@@ -1,0 +1,158 @@
+//! `GET /metrics`: what all plugins have counted, served by the main thread, so that no plugin waits for it.
+
+use super::own_file::OwnFile;
+use super::socket::{SocketError, bind, make_directory};
+use crate::config::{Access, LocalAddress};
+use crate::metrics::{CONTENT_TYPE, Meters, Process, page};
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+/// How many clients are answered at a time; the others wait.
+const CLIENTS: usize = 16;
+
+/// How long one client may take for all of its request and the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long accepting rests when the process has no file descriptor left.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// The page's address, for as long as this lives, and what is on the page.
+pub struct Scraped {
+    plugins: Plugins,
+    _file: Option<OwnFile>,
+}
+
+/// Why there is no page.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum ScrapeError {
+    #[error("metrics")]
+    Socket(#[from] SocketError),
+    #[error("cannot serve metrics at `{address}`")]
+    Bind { address: SocketAddr, source: io::Error },
+}
+
+/// The lock is held for moments, and by the main thread only.
+type Plugins = Arc<Mutex<Vec<Arc<Meters>>>>;
+
+enum Listener {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Scraped {
+    /// Serves the page at that address, if there is one.
+    pub fn start(address: Option<&LocalAddress>) -> Result<Scraped, ScrapeError> {
+        let plugins = Plugins::default();
+        let (listener, file) = match address {
+            None => return Ok(Scraped { plugins, _file: None }),
+            Some(LocalAddress::Unix(path)) => bind_unix(path)?,
+            Some(LocalAddress::Tcp(address)) => (bind_tcp(*address)?, None),
+        };
+        tokio::spawn(serve(listener, plugins.clone()));
+        Ok(Scraped { plugins, _file: file })
+    }
+
+    /// Puts a plugin on the page.
+    pub fn show(&self, meters: Arc<Meters>) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        plugins.push(meters);
+        plugins.sort_by(|a, b| a.plugin().cmp(b.plugin()));
+    }
+}
+
+fn bind_unix(path: &Path) -> Result<(Listener, Option<OwnFile>), ScrapeError> {
+    path.parent().map_or(Ok(()), make_directory)?;
+    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+    let (listener, file) = bind(path, &Access { mode: 0o600, group: None })?;
+    let listener = UnixListener::from_std(listener).map_err(failed)?;
+    info!("metrics at `unix://{}`", path.display());
+    Ok((Listener::Unix(listener), Some(file)))
+}
+
+fn bind_tcp(address: SocketAddr) -> Result<Listener, ScrapeError> {
+    let failed = |source| ScrapeError::Bind { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(failed)?;
+    listener.set_nonblocking(true).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    info!("metrics at `http://{bound}/metrics`");
+    TcpListener::from_std(listener).map(Listener::Tcp).map_err(failed)
+}
+
+async fn serve(listener: Listener, plugins: Plugins) {
+    let process = Process { started: SystemTime::now(), version: env!("CARGO_PKG_VERSION") };
+    let places = Arc::new(Semaphore::new(CLIENTS));
+    loop {
+        // Nobody closes it.
+        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let accepted = match &listener {
+            Listener::Unix(listener) => listener.accept().await.map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+            Listener::Tcp(listener) => listener.accept().await.map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+        };
+        match accepted {
+            Ok(stream) => {
+                let plugins = plugins.clone();
+                tokio::spawn(async move {
+                    // Whoever is too slow, or hangs up, asks again.
+                    let _ = timeout(PATIENCE, converse(stream, process, plugins)).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                warn!("cannot accept a connection for metrics: {error}");
+                sleep(BREATH).await;
+            }
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+async fn converse(stream: Box<dyn Stream>, process: Process, plugins: Plugins) -> hyper::Result<()> {
+    let service = service_fn(|request| {
+        let answer = answer(&request, &process, &plugins);
+        async { Ok::<_, Infallible>(answer) }
+    });
+    http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await
+}
+
+fn answer(request: &Request<Incoming>, process: &Process, plugins: &Plugins) -> Response<Full<Bytes>> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "use `GET`\n".to_owned());
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    match request.uri().path() {
+        "/metrics" => {
+            let plugins = plugins.lock().unwrap_or_else(PoisonError::into_inner);
+            plain(StatusCode::OK, page(process, &plugins))
+        }
+        _ => plain(StatusCode::NOT_FOUND, "there is only `/metrics`\n".to_owned()),
+    }
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(text)));
+    *answer.status_mut() = status;
+    answer.headers_mut().insert(TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    answer
+}

@@ -1,0 +1,230 @@
+//! The FIFO of a log stream, looked at before it is read: what is not consumed stays in it, also when this process is
+//! killed. `docs/decisions/0014-log-streams.md` says why.
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, tee};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::sleep;
+
+/// How often a FIFO is looked at that had writers before, and is not opened anew.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What a FIFO holds at the moment.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Peek {
+    /// So many bytes of it were copied.
+    Bytes,
+    /// Nothing, and there is somebody who may write.
+    Empty,
+    /// Nothing, and nobody to write.
+    Deserted,
+}
+
+/// A pipe to copy into. FIFOs of one thread share it, as it is empty between two calls.
+#[derive(Debug)]
+pub struct Scratch {
+    reader: OwnedFd,
+    writer: OwnedFd,
+}
+
+/// The reading end of a FIFO.
+#[derive(Debug)]
+pub struct Fifo {
+    path: PathBuf,
+    fd: Receiver,
+    scratch: Rc<Scratch>,
+}
+
+impl Scratch {
+    /// A new pipe.
+    pub fn new() -> io::Result<Self> {
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        Ok(Self { reader, writer })
+    }
+}
+
+impl Fifo {
+    /// Opens the FIFO at `path`, whether somebody writes to it yet or not, and has it hold `capacity` bytes if the
+    /// system allows it.
+    pub fn open(path: &Path, capacity: usize, scratch: Rc<Scratch>) -> io::Result<Self> {
+        let fd = open(path)?;
+        for pipe in [&fd, &scratch.writer] {
+            if fcntl_getpipe_size(pipe)? < capacity
+                && let Err(error) = fcntl_setpipe_size(pipe, capacity)
+            {
+                tracing::debug!("`{}` keeps its size: {error}", path.display());
+            }
+        }
+        let fd = Receiver::from_owned_fd(fd)?;
+        Ok(Self { path: path.to_owned(), fd, scratch })
+    }
+
+    /// How many bytes it can hold.
+    pub fn capacity(&self) -> io::Result<usize> {
+        Ok(fcntl_getpipe_size(&self.fd)?)
+    }
+
+    /// How many bytes [`Fifo::peek`] sees at once, where they fill whole pages.
+    pub fn sight(&self) -> io::Result<usize> {
+        Ok(self.capacity()?.min(fcntl_getpipe_size(&self.scratch.writer)?))
+    }
+
+    /// How many bytes it holds.
+    pub fn waiting(&self) -> io::Result<usize> {
+        Ok(usize::try_from(rustix::io::ioctl_fionread(&self.fd)?).unwrap_or(usize::MAX))
+    }
+
+    /// Copies at most `most` bytes from its beginning into `bytes`, and leaves them in it.
+    pub fn peek(&self, most: usize, bytes: &mut Vec<u8>) -> io::Result<Peek> {
+        bytes.clear();
+        let copied = match tee(&self.fd, &self.scratch.writer, most, SpliceFlags::NONBLOCK) {
+            Ok(0) => return Ok(Peek::Deserted),
+            Ok(copied) => copied,
+            Err(Errno::AGAIN) => return Ok(Peek::Empty),
+            Err(error) => return Err(error.into()),
+        };
+        bytes.resize(copied, 0);
+        read_exactly(&self.scratch.reader, bytes)?;
+        Ok(Peek::Bytes)
+    }
+
+    /// Takes `count` bytes off its beginning, all of which must be there. That is one system call, which a kill does not
+    /// cut in two: the buffer is in memory already (zeroes would not be), so that the copy waits for nothing.
+    pub fn consume(&self, count: usize) -> io::Result<()> {
+        read_exactly(&self.fd, &mut vec![1; count])
+    }
+
+    /// Waits until something was written or the last writer has gone. May return when nothing has happened.
+    pub async fn changed(&self) -> io::Result<()> {
+        if self.fd.ready(Interest::READABLE).await?.is_read_closed() {
+            // Once all writers have gone the system does not tell of new ones: look now and then.
+            sleep(LOOK).await;
+        }
+        // Says that there is nothing to read, so that the next call waits.
+        let _ = self.fd.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        Ok(())
+    }
+
+    /// Opens it anew, so that [`Fifo::changed`] waits for the next writer after all have gone.
+    ///
+    /// # Errors
+    /// When the path is gone.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.fd = Receiver::from_owned_fd(open(&self.path)?)?;
+        Ok(())
+    }
+}
+
+fn open(path: &Path) -> io::Result<OwnedFd> {
+    if !std::fs::metadata(path)?.file_type().is_fifo() {
+        return Err(io::Error::other("is no FIFO"));
+    }
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn read_exactly(fd: impl AsFd, bytes: &mut [u8]) -> io::Result<()> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match rustix::io::read(&fd, &mut bytes[filled..])? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => filled += count,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::OpenOptions;
+    use std::io::Write;
+
+    fn fifo() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("fifo");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, Mode::RUSR | Mode::WUSR).unwrap();
+        (dir, path)
+    }
+
+    fn open(path: &Path) -> Fifo {
+        Fifo::open(path, 1 << 20, Rc::new(Scratch::new().unwrap())).unwrap()
+    }
+
+    fn writer(path: &Path) -> std::fs::File {
+        OpenOptions::new().write(true).open(path).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_was_looked_at_is_still_there_until_it_is_consumed() {
+        let (_dir, path) = fifo();
+        let fifo = open(&path);
+        let mut bytes = Vec::new();
+        assert_eq!(fifo.peek(100, &mut bytes).unwrap(), Peek::Deserted);
+        let mut writer = writer(&path);
+        assert_eq!(fifo.peek(100, &mut bytes).unwrap(), Peek::Empty);
+        writer.write_all(b"hello").unwrap();
+        for _ in 0..3 {
+            assert_eq!(fifo.peek(4, &mut bytes).unwrap(), Peek::Bytes);
+            assert_eq!(bytes, b"hell");
+        }
+        fifo.consume(3).unwrap();
+        fifo.peek(100, &mut bytes).unwrap();
+        assert_eq!((&bytes[..], fifo.waiting().unwrap()), (&b"lo"[..], 2));
+        drop(writer);
+        assert_eq!(
+            fifo.peek(100, &mut bytes).unwrap(),
+            Peek::Bytes,
+            "what a writer left is read after it went"
+        );
+        fifo.consume(2).unwrap();
+        assert_eq!(fifo.peek(100, &mut bytes).unwrap(), Peek::Deserted);
+    }
+
+    #[tokio::test]
+    async fn writers_may_come_and_go() {
+        let (_dir, path) = fifo();
+        let mut fifo = open(&path);
+        let mut bytes = Vec::new();
+        for text in ["one", "two"] {
+            fifo.reopen().unwrap();
+            let path = path.clone();
+            let writing = std::thread::spawn(move || writer(&path).write_all(text.as_bytes()).unwrap());
+            while fifo.peek(100, &mut bytes).unwrap() != Peek::Bytes {
+                fifo.changed().await.unwrap();
+            }
+            writing.join().unwrap();
+            assert_eq!(bytes, text.as_bytes());
+            fifo.consume(3).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_large_batch_is_seen_whole() {
+        let (_dir, path) = fifo();
+        let fifo = open(&path);
+        let text = vec![7; fifo.capacity().unwrap()];
+        let mut writer = writer(&path);
+        writer.write_all(&text).unwrap();
+        let mut bytes = Vec::new();
+        fifo.peek(usize::MAX >> 1, &mut bytes).unwrap();
+        assert_eq!(bytes, text);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_fifo_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, "text").unwrap();
+        let scratch = Rc::new(Scratch::new().unwrap());
+        assert_eq!(Fifo::open(&path, 1, scratch.clone()).unwrap_err().to_string(), "is no FIFO");
+        assert!(Fifo::open(&dir.path().join("none"), 1, scratch).is_err());
+    }
+}

@@ -1,0 +1,170 @@
+//! Which log streams are open, and how far each has been handed over: what must outlive the process for a stream to be
+//! taken up where it was left.
+
+use super::files;
+use super::paths::PathError;
+use super::places::{End, Place};
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The journal in one directory.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    dir: PathBuf,
+}
+
+/// The batch that was handed over last: whether it is still at the beginning of the FIFO tells whether it was finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The number of its first entry.
+    pub seq: u64,
+    /// How many entries it has.
+    pub count: u64,
+    /// How many bytes.
+    pub length: u64,
+    /// SHA-256 of the bytes.
+    pub digest: [u8; 32],
+}
+
+/// The mark of one stream. Clones are the same file.
+#[derive(Debug, Clone)]
+pub struct MarkFile(Arc<File>);
+
+const OPEN: &str = "json";
+const MARK: &str = "mark";
+const MARK_LENGTH: usize = 56;
+
+impl Journal {
+    /// The journal in `dir`, which is made when the first stream is added.
+    pub fn new(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Notes a stream, durably, with what is to be known of it.
+    pub fn add(&self, id: &str, text: &[u8]) -> io::Result<MarkFile> {
+        at(&self.dir, |dir| files::make_directory(dir, 0o700, false))?;
+        let _ = fs::remove_file(self.path(id, MARK));
+        let mark = self.mark_file(id)?;
+        at(&self.path(id, OPEN), |path| files::write(path, text, Some(0o600)))?;
+        Ok(mark)
+    }
+
+    /// The mark of a stream.
+    pub fn mark_file(&self, id: &str) -> io::Result<MarkFile> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        Ok(MarkFile(Arc::new(options.open(self.path(id, MARK))?)))
+    }
+
+    /// Forgets a stream.
+    pub fn remove(&self, id: &str) -> io::Result<()> {
+        at(&self.path(id, OPEN), files::remove)?;
+        at(&self.path(id, MARK), files::remove)?;
+        Ok(())
+    }
+
+    /// The streams that were not forgotten, and what was noted of them.
+    pub fn open_streams(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+        let names = match fs::read_dir(&self.dir) {
+            Ok(names) => names,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in names {
+            let path = entry?.path();
+            if path.extension().is_some_and(|end| end == OPEN)
+                && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
+            {
+                found.push((id.to_owned(), fs::read(&path)?));
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    fn path(&self, id: &str, ending: &str) -> PathBuf {
+        Path::new(&self.dir).join(format!("{id}.{ending}"))
+    }
+}
+
+fn at<T>(path: &Path, work: impl FnOnce(&Place) -> Result<T, PathError>) -> io::Result<T> {
+    Place::find(path, End::Itself).and_then(|place| work(&place)).map_err(io::Error::other)
+}
+
+impl MarkFile {
+    /// Sets the mark. It outlives the process; the machine need not be outlived, as no FIFO does.
+    pub fn set(&self, mark: &Mark) -> io::Result<()> {
+        self.0.write_all_at(&mark.to_bytes(), 0)
+    }
+
+    /// The mark, if one was set.
+    pub fn get(&self) -> io::Result<Option<Mark>> {
+        let mut bytes = [0; MARK_LENGTH];
+        match self.0.read_exact_at(&mut bytes, 0) {
+            Ok(()) => Ok(Some(Mark::of(&bytes))),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Mark {
+    fn to_bytes(self) -> [u8; MARK_LENGTH] {
+        let mut bytes = [0; MARK_LENGTH];
+        for (place, number) in bytes.chunks_exact_mut(8).zip([self.seq, self.count, self.length]) {
+            place.copy_from_slice(&number.to_le_bytes());
+        }
+        bytes[24..].copy_from_slice(&self.digest);
+        bytes
+    }
+
+    fn of(bytes: &[u8; MARK_LENGTH]) -> Self {
+        let number = |at: usize| {
+            let mut number = [0; 8];
+            number.copy_from_slice(&bytes[at..at + 8]);
+            u64::from_le_bytes(number)
+        };
+        let mut digest = [0; 32];
+        digest.copy_from_slice(&bytes[24..]);
+        Self { seq: number(0), count: number(8), length: number(16), digest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn streams_and_marks_are_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let journal = Journal::new(dir.path().join("streams"));
+        assert_eq!(journal.open_streams().unwrap(), []);
+        let place = journal.add("b", b"two").unwrap();
+        journal.add("a", b"one").unwrap();
+        assert_eq!(place.get().unwrap(), None);
+        for seq in [1, u64::MAX] {
+            let mark = Mark { seq, count: 3, length: 99, digest: [7; 32] };
+            place.set(&mark).unwrap();
+            assert_eq!(
+                Journal::new(dir.path().join("streams")).mark_file("b").unwrap().get().unwrap(),
+                Some(mark)
+            );
+        }
+        assert_eq!(
+            journal.open_streams().unwrap(),
+            [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]
+        );
+        journal.remove("b").unwrap();
+        journal.remove("b").unwrap();
+        assert_eq!(journal.open_streams().unwrap().len(), 1);
+        assert_eq!(
+            journal.add("b", b"").unwrap().get().unwrap(),
+            None,
+            "a new stream begins at its beginning"
+        );
+    }
+}
