@@ -4,9 +4,7 @@ use super::derive::{BINARY, PROPAGATED, needs_of};
 use super::reference::Reference;
 use super::{BundleError, Part, Subject};
 use crate::grants::Grant;
-use crate::sys::files;
-use crate::sys::places::{End, Place};
-use crate::sys::rootfs::{Libraries, Program, RootfsError, Tree, find};
+use crate::sys::rootfs::{Libraries, Program, RootfsError, Tree, find, size_of};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -166,9 +164,4 @@ impl Contents {
             }),
         }
     }
-}
-
-fn size_of(path: &Path) -> u64 {
-    let place = Place::find(path, End::Followed);
-    place.and_then(|place| files::stat(&place)).ok().flatten().map_or(0, |stat| stat.size)
 }

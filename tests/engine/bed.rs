@@ -94,6 +94,11 @@ impl Bed {
         &self.namespaces.dir
     }
 
+    /// The last part of the directory's path, which no other bed has.
+    pub fn name(&self) -> &str {
+        self.dir().file_name().unwrap().to_str().unwrap()
+    }
+
     /// How to enter this bed.
     pub fn namespaces(&self) -> &Namespaces {
         &self.namespaces

@@ -13,7 +13,7 @@ supervise() {
     unshare --mount --net --pid --fork --kill-child sh "$0" init "$dir" || true
     for backing in /sys/block/loop*/loop/backing_file; do
         case $(cat "$backing" 2>/dev/null) in
-            "$dir"/*) losetup --detach "/dev/$(basename "${backing%/loop/backing_file}")" || true ;;
+            */"$(basename "$dir")"/*) losetup --detach "/dev/$(basename "${backing%/loop/backing_file}")" || true ;;
         esac
     done
     find /sys/fs/cgroup -depth -type d -path "*/$(basename "$dir")*" -exec rmdir {} + 2>/dev/null || true

@@ -15,8 +15,13 @@ impl Output {
     /// Runs `command` to its end.
     pub fn of(command: &mut Command) -> Output {
         let done = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        Output::from_done(&format!("{command:?}"), &done)
+    }
+
+    /// What a command came to that ran to its end.
+    pub fn from_done(command: &str, done: &std::process::Output) -> Output {
         Output {
-            command: format!("{command:?}"),
+            command: command.to_owned(),
             code: done.status.code(),
             stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&done.stderr).into_owned(),

@@ -26,6 +26,8 @@ mod crash_anywhere;
 mod ipam;
 mod logs;
 mod managed;
+mod managed_life;
+mod managed_registry;
 mod networks;
 mod podman;
 mod reload;

@@ -1,5 +1,6 @@
 //! Managed plugins: bundled, created, set, enabled, and what the engine does with them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -31,6 +32,11 @@ pub struct Installed<'a> {
 }
 
 impl Bed {
+    /// A plugin that the engine has got in another way.
+    pub fn installed(&self, name: &str) -> Installed<'_> {
+        Installed { bed: self, name: name.to_owned(), printed: String::new() }
+    }
+
     /// A plugin's directory that will be the managed plugin `name`.
     pub fn managed(&self, scripts: &Path, name: &str) -> Managed<'_> {
         Managed { bed: self, scripts: scripts.to_owned(), name: name.to_owned(), options: Vec::new() }
@@ -130,6 +136,35 @@ impl Installed<'_> {
     pub fn processes(&self) -> Vec<u32> {
         let listed = self.bed.exec_in_ns(&["pgrep", "-f", "^/usr/bin/moondock serve"]);
         listed.stdout.lines().filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Where volumes are mounted, as the engine sees it: what containers get is from there. A mount is listed once for
+    /// the directory and once for what the engine has mounted of the directory on itself.
+    pub fn mounts(&self) -> Vec<String> {
+        let root = self.propagated("").display().to_string();
+        let mounts = self.bed.exec_in_ns(&["cat", "/proc/self/mounts"]).ok();
+        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+        let below = points.filter(|point| point.len() > root.len() && point.starts_with(&root));
+        below.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Kills a process of the plugin, PID 1 or the one that serves, and waits until the engine has started it again.
+    #[track_caller]
+    pub fn kill(&self, victim: usize) {
+        let (before, greeted) = (self.processes(), self.greetings());
+        assert_eq!(before.len(), 2, "PID 1 and what serves: {before:?}");
+        self.bed.exec_in_ns(&["kill", "-9", &before[victim].to_string()]).ok();
+        let renewed = || {
+            let now = self.processes();
+            now.len() == 2 && !now.iter().any(|pid| before.contains(pid))
+        };
+        wait_for("another process", SOON, renewed);
+        // Until it has asked this, 20.10 takes a death for one of the start that it waits for, and gives up.
+        wait_for("the engine's greeting", SOON, || self.greetings() > greeted);
+    }
+
+    fn greetings(&self) -> usize {
+        self.log().matches("IpamDriver.GetCapabilities").count()
     }
 
     /// A directory or file of the plugin's propagated mount, as the engine sees it.

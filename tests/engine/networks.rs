@@ -24,7 +24,8 @@ fn hello(output: &Output) -> bool {
 }
 
 impl Bed {
-    fn run_server(&self, name: &str, args: &[&str]) {
+    /// A container that answers on port 80.
+    pub fn run_server(&self, name: &str, args: &[&str]) {
         let head = ["run", "-d", "--name", name, "--stop-signal", "KILL"];
         self.docker(&[&head, args, &["busybox", "sh", "-c", SERVE]].concat()).ok();
     }
@@ -35,7 +36,8 @@ impl Bed {
         self.exec_in_ns(&[&["nsenter", "-t", &pid, "-n", "--"], argv].concat())
     }
 
-    fn answers_host(&self, address: &str, port: u16) -> bool {
+    /// Whether that server answers the host at `address`.
+    pub fn answers_host(&self, address: &str, port: u16) -> bool {
         hello(&self.exec_in_ns(&["bash", "-c", &fetch(address, port)]))
     }
 

@@ -114,11 +114,12 @@ impl Bed {
         points.filter(|point| point.starts_with(&root)).map(str::to_owned).collect()
     }
 
-    /// The files of this bed that a loop device holds.
+    /// The files of this bed that a loop device holds. Their paths are those of whoever mounted them, so a part of the
+    /// path is the bed's name.
     pub fn loops(&self) -> Vec<String> {
         let files = self.exec_in_ns(&["losetup", "--list", "--noheadings", "-O", "BACK-FILE"]).ok();
-        let dir = self.dir().to_str().unwrap();
-        files.lines().filter(|file| file.starts_with(dir)).map(str::to_owned).collect()
+        let part = format!("/{}/", self.name());
+        files.lines().filter(|file| file.contains(&part)).map(str::to_owned).collect()
     }
 
     /// The names of all volumes, sorted.

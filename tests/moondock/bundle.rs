@@ -151,6 +151,10 @@ fn a_bundle_has_scripts_and_what_the_grants_name_and_runs_alone() {
     {
         assert!(printed.contains(part), "no `{part}` in\n{printed}");
     }
+    let own = fs::metadata(env!("CARGO_BIN_EXE_moondock")).unwrap().len() as f64 / 1e6;
+    let told = printed.lines().find_map(|line| line.trim_start().strip_prefix("moondock ")).unwrap();
+    let told: f64 = told.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(told > own && told < own + 20.0, "{told} MB with its libraries, {own} MB alone");
     let root = place.path().join("out/rootfs");
     let scripts = listing(&root.join("scripts/p"));
     let names: Vec<_> = scripts.keys().map(|path| path.to_str().unwrap()).collect();

@@ -9,7 +9,7 @@ mod tree;
 pub use draft::{Draft, DraftError};
 pub use libraries::Libraries;
 pub use programs::{PATH, Program, find};
-pub use tree::Tree;
+pub use tree::{Tree, size_of};
 
 use super::paths::reason;
 use std::ffi::OsString;

@@ -159,6 +159,11 @@ impl Entry {
     }
 }
 
+/// The bytes of a file of this machine, links followed; nothing for one that is not there.
+pub fn size_of(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |found| found.len())
+}
+
 /// A copy is run or read by all, and changed by root. Set-id bits would do nothing for a process that is root already.
 fn copy_of(from: &Path) -> Result<Entry, RootfsError> {
     let found = fs::metadata(from).map_err(RootfsError::at(from))?;
