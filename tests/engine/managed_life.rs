@@ -74,7 +74,7 @@ impl Bed {
 }
 
 /// Every way to change a plugin, as the command line has them.
-fn changes<'a>(directory: &'a str) -> Vec<Vec<&'a str>> {
+fn changes(directory: &str) -> Vec<Vec<&str>> {
     let plain = ["disable", "enable", "rm", "push"].map(|verb| vec![verb, NAME]);
     let more = [
         vec!["disable", "-f", NAME],
