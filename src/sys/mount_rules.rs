@@ -11,7 +11,7 @@ const ON_A_DEVICE: [&str; 11] =
 const EMPTY: [&str; 2] = ["ramfs", "tmpfs"];
 
 /// Options that do something else than they are mounted for, or have a say in what is mounted where; a `*` stands for any end.
-const REFUSED: [&str; 18] = [
+const REFUSED: [&str; 19] = [
     "remount",
     "move",
     "loop*",
@@ -28,6 +28,7 @@ const REFUSED: [&str; 18] = [
     "slave*",
     "unbindable*",
     "journal_dev*",
+    "verity.*",
     "x-*",
     "X-*",
 ];
@@ -54,7 +55,9 @@ pub fn needs_source(kind: &str) -> bool {
 
 /// Whether what is mounted so is not written to. Of options that contradict each other `mount(8)` takes the last.
 pub fn is_read_only(options: &[String]) -> bool {
-    let undoes = |option: &String| option.starts_with("rw") || option == "defaults";
+    // With `ro=vfs` the file system itself may be written, as by the replay of its journal.
+    let undoes =
+        |option: &String| option.starts_with("rw") || option.starts_with("ro=") || option == "defaults";
     options.iter().any(|option| option == "ro") && !options.iter().any(undoes)
 }
 
@@ -103,9 +106,16 @@ mod tests {
         {
             assert_eq!(check(kind, &[]), Err(MountRefused::Type { kind: kind.into() }), "{kind}");
         }
-        for option in
-            ["remount", "move", "loop=x", "offset=512", "X-mount.mkdir", "journal_dev=0x801", "make-rshared"]
-        {
+        for option in [
+            "remount",
+            "move",
+            "loop=x",
+            "offset=512",
+            "X-mount.mkdir",
+            "journal_dev=0x801",
+            "verity.hashdevice=x",
+            "make-rshared",
+        ] {
             assert_eq!(check("ext4", &[option]), Err(MountRefused::Option(option.into())), "{option}");
         }
         for option in ["journal_path=/dev/sda", "lowerdir=/etc", "logdev=/dev/sda"] {

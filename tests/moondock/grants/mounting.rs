@@ -85,7 +85,7 @@ fn mounting_needs_more_than_the_word() {
     ground.refused(&loop_of("outside/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", "'ro'"), "cannot mount");
-    for back in ["'ro', 'rw'", "'ro', 'rw=vfs'", "'ro', 'defaults'"] {
+    for back in ["'ro', 'rw'", "'ro', 'rw=vfs'", "'ro', 'ro=vfs'", "'ro', 'defaults'"] {
         ground.refused(&loop_of("read/mark", back), NOT);
     }
     ground.refused(&loop_of("source/mark", "'bind'"), "`loop` and the option `bind` exclude each other");
