@@ -132,8 +132,8 @@ impl HttpHost {
     }
 }
 
-/// Whether a reader of the grant would not see it, or see the others differently: line ends, escapes, marks of direction.
-fn is_unseen(c: char) -> bool {
+/// Whether a reader would not see it, or see the others differently: line ends, escapes, marks of direction.
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
