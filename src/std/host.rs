@@ -91,6 +91,9 @@ impl Shared {
 
     /// The same for what nobody was asked about, as `accepted` covers it: no path leads further than what was accepted.
     pub fn grant_within(&self, accepted: &Granted, granted: Granted) {
+        if granted == *accepted {
+            return self.grant(granted);
+        }
         self.territory.replace(Arc::new(Territory::new(roots(&granted)).within(roots(accepted))));
         self.granted.replace(granted);
     }
