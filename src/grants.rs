@@ -57,6 +57,8 @@ pub enum GrantError {
     Host(String),
     #[error("`{0}` needs the name of a variable, such as `env:TOKEN`")]
     Variable(String),
+    #[error("`{0}` holds a character that cannot be seen")]
+    Unseen(String),
     #[error("`{0}` stands alone: write `{1}`")]
     Alone(String, &'static str),
 }
@@ -72,6 +74,9 @@ impl FromStr for Grant {
             Some((kind, value)) => (kind, Some(value)),
             None => (text, None),
         };
+        if text.contains(is_unseen) {
+            return Err(GrantError::Unseen(text.escape_debug().to_string()));
+        }
         let own = || text.to_owned();
         let alone =
             |grant, word| if value.is_none() { Ok(grant) } else { Err(GrantError::Alone(own(), word)) };
@@ -127,6 +132,12 @@ impl HttpHost {
     }
 }
 
+/// Whether a reader would not see it, or see the others differently: line ends, escapes, marks of direction.
+pub fn is_unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 fn path(value: Option<&str>) -> Option<PathBuf> {
     let path = Path::new(value?);
     let plain = |part: Component| matches!(part, Component::RootDir | Component::Normal(_));
@@ -148,7 +159,7 @@ fn variable(value: Option<&str>) -> Option<String> {
 fn host(value: &str) -> Option<HttpHost> {
     let (host, port) = split_port(value)?;
     let name = host.strip_prefix("*.").unwrap_or(host);
-    let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '.';
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let is_name = !name.is_empty() && name.chars().all(plain);
     let is_address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_address = is_address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
@@ -184,6 +195,7 @@ mod tests {
             "http:api.example.com",
             "http:*.example.com",
             "http:127.0.0.1:8080",
+            "http:my_service:8080",
             "http:[::1]:8080",
             "net",
             "mount",
@@ -212,6 +224,8 @@ mod tests {
             ("http:user@host", "needs a host"),
             ("http:host:0", "needs a host"),
             ("http:[::x]", "needs a host"),
+            ("exec:id\nnet", "`exec:id\\nnet` holds a character that cannot be seen"),
+            ("fs.write:/srv/\u{1b}[2K", "holds a character that cannot be seen"),
             ("env:", "needs the name of a variable"),
         ] {
             let error = text.parse::<Grant>().unwrap_err().to_string();

@@ -4,15 +4,13 @@ use super::derive::{BINARY, PROPAGATED, needs_of};
 use super::reference::Reference;
 use super::{BundleError, Part, Subject};
 use crate::grants::Grant;
-use crate::sys::rootfs::{Libraries, Program, RootfsError, Tree, find, size_of};
+use crate::sys::rootfs::{Libraries, MARKER, Program, RootfsError, Tree, find, size_of};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Where the loader looks libraries up that are in none of its own directories.
 const LOADER_CACHE: &str = "/etc/ld.so.cache";
-/// Makes each bundle's files its own: the engine refuses the same files under another name (protocol 15).
-const MARKER: &str = "/etc/moondock-bundle";
 
 /// This very program, also when another has come to its place.
 const OWN: &str = "/proc/self/exe";

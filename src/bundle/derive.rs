@@ -89,6 +89,21 @@ fn has_policy(subject: &Subject) -> bool {
     subject.interfaces.contains(&Interface::Authz)
 }
 
+/// What the author of a policy should know: it judges no path of the host that it does not see.
+pub(super) fn sight(subject: &Subject, config: &PluginConfig) -> Option<String> {
+    let seen = config.mounts.iter().filter(|mount| is_judged(subject, mount));
+    let seen: Vec<&str> = seen.map(|mount| mount.destination.as_str()).collect();
+    let (seen, refused) = match seen.is_empty() {
+        true => ("no path".to_owned(), "one"),
+        false => (seen.join(", "), "another path"),
+    };
+    has_policy(subject).then(|| {
+        format!(
+            "authz.lua sees {seen} of the host, so a request that mounts {refused} is refused: grant `fs.read:` for each directory that containers may mount"
+        )
+    })
+}
+
 fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError> {
     let mut mounts: Vec<Mount> = scripts_mount(subject).into_iter().collect();
     mounts.extend(needs.iter().flat_map(|need| need.mounts).map(fixed_mount));

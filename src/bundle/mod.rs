@@ -144,7 +144,9 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
     let json = serde_json::to_string_pretty(&config).map_err(|e| BundleError::Wrong(e.to_string()))?;
     draft.fill(&json, &contents.tree)?;
     draft.publish()?;
-    Ok(Bundle { config, parts: contents.parts, notes: contents.notes, size: contents.tree.size() })
+    let size = contents.tree.size();
+    let notes = contents.notes.into_iter().chain(derive::sight(&subject, &config)).collect();
+    Ok(Bundle { config, parts: contents.parts, notes, size })
 }
 
 /// Has an engine make a plugin of the bundle in `directory`, by Docker's own command line, so that it is the same

@@ -3,6 +3,7 @@
 use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
 use crate::dispatch::{Inspection, Manifest, PluginSpec, Severity, inspect};
+use crate::grants::is_unseen;
 use crate::protocol::{Interface, Method, Missing, Origin, methods, methods_of};
 use anyhow::Result;
 use clap::Args;
@@ -35,7 +36,7 @@ impl Check {
         let (mut errors, mut warnings) = (0, 0);
         for plugin in &plugins {
             let inspection = on_this_thread(inspect(&spec(plugin)))??;
-            print(&format!("{}\n\n", describe(&plugin.name, &inspection)))?;
+            print(&format!("{}\n\n", visible(&describe(&plugin.name, &inspection))))?;
             errors += inspection.count(Severity::Error);
             warnings += inspection.count(Severity::Warning);
         }
@@ -64,6 +65,12 @@ fn describe(name: &str, inspection: &Inspection) -> String {
         lines.push(format!("{word}: {}", finding.diagnostic));
     }
     lines.join("\n")
+}
+
+/// The text without what a terminal obeys: grants are accepted by what stands here, so no plugin may write over it.
+fn visible(text: &str) -> String {
+    let shown = |c| if is_unseen(c) && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(shown).collect()
 }
 
 fn title(name: &str, manifest: Option<&Manifest>) -> String {

@@ -200,6 +200,24 @@ mod tests {
     }
 
     #[test]
+    fn grants_that_multiply_have_an_end() {
+        let of = |count: usize| {
+            format!(
+                "grants = [\"fs.read:{}\"]\n[settings]\na = [\"/x\", \"/y\"]",
+                "{settings.a}".repeat(count)
+            )
+        };
+        assert_eq!(read(&of(3)).unwrap().grants.len(), 8);
+        let error = read(&of(14)).unwrap_err();
+        assert!(
+            error.contains("plugin.toml:1: gives more than 1000 grants, or one longer than 8192"),
+            "{error}"
+        );
+        let long = of(1).replace("/x", &"/x".repeat(5000));
+        assert!(read(&long).unwrap_err().contains("one longer than 8192 bytes"));
+    }
+
+    #[test]
     fn what_is_granted_anew_is_told_with_its_line() {
         let before = Granted::from(read("grants = [\"fs.write:/srv\", \"exec:id\"]").unwrap().grants);
         let narrower = read("grants = [\"fs.read:/srv/a\"]").unwrap();

@@ -141,12 +141,15 @@ impl Plugin {
             let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
             tracing::info!(plugin = self.name(), ?grants, "accepted");
             self.accept(&manifest);
-        } else if let Some((line, grants)) = manifest.widening(&self.accepted.borrow()) {
+            return Ok(manifest);
+        }
+        let accepted = self.accepted.borrow();
+        if let Some((line, grants)) = manifest.widening(&accepted) {
             return Err(
                 unaccepted(line, &grants).excerpt_from(|file| sources.files.get(file).map(Vec::as_slice))
             );
         }
-        self.shared.grant(manifest.grants.clone().into());
+        self.shared.grant_within(&accepted, manifest.grants.clone().into());
         Ok(manifest)
     }
 

@@ -157,11 +157,11 @@ pub const MODULE: Module = Module {
             doc: "Mounts `source`, a file system of the given `type`, on the existing `target`. `options` are those of `mount -o`, one string each. With \
                   `loop` the source is an image file; its loop device goes when the mount goes. With the option `bind` or `rbind`, `type` is not needed.\n\n\
                   ```lua\n\
-                  fs.mount({ source = image, target = path, type = \"ext4\", loop = true, options = { \"nosuid\", \"nodev\" } })\n\
+                  fs.mount({ source = image, target = path, type = \"ext4\", loop = true, options = { \"nosuid\" } })\n\
                   ```\n\n\
                   A device, an image and what is bound must be granted by `fs.write` as well, an image that is mounted with the option `ro` by `fs.read`. The type is \
-                  `tmpfs`, `ramfs`, or one that lives on a device alone: `btrfs`, `erofs`, `exfat`, `ext2`, `ext3`, `ext4`, `f2fs`, `iso9660`, `ntfs3`, `squashfs`, \
-                  `udf`, `vfat`, `xfs`. Options that name paths, move, share or change other mounts raise. For anything else, network file systems above all, run \
+                  `tmpfs`, `ramfs`, or one that lives on a device alone: `btrfs`, `exfat`, `ext2`, `ext3`, `ext4`, `iso9660`, `ntfs3`, `squashfs`, `udf`, `vfat`, \
+                  `xfs`. `nodev` always holds: devices in it cannot be opened. Options that name paths, move, share or change other mounts raise. For anything else, network file systems above all, run \
                   `mount` through `process`.",
             needs: Needs::MountAndWrite,
             make: |lua, binding| binding.waiting(lua, mount),

@@ -85,7 +85,16 @@ impl Shared {
 
     /// From now on, its scripts may touch what `granted` says and nothing else.
     pub fn grant(&self, granted: Granted) {
-        self.territory.replace(Arc::new(Territory::new(granted.iter().filter_map(root).collect())));
+        self.territory.replace(Arc::new(Territory::new(roots(&granted))));
+        self.granted.replace(granted);
+    }
+
+    /// The same for what nobody was asked about, as `accepted` covers it: no path leads further than what was accepted.
+    pub fn grant_within(&self, accepted: &Granted, granted: Granted) {
+        if granted == *accepted {
+            return self.grant(granted);
+        }
+        self.territory.replace(Arc::new(Territory::new(roots(&granted)).within(roots(accepted))));
         self.granted.replace(granted);
     }
 
@@ -123,6 +132,10 @@ fn kept(cell: &OnceCell<String>, read: fn() -> io::Result<String>) -> io::Result
     }
     let fresh = read()?;
     Ok(cell.get_or_init(|| fresh).clone())
+}
+
+fn roots(granted: &Granted) -> Vec<Root> {
+    granted.iter().filter_map(root).collect()
 }
 
 fn root(grant: &Grant) -> Option<Root> {

@@ -34,7 +34,7 @@ Sends a request and returns the whole answer, whatever its status is.
 * `method`: `GET` by default.
 * `headers`: on top of `Host` and `Content-Length`, which cannot be set.
 * `timeout`: seconds for all of it, redirects included; 30 by default, 600 at most. The deadline of the call itself holds as well.
-* `redirects`: how many are followed; 5 by default, 20 at most, 0 for none: then the redirect is the answer. Each hop needs its own grant, leads never from `https` to `http`, and takes `Authorization` and `Cookie` along only to the same server.
+* `redirects`: how many are followed; 5 by default, 20 at most, 0 for none: then the redirect is the answer. Each hop needs its own grant, leads never from `https` to `http`, and takes headers that may hold a secret along only to the same server: to another one go `Accept`, `Content-Type`, `User-Agent` and what begins with `Accept-`.
 * `max_body`: bytes that the answer may have; 16 MiB by default and at most.
 * `ca`: certificates (PEM) to trust instead of the machine's own.
 
@@ -55,8 +55,9 @@ const FIELDS: &[&str] = &["url", "method", "headers", "body", "timeout", "redire
 const LONGEST: f64 = 600.0;
 const MOST_REDIRECTS: u32 = 20;
 
-/// What a redirect takes along to the same server only.
-const SECRET: [&str; 2] = ["authorization", "cookie"];
+/// What a redirect takes along to another server: no service has its tokens in these, and each has its own name for them else.
+const PUBLIC: [&str; 3] = ["accept", "content-type", "user-agent"];
+const PUBLIC_PREFIX: &str = "accept-";
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
@@ -165,8 +166,12 @@ fn lead_on(request: &mut Request, status: u16, to_same_server: bool) {
         request.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
     }
     if !to_same_server {
-        request.headers.retain(|(name, _)| !SECRET.contains(&name.to_ascii_lowercase().as_str()));
+        request.headers.retain(|(name, _)| is_public(&name.to_ascii_lowercase()));
     }
+}
+
+fn is_public(header: &str) -> bool {
+    PUBLIC.contains(&header) || header.starts_with(PUBLIC_PREFIX)
 }
 
 fn table(lua: &Lua, answer: &Answer) -> mlua::Result<Table> {

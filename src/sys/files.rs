@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 /// The largest file that [`read`] returns, in bytes.
 pub const MAX_READ: u64 = 16 << 20;
 
+/// What means "leave it as it is" to chown(2).
+const NO_OWNER: u32 = u32::MAX;
+
 type Result<T> = std::result::Result<T, PathError>;
 
 /// What a path is, without following a symbolic link at its end.
@@ -208,6 +211,9 @@ pub fn change_mode(place: &Place, mode: u32) -> Result<()> {
 /// Sets owner and group, of a symbolic link its own.
 pub fn change_owner(place: &Place, uid: u32, gid: u32) -> Result<()> {
     let (directory, name) = place.entry()?;
+    if let Some(none) = [uid, gid].into_iter().find(|id| *id == NO_OWNER) {
+        return Err(io::Error::other(format!("{none} is no owner"))).at(&place.asked);
+    }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).at(&place.asked)
 }
@@ -238,13 +244,15 @@ fn sync(directory: &OwnedFd) -> rustix::io::Result<()> {
     rustix::fs::fsync(openat(directory, ".", flags, Mode::empty())?)
 }
 
-/// Opens without ever waiting for the other end of a pipe, or leaving the device that a path names changed.
+/// Opens without ever waiting for the other end of a pipe. A device is not opened, which alone could change it.
 fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
-    let file = File::from(place.open(flags | OFlags::NOCTTY | OFlags::NONBLOCK, mode)?);
-    match file.metadata().at(&place.asked)?.is_file() {
-        true => Ok(file),
-        false => Err(io::Error::other("is not a regular file")).at(&place.asked),
+    let irregular = || Err(io::Error::other("is not a regular file")).at(&place.asked);
+    if stat(place)?.is_some_and(|stat| matches!(stat.kind, Kind::Block | Kind::Other)) {
+        return irregular();
     }
+    // It may have become another one since.
+    let file = File::from(place.open(flags | OFlags::NOCTTY | OFlags::NONBLOCK, mode)?);
+    if file.metadata().at(&place.asked)?.is_file() { Ok(file) } else { irregular() }
 }
 
 /// Fills a new file beside the place and renames it to its name; fails without a trace.

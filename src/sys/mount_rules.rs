@@ -2,17 +2,16 @@
 
 use thiserror::Error;
 
-/// File systems on a block device or in an image, which consist of that and nothing else.
-const ON_A_DEVICE: [&str; 13] = [
-    "btrfs", "erofs", "exfat", "ext2", "ext3", "ext4", "f2fs", "iso9660", "ntfs3", "squashfs", "udf", "vfat",
-    "xfs",
-];
+/// File systems on a block device or in an image, which consist of that and nothing else. Not `erofs` and `f2fs`: their first
+/// block may name other devices by path, which the kernel then opens.
+const ON_A_DEVICE: [&str; 11] =
+    ["btrfs", "exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs"];
 
 /// File systems that begin empty.
 const EMPTY: [&str; 2] = ["ramfs", "tmpfs"];
 
 /// Options that do something else than they are mounted for, or have a say in what is mounted where; a `*` stands for any end.
-const REFUSED: [&str; 18] = [
+const REFUSED: [&str; 19] = [
     "remount",
     "move",
     "loop*",
@@ -29,6 +28,7 @@ const REFUSED: [&str; 18] = [
     "slave*",
     "unbindable*",
     "journal_dev*",
+    "verity.*",
     "x-*",
     "X-*",
 ];
@@ -51,6 +51,14 @@ pub enum MountRefused {
 /// Whether the type of file system takes a source that is a path.
 pub fn needs_source(kind: &str) -> bool {
     !EMPTY.contains(&kind)
+}
+
+/// Whether what is mounted so is not written to. Of options that contradict each other `mount(8)` takes the last.
+pub fn is_read_only(options: &[String]) -> bool {
+    // With `ro=vfs` the file system itself may be written, as by the replay of its journal.
+    let undoes =
+        |option: &String| option.starts_with("rw") || option.starts_with("ro=") || option == "defaults";
+    options.iter().any(|option| option == "ro") && !options.iter().any(undoes)
 }
 
 /// Whether the type and the options keep to what the source and the target say.
@@ -93,12 +101,21 @@ mod tests {
         assert_eq!(check("ext4", &["ro", "nosuid", "data=journal", "errors=remount-ro"]), Ok(()));
         assert_eq!(check("tmpfs", &["size=1m", "mode=0700"]), Ok(()));
         assert_eq!(check("", &["bind", "ro"]), Ok(()));
-        for kind in ["proc", "sysfs", "devtmpfs", "overlay", "fuse", "nfs", "auto", "ext4,proc", ""] {
+        for kind in
+            ["proc", "sysfs", "devtmpfs", "overlay", "fuse", "nfs", "f2fs", "erofs", "auto", "ext4,proc", ""]
+        {
             assert_eq!(check(kind, &[]), Err(MountRefused::Type { kind: kind.into() }), "{kind}");
         }
-        for option in
-            ["remount", "move", "loop=x", "offset=512", "X-mount.mkdir", "journal_dev=0x801", "make-rshared"]
-        {
+        for option in [
+            "remount",
+            "move",
+            "loop=x",
+            "offset=512",
+            "X-mount.mkdir",
+            "journal_dev=0x801",
+            "verity.hashdevice=x",
+            "make-rshared",
+        ] {
             assert_eq!(check("ext4", &[option]), Err(MountRefused::Option(option.into())), "{option}");
         }
         for option in ["journal_path=/dev/sda", "lowerdir=/etc", "logdev=/dev/sda"] {

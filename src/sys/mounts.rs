@@ -7,10 +7,12 @@ use super::files::At;
 use super::paths::{PathError, reason};
 use super::places::{Handle, Place};
 use super::programs;
+use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
+use std::iter;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -77,14 +79,23 @@ const FLAGS: [(&str, MountFlags); 13] = [
     ("silent", MountFlags::SILENT),
 ];
 
-/// Mounts a file system, or with the option `bind` or `rbind` a directory or file once more.
+/// What a bind mount of a restricted mount is, too.
+const INHERITED: [(StatVfsMountFlags, MountFlags); 4] = [
+    (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
+    (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+    (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+    (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+];
+
+/// Mounts a file system, or with the option `bind` or `rbind` a directory or file once more. Devices in a file system are never
+/// opened: whoever may write an image may put any device into it, and mount that next.
 pub fn mount(request: &Request) -> Result<()> {
     check(request)?;
     let (flags, data) = split(&request.options);
     let bind = match request.options.iter().find(|option| *option == "bind" || *option == "rbind") {
         Some(option) if option == "rbind" => MountFlags::BIND | MountFlags::REC,
         Some(_) => MountFlags::BIND,
-        None => return mount_once(request, &request.kind, flags, &data),
+        None => return mount_once(request, &request.kind, flags | MountFlags::NODEV, &data),
     };
     mount_once(request, "", bind, "")?;
     if flags.is_empty() {
@@ -105,9 +116,11 @@ fn mount_once(request: &Request, kind: &str, flags: MountFlags, data: &str) -> R
         .map_err(|error| refused(request, &error.into()))
 }
 
-/// A bind mount takes its flags only in a second step.
+/// A bind mount takes its flags only in a second step, which would take away those that it has from its source.
 fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
-    rustix::mount::mount_remount(target, MountFlags::BIND | flags, c"")
+    let inherited = rustix::fs::statvfs(target)?.f_flag;
+    let kept = INHERITED.iter().filter(|(seen, _)| inherited.contains(*seen)).map(|(_, flag)| *flag);
+    rustix::mount::mount_remount(target, MountFlags::BIND | flags | kept.collect(), c"")
 }
 
 /// A source that cannot be another one by the time that it is mounted.
@@ -146,7 +159,10 @@ impl Request {
 /// Mounts the file system in an image file; its loop device goes with the mount.
 pub async fn mount_image(request: &Request) -> Result<()> {
     check(request)?;
-    let options = ["loop".to_owned()].iter().chain(&request.options).cloned().collect::<Vec<_>>().join(",");
+    let options = request.options.iter().map(String::as_str);
+    // Of options that contradict each other the last counts.
+    let options: Vec<_> = iter::once("loop").chain(options).chain(["nodev"]).collect();
+    let options = options.join(",");
     let (source, held) = request.hold()?;
     let target = held.path_for_children();
     let output = image_command(&request.kind, &options, &source.path_for_children(), &target).output().await;

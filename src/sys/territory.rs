@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 
 /// What a plugin may touch by path.
 #[derive(Debug, Clone, Default)]
-pub struct Territory(Vec<Root>);
+pub struct Territory {
+    roots: Vec<Root>,
+    /// A wider territory, out of which no root leads.
+    bounds: Option<Vec<Root>>,
+}
 
 /// A path that is granted, with all below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +57,12 @@ struct Standing {
 impl Territory {
     /// The territory that consists of these roots.
     pub fn new(roots: Vec<Root>) -> Self {
-        Self(roots)
+        Self { roots, bounds: None }
+    }
+
+    /// The part of it that lies within `bounds` as well. A root below one of the bounds may lead out of it, by a link.
+    pub fn within(self, bounds: Vec<Root>) -> Self {
+        Self { bounds: Some(bounds), ..self }
     }
 
     /// The place that `path` leads to, if it lies within.
@@ -62,11 +71,11 @@ impl Territory {
     /// When it does not, and when the system cannot find the way.
     pub fn find(&self, path: &Path, access: Access, end: End) -> Result<Place, Denied> {
         let place = Place::find(path, end).map_err(Denied::System)?;
-        let standing = self.standing();
-        let allows = |root: &Standing| {
+        let covers = |root: &Standing| {
             (root.write || access == Access::Read) && place.real.starts_with(&root.place.real)
         };
-        match trusted(&standing).any(allows) {
+        let allow = |roots: &[Root]| trusted(&standing(roots)).any(covers);
+        match allow(&self.roots) && self.bounds.as_deref().is_none_or(allow) {
             true => Ok(place),
             false => Err(Denied::Outside { asked: path.to_owned(), real: place.real, access }),
         }
@@ -81,20 +90,21 @@ impl Territory {
         let place = self.find(path, Access::Write, End::Itself)?;
         let hangs =
             |root: &Standing| root.place.real == place.real || root.place.links().contains(&place.real);
-        match self.standing().iter().any(hangs) {
+        let roots: Vec<_> = self.bounds.iter().flatten().chain(&self.roots).cloned().collect();
+        match standing(&roots).iter().any(hangs) {
             true => Err(Denied::Landmark(place.asked)),
             false => Ok(place),
         }
     }
+}
 
-    /// Where the roots lead now, also those that do not exist yet.
-    fn standing(&self) -> Vec<Standing> {
-        let stand = |root: &Root| {
-            let place = Place::find(&root.path, End::Followed).ok()?;
-            Some(Standing { place, write: root.write })
-        };
-        self.0.iter().filter_map(stand).collect()
-    }
+/// Where the roots lead now, also those that do not exist yet.
+fn standing(roots: &[Root]) -> Vec<Standing> {
+    let stand = |root: &Root| {
+        let place = Place::find(&root.path, End::Followed).ok()?;
+        Some(Standing { place, write: root.write })
+    };
+    roots.iter().filter_map(stand).collect()
 }
 
 /// The roots that the plugin cannot have moved: no link on the way to them lies where it may write.

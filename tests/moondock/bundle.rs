@@ -287,3 +287,25 @@ fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
     assert!(error.contains("the engine did not take it: `docker`"), "{error}");
     assert!(place.path().join("out/config.json").exists());
 }
+
+#[test]
+fn a_policy_is_told_what_it_will_not_see() {
+    let place = Workplace::new(&[("p/authz.lua", AUTHZ)]);
+    let told = bundled(&place, &[]);
+    assert!(told.contains("note: authz.lua sees no path of the host, so a request that mounts one is refused: grant `fs.read:` for each directory that containers may mount"), "{told}");
+    place.write("p/plugin.toml", "grants = [\"fs.read:/srv/data\", \"fs.read:/opt\"]");
+    let told = bundled(&place, &["--force"]);
+    assert!(told.contains("note: authz.lua sees /opt, /srv/data of the host, so a request that mounts another path is refused"), "{told}");
+    let place = plugin("");
+    assert!(!bundled(&place, &[]).contains("authz.lua"));
+}
+
+#[test]
+fn a_bundle_of_others_is_left_alone() {
+    let place = plugin("");
+    place.write("out/config.json", "{}");
+    place.write("out/rootfs/etc/hostname", "theirs");
+    let error = refused(&place, &["--force"]);
+    assert!(error.contains("holds something else than a bundle"), "{error}");
+    assert!(place.path().join("out/rootfs/etc/hostname").exists());
+}

@@ -169,3 +169,14 @@ fn no_plugin_is_an_error() {
     assert!(checked.stderr.contains("no plugin in `.`"), "{checked:?}");
     assert_eq!(checked.code, Some(1));
 }
+
+/// An administrator decides by what stands there, so a plugin cannot write over it.
+#[test]
+fn what_files_say_does_not_reach_the_terminal_as_it_is() {
+    let manifest = "description = \"fine\\u001b[1A\\u001b[2K\\rgone\"\ngrants = [\"net\"]\n[settings]\n\"a\\u001b[8m\" = 1\n";
+    let place = Workplace::new(&[("p/volume.lua", "x \u{1b}[2J"), ("p/plugin.toml", manifest)]);
+    let ended = place.run(&["check", "p"]);
+    assert!(!ended.stdout.contains(['\u{1b}', '\r']), "{}", ended.stdout);
+    assert!(ended.stdout.contains("p: fine\u{fffd}[1A\u{fffd}[2K\u{fffd}gone\n"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("may change links"), "{}", ended.stdout);
+}

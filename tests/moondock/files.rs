@@ -257,3 +257,35 @@ async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
     let left = Command::new("losetup").arg("-j").arg(&image).output().unwrap().stdout;
     assert_eq!(String::from_utf8(left).unwrap(), "");
 }
+
+#[test]
+fn an_owner_that_means_none_is_refused() {
+    let place = Place::new();
+    let file = place.0.path().join("file");
+    fs::write(&file, "").unwrap();
+    for (uid, gid) in [(u32::MAX, 0), (0, u32::MAX)] {
+        let error = files::change_owner(&to(&file), uid, gid).unwrap_err().to_string();
+        assert!(error.ends_with("4294967295 is no owner"), "{error}");
+    }
+}
+
+/// Opening is enough to start a watchdog, or to rewind a tape.
+#[test]
+fn what_is_no_file_is_not_even_opened() {
+    let place = Place::new();
+    let fifo = place.0.path().join("fifo");
+    let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, mode).unwrap();
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
+    let reader = rustix::fs::open(&fifo, flags, rustix::fs::Mode::empty()).unwrap();
+    let polled = |reader| {
+        let mut fds = [rustix::event::PollFd::new(reader, rustix::event::PollFlags::IN)];
+        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut fds, Some(&now)).unwrap();
+        fds[0].revents()
+    };
+    let error = files::append(&to(&fifo), b"x", None).unwrap_err().to_string();
+    assert!(error.ends_with("is not a regular file"), "{error}");
+    // A writer that has been there, and gone, leaves a hang-up.
+    assert!(!polled(&reader).contains(rustix::event::PollFlags::HUP));
+}

@@ -22,9 +22,15 @@ pub enum Wrong {
     Unknown { name: String, near: Option<String> },
     #[error("the setting `{0}` is of the type {1}: a grant takes a string, or a list of strings")]
     Type(String, &'static str),
+    #[error("gives more than {MOST} grants, or one longer than {LONGEST} bytes")]
+    TooMany,
     #[error(transparent)]
     Grant(#[from] GrantError),
 }
+
+/// How many grants a plugin may have, and how long one may be, in bytes: lists of settings multiply.
+const MOST: usize = 1000;
+const LONGEST: usize = 8192;
 
 /// All grants of the lines, in their order.
 ///
@@ -38,6 +44,9 @@ pub fn read(lines: &[Spanned<String>], settings: &Table) -> Result<Vec<Declared>
         for text in expand(line.get_ref(), settings).map_err(located)? {
             let grant = text.parse::<Grant>().map_err(|e| located(e.into()))?;
             declared.push(Declared { grant, offset });
+            if declared.len() > MOST {
+                return Err(located(Wrong::TooMany));
+            }
         }
     }
     Ok(declared)
@@ -45,15 +54,25 @@ pub fn read(lines: &[Spanned<String>], settings: &Table) -> Result<Vec<Declared>
 
 /// The line with every `{settings.NAME}` replaced, once for each value of a list.
 fn expand(line: &str, settings: &Table) -> Result<Vec<String>, Wrong> {
-    let Some((before, rest)) = line.split_once('{') else { return Ok(vec![line.to_owned()]) };
-    let (name, after) = rest.split_once('}').ok_or_else(|| Wrong::Open(rest.to_owned()))?;
-    let setting = name.strip_prefix("settings.").ok_or_else(|| Wrong::Form(name.to_owned()))?;
-    let ends = expand(after, settings)?;
-    let mut lines = Vec::new();
-    for value in values(setting, settings)? {
-        lines.extend(ends.iter().map(|end| format!("{before}{value}{end}")));
+    let (mut lines, mut rest) = (vec![String::new()], line);
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').ok_or_else(|| Wrong::Open(after.to_owned()))?;
+        let setting = name.strip_prefix("settings.").ok_or_else(|| Wrong::Form(name.to_owned()))?;
+        let values: Vec<_> =
+            values(setting, settings)?.iter().map(|value| [before, value].concat()).collect();
+        lines = continued(&lines, &values)?;
+        rest = after;
     }
-    Ok(lines)
+    continued(&lines, &[rest.to_owned()])
+}
+
+/// Each line with each of the ends.
+fn continued(lines: &[String], ends: &[String]) -> Result<Vec<String>, Wrong> {
+    let longest = |texts: &[String]| texts.iter().map(String::len).max().unwrap_or_default();
+    if lines.len() * ends.len() > MOST || longest(lines) + longest(ends) > LONGEST {
+        return Err(Wrong::TooMany);
+    }
+    Ok(lines.iter().flat_map(|line| ends.iter().map(move |end| [line.as_str(), end].concat())).collect())
 }
 
 /// The strings that a setting holds; `a.b` is `b` in the table `a`.

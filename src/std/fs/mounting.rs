@@ -39,8 +39,10 @@ impl Wanted {
         let kind = request.get::<Option<String>>("type", "a string")?;
         let kind = if bind { String::new() } else { kind.ok_or(Failure::Type)? };
         mount_rules::check(&kind, bind, &options)?;
-        let writes = !(looped && options.iter().any(|option| option == "ro"));
-        let access = if writes { Access::Write } else { Access::Read };
+        let access = match looped && mount_rules::is_read_only(&options) {
+            true => Access::Read,
+            false => Access::Write,
+        };
         let source = match bind || looped || mount_rules::needs_source(&kind) {
             true => MountSource::Path(absolute(&source)?, access),
             false => MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into()),

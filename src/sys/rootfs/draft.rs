@@ -1,6 +1,6 @@
 //! A bundle that appears all at once: made beside its place, and renamed.
 
-use super::{RootfsError, Tree};
+use super::{MARKER, RootfsError, Tree};
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -77,7 +77,8 @@ fn check(out: &Path, force: bool) -> Result<(), DraftError> {
             .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect::<io::Result<Vec<_>>>()),
     };
     let names = names.map_err(RootfsError::at(out))?;
-    let is_bundle = names.iter().all(|name| name == CONFIG || name == ROOTFS);
+    let is_ours = || out.join(ROOTFS).join(MARKER.trim_start_matches('/')).is_file();
+    let is_bundle = names.iter().all(|name| name == CONFIG || name == ROOTFS) && is_ours();
     match (names.is_empty(), force) {
         (true, _) => Ok(()),
         (false, false) => Err(DraftError::NotEmpty(out.to_owned())),

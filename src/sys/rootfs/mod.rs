@@ -16,6 +16,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// By which a bundle of ours is known. Its text makes the files of each bundle its own: the engine refuses the same files under
+/// another name (protocol 15).
+pub const MARKER: &str = "/etc/moondock-bundle";
+
 /// Why something cannot be put into a root file system.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]

@@ -3,7 +3,7 @@
 use super::{fine, raised, refused};
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ impl Ground {
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        for name in ["root/at", "root/m", "outside"] {
+        for name in ["root/disk", "root/at", "root/at", "root/m", "source", "outside"] {
             let _ = rustix::mount::unmount(self.path(name), rustix::mount::UnmountFlags::DETACH);
         }
     }
@@ -85,13 +85,16 @@ fn mounting_needs_more_than_the_word() {
     ground.refused(&loop_of("outside/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", "'ro'"), "cannot mount");
+    for back in ["'ro', 'rw'", "'ro', 'rw=vfs'", "'ro', 'ro=vfs'", "'ro', 'defaults'"] {
+        ground.refused(&loop_of("read/mark", back), NOT);
+    }
     ground.refused(&loop_of("source/mark", "'bind'"), "`loop` and the option `bind` exclude each other");
     let of_type = |kind: &str, source: &str, option: &str| {
         format!(
             "fs.mount({{ source = '{source}', target = AT .. 'root/at', type = '{kind}', options = {{ {option} }} }})"
         )
     };
-    for kind in ["proc", "sysfs", "devtmpfs", "overlay", "nfs"] {
+    for kind in ["proc", "sysfs", "devtmpfs", "overlay", "nfs", "f2fs", "erofs"] {
         ground.refused(
             &of_type(kind, "none", ""),
             &format!("`{kind}` is not mounted: the type must be one of"),
@@ -146,9 +149,7 @@ fn an_image_full_of_links_leads_nowhere() {
     symlink("/", tree.join("up")).unwrap();
     symlink(ground.path("outside/mark"), tree.join("mark")).unwrap();
     let image = ground.path("source/image");
-    let made =
-        Command::new("mkfs.ext4").arg("-q").arg("-d").args([&tree, &image]).arg("8M").status().unwrap();
-    assert!(made.success());
+    format(&tree, &image);
     ground.fine(
         "fs.mount({ source = AT .. 'source/image', target = AT .. 'root/at', type = 'ext4', loop = true, options = { 'nosuid' } })",
     );
@@ -156,4 +157,79 @@ fn an_image_full_of_links_leads_nowhere() {
     ground.refused("fs.read(AT .. 'root/at/mark')", "is not granted");
     ground.fine("fs.write(AT .. 'root/at/mark', 'mine') assert(fs.unmount(AT .. 'root/at'))");
     assert_eq!(fs::read_to_string(ground.path("outside/mark")).unwrap(), "outside");
+}
+
+/// A device of the test's own, with a file system that is not granted.
+struct Disk(PathBuf);
+
+impl Disk {
+    fn with_secret(ground: &Ground) -> Self {
+        let (tree, image) = (ground.path("outside/tree"), ground.path("outside/image"));
+        fs::create_dir(&tree).unwrap();
+        fs::write(tree.join("secret"), "").unwrap();
+        format(&tree, &image);
+        let told = Command::new("losetup").args(["--find", "--show"]).arg(image).output().unwrap();
+        assert!(told.status.success(), "{told:?}");
+        Self(String::from_utf8(told.stdout).unwrap().trim().into())
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
+    }
+}
+
+/// Makes an image of a tree.
+fn format(tree: &Path, image: &Path) {
+    let made = Command::new("mkfs.ext4").arg("-q").arg("-d").args([tree, image]).arg("8M").status().unwrap();
+    assert!(made.success());
+}
+
+/// Whoever may write an image may put any device into it.
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn an_image_full_of_devices_opens_none() {
+    let ground = Ground::new();
+    let disk = Disk::with_secret(&ground);
+    let tree = ground.path("source/tree");
+    fs::create_dir(&tree).unwrap();
+    let copied = Command::new("cp").arg("--archive").args([&disk.0, &tree.join("disk")]).status().unwrap();
+    assert!(copied.success());
+    format(&tree, &ground.path("source/image"));
+    fs::create_dir(ground.path("root/disk")).unwrap();
+    let open = "fs.mount({ source = AT .. 'root/at/disk', target = AT .. 'root/disk', type = 'ext4' })";
+    for options in ["", "'defaults'", "'dev'", "'nosuid', 'dev'"] {
+        ground.fine(&format!(
+            "fs.mount({{ source = AT .. 'source/image', target = AT .. 'root/at', type = 'ext4', loop = true, options = {{ {options} }} }})"
+        ));
+        ground.refused(open, "permission denied");
+        // A second mount of the same is no way round, whatever it is mounted with.
+        let again = "fs.mount({ source = AT .. 'root/at', target = AT .. 'root/at', options = { 'bind', 'noatime' } })";
+        ground.fine(again);
+        ground.refused(open, "permission denied");
+        ground.fine("assert(fs.unmount(AT .. 'root/at') and fs.unmount(AT .. 'root/at'))");
+    }
+    assert_eq!(ground.mounts(), 0);
+}
+
+#[test]
+#[ignore = "needs root: run tests/run"]
+fn what_is_bound_is_as_restricted_as_it_was() {
+    let ground = Ground::new();
+    let source = ground.path("source");
+    let tmpfs = Command::new("mount").args(["-t", "tmpfs", "-o", "ro,nosuid", "none"]).arg(&source).status();
+    assert!(tmpfs.unwrap().success());
+    ground.fine(
+        "fs.mount({ source = AT .. 'source', target = AT .. 'root/at', options = { 'bind', 'noexec' } })
+         local ok, why = pcall(fs.write, AT .. 'root/at/new', '')
+         for _, mount in fs.mounts() do
+           if mount.target == AT .. 'root/at' then
+             for _, option in { 'ro', 'nosuid', 'noexec' } do assert(table.find(mount.options, option), option) end
+           end
+         end
+         assert(not ok and string.find(why, 'read%-only'), why)
+         assert(fs.unmount(AT .. 'root/at') and fs.unmount(AT .. 'source'))",
+    );
+    assert_eq!(ground.mounts(), 0);
 }

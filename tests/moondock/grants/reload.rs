@@ -4,6 +4,7 @@ use super::{driver, manifest};
 use crate::process::{Bed, Served};
 use rustix::process::Signal;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
 /// Answers `Create` with `mark` and which of the two grants are in force.
@@ -116,6 +117,37 @@ fn a_setting_that_widens_a_grant_must_be_accepted_too() {
     assert_eq!(served.answer(), "first net- id-");
     served.signal(Signal::USR1);
     served.wait_for_answer("first net- id+");
+}
+
+/// A narrower path may lead elsewhere than the one that was accepted: by a link below it.
+#[test]
+fn a_narrower_path_leads_no_further_than_what_was_accepted() {
+    let place = tempfile::tempdir().unwrap();
+    let at = place.path().canonicalize().unwrap();
+    for name in ["root/within", "outside"] {
+        fs::create_dir_all(at.join(name)).unwrap();
+        fs::write(at.join(name).join("mark"), name).unwrap();
+    }
+    symlink(at.join("outside"), at.join("root/link")).unwrap();
+    let read = |file: &str| format!("pcall(fs.read, '{}')", at.join(file).display());
+    let body = format!(
+        "local ok, text = {} local far, why = {} error('far ' .. tostring(far) .. (ok and ', near ' .. text or ', not near'), 0)",
+        read("root/within/mark"),
+        read("root/link/mark")
+    );
+    let of = |kind: &str, name: &str| manifest(&[&format!("{kind}:{}", at.join(name).display())]);
+    let bed = Bed::new().plugin("vol", "volume.lua", &driver("", &body));
+    let mut served = bed.plugin("vol", "plugin.toml", &of("fs.write", "root")).start();
+    assert_eq!(served.answer(), "far false, near root/within");
+    for kind in ["fs.read", "fs.write"] {
+        served.save("plugin.toml", &of(kind, "root/link"));
+        served.wait_for_answer("far false, not near");
+        served.save("plugin.toml", &of(kind, "root/within"));
+        served.wait_for_answer("far false, near root/within");
+    }
+    served.save("plugin.toml", &of("fs.read", "root/link"));
+    served.signal(Signal::USR1);
+    served.wait_for_answer("far true, not near");
 }
 
 #[test]
