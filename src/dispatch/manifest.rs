@@ -11,6 +11,7 @@ use crate::script::{Diagnostic, Sources};
 use crate::std::{Limits, MANIFEST};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
@@ -53,8 +54,8 @@ struct RawLimits {
     deadline_ms: BTreeMap<String, u64>,
 }
 
-/// A Luau state needs half a MiB for itself.
-const LEAST_MEMORY_MIB: usize = 2;
+/// A Luau state needs half a MiB for itself; more than a TiB is a slip.
+const MEMORY_MIB: RangeInclusive<usize> = 2..=1 << 20;
 
 impl Manifest {
     /// Reads the manifest among a plugin's files, if there is one.
@@ -124,8 +125,9 @@ impl Manifest {
         if self.limits.cpu_ms == Some(0) {
             return wrong("cpu_ms", "`cpu_ms` must be at least 1".to_owned());
         }
-        if self.limits.memory_mib.is_some_and(|mib| mib < LEAST_MEMORY_MIB) {
-            return wrong("memory_mib", format!("`memory_mib` must be at least {LEAST_MEMORY_MIB}"));
+        if self.limits.memory_mib.is_some_and(|mib| !MEMORY_MIB.contains(&mib)) {
+            let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
+            return wrong("memory_mib", format!("`memory_mib` must be {least} to {most}"));
         }
         if let Some((key, message)) = self.log.wrong() {
             return wrong(key, message);
@@ -231,6 +233,7 @@ mod tests {
     fn what_is_wrong_is_shown_with_its_line() {
         let cases = [
             ("a = 1", "plugin.toml:1: unknown field `a`"),
+            ("[limits]\nmemory_mib = 17592186044416", "plugin.toml:2: `memory_mib` must be 2 to 1048576"),
             ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
             ("\n\nx y", "plugin.toml:3: "),
             ("\n[metrics]\ninterval_s = 0", "plugin.toml:3: `interval_s` must be 1 to 3600"),

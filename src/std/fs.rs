@@ -160,7 +160,7 @@ pub const MODULE: Module = Module {
                   fs.mount({ source = image, target = path, type = \"ext4\", loop = true, options = { \"nosuid\" } })\n\
                   ```\n\n\
                   A device, an image and what is bound must be granted by `fs.write` as well, an image that is mounted with the option `ro` by `fs.read`. The type is \
-                  `tmpfs`, `ramfs`, or one that lives on a device alone: `btrfs`, `exfat`, `ext2`, `ext3`, `ext4`, `iso9660`, `ntfs3`, `squashfs`, `udf`, `vfat`, \
+                  `tmpfs`, `ramfs`, or one that lives on a device alone: `exfat`, `ext2`, `ext3`, `ext4`, `iso9660`, `ntfs3`, `squashfs`, `udf`, `vfat`, \
                   `xfs`. `nodev` always holds: devices in it cannot be opened. Options that name paths, move, share or change other mounts raise. For anything else, network file systems above all, run \
                   `mount` through `process`.",
             needs: Needs::MountAndWrite,

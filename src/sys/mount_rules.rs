@@ -3,9 +3,10 @@
 use thiserror::Error;
 
 /// File systems on a block device or in an image, which consist of that and nothing else. Not `erofs` and `f2fs`: their first
-/// block may name other devices by path, which the kernel then opens.
-const ON_A_DEVICE: [&str; 11] =
-    ["btrfs", "exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs"];
+/// block may name other devices by path, which the kernel then opens. Not `btrfs`, which spans whatever devices say that they
+/// belong together.
+const ON_A_DEVICE: [&str; 10] =
+    ["exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs"];
 
 /// File systems that begin empty.
 const EMPTY: [&str; 2] = ["ramfs", "tmpfs"];
