@@ -238,6 +238,26 @@ fn a_start_that_is_repeated_begins_nothing_twice() {
     assert!(Path::new(&log.file()).exists(), "the FIFO is the engine's to remove");
 }
 
+/// An engine whose connection was cut asks again, while the first call goes on.
+#[test]
+fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
+    let log = ContainerLog::new("web");
+    let slow = RECORDER
+        .replace("local log = {}", "local time, log = require('@moondock/time'), {}")
+        .replace("add(\"start \"", "time.sleep(0.1)\n  add(\"start \"");
+    plugin(&log, &slow, "").open(async |plugin| {
+        let mut writer = log.writer();
+        tokio::join!(start(&plugin, &log), start(&plugin, &log));
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 1);
+        for n in 1..=50 {
+            writer.send(&[entry(&n.to_string())]);
+            wait_for_text(&log, &format!(" {n}\n")).await;
+        }
+        let expected = (1..=50).map(|n| format!("{n} stdout 1732440000123456789 {n}"));
+        assert!(log.written().lines().skip(1).eq(expected), "{}", log.written());
+    });
+}
+
 /// What engines really sent, with the FIFO of a test.
 #[test]
 fn recorded_calls_are_answered() {

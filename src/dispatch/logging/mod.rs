@@ -23,6 +23,7 @@ use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Owed};
 use crate::sys::fifo::{Fifo, Scratch};
 use crate::sys::journal::Journal;
+use crate::sys::locks::Locks;
 use serde_json::{Value as Json, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +49,8 @@ pub(super) struct Logs {
     pub(super) counters: Arc<LogCounters>,
     /// By the path of the FIFO.
     streams: RefCell<BTreeMap<String, Rc<Control>>>,
+    /// Held for a FIFO while a stream begins: an engine whose connection was cut asks again meanwhile.
+    beginning: Locks,
     /// By the container's ID: who follows its log is woken through this.
     written: RefCell<HashMap<String, watch::Sender<()>>>,
     scratch: RefCell<Option<Rc<Scratch>>>,
@@ -62,6 +65,7 @@ impl Logs {
             journal: Journal::new(state.join(JOURNAL)),
             counters,
             streams: RefCell::default(),
+            beginning: Locks::default(),
             written: RefCell::default(),
             scratch: RefCell::default(),
             resting: watch::Sender::new(false),
@@ -195,6 +199,9 @@ impl Plugin {
         }
         let info = StreamInfo::of_request(body).map_err(|e| bad_request(method, e))?;
         let name = info.name.clone();
+        let beginning = &self.logs.beginning;
+        let held = beginning.take(beginning.caller(), &info.file).await;
+        let _held = held.map_err(|e| failed(&info.file, &io::Error::other(e)))?;
         if self.logs.streams.borrow().contains_key(&info.file) {
             return Ok(name);
         }
