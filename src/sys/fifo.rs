@@ -125,7 +125,7 @@ impl Fifo {
 
 fn open(path: &Path) -> io::Result<OwnedFd> {
     if !std::fs::metadata(path)?.file_type().is_fifo() {
-        return Err(io::Error::other("is no FIFO"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no FIFO"));
     }
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
 }

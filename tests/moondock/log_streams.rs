@@ -258,6 +258,31 @@ fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
     });
 }
 
+/// What cannot be opened for the moment has not ended, and a journal entry that is spoilt is no matter of the others.
+#[test]
+fn a_stream_that_cannot_be_taken_up_yet_is_not_forgotten() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let journal = plugin.scripts().path().parent().unwrap().join("state/logs");
+        std::fs::create_dir_all(journal.join("spoilt.json")).unwrap();
+        std::fs::write(journal.join("half.json"), "{").unwrap();
+        std::fs::write(journal.join("id.json"), log.start_info().to_string()).unwrap();
+        std::fs::create_dir(journal.join("id.mark")).unwrap();
+        let mut writer = log.writer();
+        writer.send(&[entry("one")]);
+        plugin.plugin().resume_logs().await;
+        until("the hindrance to be told", || plugin.log().contains("cannot be taken up yet")).await;
+        assert!(plugin.log().contains("half.json"), "{}", plugin.log());
+        assert!(plugin.log().contains("spoilt.json"), "{}", plugin.log());
+        std::fs::remove_dir(journal.join("id.mark")).unwrap();
+        wait_for_text(&log, "one\n").await;
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 1);
+        drop(writer);
+        plugin.call("LogDriver.StopLogging", log.stop()).await;
+        wait_for_text(&log, "stop /web\n").await;
+    });
+}
+
 /// What engines really sent, with the FIFO of a test.
 #[test]
 fn recorded_calls_are_answered() {

@@ -6,6 +6,7 @@ mod delivery;
 mod entry;
 mod info;
 mod read;
+mod resume;
 mod room;
 mod settings;
 mod stream;
@@ -125,43 +126,12 @@ impl Plugin {
         self.logs.counters.clone()
     }
 
-    /// Takes up the streams that were open when the process ended. Called once, by whoever serves the plugin.
-    pub async fn resume_logs(self: &Rc<Self>) {
-        let journal = self.logs.journal.clone();
-        match spawn_blocking(move || journal.open_streams()).await.map_err(io::Error::other).flatten() {
-            Ok(streams) => streams.into_iter().for_each(|(id, text)| self.resume(id, text)),
-            Err(error) => {
-                tracing::error!(plugin = self.name(), %error, "cannot tell which log streams were open");
-            }
-        }
-    }
-
     /// Takes no more batches, and waits for those that the script has.
     pub async fn rest_logs(&self) {
         self.logs.resting.send_replace(true);
         let controls: Vec<_> = self.logs.streams.borrow().values().cloned().collect();
         for control in controls {
             control.ended().await;
-        }
-    }
-
-    fn resume(self: &Rc<Self>, id: String, text: Vec<u8>) {
-        let Some(info) = StreamInfo::of(id, text) else {
-            return tracing::warn!(
-                plugin = self.name(),
-                "a log stream in the state directory cannot be read"
-            );
-        };
-        let control = self.logs.register(&info);
-        match self.open_fifo(&info.file).and_then(|fifo| Ok((fifo, self.logs.journal.mark_file(&info.id)?))) {
-            Ok((fifo, place)) => {
-                tracing::info!(plugin = self.name(), container = info.name, "its log goes on");
-                spawn_local(Stream::resumed(self.clone(), info, control, fifo, place).run());
-            }
-            Err(error) => {
-                tracing::info!(plugin = self.name(), container = info.name, %error, "its log ended meanwhile");
-                spawn_local(Stream::finish_gone(self.clone(), info, control));
-            }
         }
     }
 
