@@ -1,8 +1,8 @@
 //! What systemd hands over, and what it wants to be told; nothing of it without systemd.
 
+use super::socket::listens;
 use crate::config::{PluginDir, Transport};
 use listenfd::ListenFd;
-use rustix::net::sockopt::socket_acceptconn;
 use rustix::time::{ClockId, clock_gettime};
 use std::env;
 use std::ffi::OsStr;
@@ -101,7 +101,7 @@ fn listener(handed: &mut ListenFd, index: usize, plugin: String) -> Result<UnixL
     let taken = handed.take_unix_listener(index).and_then(|listener| {
         let listener = listener.ok_or(io::ErrorKind::NotFound)?;
         listener.set_nonblocking(true)?;
-        Ok((socket_acceptconn(&listener)?, listener))
+        Ok((listens(&listener)?, listener))
     });
     match taken {
         Ok((true, listener)) => Ok(listener),
