@@ -1,6 +1,7 @@
 //! Log streams without an engine: FIFOs that the test writes to, as dockerd does.
 
 mod counted;
+mod fair;
 mod fifo;
 mod killed;
 mod reading;

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// The longest frame, as the engine's own reader has it.
@@ -239,6 +239,8 @@ impl Stream {
         if self.ordered() == Order::Run && self.fifo.waiting()? < self.settings().batch_kib << 10 {
             sleep_until(begun + PACE).await;
         }
+        // A full FIFO makes one batch follow another: without this, the thread would look for other calls after dozens of them.
+        yield_now().await;
         Ok(true)
     }
 
