@@ -6,15 +6,21 @@ use super::stream::Peer;
 use rustix::net::sockopt::set_socket_keepalive;
 use std::future::ready;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::{Accept, TlsAcceptor};
 use tracing::debug;
 
 /// How long a client may take to prove who it is.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How many clients may be at that at a time; the others wait to be accepted. Each takes file descriptors, which are the
+/// whole process's, before anybody knows who it is.
+const HANDSHAKES: usize = 128;
 
 /// A listener of the plugin's own event loop.
 pub enum Acceptor {
@@ -23,7 +29,7 @@ pub enum Acceptor {
     /// TCP.
     Tcp(TcpListener),
     /// TCP, with a handshake that proves who is there.
-    Tls(TcpListener, TlsAcceptor),
+    Tls(TcpListener, TlsAcceptor, Arc<Semaphore>),
 }
 
 /// Whatever is no Unix socket: one kind of stream for all of them keeps a second and third HTTP server
@@ -38,7 +44,10 @@ impl Acceptor {
         Ok(match listener {
             Listener::Unix(listener) => Acceptor::Unix(UnixListener::from_std(listener)?),
             Listener::Tcp(listener) => Acceptor::Tcp(TcpListener::from_std(listener)?),
-            Listener::Tls(listener, config) => Acceptor::Tls(TcpListener::from_std(listener)?, config.into()),
+            Listener::Tls(listener, config) => {
+                let places = Arc::new(Semaphore::new(HANDSHAKES));
+                Acceptor::Tls(TcpListener::from_std(listener)?, config.into(), places)
+            }
         })
     }
 
@@ -53,9 +62,10 @@ impl Acceptor {
                 let stream = prepare(listener.accept().await?.0)?;
                 connections.serve(Peer::tcp(&stream)?, ready(Some(Box::new(stream) as Box<dyn Stream>)));
             }
-            Acceptor::Tls(listener, tls) => {
+            Acceptor::Tls(listener, tls, places) => {
+                let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
                 let stream = prepare(listener.accept().await?.0)?;
-                connections.serve(Peer::tcp(&stream)?, shake_hands(tls.accept(stream)));
+                connections.serve(Peer::tcp(&stream)?, shake_hands(tls.accept(stream), place));
             }
         }
         Ok(())
@@ -70,8 +80,8 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Nothing when the client has not proved in time who it is.
-async fn shake_hands(handshake: Accept<TcpStream>) -> Option<Box<dyn Stream>> {
+/// Nothing when the client has not proved in time who it is. Its place is free afterwards.
+async fn shake_hands(handshake: Accept<TcpStream>, _place: OwnedSemaphorePermit) -> Option<Box<dyn Stream>> {
     match timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!("a client is turned away: {error}"),

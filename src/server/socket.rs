@@ -4,7 +4,7 @@ use super::own_file::{OwnFile, remove};
 use crate::config::Access;
 use rustix::fs::Mode;
 use rustix::io::Errno;
-use rustix::net::sockopt::socket_peercred;
+use rustix::net::sockopt::{socket_acceptconn, socket_peercred};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::umask;
 use std::fs::{self, Permissions};
@@ -104,6 +104,11 @@ fn group_id(path: &Path, group: &str) -> Result<u32, SocketError> {
     let groups = fs::read_to_string(GROUPS).unwrap_or_default();
     let none = || SocketError::NoGroup { path: path.to_owned(), group: group.to_owned() };
     groups.lines().find_map(named).ok_or_else(none)
+}
+
+/// Whether others can connect to it; it may be a connection itself.
+pub fn listens(socket: &UnixListener) -> io::Result<bool> {
+    Ok(socket_acceptconn(socket)?)
 }
 
 fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {

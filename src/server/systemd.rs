@@ -1,5 +1,6 @@
 //! What systemd hands over, and what it wants to be told; nothing of it without systemd.
 
+use super::socket::listens;
 use crate::config::{PluginDir, Transport};
 use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
@@ -29,6 +30,10 @@ pub enum ActivationError {
     Twice(String),
     #[error("systemd hands over a socket for the plugin `{plugin}` that is no Unix stream socket")]
     NotUnix { plugin: String, source: io::Error },
+    #[error(
+        "systemd hands over a socket for the plugin `{0}` that does not listen: leave `Accept=yes` out of its unit"
+    )]
+    NotListening(String),
     #[error(
         "systemd hands over a socket for the plugin `{0}`, and its `--listen` says something else: leave that out \
          (mode and group belong into the socket's unit, as `SocketMode=` and `SocketGroup=`)"
@@ -61,10 +66,7 @@ impl Activation {
             if sockets.iter().any(|(other, _)| *other == plugin) {
                 return Err(ActivationError::Twice(plugin));
             }
-            match listener(&mut handed, index) {
-                Ok(listener) => sockets.push((plugin, listener)),
-                Err(source) => return Err(ActivationError::NotUnix { plugin, source }),
-            }
+            sockets.push((plugin.clone(), listener(&mut handed, index, plugin)?));
         }
         Ok(Activation(sockets))
     }
@@ -95,11 +97,17 @@ fn owner(name: &str, sockets: usize, plugins: &[PluginDir]) -> Result<usize, Act
     }
 }
 
-fn listener(handed: &mut ListenFd, index: usize) -> io::Result<UnixListener> {
-    let listener = handed.take_unix_listener(index)?;
-    let listener = listener.ok_or(io::ErrorKind::NotFound)?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+fn listener(handed: &mut ListenFd, index: usize, plugin: String) -> Result<UnixListener, ActivationError> {
+    let taken = handed.take_unix_listener(index).and_then(|listener| {
+        let listener = listener.ok_or(io::ErrorKind::NotFound)?;
+        listener.set_nonblocking(true)?;
+        Ok((listens(&listener)?, listener))
+    });
+    match taken {
+        Ok((true, listener)) => Ok(listener),
+        Ok((false, _)) => Err(ActivationError::NotListening(plugin)),
+        Err(source) => Err(ActivationError::NotUnix { plugin, source }),
+    }
 }
 
 impl Notifier {

@@ -1,12 +1,11 @@
 //! The FIFO of a log stream, looked at before it is read: what is not consumed stays in it, also when this process is
 //! killed. `docs/decisions/0014-log-streams.md` says why.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, tee};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::FileTypeExt;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -123,10 +122,14 @@ impl Fifo {
     }
 }
 
+/// What is at `path` is looked at before it is opened, and is that which is opened: to open a device or a file of a hung
+/// file system may wait, or do something. No link is followed.
 fn open(path: &Path) -> io::Result<OwnedFd> {
-    if !std::fs::metadata(path)?.file_type().is_fifo() {
-        return Err(io::Error::other("is no FIFO"));
+    let place = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    if !FileType::from_raw_mode(fstat(&place)?.st_mode).is_fifo() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no FIFO"));
     }
+    let path = format!("/proc/self/fd/{}", place.as_raw_fd());
     Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
 }
 
@@ -225,6 +228,10 @@ mod tests {
         std::fs::write(&path, "text").unwrap();
         let scratch = Rc::new(Scratch::new().unwrap());
         assert_eq!(Fifo::open(&path, 1, scratch.clone()).unwrap_err().to_string(), "is no FIFO");
-        assert!(Fifo::open(&dir.path().join("none"), 1, scratch).is_err());
+        assert!(Fifo::open(&dir.path().join("none"), 1, scratch.clone()).is_err());
+        let (_other, fifo) = fifo();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&fifo, &link).unwrap();
+        assert_eq!(Fifo::open(&link, 1, scratch).unwrap_err().to_string(), "is no FIFO");
     }
 }

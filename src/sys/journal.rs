@@ -66,8 +66,13 @@ impl Journal {
         Ok(())
     }
 
-    /// The streams that were not forgotten, and what was noted of them.
-    pub fn open_streams(&self) -> io::Result<Vec<(String, Vec<u8>)>> {
+    /// The file of what is noted of a stream.
+    pub fn note(&self, id: &str) -> PathBuf {
+        self.path(id, OPEN)
+    }
+
+    /// The streams that were not forgotten, and what was noted of them, by their names.
+    pub fn open_streams(&self) -> io::Result<Vec<(String, io::Result<Vec<u8>>)>> {
         let names = match fs::read_dir(&self.dir) {
             Ok(names) => names,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -79,10 +84,10 @@ impl Journal {
             if path.extension().is_some_and(|end| end == OPEN)
                 && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
             {
-                found.push((id.to_owned(), fs::read(&path)?));
+                found.push((id.to_owned(), fs::read(&path)));
             }
         }
-        found.sort();
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
         Ok(found)
     }
 
@@ -142,7 +147,7 @@ mod tests {
     fn streams_and_marks_are_found_again() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::new(dir.path().join("streams"));
-        assert_eq!(journal.open_streams().unwrap(), []);
+        assert!(journal.open_streams().unwrap().is_empty());
         let place = journal.add("b", b"two").unwrap();
         journal.add("a", b"one").unwrap();
         assert_eq!(place.get().unwrap(), None);
@@ -154,10 +159,9 @@ mod tests {
                 Some(mark)
             );
         }
-        assert_eq!(
-            journal.open_streams().unwrap(),
-            [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]
-        );
+        let open: Vec<_> =
+            journal.open_streams().unwrap().into_iter().map(|(id, text)| (id, text.unwrap())).collect();
+        assert_eq!(open, [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]);
         journal.remove("b").unwrap();
         journal.remove("b").unwrap();
         assert_eq!(journal.open_streams().unwrap().len(), 1);

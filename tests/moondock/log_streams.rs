@@ -1,5 +1,7 @@
 //! Log streams without an engine: FIFOs that the test writes to, as dockerd does.
 
+mod counted;
+mod fair;
 mod fifo;
 mod killed;
 mod reading;
@@ -238,6 +240,51 @@ fn a_start_that_is_repeated_begins_nothing_twice() {
     assert!(Path::new(&log.file()).exists(), "the FIFO is the engine's to remove");
 }
 
+/// An engine whose connection was cut asks again, while the first call goes on.
+#[test]
+fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
+    let log = ContainerLog::new("web");
+    let slow = RECORDER
+        .replace("local log = {}", "local time, log = require('@moondock/time'), {}")
+        .replace("add(\"start \"", "time.sleep(0.1)\n  add(\"start \"");
+    plugin(&log, &slow, "").open(async |plugin| {
+        let mut writer = log.writer();
+        tokio::join!(start(&plugin, &log), start(&plugin, &log));
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 1);
+        for n in 1..=50 {
+            writer.send(&[entry(&n.to_string())]);
+            wait_for_text(&log, &format!(" {n}\n")).await;
+        }
+        let expected = (1..=50).map(|n| format!("{n} stdout 1732440000123456789 {n}"));
+        assert!(log.written().lines().skip(1).eq(expected), "{}", log.written());
+    });
+}
+
+/// What cannot be opened for the moment has not ended, and a journal entry that is spoilt is no matter of the others.
+#[test]
+fn a_stream_that_cannot_be_taken_up_yet_is_not_forgotten() {
+    let log = ContainerLog::new("web");
+    plugin(&log, RECORDER, "").open(async |plugin| {
+        let journal = plugin.scripts().path().parent().unwrap().join("state/logs");
+        std::fs::create_dir_all(journal.join("spoilt.json")).unwrap();
+        std::fs::write(journal.join("half.json"), "{").unwrap();
+        std::fs::write(journal.join("id.json"), log.start_info().to_string()).unwrap();
+        std::fs::create_dir(journal.join("id.mark")).unwrap();
+        let mut writer = log.writer();
+        writer.send(&[entry("one")]);
+        plugin.plugin().resume_logs().await;
+        until("the hindrance to be told", || plugin.log().contains("cannot be taken up yet")).await;
+        assert!(plugin.log().contains("half.json"), "{}", plugin.log());
+        assert!(plugin.log().contains("spoilt.json"), "{}", plugin.log());
+        std::fs::remove_dir(journal.join("id.mark")).unwrap();
+        wait_for_text(&log, "one\n").await;
+        assert_eq!(plugin.plugin().log_counters().streams.load(Relaxed), 1);
+        drop(writer);
+        plugin.call("LogDriver.StopLogging", log.stop()).await;
+        wait_for_text(&log, "stop /web\n").await;
+    });
+}
+
 /// What engines really sent, with the FIFO of a test.
 #[test]
 fn recorded_calls_are_answered() {
@@ -294,7 +341,9 @@ fn a_new_stream_of_a_container_ends_the_deserted_one() {
         wait_for_text(&new, "stop /web\n").await;
         writer.send(&[entry("after")]);
         wait_for_text(&new, "1 stdout 1732440000123456789 after\n").await;
-        until("one stream", || plugin.plugin().log_counters().streams.load(Relaxed) == 1).await;
+        // The script is told of the end before the journal is.
+        let counters = plugin.plugin().log_counters();
+        until("the old one to be forgotten", || counters.streams.load(Relaxed) == 1).await;
     });
 }
 

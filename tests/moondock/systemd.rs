@@ -4,8 +4,9 @@ use crate::process::{Bed, Served, VOLUME};
 use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -97,6 +98,18 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
         assert_eq!(served.wait().code(), Some(1));
         served.wait_for_log(part);
     }
+}
+
+/// As of a unit with `Accept=yes`.
+#[test]
+fn a_connection_is_no_socket_to_listen_on() {
+    let bed = Bed::with_volume().env("LISTEN_FDS", "1").env("LISTEN_FDS_FIRST_FD", "1");
+    let (_there, here) = UnixStream::pair().unwrap();
+    let mut command = bed.command();
+    command.stdout(OwnedFd::from(here));
+    let mut served = bed.launch(command);
+    assert_eq!(served.wait().code(), Some(1));
+    served.wait_for_log("does not listen: leave `Accept=yes` out of its unit");
 }
 
 #[test]

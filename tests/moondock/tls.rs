@@ -169,6 +169,24 @@ fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
     served.wait_for_log("no handshake within 10 s");
 }
 
+/// Files are the whole process's: whoever can reach the port must not take them from plugins that he cannot reach.
+#[test]
+fn strangers_take_few_of_the_process_s_files() {
+    let mut served = bed().plugin("other", "volume.lua", VOLUME).start();
+    let address = spec(&served, "vol").address;
+    let silent: Vec<_> = (0..400).map(|_| Connection::open_tcp(address).unwrap()).collect();
+    let files = |served: &Served| fs::read_dir(format!("/proc/{}/fd", served.pid())).unwrap().count();
+    served.wait_for("strangers to be let in", |served| files(served) > 200);
+    for _ in 0..50 {
+        assert_eq!(served.call("other", CALL.0, CALL.1).status, 200);
+        assert!(files(&served) < 400, "{} files for {} strangers", files(&served), silent.len());
+    }
+    drop(silent);
+    served.wait_for("the engine's turn", |served| {
+        spec(served, "vol").connect().is_ok_and(|mut engine| engine.call(CALL.0, CALL.1).is_ok())
+    });
+}
+
 #[test]
 fn an_unfinished_handshake_does_not_hold_up_the_end() {
     let mut served = bed().start();

@@ -6,6 +6,7 @@ use super::room::REPORT;
 use super::settings::OnSlow;
 use super::stream::Stream;
 use crate::dispatch::plugin::Live;
+use crate::metrics::Verdict;
 use crate::protocol::{Interface, LogEntry, Method};
 use crate::script::Diagnostic;
 use crate::sys::journal::Mark;
@@ -122,6 +123,11 @@ impl Stream {
         method: &'static Method,
         args: impl IntoLuaMulti,
     ) -> Result<(), Diagnostic> {
-        live.script.call(method, args, live.manifest.deadline(method)).await.map(drop)
+        let begun = Instant::now();
+        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+        let verdict = if result.is_ok() { Verdict::Ok } else { Verdict::Failed };
+        self.plugin.meters.call(method, verdict, begun.elapsed());
+        self.plugin.weigh(&live.script);
+        result.map(drop)
     }
 }

@@ -6,6 +6,7 @@ mod delivery;
 mod entry;
 mod info;
 mod read;
+mod resume;
 mod room;
 mod settings;
 mod stream;
@@ -23,6 +24,7 @@ use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Owed};
 use crate::sys::fifo::{Fifo, Scratch};
 use crate::sys::journal::Journal;
+use crate::sys::locks::Locks;
 use serde_json::{Value as Json, json};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -48,6 +50,8 @@ pub(super) struct Logs {
     pub(super) counters: Arc<LogCounters>,
     /// By the path of the FIFO.
     streams: RefCell<BTreeMap<String, Rc<Control>>>,
+    /// Held for a FIFO while a stream begins: an engine whose connection was cut asks again meanwhile.
+    beginning: Locks,
     /// By the container's ID: who follows its log is woken through this.
     written: RefCell<HashMap<String, watch::Sender<()>>>,
     scratch: RefCell<Option<Rc<Scratch>>>,
@@ -62,6 +66,7 @@ impl Logs {
             journal: Journal::new(state.join(JOURNAL)),
             counters,
             streams: RefCell::default(),
+            beginning: Locks::default(),
             written: RefCell::default(),
             scratch: RefCell::default(),
             resting: watch::Sender::new(false),
@@ -121,43 +126,12 @@ impl Plugin {
         self.logs.counters.clone()
     }
 
-    /// Takes up the streams that were open when the process ended. Called once, by whoever serves the plugin.
-    pub async fn resume_logs(self: &Rc<Self>) {
-        let journal = self.logs.journal.clone();
-        match spawn_blocking(move || journal.open_streams()).await.map_err(io::Error::other).flatten() {
-            Ok(streams) => streams.into_iter().for_each(|(id, text)| self.resume(id, text)),
-            Err(error) => {
-                tracing::error!(plugin = self.name(), %error, "cannot tell which log streams were open");
-            }
-        }
-    }
-
     /// Takes no more batches, and waits for those that the script has.
     pub async fn rest_logs(&self) {
         self.logs.resting.send_replace(true);
         let controls: Vec<_> = self.logs.streams.borrow().values().cloned().collect();
         for control in controls {
             control.ended().await;
-        }
-    }
-
-    fn resume(self: &Rc<Self>, id: String, text: Vec<u8>) {
-        let Some(info) = StreamInfo::of(id, text) else {
-            return tracing::warn!(
-                plugin = self.name(),
-                "a log stream in the state directory cannot be read"
-            );
-        };
-        let control = self.logs.register(&info);
-        match self.open_fifo(&info.file).and_then(|fifo| Ok((fifo, self.logs.journal.mark_file(&info.id)?))) {
-            Ok((fifo, place)) => {
-                tracing::info!(plugin = self.name(), container = info.name, "its log goes on");
-                spawn_local(Stream::resumed(self.clone(), info, control, fifo, place).run());
-            }
-            Err(error) => {
-                tracing::info!(plugin = self.name(), container = info.name, %error, "its log ended meanwhile");
-                spawn_local(Stream::finish_gone(self.clone(), info, control));
-            }
         }
     }
 
@@ -195,6 +169,9 @@ impl Plugin {
         }
         let info = StreamInfo::of_request(body).map_err(|e| bad_request(method, e))?;
         let name = info.name.clone();
+        let beginning = &self.logs.beginning;
+        let held = beginning.take(beginning.caller(), &info.file).await;
+        let _held = held.map_err(|e| failed(&info.file, &io::Error::other(e)))?;
         if self.logs.streams.borrow().contains_key(&info.file) {
             return Ok(name);
         }

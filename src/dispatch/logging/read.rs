@@ -4,6 +4,7 @@ use super::entry::Emitted;
 use crate::dispatch::answer::Outcome;
 use crate::dispatch::plugin::Live;
 use crate::dispatch::{CallError, Plugin, Reply, ReplyStream};
+use crate::metrics::Verdict;
 use crate::protocol::{Method, frame};
 use crate::script::decode;
 use bytes::Bytes;
@@ -43,7 +44,10 @@ impl Plugin {
     ) -> Reply {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
-            Err(problem) => return Reply::from(&CallError::BadRequest { method: method.wire, problem }),
+            Err(problem) => {
+                self.meters.refusal(method, Verdict::Failed);
+                return Reply::from(&CallError::BadRequest { method: method.wire, problem });
+            }
         };
         let (parts, mut receiver) = mpsc::channel(AHEAD);
         let (begun, beginning) = oneshot::channel();
@@ -76,7 +80,7 @@ impl Plugin {
             result = call(method, &live, &request, &reading, followed) => result,
             () = reading.parts.closed() => {
                 tracing::debug!(plugin = self.name(), object, "the reader of a log has gone");
-                return;
+                return self.meters.call(method, Verdict::Ok, started.elapsed());
             }
         };
         let outcome = match result {
@@ -86,7 +90,9 @@ impl Plugin {
                 Outcome::of(Err(error), &object)
             }
         };
+        self.meters.call(method, outcome.verdict, started.elapsed());
         self.log(method, &outcome, generation, started);
+        self.weigh(&live.script);
         self.replace_if_worn(&live).await;
     }
 }

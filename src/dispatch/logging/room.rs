@@ -5,10 +5,13 @@ use super::stream::{LONGEST_FRAME, Stream};
 use crate::protocol::{Cut, cut};
 use std::convert::Infallible;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 /// How often a FIFO is looked at that gives way while the script is slow.
 const TICK: Duration = Duration::from_millis(5);
+/// How much is given up before other calls get their turn, in bytes.
+const PORTION: usize = 128 << 10;
 /// How often what was dropped is told of.
 pub(super) const REPORT: Duration = Duration::from_secs(5);
 
@@ -31,7 +34,10 @@ impl Stream {
                     tracing::warn!(plugin = self.plugin.name(), container = self.info.name, %error, "reading its log");
                 }
             }
-            while waiting() > some && self.drop_oldest(waiting() - some) {}
+            // A container may write as fast as this gives up.
+            while waiting() > some && self.drop_oldest((waiting() - some).min(PORTION)) {
+                yield_now().await;
+            }
             self.report_dropped(false);
         }
     }

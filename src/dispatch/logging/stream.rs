@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
+use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// The longest frame, as the engine's own reader has it.
@@ -97,14 +97,15 @@ impl Stream {
         control: Rc<Control>,
         fifo: Fifo,
         place: MarkFile,
+        mark: Option<Mark>,
     ) -> Self {
         let stream = Self::begun(plugin, info, control, fifo, place);
-        if let Ok(Some(mark)) = stream.place.get() {
+        if let Some(mark) = mark {
             let length = usize::try_from(mark.length).unwrap_or(usize::MAX);
             let mut bytes = Vec::new();
             let peeked = stream.fifo.peek(length.max(1), &mut bytes);
             let is_there = peeked.is_ok() && bytes.len() == length && digest(&bytes) == mark.digest;
-            stream.seq.set(if is_there { mark.seq } else { mark.seq + mark.count });
+            stream.seq.set(if is_there { mark.seq } else { mark.seq.saturating_add(mark.count) });
         }
         stream
     }
@@ -126,7 +127,6 @@ impl Stream {
             self.report_dropped(true);
             finish(&self.plugin, &self.info).await;
         }
-        self.control.reach(State::Ended);
     }
 
     async fn pump(&mut self) -> Result<End, Fault> {
@@ -239,6 +239,8 @@ impl Stream {
         if self.ordered() == Order::Run && self.fifo.waiting()? < self.settings().batch_kib << 10 {
             sleep_until(begun + PACE).await;
         }
+        // A full FIFO makes one batch follow another: without this, the thread would look for other calls after dozens of them.
+        yield_now().await;
         Ok(true)
     }
 
@@ -274,6 +276,13 @@ impl Stream {
 
     pub(super) fn logs(&self) -> &Logs {
         &self.plugin.logs
+    }
+}
+
+impl Drop for Stream {
+    /// Also by a panic, so that the end of the process does not wait for it.
+    fn drop(&mut self) {
+        self.control.reach(State::Ended);
     }
 }
 
