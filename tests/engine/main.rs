@@ -28,6 +28,7 @@ mod logs;
 mod managed;
 mod managed_life;
 mod managed_registry;
+mod managed_scripts;
 mod networks;
 mod podman;
 mod reload;

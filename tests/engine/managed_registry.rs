@@ -112,7 +112,7 @@ fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
     let (id, before) = (plugin.id(), plugin.inspect()["Settings"]["Env"].clone());
     upgrade(&bed, &plugin);
     assert_eq!((plugin.id(), &plugin.inspect()["Settings"]["Env"]), (id, &before));
-    assert!(before.to_string().contains(&settings[0]), "{before}");
+    assert!(before.to_string().contains(settings[0]), "{before}");
     bed.writer_writes_on();
     bed.copy_to_and_from_the_writer("upgraded");
     let taken = ["run", "--rm", "--network", "net", "--ip", "10.77.0.20", "busybox", "true"];
