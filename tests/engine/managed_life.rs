@@ -195,6 +195,34 @@ fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
     bed.remove_managed_resources(&plugin);
 }
 
+/// Engines wait for a plugin that they start again, and give up on one that ends meanwhile.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
+    let bed = Bed::start();
+    let plugin = ops(&bed);
+    plugin.enable();
+    bed.managed_resources();
+    bed.run_writer(&[]);
+    bed.authorize_by(&[NAME]);
+    let first = plugin.processes();
+    let kill = |pid: u32| bed.exec_in_ns(&["kill", "-9", &pid.to_string()]).ok();
+    kill(first[0]);
+    let again = || plugin.processes().first().copied().filter(|pid| !first.contains(pid));
+    wait_for("another process", SOON, || again().is_some());
+    kill(again().unwrap());
+    bed.docker(&["create", "--privileged", "busybox", "true"])
+        .fails_with(&["plugin acme/ops:1.0 failed with error"]);
+    bed.engine_configure(&[]);
+    bed.engine.signal("HUP");
+    wait_for("the policy out of force", SOON, || bed.docker(&["version"]).code == Some(0));
+    plugin.enable();
+    bed.authorize_by(&[NAME]);
+    bed.authorize_by(&[]);
+    bed.writer_writes_on();
+    bed.remove_managed_resources(&plugin);
+}
+
 /// Starts and removes a container with a volume and an address, which may fail while the plugin is away.
 fn come_and_go(bed: &Bed, name: &str) {
     let run = ["run", "-d", "--name", name, "--network", "small", "-v", "sized:/s", "busybox", "true"];
