@@ -1,4 +1,4 @@
-//! What the process says about itself: one line per event on stderr, for people or for machines.
+//! What the process says about itself: one line per event, for people or for machines.
 
 mod line;
 mod sink;
@@ -7,7 +7,7 @@ use self::line::Lines;
 use self::sink::Sink;
 use clap::ValueEnum;
 use std::fmt::Display;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, stderr, stdout};
 use std::panic::{PanicHookInfo, set_hook};
 use tracing::level_filters::LevelFilter;
 use tracing::{Subscriber, error};
@@ -42,6 +42,16 @@ pub enum Format {
     Json,
 }
 
+/// Where events go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Apart from what a verb prints.
+    Stderr,
+    /// The engine takes what a managed plugin writes there for information, and what it writes to stderr for errors
+    /// (`protocol.md` 2.3).
+    Stdout,
+}
+
 /// Keeps events flowing; what is still to be written is written when it is dropped.
 #[must_use = "events are lost once this is dropped"]
 pub struct Telemetry {
@@ -49,11 +59,14 @@ pub struct Telemetry {
     format: Format,
 }
 
-/// Starts writing events to stderr. Later calls in one process change nothing.
-pub fn start(level: Level, format: Format) -> Telemetry {
-    let sink = Sink::start(stderr());
+/// Starts writing events. Later calls in one process change nothing.
+pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
+    let (sink, to_terminal) = match stream {
+        Stream::Stderr => (Sink::start(stderr()), stderr().is_terminal()),
+        Stream::Stdout => (Sink::start(stdout()), stdout().is_terminal()),
+    };
     let layer = match format {
-        Format::Pretty => pretty(sink.clone()),
+        Format::Pretty => pretty(sink.clone(), to_terminal),
         Format::Json => json(sink.clone()),
     };
     if registry().with(filter(level)).with(layer).try_init().is_ok() {
@@ -79,8 +92,8 @@ impl Drop for Telemetry {
     }
 }
 
-fn pretty<S: Subscriber>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
-    let colours = stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+fn pretty<S: Subscriber>(sink: Sink, to_terminal: bool) -> Box<dyn Layer<S> + Send + Sync> {
+    let colours = to_terminal && std::env::var_os("NO_COLOR").is_none();
     Lines { sink, colours }.boxed()
 }
 

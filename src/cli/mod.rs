@@ -8,7 +8,7 @@ pub mod serve;
 
 use crate::config::{PluginDir, find_plugins};
 use crate::server::init;
-use crate::telemetry::{self, Format, Level};
+use crate::telemetry::{self, Format, Level, Stream};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Parser, Subcommand};
 use std::env;
@@ -45,7 +45,7 @@ enum Verb {
 }
 
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Logging (to stderr)")]
+#[command(next_help_heading = "Logging (to stderr; with --managed to stdout)")]
 struct LogOptions {
     /// What is logged: off, error, warn, info (a line for each call), debug or trace
     #[arg(long, global = true, value_name = "LEVEL", env = "MOONDOCK_LOG_LEVEL", default_value = "info")]
@@ -62,11 +62,11 @@ struct LogOptions {
 /// The exit code is the verb's; 1 for a failure, 2 for arguments that make no sense.
 pub fn run() -> ExitCode {
     let parsed = Cli::try_parse();
-    let (level, format) = match &parsed {
-        Ok(cli) => (cli.log.log_level, cli.log.log_format),
-        Err(_) => (Level::Info, Format::Pretty),
+    let (level, format, stream) = match &parsed {
+        Ok(cli) => (cli.log.log_level, cli.log.log_format, cli.verb.stream()),
+        Err(_) => (Level::Info, Format::Pretty, Stream::Stderr),
     };
-    let telemetry = telemetry::start(level, format);
+    let telemetry = telemetry::start(level, format, stream);
     // Also when nothing could be parsed: a wrong variable must not end PID 1 at once.
     let result = if init::is_needed() && serves() {
         init::run().map(ExitCode::from).context("cannot start what PID 1 looks after")
@@ -84,6 +84,13 @@ fn serves() -> bool {
 }
 
 impl Verb {
+    fn stream(&self) -> Stream {
+        match self {
+            Verb::Serve(serve) if serve.managed => Stream::Stdout,
+            _ => Stream::Stderr,
+        }
+    }
+
     fn run(self) -> Result<ExitCode> {
         match self {
             Verb::Serve(serve) => serve.run(),

@@ -80,7 +80,7 @@ pub struct Serve {
     settings_from_env: bool,
     /// Run as the process of a managed plugin, which the engine starts itself: a start counts as an activation
     #[arg(long)]
-    managed: bool,
+    pub managed: bool,
     /// A path of the host that a managed plugin has at the same place: its policy judges no others
     #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
     host_paths: Vec<PathBuf>,

@@ -73,11 +73,12 @@ impl Plugin {
 
     /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
     async fn read_calmly(&self, watcher: &mut Watcher) -> Result<Sources, OpenError> {
-        let begun = Instant::now();
+        let (begun, mut empty_since) = (Instant::now(), None);
         while begun.elapsed() < ENDURANCE {
             let sources = read(&self.spec).await;
             // A file is empty before the kernel tells that it was truncated.
-            let is_truncated = begun.elapsed() < GRACE && self.is_emptied(&sources);
+            empty_since = self.is_emptied(&sources).then(|| empty_since.unwrap_or_else(Instant::now));
+            let is_truncated = empty_since.is_some_and(|since| since.elapsed() < GRACE);
             if !watcher.saw_writing() && !is_truncated {
                 return sources;
             }

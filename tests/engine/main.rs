@@ -26,6 +26,7 @@ mod crash_anywhere;
 mod ipam;
 mod logs;
 mod managed;
+mod managed_all;
 mod managed_life;
 mod managed_registry;
 mod managed_scripts;

@@ -26,10 +26,7 @@ impl Bed {
     /// A swarm of one engine, with the plugin `vault`.
     fn with_swarm() -> Bed {
         let bed = Bed::new();
-        // Else each task waits for a registry to be looked up.
-        bed.write_script("resolv.conf", "nameserver 127.0.0.1\n");
-        let conf = bed.dir().join("resolv.conf");
-        bed.exec_in_ns(&["mount", "--bind", conf.to_str().unwrap(), "/etc/resolv.conf"]).ok();
+        bed.without_resolver();
         bed.engine_start(&[]);
         bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"]).ok();
         bed.write_script("scripts/vault/secret.lua", VAULT);
@@ -47,6 +44,13 @@ impl Bed {
         bed
     }
 
+    /// Has every name look-up fail at once. Else each task of a swarm waits for a registry.
+    pub fn without_resolver(&self) {
+        self.write_script("resolv.conf", "nameserver 127.0.0.1\n");
+        let conf = self.dir().join("resolv.conf");
+        self.exec_in_ns(&["mount", "--bind", conf.to_str().unwrap(), "/etc/resolv.conf"]).ok();
+    }
+
     fn secret(&self, name: &str, args: &[&str]) {
         self.docker(&[&["secret", "create", "--driver", "vault"], args, &[name]].concat()).ok();
     }
@@ -59,7 +63,7 @@ impl Bed {
     }
 
     /// What the tasks of a service have printed, each one's words in a line.
-    fn printed(&self, service: &str, tasks: usize) -> Vec<String> {
+    pub fn printed(&self, service: &str, tasks: usize) -> Vec<String> {
         let filter = format!("label=com.docker.swarm.service.name={service}");
         let mut printed = Vec::new();
         wait_for(&format!("printed by {tasks} tasks"), PATIENCE, || {

@@ -131,8 +131,8 @@ return { request = function(req) return false, handlers[req.path]() end }
     let message = "fs.read: `/nonexistent/x`: no such file or directory";
     for (path, expected) in [
         ("/raise", format!("the policy failed: authz.lua:2: {message}")),
-        ("/pcall", message.to_owned()),
-        ("/xpcall", format!("seen: {message}")),
+        ("/pcall", format!("authz.lua:2: {message}")),
+        ("/xpcall", format!("seen: authz.lua:2: {message}")),
         ("/coroutine", message.to_owned()),
     ] {
         let request = json!({ "RequestMethod": "GET", "RequestUri": path }).to_string();

@@ -166,8 +166,12 @@ impl Bed {
 }
 
 fn spawn(mut command: Command, log: Arc<(Mutex<String>, Condvar)>) -> Child {
-    let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    // A managed plugin logs to stdout.
+    let (log_end, output) = std::io::pipe().unwrap();
+    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    let child = command.spawn().unwrap();
+    drop(command);
+    let lines = BufReader::new(log_end).lines();
     thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
             *log.0.lock().unwrap() += &(line + "\n");

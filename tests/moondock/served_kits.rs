@@ -42,3 +42,33 @@ fn what_a_creation_over_its_deadline_made_is_removed_by_the_next_call() {
         assert_eq!(made().await, 1, "what the slow creation made is still there");
     });
 }
+
+const UNGRANTED: &str = r#"local fs = require("@moondock/fs")
+local volume = require("@moondock/volume")
+
+local function path(v)
+  return fs.join("/nonexistent/volumes", v.name)
+end
+
+return volume.driver({
+  create = function(v)
+    fs.mkdir(path(v))
+  end,
+  remove = function(v)
+    fs.remove_all(path(v))
+  end,
+  mount = path,
+})
+"#;
+
+/// A kit catches what a driver raises, to clear up after it, and passes it on.
+#[test]
+fn what_a_driver_raises_is_told_with_its_line_through_a_kit() {
+    Scripts::new([("volume.lua", UNGRANTED)]).open(async |plugin| {
+        let refusal = "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";
+        let error = plugin.error("VolumeDriver.Create", json!({ "Name": "a" })).await;
+        assert_eq!(error, format!("volume.lua:10: fs.mkdir: `/nonexistent/volumes/a` {refusal}"));
+        let log = plugin.log();
+        assert!(log.contains("10 |     fs.mkdir(path(v))"), "{log}");
+    });
+}

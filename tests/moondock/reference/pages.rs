@@ -45,6 +45,8 @@ const UNANNOUNCED: &str =
 
 fn methods_page() -> String {
     let mut page = METHODS.to_owned();
+    page += "\n| script | by its socket | in a managed plugin | hooks |\n|---|---|---|---|\n";
+    Interface::ALL.into_iter().for_each(|interface| page += &interface_row(interface));
     for interface in Interface::ALL {
         let announced = interface.implements();
         page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`", interface.file());
@@ -55,6 +57,14 @@ fn methods_page() -> String {
         methods_of(interface).iter().for_each(|method| page += &method_section(method, &mut shown));
     }
     page
+}
+
+fn interface_row(interface: Interface) -> String {
+    let file = interface.file();
+    let by_socket = if interface.is_announced() { "yes" } else { "no" };
+    let hooks = methods_of(interface).iter().filter(|method| method.origin != Origin::Answered);
+    let hooks: Vec<_> = hooks.map(|method| format!("[`{}`](#{})", method.hook, anchor(method))).collect();
+    format!("| [`{file}`](#{}) | {by_socket} | yes | {} |\n", file.replace('.', ""), hooks.join(", "))
 }
 
 fn method_row(method: &Method) -> String {

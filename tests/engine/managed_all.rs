@@ -1,0 +1,98 @@
+//! Every interface that Docker has, in one managed plugin.
+
+use std::fs;
+
+use crate::bed::Bed;
+use crate::managed::{GRANTS, NAME, volume_root};
+use crate::managed_plugin::Installed;
+
+const LOG: &str = r#"return require("@moondock/logs").file_driver({ root = "/var/lib/moondock/logs" })"#;
+
+const METRICS: &str = r#"local log = require("@moondock/log")
+return {
+  collect = function(samples)
+    for _, sample in samples do
+      if sample.name == "engine_daemon_engine_info" then log.info(`an engine with {sample.labels.graphdriver}`) end
+    end
+  end,
+}"#;
+
+const SECRET: &str = r#"return { get_secret = function(req) return { Value = `{req.SecretName} for {req.ServiceName}` } end }"#;
+
+/// The shipped `ops` with the three scripts that it lacks.
+fn seven(bed: &Bed) -> Installed<'_> {
+    let grants = [GRANTS, &["fs.write:/var/lib/moondock/logs"]].concat();
+    let scripts = bed.ops_with_grants(&grants);
+    for (file, text) in [("log.lua", LOG), ("metrics.lua", METRICS), ("secret.lua", SECRET)] {
+        bed.write_script(&format!("scripts/ops/{file}"), text);
+    }
+    let manifest = fs::read_to_string(scripts.join("plugin.toml")).unwrap();
+    bed.write_script("scripts/ops/plugin.toml", &format!("{manifest}\n[metrics]\ninterval_s = 1\n"));
+    let plugin = bed.managed(&scripts, NAME).create();
+    plugin.run("set", &[&volume_root(bed)]).ok();
+    plugin
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn one_plugin_has_all_seven_interfaces() {
+    let bed = Bed::new();
+    bed.without_resolver();
+    bed.engine_start(&[]);
+    let plugin = seven(&bed);
+    let types = plugin.inspect()["Config"]["Interface"]["Types"].to_string();
+    for interface in [
+        "authz",
+        "volumedriver",
+        "networkdriver",
+        "ipamdriver",
+        "logdriver",
+        "metricscollector",
+        "secretprovider",
+    ] {
+        assert!(types.contains(&format!("docker.{interface}/1.0")), "{types}");
+    }
+    plugin.enable();
+
+    plugin.wait_for_log("an engine with ");
+    bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"]).ok();
+    bed.docker(&["secret", "create", "--driver", NAME, "token"]).ok();
+    let service = ["service", "create", "--detach", "--no-resolve-image", "--restart-condition", "none"];
+    let asks =
+        ["--name", "web", "--secret", "token", "busybox", "sh", "-c", "cat /run/secrets/token; echo end"];
+    bed.docker(&[&service[..], &asks].concat()).ok();
+    assert_eq!(bed.printed("web", 1)[0].trim(), "token for webend");
+    bed.docker(&["service", "rm", "web"]).ok();
+
+    bed.authorize_by(&[NAME]);
+    bed.managed_volume("data", &["-o", "size=8m"]);
+    bed.docker(&["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.77.0.0/24", "net"])
+        .ok();
+    let run = [
+        "run",
+        "--name",
+        "all",
+        "--log-driver",
+        NAME,
+        "--network",
+        "net",
+        "--ip",
+        "10.77.0.9",
+        "-v",
+        "data:/data",
+    ];
+    let prints = [
+        "busybox",
+        "sh",
+        "-c",
+        "ip -4 -o addr show eth0 | grep -o 10.77.0.9; echo kept >/data/file; cat /data/file",
+    ];
+    bed.docker(&[&run[..], &prints].concat()).ok();
+    assert_eq!(bed.docker(&["logs", "all"]).ok(), "10.77.0.9\nkept");
+    let denied = bed.docker(&["run", "--rm", "--privileged", "busybox", "true"]).fails();
+    assert!(denied.contains("authorization denied by plugin acme/ops:1.0"), "{denied}");
+
+    bed.docker(&["rm", "all"]).ok();
+    bed.docker(&["network", "rm", "net"]).ok();
+    bed.docker(&["volume", "rm", "data"]).ok();
+}
