@@ -29,6 +29,7 @@ mod managed;
 mod managed_all;
 mod managed_life;
 mod managed_registry;
+mod managed_scripts;
 mod networks;
 mod podman;
 mod reload;

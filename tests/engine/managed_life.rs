@@ -1,6 +1,8 @@
 //! The life of a managed plugin: in use by everything at once, killed, its engine killed, disabled under its users.
 
 use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bed::Bed;
@@ -47,7 +49,8 @@ impl Bed {
         assert_eq!(self.docker(&[&run[..], &[&other]].concat()).ok(), "reached");
         self.sh("writer", "rm /s/other").ok();
         assert_eq!(self.address("writer", "net"), ADDRESS);
-        assert_eq!(self.loops().len(), 1, "one image is mounted by several devices: {:?}", self.loops());
+        let devices = self.loops().iter().filter(|image| image.ends_with("/sized/image")).count();
+        assert_eq!(devices, 1, "one image is held by several devices, or by none: {:?}", self.loops());
     }
 
     /// Copies a file into the writer's volume and out of it again.
@@ -171,6 +174,100 @@ fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
     bed.writer_writes_on();
     bed.copy_to_and_from_the_writer("after");
     bed.writer_writes_on();
+    bed.remove_managed_resources(&plugin);
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
+    let bed = Bed::start();
+    let plugin = ops(&bed);
+    plugin.enable();
+    bed.managed_resources();
+    bed.run_writer(&["-p", "8080:80"]);
+    bed.writer_writes_on();
+    plugin.run("disable", &["-f"]).ok();
+    bed.docker(&["rm", "-f", "writer"]).ok();
+    plugin.enable();
+    bed.run_writer(&["-p", "8080:80"]);
+    bed.writer_writes_on();
+    bed.copy_to_and_from_the_writer("after");
+    bed.remove_managed_resources(&plugin);
+}
+
+/// Engines wait for a plugin that they start again, and give up on one that ends meanwhile.
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
+    let bed = Bed::start();
+    let plugin = ops(&bed);
+    plugin.enable();
+    bed.managed_resources();
+    bed.run_writer(&[]);
+    bed.authorize_by(&[NAME]);
+    let first = plugin.processes();
+    let kill = |pid: u32| bed.exec_in_ns(&["kill", "-9", &pid.to_string()]).ok();
+    kill(first[0]);
+    let again = || plugin.processes().first().copied().filter(|pid| !first.contains(pid));
+    wait_for("another process", SOON, || again().is_some());
+    kill(again().unwrap());
+    bed.docker(&["create", "--privileged", "busybox", "true"])
+        .fails_with(&["plugin acme/ops:1.0 failed with error"]);
+    bed.engine_configure(&[]);
+    bed.engine.signal("HUP");
+    wait_for("the policy out of force", SOON, || bed.docker(&["version"]).code == Some(0));
+    plugin.enable();
+    bed.authorize_by(&[NAME]);
+    bed.authorize_by(&[]);
+    bed.writer_writes_on();
+    bed.remove_managed_resources(&plugin);
+}
+
+/// Starts and removes a container with a volume and an address, which may fail while the plugin is away.
+fn come_and_go(bed: &Bed, name: &str) {
+    let run = ["run", "-d", "--name", name, "--network", "small", "-v", "sized:/s", "busybox", "true"];
+    let _ = bed.docker(&run);
+    let _ = bed.docker(&["rm", "-f", name]);
+}
+
+#[test]
+#[ignore = "needs root and dockerd: run tests/run"]
+fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
+    let bed = Bed::start();
+    let plugin = ops(&bed);
+    plugin.enable();
+    bed.managed_resources();
+    bed.run_writer(&[]);
+    let small = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.79.0.0/29", "small"];
+    bed.docker(&small).ok();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for name in ["a", "b"] {
+            let (bed, done) = (&bed, &done);
+            scope.spawn(move || {
+                while !done.load(Ordering::Relaxed) {
+                    come_and_go(bed, name);
+                }
+            });
+        }
+        for victim in [0, 1, 0, 1, 0, 1] {
+            plugin.kill(victim);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    bed.writer_writes_on();
+    let all: Vec<String> = (0..5).map(|n| format!("full{n}")).collect();
+    for name in &all {
+        bed.run_sleeper(name, &["--network", "small"]);
+    }
+    let none = bed.docker(&["run", "--rm", "--network", "small", "busybox", "true"]);
+    none.fails_with(&["no free address left in 10.79.0.0/29"]);
+    for name in &all {
+        bed.docker(&["rm", "-f", name]).ok();
+    }
+    bed.docker(&["network", "rm", "small"]).ok();
+    let left = bed.exec_in_ns(&["ip", "-o", "link"]).ok();
+    assert_eq!(left.matches(": mdh").count(), 1, "links without a container: {left}");
     bed.remove_managed_resources(&plugin);
 }
 

@@ -16,10 +16,10 @@ const SOON: Duration = Duration::from_secs(30);
 const REGISTRY: &str = "127.0.0.1:5000";
 const FIRST: &str = "127.0.0.1:5000/acme/ops:1.0";
 const SECOND: &str = "127.0.0.1:5000/acme/ops:2.0";
-/// What the second version does that the first does not.
+/// What the second version does that the first does not: it tells a setting, which is new in it.
 const MARK: (&str, &str) = (
     "create = function(v)\n",
-    "create = function(v)\n    require(\"@moondock/log\").info(\"by the second version\")\n",
+    "create = function(v)\n    require(\"@moondock/log\").info(\"greeting: \" .. plugin.settings().greeting)\n",
 );
 
 impl Bed {
@@ -94,6 +94,8 @@ fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
     let volume = bed.ops_script("volume.lua");
     assert!(volume.contains(MARK.0), "the script is another");
     bed.write_script("scripts/ops/volume.lua", &volume.replace(MARK.0, MARK.1));
+    let manifest = std::fs::read_to_string(scripts.join("plugin.toml")).unwrap();
+    bed.write_script("scripts/ops/plugin.toml", &(manifest + "\ngreeting = \"as shipped\"\n"));
     bed.publish(&scripts, SECOND);
 
     let install = ["plugin", "install", "--alias", NAME, FIRST];
@@ -118,8 +120,13 @@ fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
     let taken = ["run", "--rm", "--network", "net", "--ip", "10.77.0.20", "busybox", "true"];
     bed.docker(&taken).fails_with(&["already in use"]);
     bed.managed_volume("new", &[]);
-    plugin.wait_for_log("by the second version");
-    bed.docker(&["volume", "rm", "new"]).ok();
+    plugin.wait_for_log("greeting: as shipped");
+    plugin.run("disable", &["-f"]).ok();
+    plugin.run("set", &["GREETING=as set"]).ok();
+    plugin.enable();
+    bed.managed_volume("newer", &[]);
+    plugin.wait_for_log("greeting: as set");
+    bed.docker(&["volume", "rm", "new", "newer"]).ok();
     bed.writer_writes_on();
     bed.docker(&["restart", "writer"]).ok();
     bed.writer_writes_on();
