@@ -78,7 +78,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_call_duration_seconds",
         kind: Kind::Histogram,
         labels: &["plugin", "method"],
-        help: "How long calls took, from the request's last byte to the reply's first.",
+        help: "How long calls took, from the request's last byte to the reply's first; of `LogDriver.ReadLogs`, to its last.",
         values: Values::Plugin(durations),
     },
     Metric {
