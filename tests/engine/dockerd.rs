@@ -98,6 +98,8 @@ impl Bed {
         command.args(["--kill-after=5", COMMAND_SECONDS, DOCKER]).args(args);
         command.env_clear().env("PATH", PATH).env("HOME", self.dir());
         command.env("DOCKER_HOST", format!("unix://{}", self.socket().display()));
+        // From 23 on engines ask for BuildKit, which the shipped policy refuses and older ones do not have.
+        command.env("DOCKER_BUILDKIT", "0");
         command
     }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::bed::Bed;
 use crate::managed::{NAME, ops};
 use crate::managed_plugin::Installed;
-use crate::wait::wait_for;
+use crate::wait::{Done, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 /// `docker plugin disable` of a plugin that ignores SIGTERM takes 10 s.
@@ -242,7 +242,7 @@ fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
     bed.docker(&small).ok();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        for name in ["a", "b"] {
+        for name in ["guest-1", "guest-2"] {
             let (bed, done) = (&bed, &done);
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
@@ -250,10 +250,10 @@ fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
                 }
             });
         }
-        for victim in [0, 1, 0, 1, 0, 1] {
+        let _done = Done(&done);
+        for victim in [0, 1, 0, 1] {
             plugin.kill(victim);
         }
-        done.store(true, Ordering::Relaxed);
     });
     bed.writer_writes_on();
     let all: Vec<String> = (0..5).map(|n| format!("full{n}")).collect();

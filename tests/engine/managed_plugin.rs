@@ -13,6 +13,8 @@ use crate::cli::Output;
 use crate::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(30);
+/// What the log says once for each start.
+const READY: &str = " INFO ready ";
 
 /// What is to be bundled, and how.
 pub struct Managed<'a> {
@@ -151,20 +153,28 @@ impl Installed<'_> {
     /// Kills a process of the plugin, PID 1 or the one that serves, and waits until the engine has started it again.
     #[track_caller]
     pub fn kill(&self, victim: usize) {
-        let (before, greeted) = (self.processes(), self.greetings());
+        let (before, starts) = (self.processes(), self.starts());
         assert_eq!(before.len(), 2, "PID 1 and what serves: {before:?}");
+        // An engine gives up on what ends while it waits for its start, which takes it some half a second.
+        let seconds = || self.bed.exec_in_ns(&["ps", "-o", "etimes=", "-p", &before[0].to_string()]).stdout;
+        wait_for("a process of two seconds", SOON, || seconds().trim().parse().unwrap_or(0) >= 2);
         self.bed.exec_in_ns(&["kill", "-9", &before[victim].to_string()]).ok();
         let renewed = || {
             let now = self.processes();
             now.len() == 2 && !now.iter().any(|pid| before.contains(pid))
         };
         wait_for("another process", SOON, renewed);
-        // Until it has asked this, 20.10 takes a death for one of the start that it waits for, and gives up.
-        wait_for("the engine's greeting", SOON, || self.greetings() > greeted);
+        let greeted = || {
+            let log = self.log();
+            let latest = log.rsplit(READY).next().unwrap_or_default();
+            self.starts() > starts && latest.contains("IpamDriver.GetCapabilities")
+        };
+        wait_for("the engine's greeting", SOON, greeted);
     }
 
-    fn greetings(&self) -> usize {
-        self.log().matches("IpamDriver.GetCapabilities").count()
+    /// How often its process has started.
+    fn starts(&self) -> usize {
+        self.log().matches(READY).count()
     }
 
     /// A directory or file of the plugin's propagated mount, as the engine sees it.

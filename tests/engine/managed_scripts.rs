@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::bed::Bed;
 use crate::managed::{GRANTS, NAME, volume_root};
 use crate::managed_plugin::Installed;
-use crate::wait::wait_for;
+use crate::wait::{Done, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 const SAVES: usize = 50;
@@ -86,6 +86,7 @@ fn scripts_are_saved_under_their_users_and_no_call_fails() {
     thread::scope(|scope| {
         let users = scope.spawn(|| rounds_until(&done, || bed.use_everything()));
         let lookers = scope.spawn(|| rounds_until(&done, || bed.writer_writes_on()));
+        let saving = Done(&done);
         for round in 0..SAVES {
             let name = SAVED[round % SAVED.len()];
             let before = generations(&plugin);
@@ -93,7 +94,7 @@ fn scripts_are_saved_under_their_users_and_no_call_fails() {
             bed.write_script(&format!("scripts/ops/{name}"), &saved);
             wait_for("the saved script in force", SOON, || generations(&plugin) > before);
         }
-        done.store(true, Ordering::Relaxed);
+        drop(saving);
         let (users, lookers) = (users.join().unwrap(), lookers.join().unwrap());
         println!("{users} rounds of use and {lookers} looks at the writer during {SAVES} saves");
         assert!(users > 0 && lookers > 0, "nothing was called meanwhile");

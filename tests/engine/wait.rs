@@ -1,5 +1,6 @@
 //! Waiting for a condition instead of sleeping.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const POLL: Duration = Duration::from_millis(20);
@@ -20,4 +21,13 @@ pub fn holds_within(timeout: Duration, mut condition: impl FnMut() -> bool) -> b
         std::thread::sleep(POLL);
     }
     true
+}
+
+/// Says that something is done when it is dropped, so that threads which wait for that end with a test that fails, too.
+pub struct Done<'a>(pub &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
