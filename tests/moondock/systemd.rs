@@ -106,10 +106,10 @@ fn a_connection_is_no_socket_to_listen_on() {
     let bed = Bed::with_volume().env("LISTEN_FDS", "1").env("LISTEN_FDS_FIRST_FD", "1");
     let (_there, here) = UnixStream::pair().unwrap();
     let mut command = bed.command();
-    command.stdout(OwnedFd::from(here));
-    let mut served = bed.launch(command);
-    assert_eq!(served.wait().code(), Some(1));
-    served.wait_for_log("does not listen: leave `Accept=yes` out of its unit");
+    let ended = command.stdout(OwnedFd::from(here)).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(told.contains("does not listen: leave `Accept=yes` out of its unit"), "{told}");
 }
 
 #[test]
