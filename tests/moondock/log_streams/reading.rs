@@ -329,6 +329,27 @@ fn a_batch_that_comes_again_goes_on_behind_the_last_whole_line() {
     });
 }
 
+/// What a disk may do to a line.
+#[test]
+fn a_spoilt_line_costs_itself_alone() {
+    let log = ContainerLog::new("web");
+    let file = log.out().join("c0ffee/json.log");
+    kit(&log, "1m").open(async |plugin| {
+        let mut writer = begun(&log, &plugin).await;
+        writer.send(&numbered(0..3));
+        written(&plugin, 3).await;
+        let whole = std::fs::read_to_string(&file).unwrap();
+        let spoilt = [
+            "null",
+            "{}",
+            "{\"log\":1,\"stream\":\"stdout\",\"time\":\"x\"}",
+            "{\"log\":\"a\",\"stream\":\"stdout\",\"time\":\"x\"}",
+        ];
+        std::fs::write(&file, format!("{}\n{whole}", spoilt.join("\n"))).unwrap();
+        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..3));
+    });
+}
+
 fn entry_table(number: i64) -> Value {
     let time = (FIRST + number * 1_000_000_000).to_string();
     json!({ "time": time, "line": format!("line {number}"), "source": "stdout", "seq": number + 1 })
