@@ -54,6 +54,9 @@ pub struct Places {
     pub state: PathBuf,
 }
 
+/// Where what must outlive the process is by default, as a service and as a managed plugin.
+pub const STATE: &str = "/var/lib/moondock";
+
 /// How long calls in flight may take by default.
 pub const DRAIN: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 use super::config::{InterfaceConfig, Linux, Mount, Network, PluginConfig, Variable};
 use super::needs::{FixedMount, NEEDS, Need, Value, need_of, type_of};
 use super::{BundleError, Subject};
+use crate::config::STATE;
 use crate::dispatch::{form_of, variable_of};
 use crate::grants::Grant;
 use crate::protocol::Interface;
@@ -11,7 +12,7 @@ use std::path::Path;
 
 /// Below it a plugin keeps its state, as without an engine. What is there survives an upgrade, and mounts made there
 /// reach containers, so volumes belong there too (protocol 2.4, 5.4).
-pub const PROPAGATED: &str = "/var/lib/moondock";
+pub const PROPAGATED: &str = STATE;
 /// Where `moondock` is in the plugin.
 pub const BINARY: &str = "/usr/bin/moondock";
 /// The longest name of a socket: the path on the host has the plugin's ID in it (protocol 2.4).

@@ -1,6 +1,7 @@
 //! `moondock reload`: has a running process load its scripts again.
 
 use super::print;
+use crate::config::STATE;
 use crate::server;
 use anyhow::Result;
 use clap::Args;
@@ -26,7 +27,7 @@ pub struct Reload {
         value_name = "DIR",
         env = "MOONDOCK_STATE",
         hide_env_values = true,
-        default_value = "/var/lib/moondock"
+        default_value = STATE
     )]
     state: PathBuf,
 }

@@ -1,6 +1,6 @@
 //! `moondock serve`: answers the engine until a signal ends it.
 
-use crate::config::{Config, LocalAddress, Places};
+use crate::config::{Config, LocalAddress, Places, STATE};
 use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
@@ -49,7 +49,7 @@ pub struct Serve {
         value_name = "DIR",
         env = "MOONDOCK_STATE",
         hide_env_values = true,
-        default_value = "/var/lib/moondock"
+        default_value = STATE
     )]
     state: PathBuf,
     /// How a plugin, or each that is not named, is reached: `unix[,mode=0660][,group=GROUP]`,

@@ -41,7 +41,7 @@ impl PluginSpec {
 
     /// The propagated mount of a managed plugin, which is where the states of plugins are (protocol 2.4).
     pub(super) fn propagated(&self) -> Option<&Path> {
-        self.state.parent().filter(|_| self.surroundings.managed)
+        if self.surroundings.managed { self.state.parent() } else { None }
     }
 }
 

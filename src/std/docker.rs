@@ -42,7 +42,7 @@ log.info(`{answer.body.Containers} containers`)
 const SOCKET: &str = "/run/docker.sock";
 const HOST: &str = "DOCKER_HOST";
 const FIELDS: &[&str] = &["path", "method", "body", "timeout"];
-const LONGEST: f64 = 600.0;
+const LONGEST: Duration = Duration::from_secs(600);
 const MOST: usize = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +53,6 @@ enum Failure {
     Policy,
     #[error("`path` must begin with `/`")]
     Path,
-    #[error("`timeout` must be above 0 and at most {LONGEST} s")]
-    Timeout,
     #[error("`{HOST}` is `{0}`, and only a socket `unix:///PATH` can be asked")]
     Host(String),
     #[error("the engine did not answer within {0} s")]
@@ -73,18 +71,15 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
     }
     let record = Record::new(typed("the request", &argument)?, FIELDS)?;
     let path: String = record.required("path")?;
-    let seconds = record.optional("timeout")?.unwrap_or(10.0);
+    let patience = record.timeout(Duration::from_secs(10), LONGEST)?;
     if !path.starts_with('/') {
         return Err(Failure::Path);
-    }
-    if !(seconds > 0.0 && seconds <= LONGEST) {
-        return Err(Failure::Timeout);
     }
     let request = message(&lua, &host, &record)?;
     let socket = socket()?;
     let asking = send_to_socket(&socket, &path, &request);
-    let answer = tokio::time::timeout(Duration::from_secs_f64(seconds), asking).await;
-    let answer = answer.map_err(|_| Failure::Late(seconds))??;
+    let answer = tokio::time::timeout(patience, asking).await;
+    let answer = answer.map_err(|_| Failure::Late(patience.as_secs_f64()))??;
     let body = match values::decode(&lua, &host.budget, &answer.body) {
         Ok(body) => body,
         Err(_) => Value::String(lua.create_string(&answer.body)?),

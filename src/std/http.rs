@@ -52,7 +52,7 @@ if answer.status ~= 200 then error(`vault: {answer.status}`, 0) end
 };
 
 const FIELDS: &[&str] = &["url", "method", "headers", "body", "timeout", "redirects", "max_body", "ca"];
-const LONGEST: f64 = 600.0;
+const LONGEST: Duration = Duration::from_secs(600);
 const MOST_REDIRECTS: u32 = 20;
 
 /// What a redirect takes along to another server: no service has its tokens in these, and each has its own name for them else.
@@ -63,8 +63,6 @@ const PUBLIC_PREFIX: &str = "accept-";
 enum Failure {
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("`timeout` must be above 0 and at most {LONGEST} s")]
-    Timeout,
     #[error("`redirects` must be at most {MOST_REDIRECTS}")]
     Redirects,
     #[error("`max_body` must be at most {MOST_TEXT}")]
@@ -87,16 +85,16 @@ enum Failure {
 struct Errand {
     url: Url,
     request: Request,
-    timeout: f64,
+    timeout: Duration,
     redirects: u32,
     ca: Option<Vec<u8>>,
 }
 
 async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
     let errand = errand(&argument)?;
-    let (url, seconds) = (errand.url.clone(), errand.timeout);
-    let answer = tokio::time::timeout(Duration::from_secs_f64(seconds), run(&host, errand)).await;
-    let answer = answer.map_err(|_| Failure::Late(url, seconds))??;
+    let (url, patience) = (errand.url.clone(), errand.timeout);
+    let answer = tokio::time::timeout(patience, run(&host, errand)).await;
+    let answer = answer.map_err(|_| Failure::Late(url, patience.as_secs_f64()))??;
     Ok(table(&lua, &answer)?)
 }
 
@@ -111,12 +109,11 @@ fn errand(argument: &Value) -> Result<Errand, Failure> {
     let errand = Errand {
         url: Url::parse(&record.required::<String>("url")?)?,
         request,
-        timeout: record.optional("timeout")?.unwrap_or(30.0),
+        timeout: record.timeout(Duration::from_secs(30), LONGEST)?,
         redirects: record.optional("redirects")?.unwrap_or(5),
         ca: record.optional("ca")?,
     };
     match errand {
-        Errand { timeout, .. } if !(timeout > 0.0 && timeout <= LONGEST) => Err(Failure::Timeout),
         Errand { redirects, .. } if redirects > MOST_REDIRECTS => Err(Failure::Redirects),
         Errand { ref request, .. } if request.most > MOST_TEXT => Err(Failure::MaxBody),
         errand => Ok(errand),

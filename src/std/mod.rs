@@ -178,10 +178,7 @@ impl Binding {
         R: IntoLuaMulti + 'static,
         E: Display + 'static,
     {
-        lua.create_function(move |lua, args: A| {
-            self.host.budget.look().map_err(mlua::Error::external)?;
-            f(lua, &self.host, args).map_err(|e| self.failed(&e))
-        })
+        self.at_once(lua, Self::look, f)
     }
 
     /// A function that answers at once but touches something outside the script.
@@ -195,8 +192,22 @@ impl Binding {
         R: IntoLuaMulti + 'static,
         E: Display + 'static,
     {
+        self.at_once(lua, Self::enter, f)
+    }
+
+    fn at_once<A, R, E>(
+        self,
+        lua: &Lua,
+        admit: fn(&Self) -> mlua::Result<()>,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<mlua::Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
         lua.create_function(move |lua, args: A| {
-            self.enter()?;
+            admit(&self)?;
             f(lua, &self.host, args).map_err(|e| self.failed(&e))
         })
     }
@@ -232,8 +243,12 @@ impl Binding {
         lua.load(PASS_ON).set_name("=moondock").call((self.waiting(lua, f)?, error))
     }
 
+    fn look(&self) -> mlua::Result<()> {
+        self.host.budget.look().map_err(mlua::Error::external)
+    }
+
     fn enter(&self) -> mlua::Result<()> {
-        self.host.budget.look().map_err(mlua::Error::external)?;
+        self.look()?;
         if !self.host.in_call.get() {
             return Err(mlua::Error::runtime(format!(
                 "`{}` cannot be used while the script loads: call it from a hook",

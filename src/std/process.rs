@@ -79,15 +79,13 @@ process.check({ argv = { \"mkfs.ext4\", \"-q\", image }, timeout = 120 })
 };
 
 const FIELDS: &[&str] = &["argv", "stdin", "timeout", "env", "cwd", "max_output"];
-const LONGEST: f64 = 86_400.0;
+const LONGEST: Duration = Duration::from_secs(86_400);
 const MOST_OUTPUT: u32 = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("`timeout` must be above 0 and at most {LONGEST} s")]
-    Timeout,
     #[error("`max_output` must be from 1 to {MOST_OUTPUT} bytes")]
     MaxOutput,
     #[error("`{0}` is nothing that can be granted: give a name, or an absolute path without `.` and `..`")]
@@ -117,9 +115,7 @@ fn command(host: &Host, argument: &Value) -> Result<Command, Failure> {
     command.stdin = record.optional("stdin")?;
     command.env = record.optional("env")?.map_or(Ok(Vec::new()), |env| variables(&env))?;
     command.cwd = record.optional::<Vec<u8>>("cwd")?.map(|cwd| OsString::from_vec(cwd).into());
-    if let Some(timeout) = record.optional::<f64>("timeout")? {
-        command.timeout = seconds(timeout)?;
-    }
+    command.timeout = record.timeout(command.timeout, LONGEST)?;
     if let Some(most) = record.optional::<u32>("max_output")? {
         command.max_output = bytes(most)?;
     }
@@ -145,14 +141,6 @@ fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {
         Ok(OsString::from_vec(text))
     };
     env.pairs::<Value, Value>().flatten().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect()
-}
-
-fn seconds(timeout: f64) -> Result<Duration, Failure> {
-    if timeout > 0.0 && timeout <= LONGEST {
-        Ok(Duration::from_secs_f64(timeout))
-    } else {
-        Err(Failure::Timeout)
-    }
 }
 
 fn bytes(most: u32) -> Result<usize, Failure> {

@@ -1,6 +1,7 @@
 //! Tables that scripts pass as arguments, read strictly: a misspelt field or a wrong type is an error that names it.
 
 use mlua::{Table, Value};
+use std::time::Duration;
 
 /// What is wrong with a table that a script passed.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum RecordError {
     /// A field that holds more than [`MOST_TEXT`].
     #[error("`{0}` holds more than 16 MiB")]
     TooLarge(&'static str),
+    /// A time that is no time, or too long a one, with the longest.
+    #[error("`timeout` must be above 0 and at most {0} s")]
+    Timeout(u64),
     /// A field of a wrong type.
     #[error("`{field}` must be {wanted}, not this {found}")]
     Type {
@@ -67,6 +71,17 @@ impl Record {
         match self.0.raw_get(field).unwrap_or(Value::Nil) {
             Value::Nil => Ok(None),
             value => typed(field, &value).map(Some),
+        }
+    }
+
+    /// The field `timeout`, in seconds.
+    pub fn timeout(&self, default: Duration, longest: Duration) -> Result<Duration, RecordError> {
+        match self.optional::<f64>("timeout")? {
+            None => Ok(default),
+            Some(seconds) if seconds > 0.0 && seconds <= longest.as_secs_f64() => {
+                Ok(Duration::from_secs_f64(seconds))
+            }
+            Some(_) => Err(RecordError::Timeout(longest.as_secs())),
         }
     }
 

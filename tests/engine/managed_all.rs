@@ -1,12 +1,7 @@
 //! Every interface that Docker has, in one managed plugin.
 
-use std::fs;
-
 use crate::bed::Bed;
-use crate::managed::{GRANTS, NAME, volume_root};
-use crate::managed_plugin::Installed;
-
-const LOG: &str = r#"return require("@moondock/logs").file_driver({ root = "/var/lib/moondock/logs" })"#;
+use crate::managed::{NAME, volume_root};
 
 const METRICS: &str = r#"local log = require("@moondock/log")
 return {
@@ -19,27 +14,14 @@ return {
 
 const SECRET: &str = r#"return { get_secret = function(req) return { Value = `{req.SecretName} for {req.ServiceName}` } end }"#;
 
-/// The shipped `ops` with the three scripts that it lacks.
-fn seven(bed: &Bed) -> Installed<'_> {
-    let grants = [GRANTS, &["fs.write:/var/lib/moondock/logs"]].concat();
-    let scripts = bed.ops_with_grants(&grants);
-    for (file, text) in [("log.lua", LOG), ("metrics.lua", METRICS), ("secret.lua", SECRET)] {
-        bed.write_script(&format!("scripts/ops/{file}"), text);
-    }
-    let manifest = fs::read_to_string(scripts.join("plugin.toml")).unwrap();
-    bed.write_script("scripts/ops/plugin.toml", &format!("{manifest}\n[metrics]\ninterval_s = 1\n"));
-    let plugin = bed.managed(&scripts, NAME).create();
-    plugin.run("set", &[&volume_root(bed)]).ok();
-    plugin
-}
-
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn one_plugin_has_all_seven_interfaces() {
     let bed = Bed::new();
     bed.without_resolver();
     bed.engine_start(&[]);
-    let plugin = seven(&bed);
+    let plugin = bed.managed(&bed.all_seven(METRICS, SECRET), NAME).create();
+    plugin.run("set", &[&volume_root(&bed)]).ok();
     let types = plugin.inspect()["Config"]["Interface"]["Types"].to_string();
     for interface in [
         "authz",

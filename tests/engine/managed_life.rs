@@ -82,6 +82,15 @@ impl Bed {
     }
 }
 
+/// The shipped `ops`, enabled, with a writer on its volumes and its network.
+fn ops_with_writer<'a>(bed: &'a Bed, args: &[&str]) -> Installed<'a> {
+    let plugin = ops(bed);
+    plugin.enable();
+    bed.managed_resources();
+    bed.run_writer(args);
+    plugin
+}
+
 /// Every way to change a plugin, as the command line has them.
 fn changes(directory: &str) -> Vec<Vec<&str>> {
     let plain = ["disable", "enable", "rm", "push"].map(|verb| vec![verb, NAME]);
@@ -142,10 +151,7 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&[]);
+    let plugin = ops_with_writer(&bed, &[]);
     bed.writer_writes_on();
     let pid = bed.inspect("writer", "{{.State.Pid}}");
     for (victim, name) in ["PID 1", "what serves"].into_iter().enumerate() {
@@ -166,10 +172,7 @@ fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&[]);
+    let plugin = ops_with_writer(&bed, &[]);
     bed.writer_writes_on();
     plugin.run("disable", &[]).fails_with(&["is in use"]);
     plugin.run("disable", &["-f"]).ok();
@@ -187,10 +190,7 @@ fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&["-p", "8080:80"]);
+    let plugin = ops_with_writer(&bed, &["-p", "8080:80"]);
     bed.writer_writes_on();
     plugin.run("disable", &["-f"]).ok();
     bed.docker(&["rm", "-f", "writer"]).ok();
@@ -206,10 +206,7 @@ fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&[]);
+    let plugin = ops_with_writer(&bed, &[]);
     bed.authorize_by(&[NAME]);
     let first = plugin.processes();
     let kill = |pid: u32| bed.exec_in_ns(&["kill", "-9", &pid.to_string()]).ok();
@@ -240,10 +237,7 @@ fn come_and_go(bed: &Bed, name: &str) {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&[]);
+    let plugin = ops_with_writer(&bed, &[]);
     let small = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.79.0.0/29", "small"];
     bed.docker(&small).ok();
     let done = AtomicBool::new(false);
@@ -293,10 +287,7 @@ fn engine_again(bed: &Bed, signal: &str) {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn containers_that_always_restart_come_back_with_what_they_had() {
     let bed = Bed::start();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&["--restart", "always"]);
+    let plugin = ops_with_writer(&bed, &["--restart", "always"]);
     for signal in ["TERM", "KILL"] {
         engine_again(&bed, signal);
         assert_eq!(plugin.inspect()["Enabled"], true, "after {signal}");
@@ -313,10 +304,7 @@ fn containers_that_outlive_the_engine_keep_what_they_have() {
     let bed = Bed::start();
     bed.engine_live_restore();
     bed.engine_restart();
-    let plugin = ops(&bed);
-    plugin.enable();
-    bed.managed_resources();
-    bed.run_writer(&["--restart", "always"]);
+    let plugin = ops_with_writer(&bed, &["--restart", "always"]);
     let pid = bed.inspect("writer", "{{.State.Pid}}");
     for signal in ["TERM", "KILL"] {
         engine_again(&bed, signal);

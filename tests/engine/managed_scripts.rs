@@ -26,19 +26,20 @@ return secret
 "#;
 
 impl Bed {
-    /// The shipped `ops` with what is missing for all seven interfaces.
-    fn all_seven(&self) -> PathBuf {
+    /// The shipped `ops` with what is missing for all seven interfaces: these two scripts, and that of `jsonlog`.
+    pub fn all_seven(&self, metrics: &str, secret: &str) -> PathBuf {
         let scripts = self.ops_with_grants(&[GRANTS, &["fs.write:{settings.root}"]].concat());
         let logs = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/jsonlog/log.lua");
         fs::copy(logs, scripts.join("log.lua")).unwrap();
-        fs::write(scripts.join("metrics.lua"), METRICS).unwrap();
-        fs::write(scripts.join("secret.lua"), SECRET).unwrap();
+        fs::write(scripts.join("metrics.lua"), metrics).unwrap();
+        fs::write(scripts.join("secret.lua"), secret).unwrap();
         let mut manifest: toml::Table =
             fs::read_to_string(scripts.join("plugin.toml")).unwrap().parse().unwrap();
         let settings = manifest["settings"].as_table_mut().unwrap();
         settings.insert("root".into(), "/var/lib/moondock/logs".into());
         settings.insert("max_size".into(), "1m".into());
         settings.insert("max_file".into(), 2.into());
+        manifest.insert("metrics".into(), toml::Table::from_iter([("interval_s".into(), 1.into())]).into());
         fs::write(scripts.join("plugin.toml"), manifest.to_string()).unwrap();
         scripts
     }
@@ -111,7 +112,7 @@ fn shipped(name: &str) -> String {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_with_all_interfaces_is_killed_and_goes_on() {
     let bed = Bed::start();
-    let plugin = bed.managed(&bed.all_seven(), NAME).create();
+    let plugin = bed.managed(&bed.all_seven(METRICS, SECRET), NAME).create();
     plugin.run("set", &[&volume_root(&bed)]).ok();
     plugin.enable();
     bed.authorize_by(&[NAME]);
