@@ -13,8 +13,15 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// The files that make a directory a plugin, one for each interface of Docker's.
-pub const INTERFACE_FILES: [&str; 7] =
-    ["authz.lua", "volume.lua", "network.lua", "ipam.lua", "log.lua", "metrics.lua", "secret.lua"];
+pub const INTERFACE_FILES: [&str; 7] = [
+    "authz.lua",
+    "volume.lua",
+    "network.lua",
+    "ipam.lua",
+    "log.lua",
+    "metrics.lua",
+    "secret.lua",
+];
 
 /// The longest name of a plugin, in bytes.
 pub const NAME_MAX: usize = 20;
@@ -80,9 +87,17 @@ pub enum ConfigError {
     #[error("no plugin in `{}`: neither it nor a directory in it holds {}", .0.display(), Files)]
     NoPlugin(PathBuf),
     #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
-    Name { name: String, dir: PathBuf, reason: String },
+    Name {
+        name: String,
+        dir: PathBuf,
+        reason: String,
+    },
     #[error("two plugins are named `{name}`: `{}` and `{}`", first.display(), second.display())]
-    Duplicate { name: String, first: PathBuf, second: PathBuf },
+    Duplicate {
+        name: String,
+        first: PathBuf,
+        second: PathBuf,
+    },
     #[error(
         "the socket path `{}` has {} bytes, and a socket's path may have at most {SOCKET_PATH_MAX}: \
          choose a shorter directory with `--sockets`",
@@ -98,7 +113,11 @@ struct Files;
 
 impl Config {
     /// Finds the plugins in `paths` and checks that all of them can be served together, as `listens` say.
-    pub fn new(paths: &[PathBuf], places: &Places, listens: &[String]) -> Result<Config, ConfigError> {
+    pub fn new(
+        paths: &[PathBuf],
+        places: &Places,
+        listens: &[String],
+    ) -> Result<Config, ConfigError> {
         let plugins = find_plugins(paths)?;
         let transports = listen::transports(&plugins, listens)?;
         let config = Config {
@@ -155,7 +174,11 @@ fn plugins_at(path: &Path) -> Result<Vec<PluginDir>, ConfigError> {
         .filter(|child| is_plugin(child))
         .map(PluginDir::new)
         .collect::<Result<Vec<_>, _>>()?;
-    if plugins.is_empty() { Err(ConfigError::NoPlugin(path.to_owned())) } else { Ok(plugins) }
+    if plugins.is_empty() {
+        Err(ConfigError::NoPlugin(path.to_owned()))
+    } else {
+        Ok(plugins)
+    }
 }
 
 impl PluginDir {
@@ -174,13 +197,20 @@ impl PluginDir {
 /// The name of a directory given by a path that ends in `..`.
 fn real_name(dir: &Path) -> Result<String, ConfigError> {
     let real = dir.canonicalize().map_err(reading(dir))?;
-    Ok(real.file_name().unwrap_or_default().to_string_lossy().into_owned())
+    Ok(real
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned())
 }
 
 fn why_not_a_name(name: &str) -> Option<String> {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.len() > NAME_MAX {
-        return Some(format!("it has {} bytes and may have {NAME_MAX}", name.len()));
+        return Some(format!(
+            "it has {} bytes and may have {NAME_MAX}",
+            name.len()
+        ));
     }
     let (head, rest) = name.as_bytes().split_first()?;
     if plain(*head) && rest.iter().all(|&c| plain(c) || b"_.-".contains(&c)) {
@@ -201,7 +231,11 @@ fn refuse_duplicate(found: &[PluginDir], plugin: &PluginDir) -> Result<(), Confi
 }
 
 fn check_socket_path(path: PathBuf) -> Result<(), ConfigError> {
-    if path.as_os_str().len() > SOCKET_PATH_MAX { Err(ConfigError::SocketPath(path)) } else { Ok(()) }
+    if path.as_os_str().len() > SOCKET_PATH_MAX {
+        Err(ConfigError::SocketPath(path))
+    } else {
+        Ok(())
+    }
 }
 
 fn is_plugin(dir: &Path) -> bool {
@@ -234,7 +268,10 @@ fn reading(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
 
 impl Display for Files {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (last, rest) = (INTERFACE_FILES[INTERFACE_FILES.len() - 1], &INTERFACE_FILES[..6]);
+        let (last, rest) = (
+            INTERFACE_FILES[INTERFACE_FILES.len() - 1],
+            &INTERFACE_FILES[..6],
+        );
         write!(f, "{} or {last}", rest.join(", "))
     }
 }
@@ -278,7 +315,14 @@ mod tests {
 
     #[test]
     fn what_cannot_be_served_is_refused_with_the_reason() {
-        let dir = tree(&["s/a/authz.lua", "t/a/authz.lua", "Big/authz.lua", "-x/authz.lua", "e/x", "f"]);
+        let dir = tree(&[
+            "s/a/authz.lua",
+            "t/a/authz.lua",
+            "Big/authz.lua",
+            "-x/authz.lua",
+            "e/x",
+            "f",
+        ]);
         let long = "a".repeat(21);
         fs::create_dir(dir.path().join(&long)).unwrap();
         fs::write(dir.path().join(&long).join("ipam.lua"), "").unwrap();
@@ -303,8 +347,15 @@ mod tests {
     fn a_socket_path_must_fit_the_kernel() {
         let dir = tree(&["a/authz.lua"]);
         let at = |len: usize| {
-            let sockets = PathBuf::from(format!("/{}", "d".repeat(len - "/".len() - "/a.sock".len())));
-            let places = Places { sockets, specs: "/e".into(), state: "/s".into() };
+            let sockets = PathBuf::from(format!(
+                "/{}",
+                "d".repeat(len - "/".len() - "/a.sock".len())
+            ));
+            let places = Places {
+                sockets,
+                specs: "/e".into(),
+                state: "/s".into(),
+            };
             Config::new(&[dir.path().join("a")], &places, &[]).map(|c| c.socket("a"))
         };
         assert_eq!(at(107).unwrap().as_os_str().len(), 107);

@@ -63,8 +63,7 @@ pub enum GrantError {
     Alone(String, &'static str),
 }
 
-const FORMS: &str =
-    "`fs.read:PATH`, `fs.write:PATH`, `exec:NAME`, `http:HOST[:PORT]`, `net`, `mount`, `docker`, `env:NAME`";
+const FORMS: &str = "`fs.read:PATH`, `fs.write:PATH`, `exec:NAME`, `http:HOST[:PORT]`, `net`, `mount`, `docker`, `env:NAME`";
 
 impl FromStr for Grant {
     type Err = GrantError;
@@ -78,14 +77,30 @@ impl FromStr for Grant {
             return Err(GrantError::Unseen(text.escape_debug().to_string()));
         }
         let own = || text.to_owned();
-        let alone =
-            |grant, word| if value.is_none() { Ok(grant) } else { Err(GrantError::Alone(own(), word)) };
+        let alone = |grant, word| {
+            if value.is_none() {
+                Ok(grant)
+            } else {
+                Err(GrantError::Alone(own(), word))
+            }
+        };
         match kind {
-            "fs.read" => path(value).map(Self::FsRead).ok_or_else(|| GrantError::Path(own())),
-            "fs.write" => path(value).map(Self::FsWrite).ok_or_else(|| GrantError::Path(own())),
-            "exec" => program(value).map(Self::Exec).ok_or_else(|| GrantError::Program(own())),
-            "http" => value.and_then(host).map(Self::Http).ok_or_else(|| GrantError::Host(own())),
-            "env" => variable(value).map(Self::Env).ok_or_else(|| GrantError::Variable(own())),
+            "fs.read" => path(value)
+                .map(Self::FsRead)
+                .ok_or_else(|| GrantError::Path(own())),
+            "fs.write" => path(value)
+                .map(Self::FsWrite)
+                .ok_or_else(|| GrantError::Path(own())),
+            "exec" => program(value)
+                .map(Self::Exec)
+                .ok_or_else(|| GrantError::Program(own())),
+            "http" => value
+                .and_then(host)
+                .map(Self::Http)
+                .ok_or_else(|| GrantError::Host(own())),
+            "env" => variable(value)
+                .map(Self::Env)
+                .ok_or_else(|| GrantError::Variable(own())),
             "net" => alone(Self::Net, "net"),
             "mount" => alone(Self::Mount, "mount"),
             "docker" => alone(Self::Docker, "docker"),
@@ -100,7 +115,10 @@ impl Display for Grant {
             Self::FsRead(path) => write!(f, "fs.read:{}", path.display()),
             Self::FsWrite(path) => write!(f, "fs.write:{}", path.display()),
             Self::Exec(name) => write!(f, "exec:{name}"),
-            Self::Http(HttpHost { host, port: Some(port) }) => write!(f, "http:{host}:{port}"),
+            Self::Http(HttpHost {
+                host,
+                port: Some(port),
+            }) => write!(f, "http:{host}:{port}"),
             Self::Http(HttpHost { host, port: None }) => write!(f, "http:{host}"),
             Self::Net => f.write_str("net"),
             Self::Mount => f.write_str("mount"),
@@ -115,7 +133,9 @@ impl Grant {
     pub fn covers(&self, other: &Grant) -> bool {
         match (self, other) {
             (Self::FsRead(own), Self::FsRead(path))
-            | (Self::FsWrite(own), Self::FsWrite(path) | Self::FsRead(path)) => path.starts_with(own),
+            | (Self::FsWrite(own), Self::FsWrite(path) | Self::FsRead(path)) => {
+                path.starts_with(own)
+            }
             (Self::Http(own), Self::Http(other)) => own.covers(other),
             (own, other) => own == other,
         }
@@ -128,7 +148,8 @@ impl HttpHost {
             Some(domain) => other.host.ends_with(domain) && !other.host.starts_with('.'),
             None => self.host == other.host,
         };
-        host && (self.port == other.port || (self.port.is_none() && matches!(other.port, Some(80 | 443))))
+        host && (self.port == other.port
+            || (self.port.is_none() && matches!(other.port, Some(80 | 443))))
     }
 }
 
@@ -161,9 +182,15 @@ fn host(value: &str) -> Option<HttpHost> {
     let name = host.strip_prefix("*.").unwrap_or(host);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     let is_name = !name.is_empty() && name.chars().all(plain);
-    let is_address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
-    let is_address = is_address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
-    (is_name || is_address).then(|| HttpHost { host: host.to_ascii_lowercase(), port })
+    let is_address = host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'));
+    let is_address =
+        is_address.is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    (is_name || is_address).then(|| HttpHost {
+        host: host.to_ascii_lowercase(),
+        port,
+    })
 }
 
 fn split_port(value: &str) -> Option<(&str, Option<u16>)> {
@@ -171,7 +198,10 @@ fn split_port(value: &str) -> Option<(&str, Option<u16>)> {
     match value[end_of_host..].rfind(':') {
         None => Some((value, None)),
         Some(at) => {
-            let port = value[end_of_host + at + 1..].parse().ok().filter(|port| *port != 0)?;
+            let port = value[end_of_host + at + 1..]
+                .parse()
+                .ok()
+                .filter(|port| *port != 0)?;
             Some((&value[..end_of_host + at], Some(port)))
         }
     }
@@ -210,7 +240,10 @@ mod tests {
     #[test]
     fn what_is_no_grant_is_refused_with_the_form() {
         for (text, part) in [
-            ("exce:id", "`exce:id` is no grant: write one of `fs.read:PATH`"),
+            (
+                "exce:id",
+                "`exce:id` is no grant: write one of `fs.read:PATH`",
+            ),
             ("", "is no grant"),
             ("net:eth0", "write `net`"),
             ("fs.read", "needs an absolute path"),
@@ -224,8 +257,14 @@ mod tests {
             ("http:user@host", "needs a host"),
             ("http:host:0", "needs a host"),
             ("http:[::x]", "needs a host"),
-            ("exec:id\nnet", "`exec:id\\nnet` holds a character that cannot be seen"),
-            ("fs.write:/srv/\u{1b}[2K", "holds a character that cannot be seen"),
+            (
+                "exec:id\nnet",
+                "`exec:id\\nnet` holds a character that cannot be seen",
+            ),
+            (
+                "fs.write:/srv/\u{1b}[2K",
+                "holds a character that cannot be seen",
+            ),
             ("env:", "needs the name of a variable"),
         ] {
             let error = text.parse::<Grant>().unwrap_err().to_string();

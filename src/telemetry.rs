@@ -69,7 +69,12 @@ pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
         Format::Pretty => pretty(sink.clone(), to_terminal),
         Format::Json => json(sink.clone()),
     };
-    if registry().with(filter(level)).with(layer).try_init().is_ok() {
+    if registry()
+        .with(filter(level))
+        .with(layer)
+        .try_init()
+        .is_ok()
+    {
         set_hook(Box::new(tell_of_panic));
     }
     Telemetry { sink, format }
@@ -97,8 +102,15 @@ fn pretty<S: Subscriber>(sink: Sink, to_terminal: bool) -> Box<dyn Layer<S> + Se
     Lines { sink, colours }.boxed()
 }
 
-fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(sink: Sink) -> Box<dyn Layer<S> + Send + Sync> {
-    fmt::layer().json().flatten_event(true).with_target(false).with_writer(sink).boxed()
+fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(
+    sink: Sink,
+) -> Box<dyn Layer<S> + Send + Sync> {
+    fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_target(false)
+        .with_writer(sink)
+        .boxed()
 }
 
 /// The level is for us and for scripts; of libraries, only what somebody should look at.
@@ -110,7 +122,10 @@ fn filter(level: Level) -> Targets {
 }
 
 fn tell_of_panic(panic: &PanicHookInfo<'_>) {
-    let at = panic.location().map(ToString::to_string).unwrap_or_default();
+    let at = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
     let message = panic.payload_as_str().unwrap_or("no message");
     error!(at, "a fault in moondock itself (panic): {message}");
 }

@@ -38,7 +38,11 @@ impl<'a> Announced<'a> {
     }
 
     fn length(&self) -> Result<Option<u64>, Refusal> {
-        let number = |text: &str| text.trim().parse().map_err(|_| Refusal::Header("Content-Length"));
+        let number = |text: &str| {
+            text.trim()
+                .parse()
+                .map_err(|_| Refusal::Header("Content-Length"))
+        };
         self.content_length.map(number).transpose()
     }
 
@@ -50,7 +54,9 @@ impl<'a> Announced<'a> {
             return Err(Refusal::Header("Content-Type"));
         }
         let media = value.split(';').next().unwrap_or_default();
-        Ok(media.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']).to_ascii_lowercase())
+        Ok(media
+            .trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c'])
+            .to_ascii_lowercase())
     }
 }
 
@@ -107,8 +113,13 @@ impl Body {
 /// Go reads a form of a GET too when it is multipart.
 fn refuse_form(method: &str, media: &str) -> Result<(), Refusal> {
     let read = !matches!(method, "GET" | "HEAD");
-    let form = media.starts_with("multipart/") || read && media == "application/x-www-form-urlencoded";
-    if form { Err(Refusal::Form(media.to_owned())) } else { Ok(()) }
+    let form =
+        media.starts_with("multipart/") || read && media == "application/x-www-form-urlencoded";
+    if form {
+        Err(Refusal::Form(media.to_owned()))
+    } else {
+        Ok(())
+    }
 }
 
 fn kind(target: &Target<'_>) -> Option<BodyKind> {
@@ -151,11 +162,21 @@ fn unseen(target: &Target<'_>, media: String, length: Option<u64>) -> Result<Bod
     // Without a length the body may be chunked and too long to be passed on: the engine tells nobody.
     let maybe_sent = length.map_or(sends, |length| length > 0);
     match kind(target) {
-        Some(BodyKind::Opaque) => Ok(if length == Some(0) { Body::None } else { Body::Opaque }),
-        _ if target.action() == Some("system.auth") => Ok(if maybe_sent { Body::Opaque } else { Body::None }),
+        Some(BodyKind::Opaque) => Ok(if length == Some(0) {
+            Body::None
+        } else {
+            Body::Opaque
+        }),
+        _ if target.action() == Some("system.auth") => {
+            Ok(if maybe_sent { Body::Opaque } else { Body::None })
+        }
         Some(BodyKind::Forbidden) => forbidden(target, length, json && maybe_sent),
-        Some(BodyKind::JsonRequired | BodyKind::Json) => expected(target, media, length, maybe_sent),
-        Some(BodyKind::None) if json && length.is_some_and(|length| length > 0) => Err(Refusal::Withheld),
+        Some(BodyKind::JsonRequired | BodyKind::Json) => {
+            expected(target, media, length, maybe_sent)
+        }
+        Some(BodyKind::None) if json && length.is_some_and(|length| length > 0) => {
+            Err(Refusal::Withheld)
+        }
         None if json && maybe_sent => Err(Refusal::Withheld),
         Some(BodyKind::None) if length.is_none() => Ok(Body::None),
         Some(BodyKind::None) | None => Ok(if maybe_sent { Body::Opaque } else { Body::None }),
@@ -181,9 +202,16 @@ fn expected(
     }
     // Several old handlers read JSON under any type, and the engine shows a plugin only what calls itself JSON.
     if length.is_some_and(|length| length > 0) || maybe_sent && (optional || !media.is_empty()) {
-        return Err(Refusal::NotJson { action: action(target), content_type: media });
+        return Err(Refusal::NotJson {
+            action: action(target),
+            content_type: media,
+        });
     }
-    if optional { Ok(Body::None) } else { Err(Refusal::MissingBody(action(target))) }
+    if optional {
+        Ok(Body::None)
+    } else {
+        Err(Refusal::MissingBody(action(target)))
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +228,11 @@ mod tests {
         let body = body.map(|body| STANDARD.encode(body));
         match Body::read(&Target::parse(method, uri), &announced, body.as_deref()) {
             Ok(body) => body.state().to_owned(),
-            Err(refusal) => format!("{refusal:?}").split([' ', '(']).next().unwrap_or_default().to_owned(),
+            Err(refusal) => format!("{refusal:?}")
+                .split([' ', '('])
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
         }
     }
 
@@ -208,15 +240,33 @@ mod tests {
     fn states() {
         let table = [
             ("GET /version", "", "", None, "none"),
-            ("POST /v1.41/containers/create", JSON, "2", Some("{}"), "json"),
-            ("POST /containers/create", "application/json; charset=utf-8", "", Some("{}"), "json"),
+            (
+                "POST /v1.41/containers/create",
+                JSON,
+                "2",
+                Some("{}"),
+                "json",
+            ),
+            (
+                "POST /containers/create",
+                "application/json; charset=utf-8",
+                "",
+                Some("{}"),
+                "json",
+            ),
             ("POST /containers/c/stop", "", "", None, "none"),
             ("POST /containers/c/stop", JSON, "", None, "none"),
             ("POST /containers/c/stop", JSON, "2", Some("{}"), "json"),
             ("POST /containers/c/start", "", "0", None, "none"),
             ("POST /containers/c/start", "text/plain", "", None, "none"),
             ("POST /containers/c/start", JSON, "2", Some("{}"), "json"),
-            ("PUT /containers/c/archive?path=/", "text/plain", "", None, "opaque"),
+            (
+                "PUT /containers/c/archive?path=/",
+                "text/plain",
+                "",
+                None,
+                "opaque",
+            ),
             ("POST /build", JSON, "", Some("{}"), "opaque"),
             ("POST /images/create?fromImage=x", "", "0", None, "none"),
             ("POST /session", "", "0", None, "none"),
@@ -228,7 +278,11 @@ mod tests {
             ("GET /what/ever", "", "", None, "none"),
         ];
         for (call, media, length, body, want) in table {
-            assert_eq!(state(call, media, length, body), want, "{call} {media} {length} {body:?}");
+            assert_eq!(
+                state(call, media, length, body),
+                want,
+                "{call} {media} {length} {body:?}"
+            );
         }
     }
 
@@ -240,28 +294,86 @@ mod tests {
             ("POST /commit", JSON, "", None, "Withheld"),
             ("POST /what/ever", JSON, "", None, "Withheld"),
             ("POST /containers/c/stop", JSON, "3", None, "Withheld"),
-            ("POST /containers/create?x=/auth", JSON, "3", None, "Withheld"),
+            (
+                "POST /containers/create?x=/auth",
+                JSON,
+                "3",
+                None,
+                "Withheld",
+            ),
             ("POST /swarm/init", "text/plain", "3", None, "NotJson"),
             ("POST /swarm/init", "text/plain", "", None, "NotJson"),
             ("POST /commit", "", "", None, "NotJson"),
             ("POST /containers/create", "", "0", None, "MissingBody"),
             ("POST /containers/create", "", "", None, "MissingBody"),
             ("POST /v1.45/volumes/create", JSON, "0", None, "MissingBody"),
-            ("POST /v1.20/containers/c/start", JSON, "18", Some("{\"Binds\":[]}"), "UnexpectedBody"),
-            ("POST /v1.20/containers/c/start", JSON, "", None, "UnexpectedBody"),
+            (
+                "POST /v1.20/containers/c/start",
+                JSON,
+                "18",
+                Some("{\"Binds\":[]}"),
+                "UnexpectedBody",
+            ),
+            (
+                "POST /v1.20/containers/c/start",
+                JSON,
+                "",
+                None,
+                "UnexpectedBody",
+            ),
             ("POST /containers/c/start", "", "9", None, "UnexpectedBody"),
-            ("POST /images/create?fromImage=good", FORM, "14", None, "Form"),
-            ("POST /containers/create", "Application/X-WWW-form-urlencoded ; a=b", "14", None, "Form"),
-            ("DELETE /containers/c", "multipart/form-data; boundary=x", "", None, "Form"),
-            ("GET /containers/c/logs", "multipart/form-data; boundary=x", "", None, "Form"),
-            ("POST /build", "appl\u{130}cation/x-www-form-urlencoded", "", None, "Header"),
+            (
+                "POST /images/create?fromImage=good",
+                FORM,
+                "14",
+                None,
+                "Form",
+            ),
+            (
+                "POST /containers/create",
+                "Application/X-WWW-form-urlencoded ; a=b",
+                "14",
+                None,
+                "Form",
+            ),
+            (
+                "DELETE /containers/c",
+                "multipart/form-data; boundary=x",
+                "",
+                None,
+                "Form",
+            ),
+            (
+                "GET /containers/c/logs",
+                "multipart/form-data; boundary=x",
+                "",
+                None,
+                "Form",
+            ),
+            (
+                "POST /build",
+                "appl\u{130}cation/x-www-form-urlencoded",
+                "",
+                None,
+                "Header",
+            ),
             ("POST /containers/create", JSON, "-1", None, "Header"),
-            ("POST /containers/create?a;b", JSON, "2", Some("{}"), "Query"),
+            (
+                "POST /containers/create?a;b",
+                JSON,
+                "2",
+                Some("{}"),
+                "Query",
+            ),
             ("POST /containers/create", JSON, "2", Some("{} {}"), "Json"),
             ("POST /containers/c/stop", JSON, "2", Some("{"), "Json"),
         ];
         for (call, media, length, body, want) in table {
-            assert_eq!(state(call, media, length, body), want, "{call} {media} {length} {body:?}");
+            assert_eq!(
+                state(call, media, length, body),
+                want,
+                "{call} {media} {length} {body:?}"
+            );
         }
     }
 
@@ -276,7 +388,9 @@ mod tests {
     fn messages_are_one_line_for_the_user() {
         let target = Target::parse("POST", "/containers/create");
         let body = STANDARD.encode("{\"Name\\n\":1,\"name\\n\":2}");
-        let error = Body::read(&target, &Announced::default(), Some(&body)).unwrap_err().to_string();
+        let error = Body::read(&target, &Announced::default(), Some(&body))
+            .unwrap_err()
+            .to_string();
         assert_eq!(
             error,
             "the request body is refused: the keys `Name\\n` and `name\\n` of one object mean the same (at byte 13)"

@@ -67,7 +67,10 @@ impl Document {
 
     /// The outermost value.
     pub fn root(&self) -> Node<'_> {
-        Node { document: self, at: 0 }
+        Node {
+            document: self,
+            at: 0,
+        }
     }
 
     /// The value at a place that a node of this same document gave. `None` for a place beyond its end.
@@ -118,7 +121,11 @@ impl<'d> Node<'d> {
 
     /// The same for several fields at once.
     pub fn get_all<const N: usize>(self, keys: [&str; N]) -> [Option<Node<'d>>; N] {
-        let same = if self.is_map() { keys::is_same } else { keys::is_folded };
+        let same = if self.is_map() {
+            keys::is_same
+        } else {
+            keys::is_folded
+        };
         let (tape, ascii) = (&self.document.tape, keys.map(str::is_ascii));
         let (mut found, mut missing) = ([None; N], N);
         let mut entries = self.entries();
@@ -138,7 +145,9 @@ impl<'d> Node<'d> {
 
     /// The entries of an object in order; none for anything else.
     pub fn entries(self) -> Entries<'d> {
-        Entries { inner: self.children(matches!(self.tag(), Tag::Object | Tag::Map)) }
+        Entries {
+            inner: self.children(matches!(self.tag(), Tag::Object | Tag::Map)),
+        }
     }
 
     /// The items of an array in order; none for anything else.
@@ -187,8 +196,16 @@ impl<'d> Node<'d> {
     }
 
     fn children(self, any: bool) -> Items<'d> {
-        let end = if any { self.document.tape.next(self.at) } else { self.at };
-        Items { document: self.document, at: self.at + 1, end }
+        let end = if any {
+            self.document.tape.next(self.at)
+        } else {
+            self.at
+        };
+        Items {
+            document: self.document,
+            at: self.at + 1,
+            end,
+        }
     }
 }
 
@@ -207,7 +224,10 @@ impl<'d> Iterator for Items<'d> {
         if self.at >= self.end {
             return None;
         }
-        let node = Node { document: self.document, at: self.at };
+        let node = Node {
+            document: self.document,
+            at: self.at,
+        };
         self.at = self.document.tape.next(self.at);
         Some(node)
     }
@@ -229,7 +249,8 @@ impl<'d> Iterator for Entries<'d> {
     type Item = (Cow<'d, str>, Node<'d>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_nodes().map(|(key, value)| (text::unescape(key.raw_string()), value))
+        self.next_nodes()
+            .map(|(key, value)| (text::unescape(key.raw_string()), value))
     }
 }
 

@@ -53,7 +53,12 @@ pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refus
             host_config(&root.field("HostConfig")?, &mut found)?;
         }
         "container.update" => devices(&root.field("Devices")?, &mut found)?,
-        "volume.create" => local::volume(&root, ("Driver", "DriverOpts"), &Place::default(), &mut found)?,
+        "volume.create" => local::volume(
+            &root,
+            ("Driver", "DriverOpts"),
+            &Place::default(),
+            &mut found,
+        )?,
         "service.create" | "service.update" => service(&root, &mut found)?,
         "plugin.pull" | "plugin.upgrade" => privileges(&root, &mut found)?,
         "plugin.set" => settings(&root, &mut found)?,
@@ -91,8 +96,10 @@ fn bind(entry: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     if !source.is_empty() && !source.contains('/') {
         return Ok(());
     }
-    let place =
-        Place { target: Some(target.to_owned()), read_only: mode.split(',').any(|word| word == "ro") };
+    let place = Place {
+        target: Some(target.to_owned()),
+        read_only: mode.split(',').any(|word| word == "ro"),
+    };
     push(source, Walk::Cleaned, &place, &entry.via, found)
 }
 
@@ -132,7 +139,13 @@ fn devices(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
             target: entry.field("PathInContainer")?.text()?.map(Into::into),
             read_only: entry.field("CgroupPermissions")?.text()?.as_deref() == Some("r"),
         };
-        push(&source, Walk::Kernel, &place, &[&entry.via, ".PathOnHost"].concat(), found)?;
+        push(
+            &source,
+            Walk::Kernel,
+            &place,
+            &[&entry.via, ".PathOnHost"].concat(),
+            found,
+        )?;
     }
     Ok(())
 }
@@ -148,7 +161,11 @@ fn service(root: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
 /// What the user of a managed plugin accepts: its mounts and devices are host paths.
 fn privileges(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     for entry in list.items()? {
-        let name = entry.field("Name")?.text()?.unwrap_or_default().to_ascii_lowercase();
+        let name = entry
+            .field("Name")?
+            .text()?
+            .unwrap_or_default()
+            .to_ascii_lowercase();
         if name == "mount" || name == "device" {
             for value in entry.field("Value")?.items()? {
                 let text = value.text()?.unwrap_or_default();
@@ -171,7 +188,11 @@ fn settings(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> 
 }
 
 fn push_if_path(text: &str, via: &str, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    if text.starts_with('/') { push(text, Walk::Kernel, &Place::default(), via, found) } else { Ok(()) }
+    if text.starts_with('/') {
+        push(text, Walk::Kernel, &Place::default(), via, found)
+    } else {
+        Ok(())
+    }
 }
 
 fn push(

@@ -41,9 +41,13 @@ impl PeerCertificate {
     /// # Errors
     /// [`Refusal::Certificate`] when the element is not exactly one certificate.
     pub fn parse(element: &str) -> Result<PeerCertificate, Refusal> {
-        let pem = STANDARD.decode(element).map_err(|_| Refusal::Certificate("it is not base64"))?;
+        let pem = STANDARD
+            .decode(element)
+            .map_err(|_| Refusal::Certificate("it is not base64"))?;
         let (_, pem) = parse_x509_pem(&pem).map_err(|_| Refusal::Certificate("it is not PEM"))?;
-        let certificate = pem.parse_x509().map_err(|_| Refusal::Certificate("it is not X.509"))?;
+        let certificate = pem
+            .parse_x509()
+            .map_err(|_| Refusal::Certificate("it is not X.509"))?;
         Self::read(&certificate)
     }
 
@@ -65,7 +69,10 @@ impl PeerCertificate {
         let names = certificate
             .subject_alternative_name()
             .map_err(|_| Refusal::Certificate("its alternative names"))?;
-        names.iter().flat_map(|names| &names.value.general_names).try_for_each(|name| peer.add(name))?;
+        names
+            .iter()
+            .flat_map(|names| &names.value.general_names)
+            .try_for_each(|name| peer.add(name))?;
         Ok(peer)
     }
 
@@ -98,7 +105,8 @@ where
 fn address(bytes: &[u8]) -> Result<IpAddr, Refusal> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     let v6 = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
-    v4.or(v6).map_err(|_| Refusal::Certificate("an address in it has an odd length"))
+    v4.or(v6)
+        .map_err(|_| Refusal::Certificate("an address in it has an odd length"))
 }
 
 #[cfg(test)]
@@ -131,9 +139,19 @@ mod tests {
     #[test]
     fn refuses_what_is_no_certificate() {
         let pem = |inside: &str| {
-            STANDARD.encode(format!("-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n"))
+            STANDARD.encode(format!(
+                "-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n"
+            ))
         };
-        for bad in ["", "!", "e30=", &ALICE[4..], &pem(""), &pem("e30="), &ALICE[..ALICE.len() / 2]] {
+        for bad in [
+            "",
+            "!",
+            "e30=",
+            &ALICE[4..],
+            &pem(""),
+            &pem("e30="),
+            &ALICE[..ALICE.len() / 2],
+        ] {
             let refused = PeerCertificate::parse(bad);
             assert!(matches!(refused, Err(Refusal::Certificate(_))), "{bad}");
         }

@@ -32,12 +32,16 @@ impl<'a> Query<'a> {
 
     /// All pairs in order.
     pub fn iter(&self) -> Pairs<'a> {
-        Pairs { rest: Some(self.raw) }
+        Pairs {
+            rest: Some(self.raw),
+        }
     }
 
     /// The first value of `key`, which is the one that the engine takes for a single parameter.
     pub fn get(&self, key: &str) -> Option<Cow<'a, [u8]>> {
-        self.iter().find(|(name, _)| name.as_ref() == key.as_bytes()).map(|(_, value)| value)
+        self.iter()
+            .find(|(name, _)| name.as_ref() == key.as_bytes())
+            .map(|(_, value)| value)
     }
 
     /// Whether pairs are left out, which other Go versions may have read.
@@ -52,7 +56,9 @@ impl<'a> Iterator for Pairs<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let rest = self.rest?;
-            let (pair, rest) = rest.split_once('&').map_or((rest, None), |(pair, rest)| (pair, Some(rest)));
+            let (pair, rest) = rest
+                .split_once('&')
+                .map_or((rest, None), |(pair, rest)| (pair, Some(rest)));
             self.rest = rest;
             match split_pair(pair) {
                 Some(decoded) if !pair.is_empty() => return Some(decoded),
@@ -78,7 +84,9 @@ pub(super) fn unescape_path(path: &str) -> Option<Cow<'_, [u8]>> {
 /// Decodes `%xx` once, and `plus` into a space (`%` for none).
 fn unescape(text: &str, plus: u8) -> Option<Cow<'_, [u8]>> {
     let bytes = text.as_bytes();
-    let Some(first) = memchr3(b'%', plus, plus, bytes) else { return Some(Cow::Borrowed(bytes)) };
+    let Some(first) = memchr3(b'%', plus, plus, bytes) else {
+        return Some(Cow::Borrowed(bytes));
+    };
     let mut out = Vec::with_capacity(bytes.len());
     out.extend_from_slice(&bytes[..first]);
     let mut rest = bytes[first..].iter();
@@ -93,7 +101,9 @@ fn unescape(text: &str, plus: u8) -> Option<Cow<'_, [u8]>> {
 }
 
 fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -103,7 +113,10 @@ mod tests {
 
     fn pairs(raw: &str) -> Vec<(String, String)> {
         let text = |bytes: Cow<[u8]>| String::from_utf8_lossy(&bytes).into_owned();
-        Query::new(raw).iter().map(|(key, value)| (text(key), text(value))).collect()
+        Query::new(raw)
+            .iter()
+            .map(|(key, value)| (text(key), text(value)))
+            .collect()
     }
 
     fn pair(key: &str, value: &str) -> (String, String) {
@@ -112,8 +125,14 @@ mod tests {
 
     #[test]
     fn reads_as_go_does() {
-        assert_eq!(pairs("a=1&a=2&b"), [pair("a", "1"), pair("a", "2"), pair("b", "")]);
-        assert_eq!(pairs("a+b=c%20d&&%66=%2B"), [pair("a b", "c d"), pair("f", "+")]);
+        assert_eq!(
+            pairs("a=1&a=2&b"),
+            [pair("a", "1"), pair("a", "2"), pair("b", "")]
+        );
+        assert_eq!(
+            pairs("a+b=c%20d&&%66=%2B"),
+            [pair("a b", "c d"), pair("f", "+")]
+        );
         assert_eq!(pairs("a;b=1&c=%zz&d=%4&e=5"), [pair("e", "5")]);
         assert_eq!(pairs(""), []);
         assert_eq!(pairs("=v"), [pair("", "v")]);

@@ -79,11 +79,19 @@ pub(super) fn find(method: &str, path: &str) -> Option<(&'static Route, Params)>
     }
     let first = path.strip_prefix('/')?.split('/').next()?;
     let (_, rows) = GROUPS.iter().find(|(name, _)| *name == first)?;
-    find_in(rows, method, path).or_else(|| if method == "HEAD" { find_in(rows, "GET", path) } else { None })
+    find_in(rows, method, path).or_else(|| {
+        if method == "HEAD" {
+            find_in(rows, "GET", path)
+        } else {
+            None
+        }
+    })
 }
 
 fn find_in(rows: &'static [Route], method: &str, path: &str) -> Option<(&'static Route, Params)> {
-    rows.iter().filter(|row| row.method == method).find_map(|row| Some((row, row.matches(path)?)))
+    rows.iter()
+        .filter(|row| row.method == method)
+        .find_map(|row| Some((row, row.matches(path)?)))
 }
 
 impl Route {
@@ -95,7 +103,15 @@ impl Route {
         action: &'static str,
     ) -> Self {
         let open = position(pattern, b'{');
-        Route { method, pattern, action, effect, body, open, close: position(pattern, b'}') }
+        Route {
+            method,
+            pattern,
+            action,
+            effect,
+            body,
+            open,
+            close: position(pattern, b'}'),
+        }
     }
 
     fn matches(&self, path: &str) -> Option<Params> {
@@ -125,10 +141,15 @@ impl Route {
     }
 
     fn both(&self, rest: &str, between: &str, second: &'static str) -> Option<Params> {
-        let (one, two) = rest.split_once(between).filter(|(one, two)| is_segment(one) && is_segment(two))?;
+        let (one, two) = rest
+            .split_once(between)
+            .filter(|(one, two)| is_segment(one) && is_segment(two))?;
         let name = &self.pattern[self.open + 1..self.close];
         let at = one.len() + between.len();
-        Some([Some((name, self.range(0, one))), Some((second, self.range(at, two)))])
+        Some([
+            Some((name, self.range(0, one))),
+            Some((second, self.range(at, two))),
+        ])
     }
 
     fn range(&self, at: usize, value: &str) -> Range<usize> {
@@ -157,7 +178,12 @@ const fn write(method: &'static str, pattern: &'static str, action: &'static str
     Route::of(Write, BodyKind::None, method, pattern, action)
 }
 
-const fn with(body: BodyKind, method: &'static str, pattern: &'static str, action: &'static str) -> Route {
+const fn with(
+    body: BodyKind,
+    method: &'static str,
+    pattern: &'static str,
+    action: &'static str,
+) -> Route {
     Route::of(Write, body, method, pattern, action)
 }
 
@@ -165,7 +191,13 @@ static ANY_OPTIONS: Route = read("OPTIONS", "/{any*}", "system.options");
 
 /// First path segment → rows. Literal patterns stand before those that would swallow them.
 static GROUPS: &[(&str, &[Route])] = &[
-    ("_ping", &[read("GET", "/_ping", "system.ping"), read("HEAD", "/_ping", "system.ping")]),
+    (
+        "_ping",
+        &[
+            read("GET", "/_ping", "system.ping"),
+            read("HEAD", "/_ping", "system.ping"),
+        ],
+    ),
     ("containers", CONTAINERS),
     ("exec", EXEC),
     ("images", IMAGES),
@@ -179,10 +211,23 @@ static GROUPS: &[(&str, &[Route])] = &[
     ("auth", &[with(Json, "POST", "/auth", "system.auth")]),
     ("build", BUILD),
     // Both open a tunnel to the builder, of which nothing further is seen.
-    ("session", &[with(Opaque, "POST", "/session", "session.open")]),
+    (
+        "session",
+        &[with(Opaque, "POST", "/session", "session.open")],
+    ),
     ("grpc", &[with(Opaque, "POST", "/grpc", "grpc.open")]),
-    ("commit", &[with(Json, "POST", "/commit", "container.commit")]),
-    ("distribution", &[read("GET", "/distribution/{name*}/json", "distribution.inspect")]),
+    (
+        "commit",
+        &[with(Json, "POST", "/commit", "container.commit")],
+    ),
+    (
+        "distribution",
+        &[read(
+            "GET",
+            "/distribution/{name*}/json",
+            "distribution.inspect",
+        )],
+    ),
     ("plugins", PLUGINS),
     ("swarm", SWARM),
     ("services", SERVICES),
@@ -197,13 +242,32 @@ static GROUPS: &[(&str, &[Route])] = &[
 
 static CONTAINERS: &[Route] = &[
     read("GET", "/containers/json", "container.list"),
-    with(JsonRequired, "POST", "/containers/create", "container.create"),
+    with(
+        JsonRequired,
+        "POST",
+        "/containers/create",
+        "container.create",
+    ),
     write("POST", "/containers/prune", "container.prune"),
     read("GET", "/containers/{id}/checkpoints", "checkpoint.list"),
-    with(JsonRequired, "POST", "/containers/{id}/checkpoints", "checkpoint.create"),
-    write("DELETE", "/containers/{id}/checkpoints/{checkpoint}", "checkpoint.remove"),
+    with(
+        JsonRequired,
+        "POST",
+        "/containers/{id}/checkpoints",
+        "checkpoint.create",
+    ),
+    write(
+        "DELETE",
+        "/containers/{id}/checkpoints/{checkpoint}",
+        "checkpoint.remove",
+    ),
     read("GET", "/containers/{id*}/json", "container.inspect"),
-    with(Forbidden, "POST", "/containers/{id*}/start", "container.start"),
+    with(
+        Forbidden,
+        "POST",
+        "/containers/{id*}/start",
+        "container.start",
+    ),
     write("POST", "/containers/{id*}/attach", "container.attach"),
     // A web socket carries standard input just as the POST does.
     write("GET", "/containers/{id*}/attach/ws", "container.attach"),
@@ -215,11 +279,31 @@ static CONTAINERS: &[Route] = &[
     read("GET", "/containers/{id*}/export", "container.export"),
     read("GET", "/containers/{id*}/archive", "container.read_files"),
     read("HEAD", "/containers/{id*}/archive", "container.stat_file"),
-    with(Opaque, "PUT", "/containers/{id*}/archive", "container.write_files"),
+    with(
+        Opaque,
+        "PUT",
+        "/containers/{id*}/archive",
+        "container.write_files",
+    ),
     // Reads files, until API 1.23; a write because nothing legitimate sends it any more.
-    with(JsonRequired, "POST", "/containers/{id*}/copy", "container.copy"),
-    with(JsonRequired, "POST", "/containers/{id*}/exec", "exec.create"),
-    with(JsonRequired, "POST", "/containers/{id*}/update", "container.update"),
+    with(
+        JsonRequired,
+        "POST",
+        "/containers/{id*}/copy",
+        "container.copy",
+    ),
+    with(
+        JsonRequired,
+        "POST",
+        "/containers/{id*}/exec",
+        "exec.create",
+    ),
+    with(
+        JsonRequired,
+        "POST",
+        "/containers/{id*}/update",
+        "container.update",
+    ),
     write("POST", "/containers/{id*}/stop", "container.stop"),
     write("POST", "/containers/{id*}/restart", "container.restart"),
     write("POST", "/containers/{id*}/kill", "container.kill"),
@@ -273,8 +357,18 @@ static NETWORKS: &[Route] = &[
     read("GET", "/networks/", "network.list"),
     with(JsonRequired, "POST", "/networks/create", "network.create"),
     write("POST", "/networks/prune", "network.prune"),
-    with(JsonRequired, "POST", "/networks/{id*}/connect", "network.connect"),
-    with(JsonRequired, "POST", "/networks/{id*}/disconnect", "network.disconnect"),
+    with(
+        JsonRequired,
+        "POST",
+        "/networks/{id*}/connect",
+        "network.connect",
+    ),
+    with(
+        JsonRequired,
+        "POST",
+        "/networks/{id*}/disconnect",
+        "network.disconnect",
+    ),
     read("GET", "/networks/{id*}", "network.inspect"),
     write("DELETE", "/networks/{id*}", "network.remove"),
 ];
@@ -288,7 +382,12 @@ static PLUGINS: &[Route] = &[
     write("POST", "/plugins/{name*}/enable", "plugin.enable"),
     write("POST", "/plugins/{name*}/disable", "plugin.disable"),
     write("POST", "/plugins/{name*}/push", "plugin.push"),
-    with(JsonRequired, "POST", "/plugins/{name*}/upgrade", "plugin.upgrade"),
+    with(
+        JsonRequired,
+        "POST",
+        "/plugins/{name*}/upgrade",
+        "plugin.upgrade",
+    ),
     with(JsonRequired, "POST", "/plugins/{name*}/set", "plugin.set"),
     write("DELETE", "/plugins/{name*}", "plugin.remove"),
 ];
@@ -309,7 +408,12 @@ static SERVICES: &[Route] = &[
     with(JsonRequired, "POST", "/services/create", "service.create"),
     read("GET", "/services/{id}", "service.inspect"),
     read("GET", "/services/{id}/logs", "service.logs"),
-    with(JsonRequired, "POST", "/services/{id}/update", "service.update"),
+    with(
+        JsonRequired,
+        "POST",
+        "/services/{id}/update",
+        "service.update",
+    ),
     write("DELETE", "/services/{id}", "service.remove"),
 ];
 
@@ -330,7 +434,12 @@ static SECRETS: &[Route] = &[
     read("GET", "/secrets", "secret.list"),
     with(JsonRequired, "POST", "/secrets/create", "secret.create"),
     read("GET", "/secrets/{id}", "secret.inspect"),
-    with(JsonRequired, "POST", "/secrets/{id}/update", "secret.update"),
+    with(
+        JsonRequired,
+        "POST",
+        "/secrets/{id}/update",
+        "secret.update",
+    ),
     write("DELETE", "/secrets/{id}", "secret.remove"),
 ];
 
@@ -338,7 +447,12 @@ static CONFIGS: &[Route] = &[
     read("GET", "/configs", "config.list"),
     with(JsonRequired, "POST", "/configs/create", "config.create"),
     read("GET", "/configs/{id}", "config.inspect"),
-    with(JsonRequired, "POST", "/configs/{id}/update", "config.update"),
+    with(
+        JsonRequired,
+        "POST",
+        "/configs/{id}/update",
+        "config.update",
+    ),
     write("DELETE", "/configs/{id}", "config.remove"),
 ];
 
@@ -349,8 +463,10 @@ static DEBUG: &[Route] = &[
 ];
 
 /// The debug router's paths, which engines up to 28 also register without `/debug`.
-static PPROF: &[Route] =
-    &[read("GET", "/pprof/", "debug.pprof"), read("GET", "/pprof/{name}", "debug.pprof")];
+static PPROF: &[Route] = &[
+    read("GET", "/pprof/", "debug.pprof"),
+    read("GET", "/pprof/{name}", "debug.pprof"),
+];
 
 #[cfg(test)]
 mod tests {
@@ -363,8 +479,13 @@ mod tests {
     #[test]
     fn finds_every_row_by_its_own_pattern() {
         for row in routes() {
-            let path = row.pattern.replace("*}", "}").replace('{', "x-").replace('}', "");
-            let (found, _) = find(row.method, &path).unwrap_or_else(|| panic!("{} {path}", row.method));
+            let path = row
+                .pattern
+                .replace("*}", "}")
+                .replace('{', "x-")
+                .replace('}', "");
+            let (found, _) =
+                find(row.method, &path).unwrap_or_else(|| panic!("{} {path}", row.method));
             assert_eq!(found.pattern, row.pattern, "{} {path}", row.method);
         }
     }
@@ -373,7 +494,11 @@ mod tests {
     fn names_are_noun_dot_verb() {
         for row in routes() {
             let parts: Vec<_> = row.action.split('.').collect();
-            assert!(parts.len() == 2 && parts.iter().all(|part| !part.is_empty()), "{}", row.action);
+            assert!(
+                parts.len() == 2 && parts.iter().all(|part| !part.is_empty()),
+                "{}",
+                row.action
+            );
         }
     }
 
@@ -382,26 +507,42 @@ mod tests {
         let path = "/images/reg.io:5000/a/b:1/json";
         let (route, params) = find("GET", path).unwrap();
         let (name, range) = params[0].clone().unwrap();
-        assert_eq!((route.action, name, &path[range]), ("image.inspect", "name", "reg.io:5000/a/b:1"));
+        assert_eq!(
+            (route.action, name, &path[range]),
+            ("image.inspect", "name", "reg.io:5000/a/b:1")
+        );
     }
 
     #[test]
     fn two_placeholders() {
         let path = "/containers/c/checkpoints/k";
         let (route, params) = find("DELETE", path).unwrap();
-        let values: Vec<_> = params.into_iter().flatten().map(|(name, range)| (name, &path[range])).collect();
-        assert_eq!((route.action, values), ("checkpoint.remove", vec![("id", "c"), ("checkpoint", "k")]));
+        let values: Vec<_> = params
+            .into_iter()
+            .flatten()
+            .map(|(name, range)| (name, &path[range]))
+            .collect();
+        assert_eq!(
+            (route.action, values),
+            ("checkpoint.remove", vec![("id", "c"), ("checkpoint", "k")])
+        );
     }
 
     #[test]
     fn the_odd_ones() {
-        assert_eq!(action("HEAD", "/containers/c/archive"), Some("container.stat_file"));
+        assert_eq!(
+            action("HEAD", "/containers/c/archive"),
+            Some("container.stat_file")
+        );
         assert_eq!(action("HEAD", "/version"), Some("system.version"));
         assert_eq!(action("OPTIONS", "/what/ever"), Some("system.options"));
         assert_eq!(action("post", "/containers/create"), None);
         assert_eq!(action("GET", "/containers/create"), None);
         assert_eq!(action("GET", "/containers/a\nb/json"), None);
         assert_eq!(action("GET", "containers/json"), None);
-        assert_eq!(find("GET", "/containers/c/attach/ws").unwrap().0.effect, Write);
+        assert_eq!(
+            find("GET", "/containers/c/attach/ws").unwrap().0.effect,
+            Write
+        );
     }
 }

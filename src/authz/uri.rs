@@ -48,18 +48,36 @@ impl<'a> Target<'a> {
 
     /// The placeholders of the route, by name.
     pub fn params(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.params.iter().flatten().map(|(name, range)| (*name, &self.path[range.clone()]))
+        self.params
+            .iter()
+            .flatten()
+            .map(|(name, range)| (*name, &self.path[range.clone()]))
     }
 
     fn routed(method: &'a str, path: Cow<'a, str>, query: Query<'a>) -> Self {
         let (api_version, path) = take_version(path);
-        let (route, params) = routes::find(method, &path).map_or((None, [None, None]), |(r, p)| (Some(r), p));
-        Target { method, route, path, api_version, query, params }
+        let (route, params) =
+            routes::find(method, &path).map_or((None, [None, None]), |(r, p)| (Some(r), p));
+        Target {
+            method,
+            route,
+            path,
+            api_version,
+            query,
+            params,
+        }
     }
 
     fn unrouted(method: &'a str, uri: &'a str) -> Self {
         let path = Cow::Borrowed(uri.split('?').next().unwrap_or_default());
-        Target { method, route: None, path, api_version: None, query: Query::default(), params: [None, None] }
+        Target {
+            method,
+            route: None,
+            path,
+            api_version: None,
+            query: Query::default(),
+            params: [None, None],
+        }
     }
 }
 
@@ -71,7 +89,9 @@ fn split(uri: &str) -> Option<(&str, &str)> {
     let (has_scheme, rest) = take_scheme(uri)?;
     let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
     let path = match path.strip_prefix("//") {
-        Some(authority) if has_scheme => authority.find('/').map_or("", |slash| &authority[slash..]),
+        Some(authority) if has_scheme => {
+            authority.find('/').map_or("", |slash| &authority[slash..])
+        }
         _ => path,
     };
     path.starts_with('/').then_some((path, query))
@@ -97,19 +117,30 @@ fn decode(path: &str) -> Option<Cow<'_, str>> {
 
 /// Splits off `/v[0-9.]+` when a slash follows.
 fn take_version(path: Cow<'_, str>) -> (Option<Cow<'_, str>>, Cow<'_, str>) {
-    let Some(end) = version_end(&path) else { return (None, path) };
+    let Some(end) = version_end(&path) else {
+        return (None, path);
+    };
     match path {
-        Cow::Borrowed(path) => (Some(normal_version(&path[2..end])), Cow::Borrowed(&path[end..])),
+        Cow::Borrowed(path) => (
+            Some(normal_version(&path[2..end])),
+            Cow::Borrowed(&path[end..]),
+        ),
         Cow::Owned(path) => {
             let version = normal_version(&path[2..end]).into_owned();
-            (Some(Cow::Owned(version)), Cow::Owned(path[end..].to_owned()))
+            (
+                Some(Cow::Owned(version)),
+                Cow::Owned(path[end..].to_owned()),
+            )
         }
     }
 }
 
 fn version_end(path: &str) -> Option<usize> {
     let rest = path.strip_prefix("/v")?;
-    let digits = rest.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let digits = rest
+        .bytes()
+        .take_while(|byte| byte.is_ascii_digit() || *byte == b'.')
+        .count();
     (digits > 0 && rest.as_bytes().get(digits) == Some(&b'/')).then_some(digits + 2)
 }
 
@@ -119,12 +150,18 @@ fn normal_version(version: &str) -> Cow<'_, str> {
     if is_normal(version) {
         return Cow::Borrowed(version);
     }
-    let mut parts: Vec<&str> = version.split('.').map(|part| part.trim_start_matches('0')).collect();
+    let mut parts: Vec<&str> = version
+        .split('.')
+        .map(|part| part.trim_start_matches('0'))
+        .collect();
     while parts.len() > 2 && parts.last().is_some_and(|part| part.is_empty()) {
         parts.pop();
     }
     parts.resize(parts.len().max(2), "");
-    let parts: Vec<&str> = parts.into_iter().map(|part| if part.is_empty() { "0" } else { part }).collect();
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .map(|part| if part.is_empty() { "0" } else { part })
+        .collect();
     Cow::Owned(parts.join("."))
 }
 
@@ -143,12 +180,20 @@ mod tests {
 
     fn seen(method: &str, uri: &str) -> (Option<&'static str>, Option<String>, Option<String>) {
         let target = Target::parse(method, uri);
-        (target.action(), target.id().map(str::to_owned), target.api_version.map(Cow::into_owned))
+        (
+            target.action(),
+            target.id().map(str::to_owned),
+            target.api_version.map(Cow::into_owned),
+        )
     }
 
     #[test]
     fn every_spelling_is_the_same_route() {
-        let want = (Some("container.inspect"), Some("c1".to_owned()), Some("1.41".to_owned()));
+        let want = (
+            Some("container.inspect"),
+            Some("c1".to_owned()),
+            Some("1.41".to_owned()),
+        );
         for uri in [
             "/v1.41/containers/c1/json",
             "/v01.041.0/containers/c1/json?size=1",
@@ -189,7 +234,11 @@ mod tests {
             "?/version",
         ] {
             let target = Target::parse("GET", uri);
-            assert_eq!((target.route, target.effect()), (None, Effect::Unknown), "{uri}");
+            assert_eq!(
+                (target.route, target.effect()),
+                (None, Effect::Unknown),
+                "{uri}"
+            );
         }
     }
 
@@ -212,7 +261,10 @@ mod tests {
 
     #[test]
     fn the_query_is_no_part_of_the_path() {
-        let target = Target::parse("POST", "/v1.41/containers/create?name=%2fv1%2Fauth&x=/auth?y");
+        let target = Target::parse(
+            "POST",
+            "/v1.41/containers/create?name=%2fv1%2Fauth&x=/auth?y",
+        );
         assert_eq!(target.action(), Some("container.create"));
         assert_eq!(target.query.get("name").as_deref(), Some(&b"/v1/auth"[..]));
         assert_eq!(target.query.get("x").as_deref(), Some(&b"/auth?y"[..]));

@@ -14,7 +14,9 @@ pub fn of_settings(manifest: &str) -> BTreeMap<String, String> {
         match (line.strip_prefix('#'), line.split_once('=')) {
             (Some(text), _) => join(&mut comment, text.trim_start_matches('#').trim()),
             (None, Some((key, _))) if inside && !comment.is_empty() && is_key(key.trim()) => {
-                found.entry(key.trim().to_owned()).or_insert(std::mem::take(&mut comment));
+                found
+                    .entry(key.trim().to_owned())
+                    .or_insert(std::mem::take(&mut comment));
             }
             _ => comment.clear(),
         }
@@ -24,7 +26,8 @@ pub fn of_settings(manifest: &str) -> BTreeMap<String, String> {
 
 /// A key of the table, not one within a value.
 fn is_key(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 fn join(comment: &mut String, text: &str) {
@@ -43,7 +46,10 @@ mod tests {
         let text = "# the plugin\ndescription = 'x'\n\n# All of them.\n[settings]\n# where\n# it is\nroot = '/a' # not this\nbare = 1\n\
                     # lost\n\n'q-d' = 1\n# last\npools = [\n  # inner\n  { a = 1 },\n]\n[limits]\n# no\ncpu_ms = 1\n";
         let found = of_settings(text);
-        let found: Vec<_> = found.iter().map(|(setting, text)| (setting.as_str(), text.as_str())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(setting, text)| (setting.as_str(), text.as_str()))
+            .collect();
         assert_eq!(found, [("pools", "last"), ("root", "where it is")]);
     }
 }

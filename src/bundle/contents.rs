@@ -27,7 +27,10 @@ const DIRECTORIES: &[(&str, u32)] = &[
 
 const FILES: &[(&str, &str)] = &[
     ("/etc/group", "root:x:0:\nnogroup:x:65534:\n"),
-    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
+    (
+        "/etc/nsswitch.conf",
+        "passwd: files\ngroup: files\nhosts: files dns\n",
+    ),
     (
         "/etc/passwd",
         "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n",
@@ -47,17 +50,30 @@ pub(super) struct Contents {
 /// # Errors
 /// When something is missing on this machine, or a grant would hide it.
 pub(super) fn collect(subject: &Subject, name: &Reference) -> Result<Contents, BundleError> {
-    let mut contents = Contents { tree: Tree::default(), parts: Vec::new(), notes: Vec::new() };
+    let mut contents = Contents {
+        tree: Tree::default(),
+        parts: Vec::new(),
+        notes: Vec::new(),
+    };
     contents.add_base(name);
     contents.add_moondock()?;
     contents.add_scripts(subject);
     for name in needs_of(subject).iter().flat_map(|need| need.programs) {
-        contents.add_program(name).map_err(|source| BundleError::Host { program: name, source })?;
+        contents
+            .add_program(name)
+            .map_err(|source| BundleError::Host {
+                program: name,
+                source,
+            })?;
     }
     for grant in &subject.manifest.grants {
         if let Grant::Exec(name) = grant {
             let line = subject.line_of(grant);
-            let failed = |source| BundleError::Exec { line, grant: grant.to_string(), source };
+            let failed = |source| BundleError::Exec {
+                line,
+                grant: grant.to_string(),
+                source,
+            };
             contents.add_program(name).map_err(failed)?;
         }
     }
@@ -70,9 +86,16 @@ pub(super) fn collect(subject: &Subject, name: &Reference) -> Result<Contents, B
 
 impl Contents {
     fn add_base(&mut self, name: &Reference) {
-        DIRECTORIES.iter().for_each(|(path, mode)| self.tree.directory(path, *mode));
-        FILES.iter().for_each(|(path, text)| self.tree.text(*path, *text));
-        self.tree.text(MARKER, format!("{name}\nmoondock {}\n", env!("CARGO_PKG_VERSION")));
+        DIRECTORIES
+            .iter()
+            .for_each(|(path, mode)| self.tree.directory(path, *mode));
+        FILES
+            .iter()
+            .for_each(|(path, text)| self.tree.text(*path, *text));
+        self.tree.text(
+            MARKER,
+            format!("{name}\nmoondock {}\n", env!("CARGO_PKG_VERSION")),
+        );
         self.tree.link("/var/run", "../run");
     }
 
@@ -89,7 +112,8 @@ impl Contents {
 
     fn add_scripts(&mut self, subject: &Subject) {
         if subject.scripts_mounted {
-            self.tree.directory(&subject.scripts.display().to_string(), 0o755);
+            self.tree
+                .directory(&subject.scripts.display().to_string(), 0o755);
             return;
         }
         let before = self.tree.size();
@@ -97,13 +121,20 @@ impl Contents {
             self.tree.text(subject.scripts.join(path), text.clone());
         }
         let (files, size) = (subject.sources.files.len(), self.tree.size() - before);
-        self.parts.push(Part { name: "scripts".to_owned(), files, libraries: 0, size });
+        self.parts.push(Part {
+            name: "scripts".to_owned(),
+            files,
+            libraries: 0,
+            size,
+        });
     }
 
     fn add_program(&mut self, name: &str) -> Result<(), RootfsError> {
         let program = Program::at(find(name)?, &Libraries::of_host())?;
-        let own: Vec<PathBuf> =
-            std::iter::once(&program.path).chain(&program.interpreters).cloned().collect();
+        let own: Vec<PathBuf> = std::iter::once(&program.path)
+            .chain(&program.interpreters)
+            .cloned()
+            .collect();
         own.iter().try_for_each(|path| self.tree.mirror(path))?;
         if let Some(interpreter) = program.interpreters.last() {
             self.notes.push(format!(
@@ -121,10 +152,17 @@ impl Contents {
         own: &[PathBuf],
         libraries: &BTreeSet<PathBuf>,
     ) -> Result<(), RootfsError> {
-        libraries.iter().try_for_each(|path| self.tree.mirror(path))?;
+        libraries
+            .iter()
+            .try_for_each(|path| self.tree.mirror(path))?;
         let size = own.iter().chain(libraries).map(|path| size_of(path)).sum();
         let name = name.to_owned();
-        self.parts.push(Part { name, files: own.len(), libraries: libraries.len(), size });
+        self.parts.push(Part {
+            name,
+            files: own.len(),
+            libraries: libraries.len(),
+            size,
+        });
         Ok(())
     }
 
@@ -142,15 +180,21 @@ impl Contents {
 
     /// A mount on a directory hides what the bundle has there.
     fn refuse_hiding(&self, subject: &Subject) -> Result<(), BundleError> {
-        let mounted = subject.manifest.grants.iter().filter_map(|grant| match grant {
-            Grant::FsRead(path) | Grant::FsWrite(path) => Some((grant, path)),
-            _ => None,
-        });
+        let mounted = subject
+            .manifest
+            .grants
+            .iter()
+            .filter_map(|grant| match grant {
+                Grant::FsRead(path) | Grant::FsWrite(path) => Some((grant, path)),
+                _ => None,
+            });
         let outside = |path: &Path| !path.starts_with(PROPAGATED) && !path.starts_with("/dev");
-        let clash = mounted.filter(|(_, path)| outside(path)).find_map(|(grant, path)| {
-            let hidden = self.tree.at_or_below(path)?;
-            Some((grant, hidden))
-        });
+        let clash = mounted
+            .filter(|(_, path)| outside(path))
+            .find_map(|(grant, path)| {
+                let hidden = self.tree.at_or_below(path)?;
+                Some((grant, hidden))
+            });
         match clash {
             None => Ok(()),
             Some((grant, hidden)) => Err(BundleError::Path {

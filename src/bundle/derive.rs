@@ -23,8 +23,16 @@ const DEVICES: &str = "/dev";
 
 /// Variables that `serve` reads, with their values.
 pub const VARIABLES: &[(&str, &str, &str)] = &[
-    ("MOONDOCK_LOG_LEVEL", "info", "what is logged: off, error, warn, info, debug or trace"),
-    ("MOONDOCK_LOG_FORMAT", "pretty", "how it is logged: pretty or json"),
+    (
+        "MOONDOCK_LOG_LEVEL",
+        "info",
+        "what is logged: off, error, warn, info, debug or trace",
+    ),
+    (
+        "MOONDOCK_LOG_FORMAT",
+        "pretty",
+        "how it is logged: pretty or json",
+    ),
 ];
 
 /// What `config.json` says of `subject`.
@@ -46,12 +54,18 @@ pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
         interface: interface(subject)?,
         entrypoint: entrypoint(subject, &mounts),
         work_dir: "/".to_owned(),
-        network: Network { kind: if host_network { "host" } else { "none" } },
+        network: Network {
+            kind: if host_network { "host" } else { "none" },
+        },
         mounts,
         propagated_mount: PROPAGATED.to_owned(),
         env: variables(subject)?,
         linux: Linux {
-            capabilities: needs.iter().flat_map(|need| need.capabilities).copied().collect(),
+            capabilities: needs
+                .iter()
+                .flat_map(|need| need.capabilities)
+                .copied()
+                .collect(),
             allow_all_devices: needs.iter().any(|need| need.all_devices),
             devices: Vec::new(),
         },
@@ -60,25 +74,52 @@ pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
 
 /// The rows of the table that the plugin's grants point at, each once.
 pub(super) fn needs_of(subject: &Subject) -> Vec<&'static Need> {
-    let kinds: Vec<_> = subject.manifest.grants.iter().filter_map(need_of).map(|need| need.grant).collect();
-    NEEDS.iter().filter(|need| kinds.contains(&need.grant)).collect()
+    let kinds: Vec<_> = subject
+        .manifest
+        .grants
+        .iter()
+        .filter_map(need_of)
+        .map(|need| need.grant)
+        .collect();
+    NEEDS
+        .iter()
+        .filter(|need| kinds.contains(&need.grant))
+        .collect()
 }
 
 fn interface(subject: &Subject) -> Result<InterfaceConfig, BundleError> {
     let socket = format!("{}.sock", subject.name);
     if socket.len() > SOCKET_MAX {
         let most = SOCKET_MAX - ".sock".len();
-        return Err(BundleError::LongName { name: subject.name.clone(), most });
+        return Err(BundleError::LongName {
+            name: subject.name.clone(),
+            most,
+        });
     }
-    Ok(InterfaceConfig { types: subject.interfaces.iter().copied().map(type_of).collect(), socket })
+    Ok(InterfaceConfig {
+        types: subject.interfaces.iter().copied().map(type_of).collect(),
+        socket,
+    })
 }
 
 fn entrypoint(subject: &Subject, mounts: &[Mount]) -> Vec<String> {
     let scripts = subject.scripts.display().to_string();
-    let fixed = [BINARY, "serve", &scripts, "--managed", "--settings-from-env", "--drain", "1"];
+    let fixed = [
+        BINARY,
+        "serve",
+        &scripts,
+        "--managed",
+        "--settings-from-env",
+        "--drain",
+        "1",
+    ];
     let seen = mounts.iter().filter(|mount| is_judged(subject, mount));
     let seen = seen.flat_map(|mount| ["--host-path".to_owned(), mount.destination.clone()]);
-    fixed.iter().map(|&argument| argument.to_owned()).chain(seen).collect()
+    fixed
+        .iter()
+        .map(|&argument| argument.to_owned())
+        .chain(seen)
+        .collect()
 }
 
 /// Whether a policy follows links there: the host's files at the same place, whatever the administrator sets.
@@ -92,7 +133,10 @@ fn has_policy(subject: &Subject) -> bool {
 
 /// What the author of a policy should know: it judges no path of the host that it does not see.
 pub(super) fn sight(subject: &Subject, config: &PluginConfig) -> Option<String> {
-    let seen = config.mounts.iter().filter(|mount| is_judged(subject, mount));
+    let seen = config
+        .mounts
+        .iter()
+        .filter(|mount| is_judged(subject, mount));
     let seen: Vec<&str> = seen.map(|mount| mount.destination.as_str()).collect();
     let (seen, refused) = match seen.is_empty() {
         true => ("no path".to_owned(), "one"),
@@ -108,7 +152,11 @@ pub(super) fn sight(subject: &Subject, config: &PluginConfig) -> Option<String> 
 fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError> {
     let mut mounts: Vec<Mount> = scripts_mount(subject).into_iter().collect();
     mounts.extend(needs.iter().flat_map(|need| need.mounts).map(fixed_mount));
-    let paths = subject.manifest.grants.iter().filter_map(|grant| Some((path_of(grant)?, grant)));
+    let paths = subject
+        .manifest
+        .grants
+        .iter()
+        .filter_map(|grant| Some((path_of(grant)?, grant)));
     let mut paths: Vec<_> = paths.collect();
     // What lies deeper is mounted later, or it would be hidden.
     paths.sort_by_key(|(path, _)| *path);
@@ -128,8 +176,9 @@ fn scripts_mount(subject: &Subject) -> Option<Mount> {
     let path = subject.scripts.display().to_string();
     subject.scripts_mounted.then(|| Mount {
         name: "scripts".to_owned(),
-        description: "the directory of the scripts on the host: what is saved there is live at once"
-            .to_owned(),
+        description:
+            "the directory of the scripts on the host: what is saved there is live at once"
+                .to_owned(),
         source: path.clone(),
         destination: path,
         kind: "bind",
@@ -146,7 +195,11 @@ fn fixed_mount(mount: &FixedMount) -> Mount {
         destination: mount.destination.to_owned(),
         kind: "bind",
         options: mount.options.to_vec(),
-        settable: if mount.settable { vec!["source"] } else { Vec::new() },
+        settable: if mount.settable {
+            vec!["source"]
+        } else {
+            Vec::new()
+        },
     }
 }
 
@@ -173,23 +226,40 @@ fn path_mount(
         destination: text,
         kind: "bind",
         options: options.to_vec(),
-        settable: if has_policy(subject) { Vec::new() } else { vec!["source"] },
+        settable: if has_policy(subject) {
+            Vec::new()
+        } else {
+            vec!["source"]
+        },
     }
 }
 
 /// A name that `docker plugin set NAME.source=…` can tell from the others: `/srv/my.data` is `srv-my-data`.
 fn free_name(others: &[Mount], path: &str) -> String {
-    let plain = |c: char| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() || c == '_' {
+            c
+        } else {
+            '-'
+        }
+    };
     let base: String = path.trim_start_matches('/').chars().map(plain).collect();
     let taken = |name: &str| others.iter().any(|mount| mount.name == name);
     let numbered = (2..).map(|number| format!("{base}-{number}"));
-    std::iter::once(base.clone()).chain(numbered).find(|name| !taken(name)).unwrap_or(base)
+    std::iter::once(base.clone())
+        .chain(numbered)
+        .find(|name| !taken(name))
+        .unwrap_or(base)
 }
 
 /// Whether a path must be mounted to be there.
 fn is_mounted(subject: &Subject, grant: &Grant, path: &Path) -> Result<bool, BundleError> {
-    let refuse =
-        |reason: &str| Err(BundleError::Path { grant: grant.to_string(), reason: reason.to_owned() });
+    let refuse = |reason: &str| {
+        Err(BundleError::Path {
+            grant: grant.to_string(),
+            reason: reason.to_owned(),
+        })
+    };
     let has_devices = || subject.manifest.grants.contains(&Grant::Mount);
     if path.starts_with(PROPAGATED) || KERNEL.iter().any(|tree| path.starts_with(tree)) {
         return Ok(false);
@@ -200,7 +270,11 @@ fn is_mounted(subject: &Subject, grant: &Grant, path: &Path) -> Result<bool, Bun
         );
     }
     if path.starts_with(DEVICES) {
-        return if has_devices() { Ok(false) } else { refuse("devices come with the grant `mount` only") };
+        return if has_devices() {
+            Ok(false)
+        } else {
+            refuse("devices come with the grant `mount` only")
+        };
     }
     Ok(true)
 }
@@ -221,17 +295,34 @@ fn is_read(grant: &Grant) -> bool {
 }
 
 fn variables(subject: &Subject) -> Result<Vec<Variable>, BundleError> {
-    let mut all: Vec<Variable> = VARIABLES.iter().map(|row| variable(row.0, row.2, Some(row.1))).collect();
+    let mut all: Vec<Variable> = VARIABLES
+        .iter()
+        .map(|row| variable(row.0, row.2, Some(row.1)))
+        .collect();
     for (setting, value) in &subject.manifest.settings {
-        let refused = |reason| BundleError::Setting { setting: setting.clone(), reason };
+        let refused = |reason| BundleError::Setting {
+            setting: setting.clone(),
+            reason,
+        };
         let name = variable_of(setting).map_err(refused)?;
-        let about = subject.comments.get(setting).map(|text| format!("{text} ")).unwrap_or_default();
-        let about = format!("{about}(setting `{setting}`, {}; when empty: {value})", form_of(value));
+        let about = subject
+            .comments
+            .get(setting)
+            .map(|text| format!("{text} "))
+            .unwrap_or_default();
+        let about = format!(
+            "{about}(setting `{setting}`, {}; when empty: {value})",
+            form_of(value)
+        );
         all.push(variable(&name, &about, Some("")));
     }
     for grant in &subject.manifest.grants {
         if let Grant::Env(name) = grant {
-            all.push(variable(name, &format!("what the scripts read by the grant `{grant}`"), None));
+            all.push(variable(
+                name,
+                &format!("what the scripts read by the grant `{grant}`"),
+                None,
+            ));
         }
     }
     refuse_twins(&all)?;
@@ -249,7 +340,10 @@ fn variable(name: &str, description: &str, value: Option<&str>) -> Variable {
 
 fn refuse_twins(variables: &[Variable]) -> Result<(), BundleError> {
     let mut names = BTreeSet::new();
-    match variables.iter().find(|variable| !names.insert(&variable.name)) {
+    match variables
+        .iter()
+        .find(|variable| !names.insert(&variable.name))
+    {
         Some(twin) => Err(BundleError::Twins(twin.name.clone())),
         None => Ok(()),
     }

@@ -117,9 +117,16 @@ pub enum BundleError {
     #[error("the grant `{grant}` cannot be had in a managed plugin: {reason}")]
     Path { grant: String, reason: String },
     #[error("plugin.toml{}: the grant `{grant}`: {source}", line.map(|line| format!(":{line}")).unwrap_or_default())]
-    Exec { line: Option<usize>, grant: String, source: RootfsError },
+    Exec {
+        line: Option<usize>,
+        grant: String,
+        source: RootfsError,
+    },
     #[error("the host functions need `{program}`: {source}")]
-    Host { program: &'static str, source: RootfsError },
+    Host {
+        program: &'static str,
+        source: RootfsError,
+    },
     #[error(
         "an `http` grant needs CA certificates, and {0} (is the package ca-certificates installed here?)"
     )]
@@ -141,12 +148,22 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
     let subject = subject_of(request).await?;
     let config = derive(&subject)?;
     let contents = contents::collect(&subject, &request.name)?;
-    let json = serde_json::to_string_pretty(&config).map_err(|e| BundleError::Wrong(e.to_string()))?;
+    let json =
+        serde_json::to_string_pretty(&config).map_err(|e| BundleError::Wrong(e.to_string()))?;
     draft.fill(&json, &contents.tree)?;
     draft.publish()?;
     let size = contents.tree.size();
-    let notes = contents.notes.into_iter().chain(derive::sight(&subject, &config)).collect();
-    Ok(Bundle { config, parts: contents.parts, notes, size })
+    let notes = contents
+        .notes
+        .into_iter()
+        .chain(derive::sight(&subject, &config))
+        .collect();
+    Ok(Bundle {
+        config,
+        parts: contents.parts,
+        notes,
+        size,
+    })
 }
 
 /// Has an engine make a plugin of the bundle in `directory`, by Docker's own command line, so that it is the same
@@ -154,13 +171,22 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
 ///
 /// # Errors
 /// What the command says.
-pub async fn create(name: &Reference, directory: &Path, host: Option<&str>) -> Result<(), BundleError> {
+pub async fn create(
+    name: &Reference,
+    directory: &Path,
+    host: Option<&str>,
+) -> Result<(), BundleError> {
     let directory = directory.display().to_string();
     let host = host.map(|host| ["--host", host]);
     let head = ["docker"].into_iter().chain(host.into_iter().flatten());
     let name = name.to_string();
     let command = Command::new(head.chain(["plugin", "create", &name, &directory]));
-    Command { timeout: CREATE_TIMEOUT, ..command }.check().await?;
+    Command {
+        timeout: CREATE_TIMEOUT,
+        ..command
+    }
+    .check()
+    .await?;
     Ok(())
 }
 
@@ -169,14 +195,26 @@ async fn subject_of(request: &Request) -> Result<Subject, BundleError> {
     let spec = PluginSpec::new(name.clone(), dir.clone(), PathBuf::new());
     let inspection = inspect(&spec).await?;
     refuse_errors(&inspection)?;
-    let sources = read_sources(dir).map_err(|source| RootfsError::Io { path: dir.clone(), source })?;
-    let manifest =
-        Manifest::read(&sources).map_err(|diagnostic| BundleError::Wrong(diagnostic.to_string()))?;
-    let text = sources.files.get(Path::new("plugin.toml")).map(|text| String::from_utf8_lossy(text));
+    let sources = read_sources(dir).map_err(|source| RootfsError::Io {
+        path: dir.clone(),
+        source,
+    })?;
+    let manifest = Manifest::read(&sources)
+        .map_err(|diagnostic| BundleError::Wrong(diagnostic.to_string()))?;
+    let text = sources
+        .files
+        .get(Path::new("plugin.toml"))
+        .map(|text| String::from_utf8_lossy(text));
     Ok(Subject {
         name: name.clone(),
-        interfaces: inspection.interfaces.iter().map(|(interface, _)| *interface).collect(),
-        comments: text.map(|text| comments::of_settings(&text)).unwrap_or_default(),
+        interfaces: inspection
+            .interfaces
+            .iter()
+            .map(|(interface, _)| *interface)
+            .collect(),
+        comments: text
+            .map(|text| comments::of_settings(&text))
+            .unwrap_or_default(),
         manifest,
         sources,
         scripts: scripts_of(request)?,
@@ -186,20 +224,41 @@ async fn subject_of(request: &Request) -> Result<Subject, BundleError> {
 }
 
 fn refuse_errors(inspection: &Inspection) -> Result<(), BundleError> {
-    let errors = inspection.findings.iter().filter(|finding| finding.severity == Severity::Error);
-    let errors: Vec<String> = errors.map(|finding| finding.diagnostic.to_string()).collect();
-    if errors.is_empty() { Ok(()) } else { Err(BundleError::Wrong(errors.join("\n"))) }
+    let errors = inspection
+        .findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    let errors: Vec<String> = errors
+        .map(|finding| finding.diagnostic.to_string())
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(BundleError::Wrong(errors.join("\n")))
+    }
 }
 
 fn scripts_of(request: &Request) -> Result<PathBuf, BundleError> {
     let name = &request.plugin.name;
-    let Some(path) = &request.scripts_mount else { return Ok(Path::new(SCRIPTS).join(name)) };
-    let is_exact =
-        path.is_absolute() && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
-    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
-    match is_exact && !climbs && path.file_name().is_some_and(|last| last.to_str() == Some(name)) {
+    let Some(path) = &request.scripts_mount else {
+        return Ok(Path::new(SCRIPTS).join(name));
+    };
+    let is_exact = path.is_absolute()
+        && path.components().collect::<PathBuf>().as_os_str() == path.as_os_str();
+    let climbs = path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir);
+    match is_exact
+        && !climbs
+        && path
+            .file_name()
+            .is_some_and(|last| last.to_str() == Some(name))
+    {
         true => Ok(path.clone()),
-        false => Err(BundleError::ScriptsMount { path: path.clone(), name: name.clone() }),
+        false => Err(BundleError::ScriptsMount {
+            path: path.clone(),
+            name: name.clone(),
+        }),
     }
 }
 
@@ -209,6 +268,8 @@ impl Subject {
         let text = self.sources.files.get(Path::new("plugin.toml"))?;
         let wanted = format!("\"{grant}\"");
         let text = String::from_utf8_lossy(text).replace('\'', "\"");
-        text.lines().position(|line| line.contains(&wanted)).map(|at| at + 1)
+        text.lines()
+            .position(|line| line.contains(&wanted))
+            .map(|at| at + 1)
     }
 }

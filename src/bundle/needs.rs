@@ -64,9 +64,18 @@ const READ_WRITE: &[&str] = &["rbind", "rw", "rshared"];
 
 /// The table.
 pub const NEEDS: &[Need] = &[
-    Need { value: Value::Path(READ_ONLY), ..Need::of("fs.read", "the path, read-only, at the same place") },
-    Need { value: Value::Path(READ_WRITE), ..Need::of("fs.write", "the path, at the same place") },
-    Need { value: Value::Program, ..Need::of("exec", "the program, with its libraries") },
+    Need {
+        value: Value::Path(READ_ONLY),
+        ..Need::of("fs.read", "the path, read-only, at the same place")
+    },
+    Need {
+        value: Value::Path(READ_WRITE),
+        ..Need::of("fs.write", "the path, at the same place")
+    },
+    Need {
+        value: Value::Program,
+        ..Need::of("exec", "the program, with its libraries")
+    },
     Need {
         value: Value::Host,
         host_network: true,
@@ -112,7 +121,10 @@ pub const NEEDS: &[Need] = &[
         }],
         ..Need::of("docker", "the engine's own API")
     },
-    Need { value: Value::Variable, ..Need::of("env", "a variable that can be set") },
+    Need {
+        value: Value::Variable,
+        ..Need::of("env", "a variable that can be set")
+    },
 ];
 
 impl Need {

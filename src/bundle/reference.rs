@@ -49,7 +49,10 @@ impl FromStr for Reference {
         if path.len() == 64 && host.is_none() && path.bytes().all(|c| c.is_ascii_hexdigit()) {
             return refuse("it looks like an ID");
         }
-        Ok(Self { name: name.to_owned(), tag: tag.to_owned() })
+        Ok(Self {
+            name: name.to_owned(),
+            tag: tag.to_owned(),
+        })
     }
 }
 
@@ -61,13 +64,17 @@ impl Display for Reference {
 
 fn is_tag(tag: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    tag.starts_with(plain) && tag.len() <= TAG_MAX && tag.chars().all(|c| plain(c) || c == '.' || c == '-')
+    tag.starts_with(plain)
+        && tag.len() <= TAG_MAX
+        && tag.chars().all(|c| plain(c) || c == '.' || c == '-')
 }
 
 /// The first part is a registry when it cannot be anything else.
 fn split_host(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
-        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) => (Some(host), path),
+        Some((host, path)) if host == "localhost" || host.contains(['.', ':']) => {
+            (Some(host), path)
+        }
         _ => (None, name),
     }
 }
@@ -76,7 +83,9 @@ fn is_host(host: &str) -> bool {
     let (name, port) = host.split_once(':').unwrap_or((host, "0"));
     let is_label = |label: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric();
-        label.starts_with(plain) && label.ends_with(plain) && label.chars().all(|c| plain(c) || c == '-')
+        label.starts_with(plain)
+            && label.ends_with(plain)
+            && label.chars().all(|c| plain(c) || c == '-')
     };
     name.split('.').all(is_label) && !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit())
 }
@@ -85,8 +94,9 @@ fn is_host(host: &str) -> bool {
 fn is_component(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separators = part.split(plain).filter(|separator| !separator.is_empty());
-    let fine =
-        |separator: &str| matches!(separator, "." | "_" | "__") || separator.bytes().all(|c| c == b'-');
+    let fine = |separator: &str| {
+        matches!(separator, "." | "_" | "__") || separator.bytes().all(|c| c == b'-')
+    };
     part.starts_with(plain) && part.ends_with(plain) && separators.into_iter().all(fine)
 }
 
@@ -101,7 +111,10 @@ mod tests {
             ("acme/ops:1.0", "acme/ops:1.0"),
             ("127.0.0.1:5000/a/b__c:v_1", "127.0.0.1:5000/a/b__c:v_1"),
             ("localhost/a--b", "localhost/a--b:latest"),
-            ("registry.example.com/x.y_z", "registry.example.com/x.y_z:latest"),
+            (
+                "registry.example.com/x.y_z",
+                "registry.example.com/x.y_z:latest",
+            ),
         ] {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected);
         }

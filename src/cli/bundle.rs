@@ -58,7 +58,10 @@ impl BundleArgs {
         let plugin = only_plugin(&self.path)?;
         let name = match self.name {
             Some(name) => name,
-            None => plugin.name.parse().map_err(|e| anyhow!("{e}; choose another by `--name`"))?,
+            None => plugin
+                .name
+                .parse()
+                .map_err(|e| anyhow!("{e}; choose another by `--name`"))?,
         };
         let request = Request {
             plugin,

@@ -54,7 +54,9 @@ impl Call {
         let state = State::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
-            let plugin = Plugin::open(spec).await.map_err(|error| anyhow!("{error}"))?;
+            let plugin = Plugin::open(spec)
+                .await
+                .map_err(|error| anyhow!("{error}"))?;
             let reply = match find_host_method(method) {
                 Some(method) => plugin.call_as_host(method, body).await,
                 None => plugin.call(&format!("/{method}"), body).await,
@@ -74,13 +76,22 @@ struct State {
 impl State {
     fn take(given: Option<PathBuf>, plugin: &str) -> Result<State> {
         let Some(state) = given else {
-            let temporary = TempDir::with_prefix("moondock-").context("cannot make a directory for state")?;
-            return Ok(State { dir: temporary.path().to_owned(), _lock: None, _temporary: Some(temporary) });
+            let temporary =
+                TempDir::with_prefix("moondock-").context("cannot make a directory for state")?;
+            return Ok(State {
+                dir: temporary.path().to_owned(),
+                _lock: None,
+                _temporary: Some(temporary),
+            });
         };
         let lock = StateLock::take(&state)?;
         let dir = std::path::absolute(state.join(plugin))?;
         make_private(&dir)?;
-        Ok(State { dir, _lock: Some(lock), _temporary: None })
+        Ok(State {
+            dir,
+            _lock: Some(lock),
+            _temporary: None,
+        })
     }
 }
 
@@ -106,7 +117,9 @@ const ACTIVATE: &str = "Plugin.Activate";
 
 fn hint(name: &str) -> String {
     let keys: Vec<_> = methods().map(Method::key).collect();
-    let names = methods().map(|method| method.wire).chain(keys.iter().map(String::as_str));
+    let names = methods()
+        .map(|method| method.wire)
+        .chain(keys.iter().map(String::as_str));
     match nearest(name, names) {
         Some(near) => format!("; did you mean `{near}`?"),
         None => ": write `interface.hook`, such as `volume.create`".to_owned(),
@@ -120,8 +133,14 @@ fn body(given: Option<String>) -> Result<Bytes> {
         None if stdin().is_terminal() => Ok(Bytes::from_static(b"{}")),
         _ => {
             let mut text = Vec::new();
-            stdin().read_to_end(&mut text).context("cannot read the request from stdin")?;
-            Ok(if text.trim_ascii().is_empty() { Bytes::from_static(b"{}") } else { text.into() })
+            stdin()
+                .read_to_end(&mut text)
+                .context("cannot read the request from stdin")?;
+            Ok(if text.trim_ascii().is_empty() {
+                Bytes::from_static(b"{}")
+            } else {
+                text.into()
+            })
         }
     }
 }
@@ -137,13 +156,19 @@ async fn show(reply: Reply) -> Result<ExitCode> {
     };
     let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
     print(&format!("{value:#}\n"))?;
-    Ok(if status == 200 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if status == 200 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// Log entries, a line of JSON for each.
 async fn show_parts(mut parts: ReplyStream) -> Result<ExitCode> {
     while let Some(part) = poll_fn(|context| parts.poll_part(context)).await {
-        let Ok(Cut::Entries(entries, _)) = cut(&part?, usize::MAX, usize::MAX) else { break };
+        let Ok(Cut::Entries(entries, _)) = cut(&part?, usize::MAX, usize::MAX) else {
+            break;
+        };
         for entry in entries {
             let line = String::from_utf8_lossy(&entry.line);
             let shown = json!({ "source": entry.source, "time": entry.time_nano.to_string(), "line": line });

@@ -36,12 +36,19 @@ impl Check {
         let (mut errors, mut warnings) = (0, 0);
         for plugin in &plugins {
             let inspection = on_this_thread(inspect(&spec(plugin)))??;
-            print(&format!("{}\n\n", visible(&describe(&plugin.name, &inspection))))?;
+            print(&format!(
+                "{}\n\n",
+                visible(&describe(&plugin.name, &inspection))
+            ))?;
             errors += inspection.count(Severity::Error);
             warnings += inspection.count(Severity::Warning);
         }
         print(&format!("{}\n", summary(plugins.len(), errors, warnings)))?;
-        Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(if errors == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        })
     }
 }
 
@@ -69,7 +76,13 @@ fn describe(name: &str, inspection: &Inspection) -> String {
 
 /// The text without what a terminal obeys: grants are accepted by what stands here, so no plugin may write over it.
 fn visible(text: &str) -> String {
-    let shown = |c| if is_unseen(c) && c != '\n' && c != '\t' { char::REPLACEMENT_CHARACTER } else { c };
+    let shown = |c| {
+        if is_unseen(c) && c != '\n' && c != '\t' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
     text.chars().map(shown).collect()
 }
 
@@ -83,14 +96,21 @@ fn title(name: &str, manifest: Option<&Manifest>) -> String {
 /// Which hooks the script has, and what answers for the others.
 fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<String> {
     let file = interface.file();
-    let Some(hooks) = hooks else { return row(&file, "", ["cannot be loaded"]) };
+    let Some(hooks) = hooks else {
+        return row(&file, "", ["cannot be loaded"]);
+    };
     let without = |wanted: fn(&Method) -> bool| {
-        let missing = methods_of(interface).iter().filter(|method| !hooks.contains(method));
-        missing.filter(move |method| wanted(method)).map(|method| method.hook)
+        let missing = methods_of(interface)
+            .iter()
+            .filter(|method| !hooks.contains(method));
+        missing
+            .filter(move |method| wanted(method))
+            .map(|method| method.hook)
     };
     let answered = hooks.iter().map(|method| method.hook);
-    let by_default =
-        without(|method| method.origin == Origin::Answered || matches!(method.missing, Missing::Answered(_)));
+    let by_default = without(|method| {
+        method.origin == Origin::Answered || matches!(method.missing, Missing::Answered(_))
+    });
     let not_found = without(|method| method.missing == Missing::NotFound);
     let mut lines = row(&file, "", answered);
     lines.extend(row("", "by default: ", by_default));
@@ -103,8 +123,15 @@ fn manifest_lines(manifest: &Manifest) -> Vec<String> {
     let cpu = format!("{} ms of CPU", limits.cpu.as_millis());
     let memory = format!("{} MiB of memory per script", limits.memory >> 20);
     let own = methods().filter(|method| manifest.deadline(method) != method.deadline);
-    let deadlines: Vec<_> =
-        own.map(|method| format!("{} {} ms", method.key(), manifest.deadline(method).as_millis())).collect();
+    let deadlines: Vec<_> = own
+        .map(|method| {
+            format!(
+                "{} {} ms",
+                method.key(),
+                manifest.deadline(method).as_millis()
+            )
+        })
+        .collect();
     let mut lines = row("settings", "", manifest.settings.keys());
     lines.extend(row("limits", "", [cpu, memory]));
     lines.extend(row("deadlines", "", deadlines));
@@ -115,7 +142,10 @@ fn manifest_lines(manifest: &Manifest) -> Vec<String> {
 fn grant_lines(grants: &[String]) -> impl Iterator<Item = String> {
     let first = grants.first().map(|words| ("grants", words));
     let others = grants.iter().skip(1).map(|words| ("", words));
-    first.into_iter().chain(others).map(|(name, words)| format!("  {name:<13} {words}"))
+    first
+        .into_iter()
+        .chain(others)
+        .map(|(name, words)| format!("  {name:<13} {words}"))
 }
 
 /// `  name    intro: part, part, …` on as many lines as it takes, or none without parts.
@@ -141,5 +171,10 @@ fn summary(plugins: usize, errors: usize, warnings: usize) -> String {
         1 => format!("1 {noun}"),
         _ => format!("{number} {noun}s"),
     };
-    format!("{}: {}, {}", count(plugins, "plugin"), count(errors, "error"), count(warnings, "warning"))
+    format!(
+        "{}: {}, {}",
+        count(plugins, "plugin"),
+        count(errors, "error"),
+        count(warnings, "warning")
+    )
 }

@@ -48,11 +48,23 @@ enum Verb {
 #[command(next_help_heading = "Logging (to stderr; with --managed to stdout)")]
 struct LogOptions {
     /// What is logged: off, error, warn, info (a line for each call), debug or trace
-    #[arg(long, global = true, value_name = "LEVEL", env = "MOONDOCK_LOG_LEVEL", default_value = "info")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "MOONDOCK_LOG_LEVEL",
+        default_value = "info"
+    )]
     #[arg(hide_env_values = true, hide_possible_values = true)]
     log_level: Level,
     /// How it is written: pretty (lines of text) or json (lines of JSON)
-    #[arg(long, global = true, value_name = "FORMAT", env = "MOONDOCK_LOG_FORMAT", default_value = "pretty")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "MOONDOCK_LOG_FORMAT",
+        default_value = "pretty"
+    )]
     #[arg(hide_env_values = true, hide_possible_values = true)]
     log_format: Format,
 }
@@ -69,7 +81,9 @@ pub fn run() -> ExitCode {
     let telemetry = telemetry::start(level, format, stream);
     // Also when nothing could be parsed: a wrong variable must not end PID 1 at once.
     let result = if init::is_needed() && serves() {
-        init::run().map(ExitCode::from).context("cannot start what PID 1 looks after")
+        init::run()
+            .map(ExitCode::from)
+            .context("cannot start what PID 1 looks after")
     } else {
         parsed.unwrap_or_else(|error| error.exit()).verb.run()
     };
@@ -106,7 +120,10 @@ fn only_plugin(path: &Path) -> Result<PluginDir> {
     let mut plugins = find_plugins(&[path.to_owned()])?;
     match (plugins.pop(), plugins.is_empty()) {
         (Some(plugin), true) => Ok(plugin),
-        _ => bail!("`{}` holds more than one plugin: give the directory of one", path.display()),
+        _ => bail!(
+            "`{}` holds more than one plugin: give the directory of one",
+            path.display()
+        ),
     }
 }
 
@@ -120,7 +137,9 @@ fn print(text: &str) -> Result<()> {
 
 /// Runs what a plugin's thread would run, on this thread.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T> {
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let result = LocalSet::new().block_on(&runtime, work);
     // A file operation that hangs must not hold up the end.
     runtime.shutdown_background();

@@ -36,8 +36,14 @@ impl Reload {
     /// Asks, and says whom.
     pub fn run(self) -> Result<ExitCode> {
         let process = server::ask_to_reload(&self.state, self.accept_grants)?;
-        let grants = if self.accept_grants { ", with the grants that they have now" } else { "" };
-        print(&format!("process {process} loads its scripts again{grants}: see its log\n"))?;
+        let grants = if self.accept_grants {
+            ", with the grants that they have now"
+        } else {
+            ""
+        };
+        print(&format!(
+            "process {process} loads its scripts again{grants}: see its log\n"
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

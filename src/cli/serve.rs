@@ -86,7 +86,12 @@ pub struct Serve {
     host_paths: Vec<PathBuf>,
     /// Where Moondock's own metrics are served at `GET /metrics`: a Unix socket such as
     /// unix:///run/moondock/metrics.sock, or a loopback address such as 127.0.0.1:9323; nowhere by default
-    #[arg(long, value_name = "ADDRESS", env = "MOONDOCK_METRICS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "MOONDOCK_METRICS",
+        hide_env_values = true
+    )]
     metrics: Option<LocalAddress>,
 }
 
@@ -101,8 +106,16 @@ impl Serve {
     }
 
     fn config(self) -> Result<Config> {
-        let places = Places { sockets: self.sockets, specs: self.spec_dir, state: self.state };
-        let listens: Vec<_> = self.listen.into_iter().filter(|listen| !listen.is_empty()).collect();
+        let places = Places {
+            sockets: self.sockets,
+            specs: self.spec_dir,
+            state: self.state,
+        };
+        let listens: Vec<_> = self
+            .listen
+            .into_iter()
+            .filter(|listen| !listen.is_empty())
+            .collect();
         let config = Config::new(&self.paths, &places, &listens)?;
         Ok(Config {
             drain: Duration::from_secs(self.drain),

@@ -57,7 +57,10 @@ struct Listen<'a> {
 
 impl Default for Transport {
     fn default() -> Self {
-        Transport::Unix(Access { mode: OWNER, group: None })
+        Transport::Unix(Access {
+            mode: OWNER,
+            group: None,
+        })
     }
 }
 
@@ -72,16 +75,28 @@ impl Transport {
 }
 
 /// The transport of each plugin, in the plugins' order.
-pub fn transports(plugins: &[PluginDir], listens: &[String]) -> Result<Vec<Transport>, ListenError> {
-    let listens = listens.iter().map(|text| Listen::parse(text)).collect::<Result<Vec<_>, _>>()?;
+pub fn transports(
+    plugins: &[PluginDir],
+    listens: &[String],
+) -> Result<Vec<Transport>, ListenError> {
+    let listens = listens
+        .iter()
+        .map(|text| Listen::parse(text))
+        .collect::<Result<Vec<_>, _>>()?;
     for (index, listen) in listens.iter().enumerate() {
         listen.fits(plugins, &listens[..index])?;
     }
-    let chosen: Vec<_> = plugins.iter().map(|plugin| choose(&listens, &plugin.name)).collect();
+    let chosen: Vec<_> = plugins
+        .iter()
+        .map(|plugin| choose(&listens, &plugin.name))
+        .collect();
     for (index, listen) in chosen.iter().enumerate() {
         refuse_taken(*listen, &chosen[..index])?;
     }
-    Ok(chosen.into_iter().map(|l| l.map(|l| l.transport.clone()).unwrap_or_default()).collect())
+    Ok(chosen
+        .into_iter()
+        .map(|l| l.map(|l| l.transport.clone()).unwrap_or_default())
+        .collect())
 }
 
 fn choose<'a>(listens: &'a [Listen<'a>], plugin: &str) -> Option<&'a Listen<'a>> {
@@ -92,9 +107,17 @@ fn choose<'a>(listens: &'a [Listen<'a>], plugin: &str) -> Option<&'a Listen<'a>>
 /// Port 0 is another port for each.
 fn refuse_taken(listen: Option<&Listen>, before: &[Option<&Listen>]) -> Result<(), ListenError> {
     let address = |l: &Listen| l.transport.address().filter(|address| address.port() != 0);
-    let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else { return Ok(()) };
-    match before.iter().flatten().any(|other| address(other) == Some(mine)) {
-        true => Err(listen.wrong(format!("two plugins would listen on `{mine}`: give each its own port"))),
+    let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else {
+        return Ok(());
+    };
+    match before
+        .iter()
+        .flatten()
+        .any(|other| address(other) == Some(mine))
+    {
+        true => Err(listen.wrong(format!(
+            "two plugins would listen on `{mine}`: give each its own port"
+        ))),
         false => Ok(()),
     }
 }
@@ -106,28 +129,47 @@ impl Listen<'_> {
             _ => (None, text),
         };
         match parse_transport(place) {
-            Ok(transport) => Ok(Listen { text, plugin, transport }),
-            Err(reason) => Err(ListenError { listen: text.into(), reason }),
+            Ok(transport) => Ok(Listen {
+                text,
+                plugin,
+                transport,
+            }),
+            Err(reason) => Err(ListenError {
+                listen: text.into(),
+                reason,
+            }),
         }
     }
 
     fn fits(&self, plugins: &[PluginDir], before: &[Listen]) -> Result<(), ListenError> {
         if before.iter().any(|other| other.plugin == self.plugin) {
-            let whom =
-                self.plugin.map_or("the plugins without a name here".into(), |name| format!("`{name}`"));
+            let whom = self
+                .plugin
+                .map_or("the plugins without a name here".into(), |name| {
+                    format!("`{name}`")
+                });
             return Err(self.wrong(format!("a second one for {whom}: give one")));
         }
         match self.plugin {
             Some(name) if !plugins.iter().any(|plugin| plugin.name == name) => {
-                let names: Vec<_> = plugins.iter().map(|plugin| format!("`{}`", plugin.name)).collect();
-                Err(self.wrong(format!("no plugin is named `{name}`: there is {}", names.join(", "))))
+                let names: Vec<_> = plugins
+                    .iter()
+                    .map(|plugin| format!("`{}`", plugin.name))
+                    .collect();
+                Err(self.wrong(format!(
+                    "no plugin is named `{name}`: there is {}",
+                    names.join(", ")
+                )))
             }
             _ => Ok(()),
         }
     }
 
     fn wrong(&self, reason: String) -> ListenError {
-        ListenError { listen: self.text.into(), reason }
+        ListenError {
+            listen: self.text.into(),
+            reason,
+        }
     }
 }
 
@@ -150,8 +192,12 @@ struct Options<'a>(Vec<(&'a str, &'a str)>);
 impl<'a> Options<'a> {
     fn parse(text: &'a str) -> Result<Options<'a>, String> {
         let parts = text.split(',').filter(|part| !part.is_empty());
-        let parts = parts.map(|part| part.split_once('=').ok_or(part)).collect::<Result<_, _>>();
-        parts.map(Options).map_err(|part| format!("`{part}` has no value: say `{part}=…`"))
+        let parts = parts
+            .map(|part| part.split_once('=').ok_or(part))
+            .collect::<Result<_, _>>();
+        parts
+            .map(Options)
+            .map_err(|part| format!("`{part}` has no value: say `{part}=…`"))
     }
 
     fn unix(mut self) -> Result<Transport, String> {
@@ -178,9 +224,14 @@ impl<'a> Options<'a> {
 
     fn tls(mut self, address: SocketAddr) -> Result<Transport, String> {
         let certificates = self.take("certs").map(|dir| absolute(Path::new(dir)));
-        let certificates = certificates.transpose().map_err(|error| format!("`certs`: {error}"))?;
+        let certificates = certificates
+            .transpose()
+            .map_err(|error| format!("`certs`: {error}"))?;
         self.end("tls", "`certs`")?;
-        Ok(Transport::Tls(Tls { address, certificates }))
+        Ok(Transport::Tls(Tls {
+            address,
+            certificates,
+        }))
     }
 
     fn take(&mut self, key: &str) -> Option<&'a str> {
@@ -190,9 +241,9 @@ impl<'a> Options<'a> {
 
     fn end(&self, transport: &str, known: &str) -> Result<(), String> {
         match self.0.first() {
-            Some((key, _)) => {
-                Err(format!("`{key}` is no option of `{transport}`, or is there twice (it has {known})"))
-            }
+            Some((key, _)) => Err(format!(
+                "`{key}` is no option of `{transport}`, or is there twice (it has {known})"
+            )),
             None => Ok(()),
         }
     }
@@ -200,7 +251,9 @@ impl<'a> Options<'a> {
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| {
-        format!("`{text}` is not an IP address and a port, such as `127.0.0.1:9000` or `[::1]:9000`")
+        format!(
+            "`{text}` is not an IP address and a port, such as `127.0.0.1:9000` or `[::1]:9000`"
+        )
     })?;
     if address.ip().is_unspecified() {
         return Err(format!(
@@ -212,8 +265,8 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn parse_mode(text: &str) -> Result<u32, String> {
-    let mode =
-        u32::from_str_radix(text, 8).map_err(|_| format!("`{text}` is no mode: say `0600` or `0660`"))?;
+    let mode = u32::from_str_radix(text, 8)
+        .map_err(|_| format!("`{text}` is no mode: say `0600` or `0660`"))?;
     if mode & 0o007 != 0 {
         return Err(format!(
             "mode `{text}` opens the plugin to everybody, and who speaks to a plugin may become root: \
@@ -221,7 +274,9 @@ fn parse_mode(text: &str) -> Result<u32, String> {
         ));
     }
     if mode != OWNER && mode != GROUP {
-        return Err(format!("mode `{text}` is of no use for a socket: say `0600` or `0660`"));
+        return Err(format!(
+            "mode `{text}` is of no use for a socket: say `0600` or `0660`"
+        ));
     }
     Ok(mode)
 }
@@ -231,26 +286,50 @@ mod tests {
     use super::*;
 
     fn of(names: &[&str], listens: &[&str]) -> Result<Vec<Transport>, String> {
-        let plugin = |name: &&str| PluginDir { name: name.to_string(), dir: PathBuf::from("/p") };
+        let plugin = |name: &&str| PluginDir {
+            name: name.to_string(),
+            dir: PathBuf::from("/p"),
+        };
         let plugins: Vec<_> = names.iter().map(plugin).collect();
         let listens: Vec<_> = listens.iter().map(|text| text.to_string()).collect();
         transports(&plugins, &listens).map_err(|e| e.to_string())
     }
 
     fn unix(mode: u32, group: Option<&str>) -> Transport {
-        Transport::Unix(Access { mode, group: group.map(str::to_owned) })
+        Transport::Unix(Access {
+            mode,
+            group: group.map(str::to_owned),
+        })
     }
 
     #[test]
     fn a_plugin_has_its_own_transport_or_that_of_all() {
-        assert_eq!(of(&["a", "b"], &[]).unwrap(), [unix(0o600, None), unix(0o600, None)]);
-        let mixed =
-            of(&["a", "b", "c"], &["unix,group=docker", "b=tcp://[::1]:0", "c=tls://10.0.0.1:9,certs=/c"]);
-        let tls = Tls { address: "10.0.0.1:9".parse().unwrap(), certificates: Some("/c".into()) };
-        let expected =
-            [unix(0o660, Some("docker")), Transport::Tcp("[::1]:0".parse().unwrap()), Transport::Tls(tls)];
+        assert_eq!(
+            of(&["a", "b"], &[]).unwrap(),
+            [unix(0o600, None), unix(0o600, None)]
+        );
+        let mixed = of(
+            &["a", "b", "c"],
+            &[
+                "unix,group=docker",
+                "b=tcp://[::1]:0",
+                "c=tls://10.0.0.1:9,certs=/c",
+            ],
+        );
+        let tls = Tls {
+            address: "10.0.0.1:9".parse().unwrap(),
+            certificates: Some("/c".into()),
+        };
+        let expected = [
+            unix(0o660, Some("docker")),
+            Transport::Tcp("[::1]:0".parse().unwrap()),
+            Transport::Tls(tls),
+        ];
         assert_eq!(mixed.unwrap(), expected);
-        assert_eq!(of(&["a"], &["a=unix,mode=0660"]).unwrap(), [unix(0o660, None)]);
+        assert_eq!(
+            of(&["a"], &["a=unix,mode=0660"]).unwrap(),
+            [unix(0o660, None)]
+        );
         assert_eq!(of(&["a", "b"], &["tcp://127.0.0.1:0"]).unwrap().len(), 2);
     }
 
@@ -263,16 +342,37 @@ mod tests {
             ),
             (&["vol="], "`` is no transport"),
             (&[""], "`` is no transport"),
-            (&["nas=unix"], "no plugin is named `nas`: there is `vol`, `net`"),
-            (&["vol=unix", "vol=tcp://127.0.0.1:1"], "a second one for `vol`"),
-            (&["unix", "tcp://127.0.0.1:1"], "a second one for the plugins without a name"),
-            (&["tcp://127.0.0.1:1"], "two plugins would listen on `127.0.0.1:1`"),
+            (
+                &["nas=unix"],
+                "no plugin is named `nas`: there is `vol`, `net`",
+            ),
+            (
+                &["vol=unix", "vol=tcp://127.0.0.1:1"],
+                "a second one for `vol`",
+            ),
+            (
+                &["unix", "tcp://127.0.0.1:1"],
+                "a second one for the plugins without a name",
+            ),
+            (
+                &["tcp://127.0.0.1:1"],
+                "two plugins would listen on `127.0.0.1:1`",
+            ),
             (&["vol=tcp://10.0.0.1:1"], "say `tls://10.0.0.1:1`"),
-            (&["vol=tls://0.0.0.0:1"], "the engine cannot connect to `0.0.0.0`"),
+            (
+                &["vol=tls://0.0.0.0:1"],
+                "the engine cannot connect to `0.0.0.0`",
+            ),
             (&["vol=tcp://[::]:1"], "the engine cannot connect to `::`"),
-            (&["vol=tcp://localhost:1"], "`localhost:1` is not an IP address and a port"),
+            (
+                &["vol=tcp://localhost:1"],
+                "`localhost:1` is not an IP address and a port",
+            ),
             (&["vol=tcp://127.0.0.1"], "such as `127.0.0.1:9000`"),
-            (&["vol=tcp://127.0.0.1:1,mode=0600"], "`mode` is no option of `tcp`"),
+            (
+                &["vol=tcp://127.0.0.1:1,mode=0600"],
+                "`mode` is no option of `tcp`",
+            ),
             (&["vol=tls://127.0.0.1:1,certs"], "`certs` has no value"),
             (&["vol=unix,mode=0666"], "opens the plugin to everybody"),
             (&["vol=unix,mode=0400"], "say `0600` or `0660`"),

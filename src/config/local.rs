@@ -25,7 +25,9 @@ pub enum LocalAddressError {
         "`{0}` can be reached from other machines, and nothing asks them who they are: use `127.0.0.1`, `[::1]` or a Unix socket, and put a proxy in front"
     )]
     NotLoopback(SocketAddr),
-    #[error("the path `{0}` is longer than the {SOCKET_PATH_MAX} bytes that a Unix socket's may have")]
+    #[error(
+        "the path `{0}` is longer than the {SOCKET_PATH_MAX} bytes that a Unix socket's may have"
+    )]
     TooLong(String),
 }
 
@@ -37,7 +39,9 @@ impl FromStr for LocalAddress {
             Some(path) if !path.starts_with('/') || path.ends_with('/') => {
                 Err(LocalAddressError::Malformed(text.to_owned()))
             }
-            Some(path) if path.len() > SOCKET_PATH_MAX => Err(LocalAddressError::TooLong(path.to_owned())),
+            Some(path) if path.len() > SOCKET_PATH_MAX => {
+                Err(LocalAddressError::TooLong(path.to_owned()))
+            }
             Some(path) => Ok(LocalAddress::Unix(path.into())),
             None => tcp(text),
         }
@@ -45,7 +49,9 @@ impl FromStr for LocalAddress {
 }
 
 fn tcp(text: &str) -> Result<LocalAddress, LocalAddressError> {
-    let address: SocketAddr = text.parse().map_err(|_| LocalAddressError::Malformed(text.to_owned()))?;
+    let address: SocketAddr = text
+        .parse()
+        .map_err(|_| LocalAddressError::Malformed(text.to_owned()))?;
     if address.ip().is_loopback() {
         Ok(LocalAddress::Tcp(address))
     } else {
@@ -60,18 +66,47 @@ mod tests {
     #[test]
     fn only_this_machine_can_be_listened_on() {
         let parse = |text: &str| text.parse::<LocalAddress>().map_err(|e| e.to_string());
-        assert_eq!(parse("unix:///run/m.sock").unwrap(), LocalAddress::Unix("/run/m.sock".into()));
-        assert!(matches!(parse("127.0.0.1:9323").unwrap(), LocalAddress::Tcp(_)));
-        assert!(matches!(parse("127.9.9.9:1").unwrap(), LocalAddress::Tcp(_)));
+        assert_eq!(
+            parse("unix:///run/m.sock").unwrap(),
+            LocalAddress::Unix("/run/m.sock".into())
+        );
+        assert!(matches!(
+            parse("127.0.0.1:9323").unwrap(),
+            LocalAddress::Tcp(_)
+        ));
+        assert!(matches!(
+            parse("127.9.9.9:1").unwrap(),
+            LocalAddress::Tcp(_)
+        ));
         assert!(matches!(parse("[::1]:9323").unwrap(), LocalAddress::Tcp(_)));
-        for text in ["0.0.0.0:9323", "[::]:9323", "192.0.2.1:9323", "[::ffff:127.0.0.1]:9323"] {
-            assert!(parse(text).unwrap_err().contains("can be reached from other machines"), "{text}");
+        for text in [
+            "0.0.0.0:9323",
+            "[::]:9323",
+            "192.0.2.1:9323",
+            "[::ffff:127.0.0.1]:9323",
+        ] {
+            assert!(
+                parse(text)
+                    .unwrap_err()
+                    .contains("can be reached from other machines"),
+                "{text}"
+            );
         }
-        for text in
-            ["", ":9323", "localhost:9323", "127.0.0.1", "unix://run/m.sock", "unix:///run/", "/run/m"]
-        {
+        for text in [
+            "",
+            ":9323",
+            "localhost:9323",
+            "127.0.0.1",
+            "unix://run/m.sock",
+            "unix:///run/",
+            "/run/m",
+        ] {
             assert!(parse(text).unwrap_err().contains("is no address"), "{text}");
         }
-        assert!(parse(&format!("unix:///{}", "x".repeat(107))).unwrap_err().contains("107 bytes"));
+        assert!(
+            parse(&format!("unix:///{}", "x".repeat(107)))
+                .unwrap_err()
+                .contains("107 bytes")
+        );
     }
 }

@@ -45,12 +45,21 @@ impl Plugin {
             if !live.script.has(method) {
                 return Err(CallError::NotImplemented(method.wire));
             }
-            let bad_request = |problem| CallError::BadRequest { method: method.wire, problem };
+            let bad_request = |problem| CallError::BadRequest {
+                method: method.wire,
+                problem,
+            };
             let request = decode(live.script.lua(), method.request, &body).map_err(bad_request)?;
-            let fields = method.request.fields.iter().map(|field| request.raw_get::<Value>(field.name));
-            let args =
-                fields.collect::<mlua::Result<MultiValue>>().map_err(|e| bad_request(e.to_string()))?;
-            self.call_hook(method, &live, &Owed::of(method, &request), args).await
+            let fields = method
+                .request
+                .fields
+                .iter()
+                .map(|field| request.raw_get::<Value>(field.name));
+            let args = fields
+                .collect::<mlua::Result<MultiValue>>()
+                .map_err(|e| bad_request(e.to_string()))?;
+            self.call_hook(method, &live, &Owed::of(method, &request), args)
+                .await
         };
         let reply = called.await;
         if let Err(CallError::Failed(diagnostic)) = &reply {
@@ -74,7 +83,11 @@ impl Plugin {
         self.meters.call(method, outcome.verdict, started.elapsed());
         match &live {
             Ok(live) if outcome.reply.is_ok() && !live.script.has(method) => {
-                tracing::debug!(plugin = self.name(), method = method.wire, "answered without a hook");
+                tracing::debug!(
+                    plugin = self.name(),
+                    method = method.wire,
+                    "answered without a hook"
+                );
             }
             _ => self.log(method, &outcome, generation, started),
         }
@@ -97,12 +110,16 @@ impl Plugin {
         body: Bytes,
     ) -> Outcome {
         match live {
-            Ok(live) if method.interface == Interface::Log => self.log_outcome(method, live, &body).await,
+            Ok(live) if method.interface == Interface::Log => {
+                self.log_outcome(method, live, &body).await
+            }
             Ok(live) if method.interface == Interface::Metrics => {
                 self.metrics_outcome(method, live, &body).await
             }
             Ok(live) if !live.script.has(method) => Outcome::without_hook(method),
-            live if method.interface == Interface::Authz => policy::decide(self, method, live, &body).await,
+            live if method.interface == Interface::Authz => {
+                policy::decide(self, method, live, &body).await
+            }
             Ok(live) => self.answer(method, live, &body).await,
             Err(error) => Outcome::failed(error.clone(), String::new()),
         }
@@ -116,22 +133,34 @@ impl Plugin {
         owed: &Owed,
         args: impl IntoLuaMulti,
     ) -> Result<Vec<u8>, CallError> {
-        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+        let result = live
+            .script
+            .call(method, args, live.manifest.deadline(method))
+            .await;
         result.map_err(CallError::Failed).and_then(|mut values| {
             let value = values.pop_front().unwrap_or(Value::Nil);
             let reply = reply_of(method, live, owed, &value)?;
-            self.refuse_unreachable(method, live, &value).map(|()| reply)
+            self.refuse_unreachable(method, live, &value)
+                .map(|()| reply)
         })
     }
 
-    pub(super) async fn answer(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+    pub(super) async fn answer(
+        &self,
+        method: &'static Method,
+        live: &Live,
+        body: &[u8],
+    ) -> Outcome {
         let request = match decode(live.script.lua(), method.request, body) {
             Ok(request) => request,
             Err(_) if body.is_empty() => {
                 return Outcome::failed(CallError::NoArguments(method.wire), String::new());
             }
             Err(problem) => {
-                let error = CallError::BadRequest { method: method.wire, problem };
+                let error = CallError::BadRequest {
+                    method: method.wire,
+                    problem,
+                };
                 return Outcome::failed(error, String::new());
             }
         };
@@ -143,11 +172,18 @@ impl Plugin {
     }
 
     /// What a managed plugin mounts elsewhere does not reach containers, which then write into its root file system.
-    fn refuse_unreachable(&self, method: &Method, live: &Live, value: &Value) -> Result<(), CallError> {
+    fn refuse_unreachable(
+        &self,
+        method: &Method,
+        live: &Live,
+        value: &Value,
+    ) -> Result<(), CallError> {
         let (Some(reachable), "VolumeDriver.Mount") = (self.spec.propagated(), method.wire) else {
             return Ok(());
         };
-        let mountpoint: Option<String> = value.as_table().and_then(|reply| reply.raw_get("Mountpoint").ok());
+        let mountpoint: Option<String> = value
+            .as_table()
+            .and_then(|reply| reply.raw_get("Mountpoint").ok());
         let is_below = |path: &Path| {
             path.starts_with(reachable) && !path.components().any(|c| c == Component::ParentDir)
         };
@@ -160,27 +196,52 @@ impl Plugin {
                 );
                 let diagnostic = Diagnostic::of_file(method.interface.file(), message)
                     .at(live.script.line_of(method))
-                    .cure(format!("keep volumes below `{reachable}`, which outlives an upgrade too"));
+                    .cure(format!(
+                        "keep volumes below `{reachable}`, which outlives an upgrade too"
+                    ));
                 Err(CallError::Failed(live.script.excerpt(diagnostic)))
             }
         }
     }
 
-    pub(super) fn log(&self, method: &Method, outcome: &Outcome, generation: u64, started: Instant) {
+    pub(super) fn log(
+        &self,
+        method: &Method,
+        outcome: &Outcome,
+        generation: u64,
+        started: Instant,
+    ) {
         let ms = started.elapsed().as_secs_f64() * 1e3;
-        let Outcome { reply, object, text, .. } = outcome;
+        let Outcome {
+            reply,
+            object,
+            text,
+            ..
+        } = outcome;
         if let Err(CallError::Failed(diagnostic)) = reply
             && !diagnostic.is_deliberate()
         {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
-        tracing::info!(plugin = self.name(), method = method.wire, object, outcome = text, ms, generation);
+        tracing::info!(
+            plugin = self.name(),
+            method = method.wire,
+            object,
+            outcome = text,
+            ms,
+            generation
+        );
     }
 }
 
 impl Outcome {
     pub(super) fn ok(reply: Vec<u8>, object: String) -> Self {
-        Self { reply: Ok(reply), verdict: Verdict::Ok, object, text: "ok".to_owned() }
+        Self {
+            reply: Ok(reply),
+            verdict: Verdict::Ok,
+            object,
+            text: "ok".to_owned(),
+        }
     }
 
     pub(super) fn failed(error: CallError, object: String) -> Self {
@@ -188,7 +249,12 @@ impl Outcome {
             CallError::Absent(message) => (Verdict::Ok, message.clone()),
             error => (Verdict::Failed, format!("failed: {error}")),
         };
-        Self { reply: Err(error), verdict, object, text }
+        Self {
+            reply: Err(error),
+            verdict,
+            object,
+            text,
+        }
     }
 
     /// A success that is about `object`.
@@ -205,7 +271,10 @@ impl Outcome {
             Missing::NotFound | Missing::Refused | Missing::Instead(_) => {
                 // To the engine that is an answer like another.
                 let told = Self::failed(CallError::NotImplemented(method.wire), String::new());
-                Self { verdict: Verdict::Ok, ..told }
+                Self {
+                    verdict: Verdict::Ok,
+                    ..told
+                }
             }
         }
     }
@@ -218,7 +287,12 @@ fn object_of(method: &Method, request: &Table) -> String {
         .unwrap_or_default()
 }
 
-fn reply_of(method: &'static Method, live: &Live, owed: &Owed, value: &Value) -> Result<Vec<u8>, CallError> {
+fn reply_of(
+    method: &'static Method,
+    live: &Live,
+    owed: &Owed,
+    value: &Value,
+) -> Result<Vec<u8>, CallError> {
     match method.absent {
         Some(message) if is_empty(value) => return Err(CallError::Absent(message.to_owned())),
         _ => {}

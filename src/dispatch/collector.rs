@@ -59,7 +59,10 @@ struct Running {
 
 impl Default for MetricsSettings {
     fn default() -> Self {
-        Self { interval_s: 15, socket: "/run/docker/metrics.sock".into() }
+        Self {
+            interval_s: 15,
+            socket: "/run/docker/metrics.sock".into(),
+        }
     }
 }
 
@@ -67,7 +70,11 @@ impl MetricsSettings {
     /// The key that is wrong, and why.
     pub(super) fn wrong(&self) -> Option<(&'static str, String)> {
         if !INTERVALS.contains(&self.interval_s) {
-            let message = format!("`interval_s` must be {} to {}", INTERVALS.start(), INTERVALS.end());
+            let message = format!(
+                "`interval_s` must be {} to {}",
+                INTERVALS.start(),
+                INTERVALS.end()
+            );
             return Some(("interval_s", message));
         }
         let relative = !self.socket.is_absolute();
@@ -112,11 +119,17 @@ impl Plugin {
     /// Begins the beats, unless they go on already: an engine that comes back says `StartMetrics` again.
     fn start_collecting(self: &Rc<Self>) {
         let mut running = self.collector.running.borrow_mut();
-        if running.as_ref().is_some_and(|running| !running.task.is_finished()) {
+        if running
+            .as_ref()
+            .is_some_and(|running| !running.task.is_finished())
+        {
             return;
         }
         let (end, ended) = watch::channel(false);
-        *running = Some(Running { end, task: spawn_local(beat(self.clone(), ended)) });
+        *running = Some(Running {
+            end,
+            task: spawn_local(beat(self.clone(), ended)),
+        });
     }
 
     /// Ends the beats. One that has begun may finish, but is not waited for without an end.
@@ -142,7 +155,9 @@ impl Plugin {
         if *end.borrow() {
             return;
         }
-        let Ok(live) = self.live(Interface::Metrics) else { return };
+        let Ok(live) = self.live(Interface::Metrics) else {
+            return;
+        };
         let started = Instant::now();
         let reply = match table(&live, &samples).await {
             Ok(samples) => self.call_hook(method, &live, &Owed::Nothing, samples).await,
@@ -160,7 +175,11 @@ impl Plugin {
         took: Duration,
         generation: u64,
     ) {
-        let verdict = if reply.is_ok() { Verdict::Ok } else { Verdict::Failed };
+        let verdict = if reply.is_ok() {
+            Verdict::Ok
+        } else {
+            Verdict::Failed
+        };
         self.meters.call(method, verdict, took);
         let (plugin, method, ms) = (self.name(), method.wire, took.as_secs_f64() * 1e3);
         match reply {
@@ -179,7 +198,10 @@ impl Plugin {
         match fetch(&settings.socket).await {
             Ok(page) => {
                 if self.collector.blind.replace(false) {
-                    tracing::info!(plugin = self.name(), "the engine's metrics can be read again");
+                    tracing::info!(
+                        plugin = self.name(),
+                        "the engine's metrics can be read again"
+                    );
                 }
                 let samples = spawn_blocking(move || Samples::parse(&page)).await.ok()?;
                 self.warn_of_unread(&samples);
@@ -188,7 +210,10 @@ impl Plugin {
             Err(error) => {
                 self.meters.add(Tally::Unread);
                 if !self.collector.blind.replace(true) {
-                    tracing::warn!(plugin = self.name(), "the engine's metrics cannot be had: {error}");
+                    tracing::warn!(
+                        plugin = self.name(),
+                        "the engine's metrics cannot be had: {error}"
+                    );
                 }
                 None
             }
@@ -196,13 +221,19 @@ impl Plugin {
     }
 
     fn metrics_settings(&self) -> MetricsSettings {
-        self.live(Interface::Metrics).map(|live| live.manifest.metrics.clone()).unwrap_or_default()
+        self.live(Interface::Metrics)
+            .map(|live| live.manifest.metrics.clone())
+            .unwrap_or_default()
     }
 
     fn warn_of_unread(&self, samples: &Samples) {
         if let Some(line) = samples.first_unread {
             let count = samples.unread;
-            tracing::warn!(plugin = self.name(), line, "{count} lines of the engine's metrics make no sense");
+            tracing::warn!(
+                plugin = self.name(),
+                line,
+                "{count} lines of the engine's metrics make no sense"
+            );
         }
     }
 }
@@ -210,18 +241,32 @@ impl Plugin {
 /// The engine's page, if it comes whole and in time.
 async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
     let accept = ("accept".to_owned(), b"text/plain".to_vec());
-    let request =
-        Request { method: "GET".to_owned(), headers: vec![accept], most: LARGEST, ..Request::default() };
+    let request = Request {
+        method: "GET".to_owned(),
+        headers: vec![accept],
+        most: LARGEST,
+        ..Request::default()
+    };
     match timeout(PATIENCE, send_to_socket(socket, "/metrics", &request)).await {
         Ok(Ok(answer)) if answer.status == 200 => Ok(answer.body),
-        Ok(Ok(answer)) => Err(format!("`{}` answered with status {}", socket.display(), answer.status)),
+        Ok(Ok(answer)) => Err(format!(
+            "`{}` answered with status {}",
+            socket.display(),
+            answer.status
+        )),
         Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("`{}` gave no whole answer in {} s", socket.display(), PATIENCE.as_secs())),
+        Err(_) => Err(format!(
+            "`{}` gave no whole answer in {} s",
+            socket.display(),
+            PATIENCE.as_secs()
+        )),
     }
 }
 
 fn collect_row() -> Option<&'static Method> {
-    methods_of(Interface::Metrics).iter().find(|method| method.origin == Origin::Host)
+    methods_of(Interface::Metrics)
+        .iter()
+        .find(|method| method.origin == Origin::Host)
 }
 
 /// Collects at once, and then beat by beat, until told to end.
@@ -232,7 +277,11 @@ async fn beat(plugin: Rc<Plugin>, mut end: watch::Receiver<bool>) {
         let passed = passed(last, plugin.metrics_settings().interval(), Instant::now());
         if let Some((beats, slot)) = passed {
             plugin.meters.add_all(Tally::Skipped, beats);
-            tracing::debug!(plugin = plugin.name(), beats, "skipped: collect took longer than its interval");
+            tracing::debug!(
+                plugin = plugin.name(),
+                beats,
+                "skipped: collect took longer than its interval"
+            );
             last = slot;
         }
         loop {
@@ -256,7 +305,9 @@ async fn beat(plugin: Rc<Plugin>, mut end: watch::Receiver<bool>) {
 
 /// How many beats have passed since the last, and when the latest of them was; nothing when none has.
 fn passed(last: Instant, interval: Duration, now: Instant) -> Option<(u64, Instant)> {
-    let interval = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
+    let interval = u64::try_from(interval.as_millis())
+        .unwrap_or(u64::MAX)
+        .max(1);
     let since = u64::try_from(now.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
     let beats = since / interval;
     (beats > 0).then(|| (beats, last + Duration::from_millis(beats * interval)))
@@ -267,14 +318,18 @@ async fn table(live: &Live, samples: &Samples) -> Result<Table, Diagnostic> {
     let (lua, most) = (live.script.lua(), live.manifest.limits().memory);
     let unmade = |problem: String| Diagnostic::of_file(Interface::Metrics.file(), problem);
     let in_lua = |error: mlua::Error| unmade(error.to_string());
-    let list = lua.create_table_with_capacity(samples.samples.len(), 0).map_err(in_lua)?;
+    let list = lua
+        .create_table_with_capacity(samples.samples.len(), 0)
+        .map_err(in_lua)?;
     for portion in samples.samples.chunks(PORTION) {
         for sample in portion {
-            list.raw_push(sample_table(lua, samples, sample).map_err(in_lua)?).map_err(in_lua)?;
+            list.raw_push(sample_table(lua, samples, sample).map_err(in_lua)?)
+                .map_err(in_lua)?;
         }
         if is_over(lua, most).map_err(in_lua)? {
             let (count, mib) = (samples.samples.len(), most >> 20);
-            let problem = format!("the engine's {count} samples take more than {mib} MiB of memory");
+            let problem =
+                format!("the engine's {count} samples take more than {mib} MiB of memory");
             return Err(unmade(problem).cure(format!("raise `memory_mib` in {MANIFEST}")));
         }
         yield_now().await;

@@ -77,7 +77,9 @@ pub enum CallError {
         problem: String,
     },
     /// The engine asks again after it got no answer, and has lost the arguments (`protocol.md` 1.6).
-    #[error("{0}: the answer was lost and the engine asked again without the arguments: repeat the command")]
+    #[error(
+        "{0}: the answer was lost and the engine asked again without the arguments: repeat the command"
+    )]
     NoArguments(&'static str),
     /// The body is larger than the method's limit.
     #[error("the body of {method} is larger than {limit} bytes")]
@@ -101,7 +103,9 @@ pub enum CallError {
 impl CallError {
     fn status(&self) -> u16 {
         match self {
-            CallError::UnknownMethod(_) | CallError::NoScript { .. } | CallError::NotImplemented(_) => 404,
+            CallError::UnknownMethod(_)
+            | CallError::NoScript { .. }
+            | CallError::NotImplemented(_) => 404,
             CallError::BadRequest { .. } | CallError::NoArguments(_) => 400,
             CallError::TooLarge { .. } => 413,
             CallError::Absent(_) | CallError::Broken(_) | CallError::Failed(_) => 500,
@@ -110,8 +114,10 @@ impl CallError {
 
     /// Whether nothing is known of the object, so that a refusal would be taken for its absence.
     pub(super) fn leaves_open(&self, method: &Method) -> bool {
-        let told =
-            matches!(self, CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_));
+        let told = matches!(
+            self,
+            CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_)
+        );
         method.hang_up_on_failure && !told
     }
 }
@@ -120,14 +126,22 @@ impl From<&CallError> for Reply {
     /// One form for all interfaces and for podman (`protocol.md` 0.6).
     fn from(error: &CallError) -> Self {
         let message = error.to_string();
-        let body = json!({ "Err": message, "Error": message }).to_string().into_bytes();
-        Reply::Answer { status: error.status(), body }
+        let body = json!({ "Err": message, "Error": message })
+            .to_string()
+            .into_bytes();
+        Reply::Answer {
+            status: error.status(),
+            body,
+        }
     }
 }
 
 impl Reply {
     pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Reply::Answer { status: 200, body: body.into() }
+        Reply::Answer {
+            status: 200,
+            body: body.into(),
+        }
     }
 }
 

@@ -70,7 +70,9 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     }
     for interface in Interface::ALL {
         if sources.files.contains_key(Path::new(&interface.file())) {
-            inspection.load(interface, spec, &settings, &sources).await?;
+            inspection
+                .load(interface, spec, &settings, &sources)
+                .await?;
         }
     }
     inspection.compile_all(&sources);
@@ -83,7 +85,10 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
 impl Inspection {
     /// How many findings are of that severity.
     pub fn count(&self, severity: Severity) -> usize {
-        self.findings.iter().filter(|finding| finding.severity == severity).count()
+        self.findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count()
     }
 
     async fn load(
@@ -95,19 +100,27 @@ impl Inspection {
     ) -> Result<(), OpenError> {
         match load(interface, spec, manifest, sources).await? {
             Ok(script) => {
-                let hooks = methods_of(interface).iter().filter(|method| script.has(method)).collect();
+                let hooks = methods_of(interface)
+                    .iter()
+                    .filter(|method| script.has(method))
+                    .collect();
                 self.interfaces.push((interface, Some(hooks)));
             }
             Err(problems) => {
                 self.interfaces.push((interface, None));
-                problems.into_iter().for_each(|problem| self.note(Severity::Error, problem));
+                problems
+                    .into_iter()
+                    .for_each(|problem| self.note(Severity::Error, problem));
             }
         }
         Ok(())
     }
 
     fn note(&mut self, severity: Severity, diagnostic: Diagnostic) {
-        let finding = Finding { severity, diagnostic };
+        let finding = Finding {
+            severity,
+            diagnostic,
+        };
         if !self.findings.contains(&finding) {
             self.findings.push(finding);
         }
@@ -116,14 +129,21 @@ impl Inspection {
     /// Puts the grants in words, and compares them with the machine.
     async fn look_at_grants(&mut self, manifest: &Manifest, spec: &PluginSpec, sources: &Sources) {
         let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
-        let grants: Vec<_> = manifest.grants_by_line().map(|(grant, line)| (grant.clone(), line)).collect();
+        let grants: Vec<_> = manifest
+            .grants_by_line()
+            .map(|(grant, line)| (grant.clone(), line))
+            .collect();
         // What a grant names may lie on a dead server.
         let (all, own) = (manifest.grants.clone(), spec.dir.clone());
         let look_at = move |(grant, line)| (look(&grant, &all, &own), line);
         let looking = spawn_blocking(move || grants.into_iter().map(look_at).collect::<Vec<_>>());
         for ((words, finding), line) in looking.await.unwrap_or_default() {
             self.grants.push(words);
-            if let Some(Finding { severity, diagnostic }) = finding {
+            if let Some(Finding {
+                severity,
+                diagnostic,
+            }) = finding
+            {
                 self.note(severity, diagnostic.at(Some(line)).excerpt_from(text_of));
             }
         }
@@ -131,7 +151,10 @@ impl Inspection {
 
     fn note_unreadable(&mut self, sources: &Sources) {
         for (file, problem) in &sources.problems {
-            self.note(Severity::Error, Diagnostic::of_file(file.display().to_string(), problem));
+            self.note(
+                Severity::Error,
+                Diagnostic::of_file(file.display().to_string(), problem),
+            );
         }
     }
 
@@ -141,9 +164,13 @@ impl Inspection {
             let (wanted, found) = (interface.file(), format!("{}.luau", interface.name()));
             let has = |file: &str| sources.files.contains_key(Path::new(file));
             if has(&found) && !has(&wanted) {
-                let message = format!("this file is not served: an interface's script is named `{wanted}`");
+                let message =
+                    format!("this file is not served: an interface's script is named `{wanted}`");
                 let cure = format!("rename it to `{wanted}`");
-                self.note(Severity::Warning, Diagnostic::of_file(found, message).cure(cure));
+                self.note(
+                    Severity::Warning,
+                    Diagnostic::of_file(found, message).cure(cure),
+                );
             }
         }
     }
@@ -151,7 +178,10 @@ impl Inspection {
     /// The syntax of every file, also of those that no script requires.
     fn compile_all(&mut self, sources: &Sources) {
         let lua = Lua::new();
-        let scripts = sources.files.iter().filter(|(path, _)| *path != Path::new(MANIFEST));
+        let scripts = sources
+            .files
+            .iter()
+            .filter(|(path, _)| *path != Path::new(MANIFEST));
         for (path, text) in scripts {
             let name = path.display().to_string();
             if let Err(error) = lua.load(text).set_name(format!("={name}")).into_function() {
@@ -170,9 +200,20 @@ async fn load(
     sources: &Rc<Sources>,
 ) -> Result<Result<Script, Problems>, OpenError> {
     let shared = Shared::open(spec.name.clone(), NOWHERE.into()).await;
-    let shared = shared.map_err(|e| OpenError::State { dir: NOWHERE.to_owned(), problem: e.to_string() })?;
+    let shared = shared.map_err(|e| OpenError::State {
+        dir: NOWHERE.to_owned(),
+        problem: e.to_string(),
+    })?;
     let settings = Rc::new(manifest.settings.clone());
-    Ok(Script::load(interface, 1, sources.clone(), Rc::new(shared), settings, manifest.limits()).await)
+    Ok(Script::load(
+        interface,
+        1,
+        sources.clone(),
+        Rc::new(shared),
+        settings,
+        manifest.limits(),
+    )
+    .await)
 }
 
 fn message_of(error: mlua::Error) -> String {

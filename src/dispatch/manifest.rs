@@ -71,17 +71,26 @@ impl Manifest {
     /// # Errors
     /// Those of [`Manifest::read`], and a variable that does not fit its setting.
     pub fn read_with(sources: &Sources, variables: &Variables) -> Result<Self, Diagnostic> {
-        let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else { return Ok(Self::default()) };
+        let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else {
+            return Ok(Self::default());
+        };
         let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|_| Some(bytes));
-        let text = std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
         let mut manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
         let located = |wrong| excerpt(locate(text, wrong));
         manifest.check().map_err(located)?;
-        let unset = |unset: settings::Unset| (unset.setting, Diagnostic::of_file(MANIFEST, unset.problem));
-        settings::take_from(variables, &mut manifest.settings).map_err(unset).map_err(located)?;
+        let unset =
+            |unset: settings::Unset| (unset.setting, Diagnostic::of_file(MANIFEST, unset.problem));
+        settings::take_from(variables, &mut manifest.settings)
+            .map_err(unset)
+            .map_err(located)?;
         let declared =
             grants::read(&manifest.raw_grants, &manifest.settings).map_err(|(offset, wrong)| {
-                excerpt(Diagnostic::of_file(MANIFEST, wrong.to_string()).at(Some(line_at(text, offset))))
+                excerpt(
+                    Diagnostic::of_file(MANIFEST, wrong.to_string())
+                        .at(Some(line_at(text, offset))),
+                )
             })?;
         for Declared { grant, offset } in declared {
             manifest.grants.push(grant);
@@ -97,7 +106,10 @@ impl Manifest {
 
     /// What the file grants beyond `accepted`: the line of the first such grant, and all of them.
     pub fn widening(&self, accepted: &Granted) -> Option<(usize, Vec<&Grant>)> {
-        let mut beyond = self.grants_by_line().filter(|(grant, _)| !accepted.allows(grant)).peekable();
+        let mut beyond = self
+            .grants_by_line()
+            .filter(|(grant, _)| !accepted.allows(grant))
+            .peekable();
         let line = beyond.peek()?.1;
         Some((line, beyond.map(|(grant, _)| grant).collect()))
     }
@@ -106,42 +118,57 @@ impl Manifest {
     pub fn limits(&self) -> Limits {
         let default = Limits::default();
         Limits {
-            cpu: self.limits.cpu_ms.map_or(default.cpu, Duration::from_millis),
-            memory: self.limits.memory_mib.map_or(default.memory, |mib| mib << 20),
+            cpu: self
+                .limits
+                .cpu_ms
+                .map_or(default.cpu, Duration::from_millis),
+            memory: self
+                .limits
+                .memory_mib
+                .map_or(default.memory, |mib| mib << 20),
         }
     }
 
     /// How long a call of `method` may take.
     pub fn deadline(&self, method: &Method) -> Duration {
-        let is_own =
-            |(key, _): &(&String, _)| key.split_once('.') == Some((method.interface.name(), method.hook));
+        let is_own = |(key, _): &(&String, _)| {
+            key.split_once('.') == Some((method.interface.name(), method.hook))
+        };
         let own = self.limits.deadline_ms.iter().find(is_own);
         own.map_or(method.deadline, |(_, ms)| Duration::from_millis(*ms))
     }
 
     fn check(&self) -> Result<(), (String, Diagnostic)> {
-        let wrong =
-            |word: &str, message: String| Err((word.to_owned(), Diagnostic::of_file(MANIFEST, message)));
+        let wrong = |word: &str, message: String| {
+            Err((word.to_owned(), Diagnostic::of_file(MANIFEST, message)))
+        };
         if self.limits.cpu_ms == Some(0) {
             return wrong("cpu_ms", "`cpu_ms` must be at least 1".to_owned());
         }
-        if self.limits.memory_mib.is_some_and(|mib| !MEMORY_MIB.contains(&mib)) {
+        if self
+            .limits
+            .memory_mib
+            .is_some_and(|mib| !MEMORY_MIB.contains(&mib))
+        {
             let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
-            return wrong("memory_mib", format!("`memory_mib` must be {least} to {most}"));
+            return wrong(
+                "memory_mib",
+                format!("`memory_mib` must be {least} to {most}"),
+            );
         }
         if let Some((key, message)) = self.log.wrong() {
             return wrong(key, message);
         }
         if self.settings.contains_key("grants") {
-            let message =
-                "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
+            let message = "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
             return wrong("grants", message.to_owned());
         }
         if let Some((key, message)) = self.metrics.wrong() {
             return wrong(key, message);
         }
         for (hook, ms) in &self.limits.deadline_ms {
-            let is_meant = |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
+            let is_meant =
+                |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
             let Some(method) = methods().find(is_meant) else {
                 return wrong(
                     hook,
@@ -150,8 +177,9 @@ impl Manifest {
             };
             let most = method.deadline.as_millis();
             if *ms == 0 || u128::from(*ms) > most {
-                let message =
-                    format!("the deadline of `{hook}` must be 1 to {most} ms: Docker waits no longer");
+                let message = format!(
+                    "the deadline of `{hook}` must be 1 to {most} ms: Docker waits no longer"
+                );
                 return wrong(hook, message);
             }
         }
@@ -170,7 +198,11 @@ fn locate(text: &str, (word, diagnostic): (String, Diagnostic)) -> Diagnostic {
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset].iter().filter(|byte| **byte == b'\n').count() + 1
+    text.as_bytes()[..offset]
+        .iter()
+        .filter(|byte| **byte == b'\n')
+        .count()
+        + 1
 }
 
 #[cfg(test)]
@@ -180,16 +212,27 @@ mod tests {
 
     fn read(text: &str) -> Result<Manifest, String> {
         let files = [(MANIFEST.into(), text.as_bytes().to_vec())].into();
-        Manifest::read(&Sources { files, ..Sources::default() }).map_err(|e| e.to_string())
+        Manifest::read(&Sources {
+            files,
+            ..Sources::default()
+        })
+        .map_err(|e| e.to_string())
     }
 
     #[test]
     fn limits_come_from_the_file_or_from_the_table() {
-        let manifest = read("[limits]\ncpu_ms = 10\n[limits.deadline_ms]\n\"volume.mount\" = 500").unwrap();
+        let manifest =
+            read("[limits]\ncpu_ms = 10\n[limits.deadline_ms]\n\"volume.mount\" = 500").unwrap();
         assert_eq!(manifest.limits().cpu, Duration::from_millis(10));
         assert_eq!(manifest.limits().memory, 64 << 20);
-        assert_eq!(manifest.deadline(find("VolumeDriver.Mount").unwrap()), Duration::from_millis(500));
-        assert_eq!(manifest.deadline(find("VolumeDriver.Get").unwrap()), Duration::from_secs(55));
+        assert_eq!(
+            manifest.deadline(find("VolumeDriver.Mount").unwrap()),
+            Duration::from_millis(500)
+        );
+        assert_eq!(
+            manifest.deadline(find("VolumeDriver.Get").unwrap()),
+            Duration::from_secs(55)
+        );
     }
 
     #[test]
@@ -216,36 +259,71 @@ mod tests {
             "{error}"
         );
         let long = of(1).replace("/x", &"/x".repeat(5000));
-        assert!(read(&long).unwrap_err().contains("one longer than 8192 bytes"));
+        assert!(
+            read(&long)
+                .unwrap_err()
+                .contains("one longer than 8192 bytes")
+        );
     }
 
     #[test]
     fn what_is_granted_anew_is_told_with_its_line() {
-        let before = Granted::from(read("grants = [\"fs.write:/srv\", \"exec:id\"]").unwrap().grants);
+        let before = Granted::from(
+            read("grants = [\"fs.write:/srv\", \"exec:id\"]")
+                .unwrap()
+                .grants,
+        );
         let narrower = read("grants = [\"fs.read:/srv/a\"]").unwrap();
         assert_eq!(narrower.widening(&before), None);
         let wider = read("grants = [\"exec:id\",\n\"fs.read:/\",\n\"net\"]").unwrap();
         let (line, grants) = wider.widening(&before).unwrap();
-        assert_eq!((line, grants), (2, vec![&Grant::FsRead("/".into()), &Grant::Net]));
+        assert_eq!(
+            (line, grants),
+            (2, vec![&Grant::FsRead("/".into()), &Grant::Net])
+        );
     }
 
     #[test]
     fn what_is_wrong_is_shown_with_its_line() {
         let cases = [
             ("a = 1", "plugin.toml:1: unknown field `a`"),
-            ("[limits]\nmemory_mib = 17592186044416", "plugin.toml:2: `memory_mib` must be 2 to 1048576"),
-            ("\n[limits]\ncpu_ms = 0", "plugin.toml:3: `cpu_ms` must be at least 1"),
+            (
+                "[limits]\nmemory_mib = 17592186044416",
+                "plugin.toml:2: `memory_mib` must be 2 to 1048576",
+            ),
+            (
+                "\n[limits]\ncpu_ms = 0",
+                "plugin.toml:3: `cpu_ms` must be at least 1",
+            ),
             ("\n\nx y", "plugin.toml:3: "),
-            ("\n[metrics]\ninterval_s = 0", "plugin.toml:3: `interval_s` must be 1 to 3600"),
-            ("[metrics]\nsocket = \"m.sock\"", "plugin.toml:2: `socket` must be an absolute path"),
+            (
+                "\n[metrics]\ninterval_s = 0",
+                "plugin.toml:3: `interval_s` must be 1 to 3600",
+            ),
+            (
+                "[metrics]\nsocket = \"m.sock\"",
+                "plugin.toml:2: `socket` must be an absolute path",
+            ),
             (
                 "[log]\non_slow = \"wait\"",
                 "plugin.toml:2: unknown variant `wait`, expected `block` or `drop`",
             ),
-            ("[log]\nbuffer_kib = 1", "plugin.toml:2: `buffer_kib` must be 64 to 16384"),
-            ("grants = [\n  \"net\",\n  \"exce:id\",\n]", "plugin.toml:3: `exce:id` is no grant"),
-            ("[settings]\ngrants = [\"net\"]", "plugin.toml:2: `grants` stands in `[settings]`"),
-            ("\ngrants = [\"exec:{settings.a}\"]", "plugin.toml:2: there is no setting `a`"),
+            (
+                "[log]\nbuffer_kib = 1",
+                "plugin.toml:2: `buffer_kib` must be 64 to 16384",
+            ),
+            (
+                "grants = [\n  \"net\",\n  \"exce:id\",\n]",
+                "plugin.toml:3: `exce:id` is no grant",
+            ),
+            (
+                "[settings]\ngrants = [\"net\"]",
+                "plugin.toml:2: `grants` stands in `[settings]`",
+            ),
+            (
+                "\ngrants = [\"exec:{settings.a}\"]",
+                "plugin.toml:2: there is no setting `a`",
+            ),
             (
                 "grants = [\"exec:{settings.rot}\"]\n[settings]\nroot = \"/\"",
                 "plugin.toml:1: there is no setting `rot`; did you mean `root`?",
@@ -254,13 +332,22 @@ mod tests {
                 "grants = [\"exec:{settings.a.b}\"]\n[settings.a]\nb = 1",
                 "plugin.toml:1: the setting `a.b` is of the type integer: a grant takes",
             ),
-            ("grants = [\"exec:{settings.a\"]\n", "plugin.toml:1: `{settings.a` has no end"),
-            ("grants = [\"exec:{a}\"]\n", "plugin.toml:1: `{a}` names no setting: write `{settings.NAME}`"),
+            (
+                "grants = [\"exec:{settings.a\"]\n",
+                "plugin.toml:1: `{settings.a` has no end",
+            ),
+            (
+                "grants = [\"exec:{a}\"]\n",
+                "plugin.toml:1: `{a}` names no setting: write `{settings.NAME}`",
+            ),
             (
                 "grants = [\"net\",\n \"fs.write:{settings.a}\"]\n[settings]\na = \"srv\"",
                 "plugin.toml:2: `fs.write:srv` needs an absolute path",
             ),
-            ("[limits.deadline_ms]\n\"volume.mont\" = 1", "plugin.toml:2: `volume.mont` is no hook"),
+            (
+                "[limits.deadline_ms]\n\"volume.mont\" = 1",
+                "plugin.toml:2: `volume.mont` is no hook",
+            ),
             (
                 "[limits.deadline_ms]\n\"volume.get\" = 90000",
                 "plugin.toml:2: the deadline of `volume.get` must be",

@@ -30,18 +30,30 @@ pub struct PluginSpec {
 }
 
 /// What a managed plugin is asked at each start of the engine; the first that it has counts (protocol 2.1).
-const GREETINGS: [&str; 3] =
-    ["IpamDriver.GetCapabilities", "NetworkDriver.GetCapabilities", "MetricsCollector.StartMetrics"];
+const GREETINGS: [&str; 3] = [
+    "IpamDriver.GetCapabilities",
+    "NetworkDriver.GetCapabilities",
+    "MetricsCollector.StartMetrics",
+];
 
 impl PluginSpec {
     /// A plugin in usual surroundings.
     pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
-        Self { name: name.into(), dir, state, surroundings: Surroundings::default() }
+        Self {
+            name: name.into(),
+            dir,
+            state,
+            surroundings: Surroundings::default(),
+        }
     }
 
     /// The propagated mount of a managed plugin, which is where the states of plugins are (protocol 2.4).
     pub(super) fn propagated(&self) -> Option<&Path> {
-        if self.surroundings.managed { self.state.parent() } else { None }
+        if self.surroundings.managed {
+            self.state.parent()
+        } else {
+            None
+        }
     }
 }
 
@@ -127,7 +139,9 @@ impl Plugin {
     pub fn body_limit(&self, path: &str) -> Result<usize, Reply> {
         match path {
             ACTIVATE => Ok(0x1_0000),
-            _ => find_method(path).map(|method| method.body_limit).map_err(|error| Reply::from(&error)),
+            _ => find_method(path)
+                .map(|method| method.body_limit)
+                .map_err(|error| Reply::from(&error)),
         }
     }
 
@@ -136,7 +150,10 @@ impl Plugin {
         match find_method(path) {
             Ok(method) => {
                 self.meters.refusal(method, Verdict::Failed);
-                Reply::from(&CallError::TooLarge { method: method.wire, limit: method.body_limit })
+                Reply::from(&CallError::TooLarge {
+                    method: method.wire,
+                    limit: method.body_limit,
+                })
             }
             Err(error) => Reply::from(&error),
         }
@@ -144,7 +161,8 @@ impl Plugin {
 
     /// The interfaces that have a script, broken or not.
     pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
-        let present = |interface: &Interface| !matches!(*self.slot(*interface).borrow(), Slot::Absent);
+        let present =
+            |interface: &Interface| !matches!(*self.slot(*interface).borrow(), Slot::Absent);
         Interface::ALL.into_iter().filter(present)
     }
 
@@ -154,7 +172,9 @@ impl Plugin {
         self.logs.forsake(None);
         match self.shared.count_activation().await {
             Ok(activation) => {
-                let announced = self.interfaces().filter(|interface| interface.is_announced());
+                let announced = self
+                    .interfaces()
+                    .filter(|interface| interface.is_announced());
                 let implements: Vec<_> = announced.map(Interface::implements).collect();
                 self.warn_of_unannounced();
                 tracing::info!(
@@ -176,23 +196,34 @@ impl Plugin {
     /// Notices an engine that has come back while a managed plugin lived on (live-restore): it asks again what it asks
     /// at its start. The first time was counted when the plugin was opened.
     pub(super) async fn notice_greeting(&self, method: &Method) {
-        if self.spec.surroundings.managed && self.is_greeting(method) && self.greeted.replace(true) {
+        if self.spec.surroundings.managed && self.is_greeting(method) && self.greeted.replace(true)
+        {
             match self.shared.count_activation().await {
                 Ok(activation) => {
-                    tracing::info!(plugin = self.name(), activation, "the daemon has started again")
+                    tracing::info!(
+                        plugin = self.name(),
+                        activation,
+                        "the daemon has started again"
+                    )
                 }
-                Err(error) => tracing::error!(plugin = self.name(), %error, "cannot record the activation"),
+                Err(error) => {
+                    tracing::error!(plugin = self.name(), %error, "cannot record the activation")
+                }
             }
         }
     }
 
     fn is_greeting(&self, method: &Method) -> bool {
-        let has = |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
+        let has =
+            |wire: &&str| find(wire).is_some_and(|m| self.interfaces().any(|i| i == m.interface));
         GREETINGS.contains(&method.wire) && GREETINGS.into_iter().find(has) == Some(method.wire)
     }
 
     fn warn_of_unannounced(&self) {
-        for interface in self.interfaces().filter(|interface| !interface.is_announced()) {
+        for interface in self
+            .interfaces()
+            .filter(|interface| !interface.is_announced())
+        {
             tracing::warn!(
                 plugin = self.name(),
                 "{} is not served: Docker would hang if a plugin that it finds by its socket announced that: make a managed plugin of it with `moondock bundle`",
@@ -209,9 +240,10 @@ impl Plugin {
         match &*self.slot(interface).borrow() {
             Slot::Live(live) => Ok(live.clone()),
             Slot::Broken(diagnostic) => Err(CallError::Broken(diagnostic.clone())),
-            Slot::Absent => {
-                Err(CallError::NoScript { plugin: self.name().to_owned(), file: interface.file() })
-            }
+            Slot::Absent => Err(CallError::NoScript {
+                plugin: self.name().to_owned(),
+                file: interface.file(),
+            }),
         }
     }
 }
@@ -226,9 +258,14 @@ pub(super) fn find_method(path: &str) -> Result<&'static Method, CallError> {
 
 pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
     let dir = spec.dir.clone();
-    let unreadable = |problem: String| OpenError::Unreadable { dir: spec.dir.display().to_string(), problem };
+    let unreadable = |problem: String| OpenError::Unreadable {
+        dir: spec.dir.display().to_string(),
+        problem,
+    };
     let reading = tokio::task::spawn_blocking(move || read_sources(&dir)).await;
-    reading.map_err(|e| unreadable(e.to_string()))?.map_err(|e| unreadable(e.to_string()))
+    reading
+        .map_err(|e| unreadable(e.to_string()))?
+        .map_err(|e| unreadable(e.to_string()))
 }
 
 async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
@@ -236,7 +273,9 @@ async fn open_state(spec: &PluginSpec) -> Result<Shared, OpenError> {
         dir: spec.state.display().to_string(),
         problem: e.to_string(),
     };
-    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await.map_err(failed)?;
+    let shared = Shared::open(spec.name.clone(), spec.state.clone())
+        .await
+        .map_err(failed)?;
     // The engine starts a managed plugin when it starts itself, so what was known before is stale.
     if spec.surroundings.managed {
         shared.count_activation().await.map_err(failed)?;

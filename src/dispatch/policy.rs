@@ -34,7 +34,13 @@ pub(super) async fn decide(
     let message = match read(body) {
         Ok(message) => message,
         Err(problem) => {
-            return Outcome::failed(CallError::BadRequest { method: method.wire, problem }, String::new());
+            return Outcome::failed(
+                CallError::BadRequest {
+                    method: method.wire,
+                    problem,
+                },
+                String::new(),
+            );
         }
     };
     let target = Target::parse(&message.request_method, &message.request_uri);
@@ -43,7 +49,13 @@ pub(super) async fn decide(
         Ok(live) => match prepare(plugin, &message, &target).await {
             Ok((body, mounts)) => {
                 let route = (target.action(), target.effect());
-                judge(plugin, method, live, Request::new(message, route, body, mounts)).await
+                judge(
+                    plugin,
+                    method,
+                    live,
+                    Request::new(message, route, body, mounts),
+                )
+                .await
             }
             Err(refusal) => Decision::Deny(refusal.to_string()),
         },
@@ -54,7 +66,10 @@ pub(super) async fn decide(
 
 fn read(body: &[u8]) -> Result<Message<'_>, String> {
     let message: Message = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-    match (message.request_method.as_str(), message.request_uri.as_str()) {
+    match (
+        message.request_method.as_str(),
+        message.request_uri.as_str(),
+    ) {
         ("", _) => Err("`RequestMethod` is missing or empty".to_owned()),
         (_, "") => Err("`RequestUri` is missing or empty".to_owned()),
         _ => Ok(message),
@@ -64,17 +79,33 @@ fn read(body: &[u8]) -> Result<Message<'_>, String> {
 /// The request without its query, which may hold secrets, and what a policy calls it.
 fn object_of(message: &Message, target: &Target) -> String {
     let path = message.request_uri.split('?').next().unwrap_or_default();
-    [&message.request_method, " ", path, " (", target.action().unwrap_or("unknown"), ")"].concat()
+    [
+        &message.request_method,
+        " ",
+        path,
+        " (",
+        target.action().unwrap_or("unknown"),
+        ")",
+    ]
+    .concat()
 }
 
-async fn judge(plugin: &Plugin, method: &'static Method, live: &Live, request: Rc<Request>) -> Decision {
+async fn judge(
+    plugin: &Plugin,
+    method: &'static Method,
+    live: &Live,
+    request: Rc<Request>,
+) -> Decision {
     let lua = live.script.lua();
     let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
     let (table, running) = match table {
         Ok(made) => made,
         Err(error) => return Decision::Fail(format!("the policy's state is unusable: {error}")),
     };
-    let result = live.script.call(method, table, live.manifest.deadline(method)).await;
+    let result = live
+        .script
+        .call(method, table, live.manifest.deadline(method))
+        .await;
     drop(running);
     match result {
         Ok(values) => decision_of(plugin, method, live, values),
@@ -88,8 +119,15 @@ async fn prepare(
     message: &Message<'_>,
     target: &Target<'_>,
 ) -> Result<(Body, Vec<HostMount>), Refusal> {
-    let headers = message.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    let body = Body::read(target, &Announced::of(headers), message.request_body.as_deref())?;
+    let headers = message
+        .request_headers
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()));
+    let body = Body::read(
+        target,
+        &Announced::of(headers),
+        message.request_body.as_deref(),
+    )?;
     let mounts = match (target.action(), body.document()) {
         (Some(action), Some(document)) => {
             resolved(host_paths(action, document)?, &plugin.spec.surroundings).await?
@@ -104,11 +142,16 @@ async fn resolved(
     mut mounts: Vec<HostMount>,
     surroundings: &Surroundings,
 ) -> Result<Vec<HostMount>, Refusal> {
-    if mounts.iter_mut().all(|mount| surroundings.lead_nowhere_else(mount)) {
+    if mounts
+        .iter_mut()
+        .all(|mount| surroundings.lead_nowhere_else(mount))
+    {
         return Ok(mounts);
     }
-    let unreadable =
-        || Refusal::HostPath { via: "the request".to_owned(), reason: "its links cannot be followed" };
+    let unreadable = || Refusal::HostPath {
+        via: "the request".to_owned(),
+        reason: "its links cannot be followed",
+    };
     let surroundings = surroundings.clone();
     let following = tokio::task::spawn_blocking(move || {
         resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
@@ -117,15 +160,21 @@ async fn resolved(
     following.await.unwrap_or_else(|_| Err(unreadable()))
 }
 
-fn decision_of(plugin: &Plugin, method: &'static Method, live: &Live, mut values: MultiValue) -> Decision {
+fn decision_of(
+    plugin: &Plugin,
+    method: &'static Method,
+    live: &Live,
+    mut values: MultiValue,
+) -> Decision {
     match (values.pop_front(), values.pop_front()) {
         (Some(Value::Boolean(true)), _) => Decision::Allow,
         (Some(Value::Boolean(false)), Some(Value::String(reason))) => {
             Decision::Deny(clip(reason.to_string_lossy()))
         }
-        (Some(Value::Boolean(false)), None | Some(Value::Nil)) => {
-            Decision::Deny(format!("the policy of plugin `{}` gives no reason", plugin.name()))
-        }
+        (Some(Value::Boolean(false)), None | Some(Value::Nil)) => Decision::Deny(format!(
+            "the policy of plugin `{}` gives no reason",
+            plugin.name()
+        )),
         (first, _) => {
             let what = first.as_ref().map_or("nothing", type_of);
             let message = format!("`{}` returned {what}, which is no decision", method.hook);
@@ -155,12 +204,22 @@ impl Decision {
         let (verdict, reason) = match self {
             Decision::Allow => {
                 let allowed = Outcome::ok(br#"{"Allow":true}"#.to_vec(), object);
-                return Outcome { text: "allowed".to_owned(), ..allowed };
+                return Outcome {
+                    text: "allowed".to_owned(),
+                    ..allowed
+                };
             }
             Decision::Deny(reason) => (Verdict::Denied, reason),
             Decision::Fail(reason) => (Verdict::Failed, reason),
         };
-        let reply = json!({ "Allow": false, "Msg": reason }).to_string().into_bytes();
-        Outcome { reply: Ok(reply), verdict, object, text: format!("denied: {reason}") }
+        let reply = json!({ "Allow": false, "Msg": reason })
+            .to_string()
+            .into_bytes();
+        Outcome {
+            reply: Ok(reply),
+            verdict,
+            object,
+            text: format!("denied: {reason}"),
+        }
     }
 }

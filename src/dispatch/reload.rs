@@ -55,7 +55,11 @@ impl Plugin {
 
     /// Loads everything again, changed or not. New grants are taken over only with `accept_grants`.
     pub async fn reload(self: &Rc<Self>, accept_grants: bool) {
-        let terms = if accept_grants { Terms::AllAndAccept } else { Terms::All };
+        let terms = if accept_grants {
+            Terms::AllAndAccept
+        } else {
+            Terms::All
+        };
         let _turn = self.turn.lock().await;
         self.take_over(read(&self.spec).await, terms).await;
     }
@@ -68,7 +72,9 @@ impl Plugin {
         let before = self.sources.borrow();
         let was_empty = |file| before.files.get(file).is_some_and(Vec::is_empty);
         let files = sources.iter().flat_map(|sources| &sources.files);
-        files.into_iter().any(|(file, text)| text.is_empty() && !was_empty(file))
+        files
+            .into_iter()
+            .any(|(file, text)| text.is_empty() && !was_empty(file))
     }
 
     /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
@@ -77,7 +83,9 @@ impl Plugin {
         while begun.elapsed() < ENDURANCE {
             let sources = read(&self.spec).await;
             // A file is empty before the kernel tells that it was truncated.
-            empty_since = self.is_emptied(&sources).then(|| empty_since.unwrap_or_else(Instant::now));
+            empty_since = self
+                .is_emptied(&sources)
+                .then(|| empty_since.unwrap_or_else(Instant::now));
             let is_truncated = empty_since.is_some_and(|since| since.elapsed() < GRACE);
             if !watcher.saw_writing() && !is_truncated {
                 return sources;
@@ -145,11 +153,11 @@ impl Plugin {
         }
         let accepted = self.accepted.borrow();
         if let Some((line, grants)) = manifest.widening(&accepted) {
-            return Err(
-                unaccepted(line, &grants).excerpt_from(|file| sources.files.get(file).map(Vec::as_slice))
-            );
+            return Err(unaccepted(line, &grants)
+                .excerpt_from(|file| sources.files.get(file).map(Vec::as_slice)));
         }
-        self.shared.grant_within(&accepted, manifest.grants.clone().into());
+        self.shared
+            .grant_within(&accepted, manifest.grants.clone().into());
         Ok(manifest)
     }
 
@@ -163,7 +171,12 @@ impl Plugin {
         self.shared.grant(granted);
     }
 
-    async fn take_over_scripts(&self, manifest: &Rc<Manifest>, sources: &Rc<Sources>, terms: Terms) {
+    async fn take_over_scripts(
+        &self,
+        manifest: &Rc<Manifest>,
+        sources: &Rc<Sources>,
+        terms: Terms,
+    ) {
         for interface in Interface::ALL {
             let is_there = sources.files.contains_key(Path::new(&interface.file()));
             let slot = self.slot(interface).borrow().clone();
@@ -171,9 +184,13 @@ impl Plugin {
                 Slot::Live(_) if !is_there => {
                     self.report_kept(&format!("{} is gone", interface.file()));
                 }
-                Slot::Live(live) if terms == Terms::Changed && !live.script.is_changed_by(sources) => {}
+                Slot::Live(live)
+                    if terms == Terms::Changed && !live.script.is_changed_by(sources) => {}
                 Slot::Absent if !is_there => {}
-                slot => self.take_over_script(interface, &slot, manifest, sources).await,
+                slot => {
+                    self.take_over_script(interface, &slot, manifest, sources)
+                        .await
+                }
             }
         }
     }
@@ -190,7 +207,12 @@ impl Plugin {
                 let generation = live.script.generation;
                 self.slot(interface).replace(self.go_live(live));
                 self.meters.add(Tally::TakenOver);
-                tracing::info!(plugin = self.name(), script = interface.file(), generation, "live");
+                tracing::info!(
+                    plugin = self.name(),
+                    script = interface.file(),
+                    generation,
+                    "live"
+                );
                 if matches!(slot, Slot::Absent) && self.activated.get() {
                     tracing::warn!(
                         plugin = self.name(),
@@ -219,7 +241,10 @@ impl Plugin {
         if !is_current {
             return;
         }
-        match self.load(interface, &live.manifest, live.script.sources()).await {
+        match self
+            .load(interface, &live.manifest, live.script.sources())
+            .await
+        {
             Ok(new) => {
                 let generation = new.script.generation;
                 self.slot(interface).replace(self.go_live(new));
@@ -251,7 +276,10 @@ impl Plugin {
             Rc::new(manifest.settings.clone()),
             manifest.limits(),
         );
-        Ok(Live { script: Rc::new(script.await?), manifest: manifest.clone() })
+        Ok(Live {
+            script: Rc::new(script.await?),
+            manifest: manifest.clone(),
+        })
     }
 
     fn report_problems(&self, sources: &Sources) {
@@ -270,24 +298,35 @@ impl Plugin {
 
     /// Has the meters know how much memory a script holds.
     pub(super) fn weigh(&self, script: &Script) {
-        self.meters.memory(script.interface, script.generation, script.lua().used_memory());
+        self.meters.memory(
+            script.interface,
+            script.generation,
+            script.lua().used_memory(),
+        );
     }
 
     fn report_kept(&self, problem: &str) {
         self.meters.add(Tally::Refused);
-        tracing::error!(plugin = self.name(), "not taken over, what ran before goes on:\n{problem}");
+        tracing::error!(
+            plugin = self.name(),
+            "not taken over, what ran before goes on:\n{problem}"
+        );
     }
 }
 
 fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
     let grants: Vec<_> = grants.iter().map(|grant| format!("`{grant}`")).collect();
-    let message =
-        format!("{} must be accepted first: a saved file gives scripts no new grants", grants.join(", "));
+    let message = format!(
+        "{} must be accepted first: a saved file gives scripts no new grants",
+        grants.join(", ")
+    );
     Diagnostic::of_file(MANIFEST, message)
         .at(Some(line))
         .cure("run `moondock reload --accept-grants`, or start moondock again")
 }
 
 fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {
-    Interface::ALL.into_iter().filter(|interface| sources.files.contains_key(Path::new(&interface.file())))
+    Interface::ALL
+        .into_iter()
+        .filter(|interface| sources.files.contains_key(Path::new(&interface.file())))
 }

@@ -44,7 +44,9 @@ pub struct Message<'a> {
     response_body: Option<String>,
 }
 
-fn null_as_empty<'de, D: serde::Deserializer<'de>>(json: D) -> Result<BTreeMap<String, String>, D::Error> {
+fn null_as_empty<'de, D: serde::Deserializer<'de>>(
+    json: D,
+) -> Result<BTreeMap<String, String>, D::Error> {
     Option::deserialize(json).map(Option::unwrap_or_default)
 }
 
@@ -123,7 +125,11 @@ struct Words {
 impl Words {
     fn new(lua: &Lua) -> mlua::Result<Self> {
         let known = RefCell::default();
-        Ok(Self { action: lua.create_string("action")?, effect: lua.create_string("effect")?, known })
+        Ok(Self {
+            action: lua.create_string("action")?,
+            effect: lua.create_string("effect")?,
+            known,
+        })
     }
 
     fn get(&self, lua: &Lua, word: &'static str) -> mlua::Result<LuaString> {
@@ -145,9 +151,14 @@ pub struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let is_other = |meaning: &Meaning| match meaning {
-            Meaning::Request(request) | Meaning::Object(request, _) => !Rc::ptr_eq(request, &self.request),
+            Meaning::Request(request) | Meaning::Object(request, _) => {
+                !Rc::ptr_eq(request, &self.request)
+            }
         };
-        self.registry.meanings.borrow_mut().retain(|_, meaning| is_other(meaning));
+        self.registry
+            .meanings
+            .borrow_mut()
+            .retain(|_, meaning| is_other(meaning));
     }
 }
 
@@ -170,25 +181,41 @@ impl Registry {
     }
 
     /// The table of a request, and what keeps it alive.
-    pub fn table(self: &Rc<Self>, lua: &Lua, request: Rc<Request>) -> mlua::Result<(Table, Running)> {
+    pub fn table(
+        self: &Rc<Self>,
+        lua: &Lua,
+        request: Rc<Request>,
+    ) -> mlua::Result<(Table, Running)> {
         let table = lua.create_table_with_capacity(0, 8)?;
         if let Some(action) = request.action {
             table.raw_set(&self.words.action, self.words.get(lua, action)?)?;
         }
-        table.raw_set(&self.words.effect, self.words.get(lua, request.effect.as_str())?)?;
+        table.raw_set(
+            &self.words.effect,
+            self.words.get(lua, request.effect.as_str())?,
+        )?;
         table.set_metatable(Some(self.request_meta.clone()))?;
-        self.meanings.borrow_mut().insert(table.to_pointer(), Meaning::Request(request.clone()));
-        Ok((table, Running { registry: self.clone(), request }))
+        self.meanings
+            .borrow_mut()
+            .insert(table.to_pointer(), Meaning::Request(request.clone()));
+        Ok((
+            table,
+            Running {
+                registry: self.clone(),
+                request,
+            },
+        ))
     }
 
     fn fill_metatables(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {
         for meta in [&self.request_meta, &self.object_meta] {
             let this = Rc::downgrade(self);
-            let index =
-                lua.create_function(move |lua, (table, key): (Table, Value)| match this.upgrade() {
-                    Some(this) => this.index(lua, &table, key),
-                    None => Ok(Value::Nil),
-                })?;
+            let index = lua.create_function(move |lua, (table, key): (Table, Value)| match this
+                .upgrade()
+            {
+                Some(this) => this.index(lua, &table, key),
+                None => Ok(Value::Nil),
+            })?;
             meta.raw_set(MetaMethod::Index.name(), index)?;
             let this = Rc::downgrade(self);
             let iterate = lua.create_function(move |lua, table: Table| match this.upgrade() {
@@ -203,7 +230,9 @@ impl Registry {
 
     fn index(self: &Rc<Self>, lua: &Lua, table: &Table, key: Value) -> mlua::Result<Value> {
         let meaning = self.meaning(table)?;
-        let Some(name) = key.as_string() else { return Ok(Value::Nil) };
+        let Some(name) = key.as_string() else {
+            return Ok(Value::Nil);
+        };
         let name = name.to_str()?;
         let value = match &meaning {
             Meaning::Request(request) => self.field(lua, request, &name)?,
@@ -229,9 +258,18 @@ impl Registry {
         }
     }
 
-    fn member(&self, lua: &Lua, request: &Rc<Request>, id: NodeId, name: &str) -> mlua::Result<Value> {
-        let node =
-            request.document.as_ref().and_then(|document| document.node(id)).and_then(|node| node.get(name));
+    fn member(
+        &self,
+        lua: &Lua,
+        request: &Rc<Request>,
+        id: NodeId,
+        name: &str,
+    ) -> mlua::Result<Value> {
+        let node = request
+            .document
+            .as_ref()
+            .and_then(|document| document.node(id))
+            .and_then(|node| node.get(name));
         node.map_or(Ok(Value::Nil), |node| self.value(lua, request, node))
     }
 
@@ -256,7 +294,9 @@ impl Registry {
                 let table = lua.create_table()?;
                 table.set_metatable(Some(self.object_meta.clone()))?;
                 let meaning = Meaning::Object(request.clone(), node.id());
-                self.meanings.borrow_mut().insert(table.to_pointer(), meaning);
+                self.meanings
+                    .borrow_mut()
+                    .insert(table.to_pointer(), meaning);
                 Ok(Value::Table(table))
             }
         }
@@ -271,7 +311,12 @@ impl Registry {
     }
 
     fn body(&self, lua: &Lua, request: &Rc<Request>) -> mlua::Result<Value> {
-        request.document.as_ref().map_or(Ok(Value::Nil), |document| self.value(lua, request, document.root()))
+        request
+            .document
+            .as_ref()
+            .map_or(Ok(Value::Nil), |document| {
+                self.value(lua, request, document.root())
+            })
     }
 
     /// `for key, value in table do`: all fields, of an object as written in the request.
@@ -279,7 +324,10 @@ impl Registry {
         let whole = match self.meaning(table)? {
             Meaning::Request(request) => self.fields(lua, &request, table)?,
             Meaning::Object(request, id) => {
-                let node = request.document.as_ref().and_then(|document| document.node(id));
+                let node = request
+                    .document
+                    .as_ref()
+                    .and_then(|document| document.node(id));
                 self.members(lua, &request, node.ok_or_else(over)?)?
             }
         };
@@ -299,19 +347,28 @@ impl Registry {
     }
 
     fn meaning(&self, table: &Table) -> mlua::Result<Meaning> {
-        self.meanings.borrow().get(&table.to_pointer()).cloned().ok_or_else(over)
+        self.meanings
+            .borrow()
+            .get(&table.to_pointer())
+            .cloned()
+            .ok_or_else(over)
     }
 }
 
 fn over() -> mlua::Error {
-    mlua::Error::runtime("this request has been answered: keep the values that you need, not its tables")
+    mlua::Error::runtime(
+        "this request has been answered: keep the values that you need, not its tables",
+    )
 }
 
 fn response_body(lua: &Lua, request: &Request) -> mlua::Result<Value> {
     use base64::Engine;
-    let Some(body) = &request.response_body else { return Ok(Value::Nil) };
+    let Some(body) = &request.response_body else {
+        return Ok(Value::Nil);
+    };
     let decoded = base64::engine::general_purpose::STANDARD.decode(body);
-    lua.create_string(decoded.map_err(mlua::Error::external)?).map(Value::String)
+    lua.create_string(decoded.map_err(mlua::Error::external)?)
+        .map(Value::String)
 }
 
 fn params(lua: &Lua, request: &Request) -> mlua::Result<Value> {
@@ -349,7 +406,10 @@ fn mounts(lua: &Lua, request: &Request) -> mlua::Result<Value> {
     for mount in &request.mounts {
         let entry = lua.create_table_with_capacity(0, 5)?;
         entry.raw_set("source", mount.source.as_str())?;
-        entry.raw_set("resolved", mount.resolved.as_deref().map(|path| path.to_string_lossy()))?;
+        entry.raw_set(
+            "resolved",
+            mount.resolved.as_deref().map(|path| path.to_string_lossy()),
+        )?;
         entry.raw_set("target", mount.target.as_deref())?;
         entry.raw_set("read_only", mount.read_only)?;
         entry.raw_set("via", mount.via.as_str())?;
@@ -380,7 +440,11 @@ fn certificate_table(lua: &Lua, element: &str) -> mlua::Result<Table> {
     table.raw_set("dns_names", certificate.dns_names)?;
     table.raw_set(
         "ip_addresses",
-        certificate.ip_addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        certificate
+            .ip_addresses
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>(),
     )?;
     table.raw_set("emails", certificate.emails)?;
     table.raw_set("uris", certificate.uris)?;

@@ -22,14 +22,26 @@ pub(super) struct Unset {
 /// # Errors
 /// Why there is none.
 pub fn variable_of(setting: &str) -> Result<String, String> {
-    let plain = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' };
+    let plain = |c: char| {
+        if c.is_ascii_alphanumeric() {
+            c.to_ascii_uppercase()
+        } else {
+            '_'
+        }
+    };
     let variable: String = setting.chars().map(plain).collect();
     let taken = TAKEN.contains(&variable.as_str())
-        || TAKEN_PREFIXES.iter().any(|prefix| variable.starts_with(prefix));
+        || TAKEN_PREFIXES
+            .iter()
+            .any(|prefix| variable.starts_with(prefix));
     match variable.chars().next() {
-        _ if taken => Err(format!("its variable would be `{variable}`, which means something else")),
+        _ if taken => Err(format!(
+            "its variable would be `{variable}`, which means something else"
+        )),
         None => Err("it has no name".to_owned()),
-        Some(first) if first.is_ascii_digit() => Err("a variable cannot begin with a digit".to_owned()),
+        Some(first) if first.is_ascii_digit() => {
+            Err("a variable cannot begin with a digit".to_owned())
+        }
         Some(_) => Ok(variable),
     }
 }
@@ -53,8 +65,12 @@ pub fn form_of(default: &Value) -> String {
 /// Puts what the variables say in the place of what `plugin.toml` says. An empty variable says nothing.
 pub(super) fn take_from(variables: &Variables, settings: &mut Table) -> Result<(), Unset> {
     for (setting, value) in settings.iter_mut() {
-        let Ok(variable) = variable_of(setting) else { continue };
-        let Some(text) = variables.get(&variable).filter(|text| !text.is_empty()) else { continue };
+        let Ok(variable) = variable_of(setting) else {
+            continue;
+        };
+        let Some(text) = variables.get(&variable).filter(|text| !text.is_empty()) else {
+            continue;
+        };
         *value = parse(text, value).ok_or_else(|| Unset {
             setting: setting.clone(),
             problem: format!(
@@ -72,8 +88,13 @@ fn parse(text: &str, default: &Value) -> Option<Value> {
     match default {
         Value::String(_) => Some(Value::String(text.to_owned())),
         Value::Array(_) if is_list_of_strings(default) && !text.trim_start().starts_with('[') => {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Some(Value::Array(parts.map(|part| Value::String(part.to_owned())).collect()))
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            Some(Value::Array(
+                parts.map(|part| Value::String(part.to_owned())).collect(),
+            ))
         }
         _ => like(default, text.trim().parse().ok()?),
     }
@@ -83,7 +104,11 @@ fn like(default: &Value, value: Value) -> Option<Value> {
     match (default, value) {
         (Value::Float(_), Value::Integer(number)) => Some(Value::Float(number as f64)),
         (Value::Array(defaults), Value::Array(items)) => {
-            let fits = |item: &Value| defaults.first().is_none_or(|default| default.same_type(item));
+            let fits = |item: &Value| {
+                defaults
+                    .first()
+                    .is_none_or(|default| default.same_type(item))
+            };
             items.iter().all(fits).then_some(Value::Array(items))
         }
         (default, value) => default.same_type(&value).then_some(value),
@@ -92,7 +117,9 @@ fn like(default: &Value, value: Value) -> Option<Value> {
 
 /// An empty list is one of strings, as most are.
 fn is_list_of_strings(value: &Value) -> bool {
-    value.as_array().is_some_and(|items| items.iter().all(Value::is_str))
+    value
+        .as_array()
+        .is_some_and(|items| items.iter().all(Value::is_str))
 }
 
 #[cfg(test)]
@@ -109,7 +136,9 @@ mod tests {
     fn set(variable: &str, text: &str) -> Result<Table, String> {
         let mut settings = settings();
         let variables = [(variable.to_owned(), text.to_owned())].into();
-        take_from(&variables, &mut settings).map(|()| settings).map_err(|unset| unset.problem)
+        take_from(&variables, &mut settings)
+            .map(|()| settings)
+            .map_err(|unset| unset.problem)
     }
 
     #[test]
@@ -123,19 +152,33 @@ mod tests {
             ("NAMES", "['b,c']", "names", "['b,c']"),
             ("NONE", "x", "none", "['x']"),
             ("NONE", "[]", "none", "[]"),
-            ("RANGES", "[{ n = 2 }, { n = 3 }]", "ranges", "[{ n = 2 }, { n = 3 }]"),
+            (
+                "RANGES",
+                "[{ n = 2 }, { n = 3 }]",
+                "ranges",
+                "[{ n = 2 }, { n = 3 }]",
+            ),
             ("BORN", "2027-02-03", "born", "2027-02-03"),
             ("LIMITS", "{ n = 5 }", "limits", "{ n = 5 }"),
             ("DASH_ED", "y", "dash-ed", "'y'"),
         ] {
             let expected: Value = expected.parse().unwrap();
-            assert_eq!(set(variable, text).unwrap()[setting], expected, "{variable}={text}");
+            assert_eq!(
+                set(variable, text).unwrap()[setting],
+                expected,
+                "{variable}={text}"
+            );
         }
     }
 
     #[test]
     fn what_is_empty_unknown_or_taken_changes_nothing() {
-        for (variable, text) in [("ROOT", ""), ("OTHER", "x"), ("PATH", "/bin"), ("root", "x")] {
+        for (variable, text) in [
+            ("ROOT", ""),
+            ("OTHER", "x"),
+            ("PATH", "/bin"),
+            ("root", "x"),
+        ] {
             assert_eq!(set(variable, text).unwrap(), settings(), "{variable}");
         }
     }
@@ -143,7 +186,11 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_with_the_type() {
         for (variable, text, part) in [
-            ("RETRIES", "many", "`RETRIES` sets `retries`, and `many` is not a whole number"),
+            (
+                "RETRIES",
+                "many",
+                "`RETRIES` sets `retries`, and `many` is not a whole number",
+            ),
             ("RETRIES", "1.5", "is not a whole number"),
             ("RETRIES", "1\nx = 2", "is not a whole number"),
             ("SAFE", "yes", "is not `true` or `false`"),

@@ -44,9 +44,17 @@ impl Surroundings {
 
     /// Refuses a mount that leads to what is not seen.
     pub(super) fn refuse_hidden(&self, mounts: &[HostMount]) -> Result<(), Refusal> {
-        let hidden = |mount: &&HostMount| mount.resolved.as_deref().is_some_and(|path| !self.shows(path));
+        let hidden = |mount: &&HostMount| {
+            mount
+                .resolved
+                .as_deref()
+                .is_some_and(|path| !self.shows(path))
+        };
         match mounts.iter().find(hidden) {
-            Some(mount) => Err(Refusal::HostPath { via: mount.via.clone(), reason: HIDDEN }),
+            Some(mount) => Err(Refusal::HostPath {
+                via: mount.via.clone(),
+                reason: HIDDEN,
+            }),
             None => Ok(()),
         }
     }

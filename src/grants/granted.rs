@@ -53,13 +53,19 @@ impl Refused {
             Grant::Env(variable) => format!("`{variable}`"),
             other => format!("`{other}`"),
         };
-        Self { what, grant: grant.clone() }
+        Self {
+            what,
+            grant: grant.clone(),
+        }
     }
 
     /// The refusal of a path that a script gave as `asked` and that leads to `real`. The line that it proposes grants the directory
     /// around it: whoever touches one file mostly means its neighbours too.
     pub fn path(asked: &Path, real: &Path, write: bool) -> Self {
-        let around = real.parent().filter(|around| around.parent().is_some()).unwrap_or(real);
+        let around = real
+            .parent()
+            .filter(|around| around.parent().is_some())
+            .unwrap_or(real);
         let grant = match write {
             true => Grant::FsWrite(around.to_owned()),
             false => Grant::FsRead(around.to_owned()),
@@ -84,17 +90,38 @@ mod tests {
     #[test]
     fn a_refusal_says_which_line_grants_it() {
         for (asked, real, write, message) in [
-            ("/etc/x", "/etc/x", true, "`/etc/x` is not granted: add \"fs.write:/etc\""),
-            ("/x/", "/x", false, "`/x/` is not granted: add \"fs.read:/x\""),
+            (
+                "/etc/x",
+                "/etc/x",
+                true,
+                "`/etc/x` is not granted: add \"fs.write:/etc\"",
+            ),
+            (
+                "/x/",
+                "/x",
+                false,
+                "`/x/` is not granted: add \"fs.read:/x\"",
+            ),
             ("/", "/", false, "`/` is not granted: add \"fs.read:/\""),
-            ("/s/l", "/etc/x", false, "`/s/l` leads to `/etc/x`, which is not granted: add \"fs.read:/etc\""),
+            (
+                "/s/l",
+                "/etc/x",
+                false,
+                "`/s/l` leads to `/etc/x`, which is not granted: add \"fs.read:/etc\"",
+            ),
         ] {
             let refused = Refused::path(Path::new(asked), Path::new(real), write).to_string();
             assert_eq!(refused, format!("{message} to `grants` in plugin.toml"));
         }
         let granted = Granted::from(vec![Grant::Net]);
         assert!(granted.require(&Grant::Net).is_ok());
-        let refused = granted.require(&Grant::Exec("sh".into())).unwrap_err().to_string();
-        assert_eq!(refused, "`sh` is not granted: add \"exec:sh\" to `grants` in plugin.toml");
+        let refused = granted
+            .require(&Grant::Exec("sh".into()))
+            .unwrap_err()
+            .to_string();
+        assert_eq!(
+            refused,
+            "`sh` is not granted: add \"exec:sh\" to `grants` in plugin.toml"
+        );
     }
 }

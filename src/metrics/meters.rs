@@ -96,10 +96,14 @@ impl Meters {
     /// Counts a call and its time.
     pub fn call(&self, method: &'static Method, verdict: Verdict, took: Duration) {
         self.refusal(method, verdict);
-        let Some(meter) = self.method(method) else { return };
+        let Some(meter) = self.method(method) else {
+            return;
+        };
         let class = BUCKETS.partition_point(|bound| *bound < took);
         meter.classes[class].fetch_add(1, Relaxed);
-        meter.nanos.fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
+        meter
+            .nanos
+            .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Counts a call that came to an end before it was begun, so that there is no time to speak of.
@@ -141,7 +145,9 @@ impl Meters {
     }
 
     fn method(&self, method: &'static Method) -> Option<&MethodMeter> {
-        let at = methods_of(method.interface).iter().position(|row| std::ptr::eq(row, method))?;
+        let at = methods_of(method.interface)
+            .iter()
+            .position(|row| std::ptr::eq(row, method))?;
         self.scripts[method.interface as usize].methods.get(at)
     }
 }
@@ -163,13 +169,25 @@ impl Meters {
 
     /// The interfaces that have a script, with its generation and its memory.
     pub(super) fn scripts(&self) -> impl Iterator<Item = (Interface, u64, u64)> + '_ {
-        let there = Interface::ALL.into_iter().zip(&self.scripts).filter(|(_, s)| s.is_there.load(Relaxed));
-        there.map(|(interface, s)| (interface, s.generation.load(Relaxed), s.memory.load(Relaxed)))
+        let there = Interface::ALL
+            .into_iter()
+            .zip(&self.scripts)
+            .filter(|(_, s)| s.is_there.load(Relaxed));
+        there.map(|(interface, s)| {
+            (
+                interface,
+                s.generation.load(Relaxed),
+                s.memory.load(Relaxed),
+            )
+        })
     }
 
     /// The methods of the interfaces that have a script.
     pub(super) fn methods(&self) -> impl Iterator<Item = (&'static Method, &MethodMeter)> + '_ {
-        let there = Interface::ALL.into_iter().zip(&self.scripts).filter(|(_, s)| s.is_there.load(Relaxed));
+        let there = Interface::ALL
+            .into_iter()
+            .zip(&self.scripts)
+            .filter(|(_, s)| s.is_there.load(Relaxed));
         there.flat_map(|(interface, script)| methods_of(interface).iter().zip(&script.methods))
     }
 }
@@ -180,7 +198,10 @@ impl ScriptMeter {
             is_there: AtomicBool::new(false),
             generation: AtomicU64::new(0),
             memory: AtomicU64::new(0),
-            methods: methods_of(interface).iter().map(|_| MethodMeter::default()).collect(),
+            methods: methods_of(interface)
+                .iter()
+                .map(|_| MethodMeter::default())
+                .collect(),
         }
     }
 }
@@ -221,8 +242,13 @@ impl Verdict {
 
 impl Tally {
     /// All of them.
-    pub const ALL: [Tally; 5] =
-        [Tally::TakenOver, Tally::Refused, Tally::Restarted, Tally::Skipped, Tally::Unread];
+    pub const ALL: [Tally; 5] = [
+        Tally::TakenOver,
+        Tally::Refused,
+        Tally::Restarted,
+        Tally::Skipped,
+        Tally::Unread,
+    ];
 }
 
 struct Connected<'a>(&'a AtomicU64);

@@ -63,7 +63,10 @@ pub const METRICS: &[Metric] = &[
         labels: &[],
         help: "When the process began to serve, in seconds since 1970.",
         values: Values::Process(|process, lines| {
-            let since = process.started.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let since = process
+                .started
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
             lines.add(&[], since.as_secs_f64());
         }),
     },
@@ -115,7 +118,9 @@ pub const METRICS: &[Metric] = &[
         labels: &["plugin", "script"],
         help: "Memory of a script's state when its last call ended, garbage included.",
         values: Values::Plugin(|meters, lines| {
-            meters.scripts().for_each(|(interface, _, bytes)| lines.script(meters, interface, bytes));
+            meters
+                .scripts()
+                .for_each(|(interface, _, bytes)| lines.script(meters, interface, bytes));
         }),
     },
     Metric {
@@ -137,7 +142,9 @@ pub const METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &["plugin"],
         help: "Log streams of containers that are open.",
-        values: Values::Plugin(|meters, lines| lines.of(meters, &[], meters.logs().streams.load(Relaxed))),
+        values: Values::Plugin(|meters, lines| {
+            lines.of(meters, &[], meters.logs().streams.load(Relaxed))
+        }),
     },
     Metric {
         name: "moondock_log_batches_total",
@@ -158,7 +165,11 @@ pub const METRICS: &[Metric] = &[
         values: Values::Plugin(|meters, lines| {
             let logs = meters.logs();
             lines.of(meters, &[("result", "taken")], logs.entries.load(Relaxed));
-            lines.of(meters, &[("result", "dropped")], logs.dropped_entries.load(Relaxed));
+            lines.of(
+                meters,
+                &[("result", "dropped")],
+                logs.dropped_entries.load(Relaxed),
+            );
         }),
     },
     Metric {
@@ -169,7 +180,11 @@ pub const METRICS: &[Metric] = &[
         values: Values::Plugin(|meters, lines| {
             let logs = meters.logs();
             lines.of(meters, &[("result", "taken")], logs.bytes.load(Relaxed));
-            lines.of(meters, &[("result", "dropped")], logs.dropped_bytes.load(Relaxed));
+            lines.of(
+                meters,
+                &[("result", "dropped")],
+                logs.dropped_bytes.load(Relaxed),
+            );
         }),
     },
     Metric {
@@ -184,7 +199,10 @@ pub const METRICS: &[Metric] = &[
 fn calls(meters: &Meters, lines: &mut Lines) {
     for (method, meter) in meters.methods() {
         let can_deny = method.interface == Interface::Authz;
-        for verdict in Verdict::ALL.into_iter().filter(|v| can_deny || *v != Verdict::Denied) {
+        for verdict in Verdict::ALL
+            .into_iter()
+            .filter(|v| can_deny || *v != Verdict::Denied)
+        {
             let labels = [("method", method.wire), ("outcome", verdict.name())];
             lines.of(meters, &labels, meter.count(verdict));
         }
@@ -209,10 +227,19 @@ fn durations(meters: &Meters, lines: &mut Lines) {
 pub fn page(process: &Process, plugins: &[Arc<Meters>]) -> String {
     let mut text = String::new();
     for metric in METRICS {
-        let Metric { name, kind, help, .. } = metric;
+        let Metric {
+            name, kind, help, ..
+        } = metric;
         // Writing to a string does not fail.
-        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {}\n", kind.name());
-        let mut lines = Lines { text: &mut text, name };
+        let _ = write!(
+            text,
+            "# HELP {name} {help}\n# TYPE {name} {}\n",
+            kind.name()
+        );
+        let mut lines = Lines {
+            text: &mut text,
+            name,
+        };
         match metric.values {
             Values::Process(values) => values(process, &mut lines),
             Values::Plugin(values) => plugins.iter().for_each(|meters| values(meters, &mut lines)),
@@ -248,7 +275,10 @@ impl Lines<'_> {
         *self.text += ending;
         for (index, (name, text)) in labels.iter().enumerate() {
             let before = if index == 0 { '{' } else { ',' };
-            let text = text.replace('\\', r"\\").replace('"', r#"\""#).replace('\n', r"\n");
+            let text = text
+                .replace('\\', r"\\")
+                .replace('"', r#"\""#)
+                .replace('\n', r"\n");
             let _ = write!(self.text, "{before}{name}=\"{text}\"");
         }
         let close = if labels.is_empty() { "" } else { "}" };
@@ -287,7 +317,10 @@ mod tests {
         meters.memory(Interface::Volume, 2, 1);
         let _open = meters.connected();
         drop(meters.connected());
-        let process = Process { started: UNIX_EPOCH + Duration::from_millis(1500), version: "1\"\\\n" };
+        let process = Process {
+            started: UNIX_EPOCH + Duration::from_millis(1500),
+            version: "1\"\\\n",
+        };
         let text = page(&process, std::slice::from_ref(&meters));
         let create = r#"plugin="p",method="VolumeDriver.Create""#;
         for line in [
@@ -305,8 +338,14 @@ mod tests {
             r#"moondock_script_memory_bytes{plugin="p",script="volume.lua"} 4096"#.to_owned(),
             r#"moondock_open_connections{plugin="p"} 1"#.to_owned(),
         ] {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is not in\n{text}"
+            );
         }
-        assert!(!text.contains("NetworkDriver"), "an interface without a script is shown");
+        assert!(
+            !text.contains("NetworkDriver"),
+            "an interface without a script is shown"
+        );
     }
 }

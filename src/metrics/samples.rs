@@ -43,8 +43,11 @@ pub struct Sample {
 const KINDS: [&str; 5] = ["untyped", "counter", "gauge", "histogram", "summary"];
 
 /// The endings of the series that a metric of these kinds is made of.
-const PARTS: [(&str, &[&str]); 3] =
-    [("_bucket", &["histogram"]), ("_sum", &["histogram", "summary"]), ("_count", &["histogram", "summary"])];
+const PARTS: [(&str, &[&str]); 3] = [
+    ("_bucket", &["histogram"]),
+    ("_sum", &["histogram", "summary"]),
+    ("_count", &["histogram", "summary"]),
+];
 
 impl Samples {
     /// Reads a page. A line that makes no sense is counted, and does no harm to the others.
@@ -68,12 +71,18 @@ impl Samples {
 
     /// The kind of a sample's metric.
     pub fn kind(&self, sample: &Sample) -> &'static str {
-        sample.family.and_then(|at| self.families.get(at)).map_or(KINDS[0], |family| family.kind)
+        sample
+            .family
+            .and_then(|at| self.families.get(at))
+            .map_or(KINDS[0], |family| family.kind)
     }
 
     /// What is said of a sample's metric.
     pub fn help(&self, sample: &Sample) -> Option<&str> {
-        sample.family.and_then(|at| self.families.get(at)).and_then(|family| family.help.as_deref())
+        sample
+            .family
+            .and_then(|at| self.families.get(at))
+            .and_then(|family| family.help.as_deref())
     }
 
     fn comment<'a>(&mut self, comment: &'a str, places: &mut HashMap<&'a str, usize>) -> bool {
@@ -87,7 +96,10 @@ impl Samples {
         }
         let place = *places.entry(name).or_insert(self.families.len());
         if place == self.families.len() {
-            self.families.push(Family { kind: KINDS[0], help: None });
+            self.families.push(Family {
+                kind: KINDS[0],
+                help: None,
+            });
         }
         let family = &mut self.families[place];
         match word {
@@ -101,7 +113,9 @@ impl Samples {
     }
 
     fn sample(&mut self, line: &str, places: &HashMap<&str, usize>) -> bool {
-        let Some(mut sample) = Line(line).sample() else { return false };
+        let Some(mut sample) = Line(line).sample() else {
+            return false;
+        };
         sample.family = self.family_of(&sample.name, places);
         self.samples.push(sample);
         true
@@ -110,9 +124,14 @@ impl Samples {
     fn family_of(&self, name: &str, places: &HashMap<&str, usize>) -> Option<usize> {
         let part = |(ending, kinds): &(&str, &[&str])| {
             let place = *places.get(name.strip_suffix(ending)?)?;
-            kinds.contains(&self.families.get(place)?.kind).then_some(place)
+            kinds
+                .contains(&self.families.get(place)?.kind)
+                .then_some(place)
         };
-        places.get(name).copied().or_else(|| PARTS.iter().find_map(part))
+        places
+            .get(name)
+            .copied()
+            .or_else(|| PARTS.iter().find_map(part))
     }
 }
 
@@ -130,7 +149,10 @@ struct Line<'a>(&'a str);
 impl Line<'_> {
     fn sample(mut self) -> Option<Sample> {
         let name = self.word(|c| is_name(c) || c == ':')?;
-        let mut sample = Sample { name, ..Sample::default() };
+        let mut sample = Sample {
+            name,
+            ..Sample::default()
+        };
         if self.takes('{') {
             while !self.takes('}') {
                 sample.labels.push(self.label()?);
@@ -160,7 +182,9 @@ impl Line<'_> {
 
     /// A name, and the blanks after it.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> Option<String> {
-        let (word, rest) = self.0.split_at(self.0.find(|c| !belongs(c)).unwrap_or(self.0.len()));
+        let (word, rest) = self
+            .0
+            .split_at(self.0.find(|c| !belongs(c)).unwrap_or(self.0.len()));
         let is_name = word.starts_with(|c: char| !c.is_ascii_digit());
         self.0 = rest.trim_start_matches(BLANK);
         is_name.then(|| word.to_owned())
@@ -168,8 +192,14 @@ impl Line<'_> {
 
     /// A sign, and the blanks after it, but within quotes.
     fn takes(&mut self, sign: char) -> bool {
-        let Some(rest) = self.0.strip_prefix(sign) else { return false };
-        self.0 = if sign == '"' { rest } else { rest.trim_start_matches(BLANK) };
+        let Some(rest) = self.0.strip_prefix(sign) else {
+            return false;
+        };
+        self.0 = if sign == '"' {
+            rest
+        } else {
+            rest.trim_start_matches(BLANK)
+        };
         true
     }
 }
@@ -221,12 +251,23 @@ mod tests {
     #[test]
     fn a_page_of_an_engine_is_read_whole() {
         let found = Samples::parse(RECORDED);
-        let lines = RECORDED.split(|b| *b == b'\n').filter(|line| !line.is_empty() && line[0] != b'#');
+        let lines = RECORDED
+            .split(|b| *b == b'\n')
+            .filter(|line| !line.is_empty() && line[0] != b'#');
         assert_eq!((found.samples.len(), found.unread), (lines.count(), 0));
-        let of = |name: &str| found.samples.iter().find(|sample| sample.name == name).expect(name);
+        let of = |name: &str| {
+            found
+                .samples
+                .iter()
+                .find(|sample| sample.name == name)
+                .expect(name)
+        };
         let bucket = of("engine_daemon_container_actions_seconds_bucket");
         assert_eq!(found.kind(bucket), "histogram");
-        assert_eq!(bucket.labels[0], ("action".to_owned(), "changes".to_owned()));
+        assert_eq!(
+            bucket.labels[0],
+            ("action".to_owned(), "changes".to_owned())
+        );
         assert_eq!(
             found.help(bucket),
             Some("The number of seconds it takes to process each container action")
@@ -234,16 +275,24 @@ mod tests {
         assert_eq!(found.kind(of("go_gc_duration_seconds_count")), "summary");
         assert_eq!(found.kind(of("go_gc_duration_seconds")), "summary");
         assert_eq!(found.kind(of("engine_daemon_events_total")), "counter");
-        assert_eq!(of("engine_daemon_engine_memory_bytes").value, 2.5276502016e+10);
+        assert_eq!(
+            of("engine_daemon_engine_memory_bytes").value,
+            2.5276502016e+10
+        );
     }
 
     #[test]
     fn escapes_blanks_and_odd_values_are_read() {
-        let sample = one("a:b\t{ x = \"1\\\\2\\\"3\\n4\" ,y=\"}, \\t=\" , }  -Inf 1700000000000 ").unwrap();
+        let sample =
+            one("a:b\t{ x = \"1\\\\2\\\"3\\n4\" ,y=\"}, \\t=\" , }  -Inf 1700000000000 ").unwrap();
         assert_eq!(sample.name, "a:b");
-        let expected = [("x", "1\\2\"3\n4"), ("y", "}, \\t=")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+        let expected =
+            [("x", "1\\2\"3\n4"), ("y", "}, \\t=")].map(|(k, v)| (k.to_owned(), v.to_owned()));
         assert_eq!(sample.labels, expected);
-        assert_eq!((sample.value, sample.timestamp), (f64::NEG_INFINITY, Some(1_700_000_000_000)));
+        assert_eq!(
+            (sample.value, sample.timestamp),
+            (f64::NEG_INFINITY, Some(1_700_000_000_000))
+        );
         assert!(one("a NaN").unwrap().value.is_nan());
         assert_eq!(one("a{} +Inf\r").unwrap().value, f64::INFINITY);
         assert_eq!(one("a 1e-3 -5").unwrap().timestamp, Some(-5));
@@ -277,14 +326,21 @@ mod tests {
             assert_eq!(one(line), None, "{line}");
         }
         let found = Samples::parse(b"a 1\n\n  \n# x\n#\nwrong\nb 2\nwrong");
-        assert_eq!((found.samples.len(), found.unread, found.first_unread), (2, 2, Some(6)));
+        assert_eq!(
+            (found.samples.len(), found.unread, found.first_unread),
+            (2, 2, Some(6))
+        );
     }
 
     #[test]
     fn what_is_said_of_a_metric_belongs_to_its_parts_only() {
         let page = "#TYPE h histogram\n# HELP h a\\\\b\\nc\nh_bucket{le=\"1\"} 1\nh_count 1\nh_max 1\n# TYPE s summary\ns_sum 1\ns_bucket 1\n# TYPE c counter\nc_count 1\nc 1\n";
         let found = Samples::parse(page.as_bytes());
-        let kinds: Vec<_> = found.samples.iter().map(|s| (s.name.as_str(), found.kind(s))).collect();
+        let kinds: Vec<_> = found
+            .samples
+            .iter()
+            .map(|s| (s.name.as_str(), found.kind(s)))
+            .collect();
         let expected = [
             ("h_bucket", "histogram"),
             ("h_count", "histogram"),

@@ -3,18 +3,34 @@
 use super::shape::{TEXT_MAP, TEXTS, optional, required};
 use super::{Field, Interface::Authz, Method, Missing, Shape, Type};
 
-const USER: Field = optional("User", Type::Text, "The common name of the client's TLS certificate.");
+const USER: Field = optional(
+    "User",
+    Type::Text,
+    "The common name of the client's TLS certificate.",
+);
 const USER_METHOD: Field = optional("UserAuthNMethod", Type::Text, "`TLS`, or absent.");
 const METHOD: Field = required("RequestMethod", Type::Text, "The HTTP method.");
-const URI: Field = required("RequestUri", Type::Text, "The raw request target; prefer `path` and `query`.");
+const URI: Field = required(
+    "RequestUri",
+    Type::Text,
+    "The raw request target; prefer `path` and `query`.",
+);
 const BODY: Field = optional("RequestBody", Type::Bytes, "The raw body; prefer `body`.");
-const HEADERS: Field =
-    optional("RequestHeaders", TEXT_MAP, "The headers; of a repeated one, the last value.");
-const CERTIFICATES: Field =
-    optional("RequestPeerCertificates", TEXTS, "The client's certificates; prefer `user.certificate`.");
+const HEADERS: Field = optional(
+    "RequestHeaders",
+    TEXT_MAP,
+    "The headers; of a repeated one, the last value.",
+);
+const CERTIFICATES: Field = optional(
+    "RequestPeerCertificates",
+    TEXTS,
+    "The client's certificates; prefer `user.certificate`.",
+);
 
-const REQUEST: Shape =
-    Shape { name: "AuthzRequest", fields: &[USER, USER_METHOD, METHOD, URI, BODY, HEADERS, CERTIFICATES] };
+const REQUEST: Shape = Shape {
+    name: "AuthzRequest",
+    fields: &[USER, USER_METHOD, METHOD, URI, BODY, HEADERS, CERTIFICATES],
+};
 
 const RESPONSE: Shape = Shape {
     name: "AuthzResponse",
@@ -26,17 +42,33 @@ const RESPONSE: Shape = Shape {
         BODY,
         HEADERS,
         CERTIFICATES,
-        optional("ResponseStatusCode", Type::Int, "Absent for failures, streams and replies over 64 KiB."),
+        optional(
+            "ResponseStatusCode",
+            Type::Int,
+            "Absent for failures, streams and replies over 64 KiB.",
+        ),
         optional("ResponseHeaders", TEXT_MAP, "The reply's headers."),
-        optional("ResponseBody", Type::Bytes, "The reply's body, if it is small."),
+        optional(
+            "ResponseBody",
+            Type::Bytes,
+            "The reply's body, if it is small.",
+        ),
     ],
 };
 
 const DECISION: Shape = Shape {
     name: "AuthzReply",
     fields: &[
-        required("Allow", Type::Bool, "Only `true` allows. A hook returns it first."),
-        optional("Msg", Type::Text, "The reason of a denial. A hook returns it second."),
+        required(
+            "Allow",
+            Type::Bool,
+            "Only `true` allows. A hook returns it first.",
+        ),
+        optional(
+            "Msg",
+            Type::Text,
+            "The reason of a denial. A hook returns it second.",
+        ),
     ],
 };
 

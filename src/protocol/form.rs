@@ -19,7 +19,10 @@ pub struct Form {
 impl Type {
     /// The form that a text of this type must have, unless it is empty.
     pub fn form(self) -> Option<&'static Form> {
-        FORMS.iter().find(|(ty, _)| *ty == self).map(|(_, form)| form)
+        FORMS
+            .iter()
+            .find(|(ty, _)| *ty == self)
+            .map(|(_, form)| form)
     }
 }
 
@@ -85,13 +88,16 @@ const LONGEST_LINK: usize = 15;
 
 /// As Go's `netip.ParsePrefix` has it, which newer engines use.
 fn is_cidr(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else { return false };
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
     let most = match address.parse() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    let plain = length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
+    let plain =
+        length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
     plain && length.parse::<u8>().is_ok_and(|length| length <= most)
 }
 

@@ -79,7 +79,9 @@ pub fn cut(bytes: &[u8], count: usize, most: usize) -> Result<Cut, BadFrame> {
 
 /// The first frame and its length with the head, or how many bytes it needs.
 fn first(bytes: &[u8], most: usize) -> Result<Result<(LogEntry, usize), usize>, BadFrame> {
-    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else { return Ok(Err(HEAD)) };
+    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
+        return Ok(Err(HEAD));
+    };
     let length = u32::from_be_bytes(*head) as usize;
     if length > most {
         return Err(BadFrame::Long { length, most });
@@ -111,20 +113,30 @@ mod tests {
             time_nano: 1_732_440_000_123_456_789,
             line: line.into(),
             partial: true,
-            partial_log_metadata: Some(PartialMetadata { last: true, id: "x".to_owned(), ordinal: 3 }),
+            partial_log_metadata: Some(PartialMetadata {
+                last: true,
+                id: "x".to_owned(),
+                ordinal: 3,
+            }),
         }
     }
 
     fn stream(lines: &[&str]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        lines.iter().for_each(|line| frame(&entry(line), &mut bytes));
+        lines
+            .iter()
+            .for_each(|line| frame(&entry(line), &mut bytes));
         bytes
     }
 
     #[test]
     fn a_frame_is_what_the_engine_writes() {
-        let hello =
-            LogEntry { source: "stdout".into(), time_nano: 1, line: "hello".into(), ..LogEntry::default() };
+        let hello = LogEntry {
+            source: "stdout".into(),
+            time_nano: 1,
+            line: "hello".into(),
+            ..LogEntry::default()
+        };
         let mut bytes = Vec::new();
         frame(&hello, &mut bytes);
         assert_eq!(bytes, b"\0\0\0\x11\n\x06stdout\x10\x01\x1a\x05hello");
@@ -137,13 +149,24 @@ mod tests {
         for end in 0..bytes.len() {
             match cut(&bytes[..end], 10, 1000).unwrap() {
                 Cut::Short(needed) => {
-                    assert!(end < first && needed > end && needed <= first, "{end}: {needed}")
+                    assert!(
+                        end < first && needed > end && needed <= first,
+                        "{end}: {needed}"
+                    )
                 }
-                Cut::Entries(entries, taken) => assert_eq!((entries.len(), taken), (1, first), "{end}"),
+                Cut::Entries(entries, taken) => {
+                    assert_eq!((entries.len(), taken), (1, first), "{end}")
+                }
             }
         }
-        assert_eq!(cut(&bytes, 10, 1000), Ok(Cut::Entries(vec![entry("one"), entry("two")], bytes.len())));
-        assert_eq!(cut(&bytes, 1, 1000), Ok(Cut::Entries(vec![entry("one")], first)));
+        assert_eq!(
+            cut(&bytes, 10, 1000),
+            Ok(Cut::Entries(vec![entry("one"), entry("two")], bytes.len()))
+        );
+        assert_eq!(
+            cut(&bytes, 1, 1000),
+            Ok(Cut::Entries(vec![entry("one")], first))
+        );
     }
 
     #[test]
@@ -152,7 +175,10 @@ mod tests {
         body.extend_from_slice(b"\x32\x06\n\x01a\x12\x01b\x98\x06\x01");
         let mut bytes = u32::try_from(body.len()).unwrap().to_be_bytes().to_vec();
         bytes.extend_from_slice(&body);
-        assert_eq!(cut(&bytes, 1, 1000), Ok(Cut::Entries(vec![entry("x")], bytes.len())));
+        assert_eq!(
+            cut(&bytes, 1, 1000),
+            Ok(Cut::Entries(vec![entry("x")], bytes.len()))
+        );
     }
 
     #[test]
@@ -160,11 +186,22 @@ mod tests {
         let mut bytes = stream(&["good"]);
         let good = bytes.len();
         bytes.extend_from_slice(b"\xff\xff\xff\xff");
-        assert_eq!(cut(&bytes, 10, 1000), Ok(Cut::Entries(vec![entry("good")], good)));
-        let long = BadFrame::Long { length: 0xffff_ffff, most: 1000 };
+        assert_eq!(
+            cut(&bytes, 10, 1000),
+            Ok(Cut::Entries(vec![entry("good")], good))
+        );
+        let long = BadFrame::Long {
+            length: 0xffff_ffff,
+            most: 1000,
+        };
         assert_eq!(cut(&bytes[good..], 10, 1000), Err(long));
-        let foreign = cut(b"\0\0\0\x02\xff\xff", 10, 1000).unwrap_err().to_string();
-        assert!(foreign.starts_with("a frame that is no log entry: "), "{foreign}");
+        let foreign = cut(b"\0\0\0\x02\xff\xff", 10, 1000)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            foreign.starts_with("a frame that is no log entry: "),
+            "{foreign}"
+        );
     }
 
     proptest! {

@@ -3,13 +3,21 @@
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
 use super::{Field, Interface::Ipam, Method, Missing, Shape, Type};
 
-const POOL_ID: Field = required("PoolID", Type::Text, "The pool's ID, as `request_pool` gave it.");
+const POOL_ID: Field = required(
+    "PoolID",
+    Type::Text,
+    "The pool's ID, as `request_pool` gave it.",
+);
 const DATA: Field = optional("Data", TEXT_MAP, "Further facts for the network driver.");
 
 const CAPABILITIES_REPLY: Shape = Shape {
     name: "IpamCapabilitiesReply",
     fields: &[
-        optional("RequiresMACAddress", Type::Bool, "Addresses depend on the MAC address."),
+        optional(
+            "RequiresMACAddress",
+            Type::Bool,
+            "Addresses depend on the MAC address.",
+        ),
         optional(
             "RequiresRequestReplay",
             Type::Bool,
@@ -21,17 +29,37 @@ const CAPABILITIES_REPLY: Shape = Shape {
 const SPACES_REPLY: Shape = Shape {
     name: "AddressSpacesReply",
     fields: &[
-        required("LocalDefaultAddressSpace", Type::Text, "The name of the local address space."),
-        required("GlobalDefaultAddressSpace", Type::Text, "The name of the global address space."),
+        required(
+            "LocalDefaultAddressSpace",
+            Type::Text,
+            "The name of the local address space.",
+        ),
+        required(
+            "GlobalDefaultAddressSpace",
+            Type::Text,
+            "The name of the global address space.",
+        ),
     ],
 };
 
 const REQUEST_POOL: Shape = Shape {
     name: "RequestPoolRequest",
     fields: &[
-        optional("AddressSpace", Type::Text, "The address space to take it from."),
-        optional("Pool", Type::Text, "The pool wanted, in CIDR form; empty for any."),
-        optional("SubPool", Type::Text, "The part of it to hand out (`--ip-range`)."),
+        optional(
+            "AddressSpace",
+            Type::Text,
+            "The address space to take it from.",
+        ),
+        optional(
+            "Pool",
+            Type::Text,
+            "The pool wanted, in CIDR form; empty for any.",
+        ),
+        optional(
+            "SubPool",
+            Type::Text,
+            "The part of it to hand out (`--ip-range`).",
+        ),
         optional("Options", TEXT_MAP, "The options of `--ipam-opt`."),
         optional("V6", Type::Bool, "True for an IPv6 pool."),
     ],
@@ -39,30 +67,51 @@ const REQUEST_POOL: Shape = Shape {
 const REQUEST_POOL_REPLY: Shape = Shape {
     name: "RequestPoolReply",
     fields: &[
-        required("PoolID", Type::Text, "The pool's ID, of the driver's own making."),
+        required(
+            "PoolID",
+            Type::Text,
+            "The pool's ID, of the driver's own making.",
+        ),
         required("Pool", Type::Cidr, "The pool, in CIDR form."),
         DATA,
     ],
 };
 
-const RELEASE_POOL: Shape = Shape { name: "ReleasePoolRequest", fields: &[POOL_ID] };
+const RELEASE_POOL: Shape = Shape {
+    name: "ReleasePoolRequest",
+    fields: &[POOL_ID],
+};
 
 const REQUEST_ADDRESS: Shape = Shape {
     name: "RequestAddressRequest",
     fields: &[
         POOL_ID,
         optional("Address", Type::Text, "The address wanted; empty for any."),
-        optional("Options", TEXT_MAP, "`RequestAddressType` says when it is a gateway's."),
+        optional(
+            "Options",
+            TEXT_MAP,
+            "`RequestAddressType` says when it is a gateway's.",
+        ),
     ],
 };
 const REQUEST_ADDRESS_REPLY: Shape = Shape {
     name: "RequestAddressReply",
-    fields: &[required("Address", Type::Cidr, "The address, with the pool's prefix length."), DATA],
+    fields: &[
+        required(
+            "Address",
+            Type::Cidr,
+            "The address, with the pool's prefix length.",
+        ),
+        DATA,
+    ],
 };
 
 const RELEASE_ADDRESS: Shape = Shape {
     name: "ReleaseAddressRequest",
-    fields: &[POOL_ID, required("Address", Type::Text, "The bare address to release.")],
+    fields: &[
+        POOL_ID,
+        required("Address", Type::Text, "The bare address to release."),
+    ],
 };
 
 const fn row(
@@ -94,8 +143,14 @@ pub(super) const METHODS: &[Method] = &[
     .missing(Missing::Answered(
         r#"{"LocalDefaultAddressSpace":"local","GlobalDefaultAddressSpace":"global"}"#,
     )),
-    row("IpamDriver.RequestPool", "request_pool", &REQUEST_POOL, &REQUEST_POOL_REPLY, "Reserves a pool.")
-        .about("Pool"),
+    row(
+        "IpamDriver.RequestPool",
+        "request_pool",
+        &REQUEST_POOL,
+        &REQUEST_POOL_REPLY,
+        "Reserves a pool.",
+    )
+    .about("Pool"),
     row(
         "IpamDriver.ReleasePool",
         "release_pool",

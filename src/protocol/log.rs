@@ -3,7 +3,11 @@
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
 use super::{Field, Interface::Log, Method, Missing, Origin, Shape, Type};
 
-const FILE: Field = required("File", Type::Text, "The FIFO that the container's lines come through.");
+const FILE: Field = required(
+    "File",
+    Type::Text,
+    "The FIFO that the container's lines come through.",
+);
 
 /// What Docker tells of a container, and the FIFO.
 pub const INFO: &Shape = &Shape {
@@ -11,12 +15,20 @@ pub const INFO: &Shape = &Shape {
     fields: &[
         optional("Config", TEXT_MAP, "The options of `--log-opt`."),
         required("ContainerID", Type::Text, "The container's ID."),
-        optional("ContainerName", Type::Text, "Its name, with a slash before it."),
+        optional(
+            "ContainerName",
+            Type::Text,
+            "Its name, with a slash before it.",
+        ),
         optional("ContainerEntrypoint", Type::Text, "What it runs."),
         optional("ContainerArgs", TEXTS, "With which arguments."),
         optional("ContainerImageID", Type::Text, "The image's ID."),
         optional("ContainerImageName", Type::Text, "The image's name."),
-        optional("ContainerCreated", Type::Text, "When the container was made."),
+        optional(
+            "ContainerCreated",
+            Type::Text,
+            "When the container was made.",
+        ),
         optional("ContainerEnv", TEXTS, "Its environment."),
         optional("ContainerLabels", TEXT_MAP, "Its labels."),
         optional("LogPath", Type::Text, "Empty."),
@@ -39,8 +51,16 @@ const ENTRY_SHAPE: Shape = Shape {
             Type::Text,
             "Nanoseconds since 1970, in decimal digits: more than a Lua number holds.",
         ),
-        optional("line", Type::Text, "The line, any bytes, without a newline at its end."),
-        optional("partial", Type::Bool, "True for a piece of a line that was too long; else absent."),
+        optional(
+            "line",
+            Type::Text,
+            "The line, any bytes, without a newline at its end.",
+        ),
+        optional(
+            "partial",
+            Type::Bool,
+            "True for a piece of a line that was too long; else absent.",
+        ),
         optional("partial_id", Type::Text, "Which line it is a piece of."),
         optional("ordinal", Type::Int, "Which piece, from 1."),
         optional("last", Type::Bool, "True for the last piece."),
@@ -62,31 +82,55 @@ const CONFIG: Shape = Shape {
     ],
 };
 
-const START: Shape = Shape { name: "StartLoggingRequest", fields: &[FILE, OF_CONTAINER] };
-const STOP: Shape = Shape { name: "StopLoggingRequest", fields: &[FILE] };
+const START: Shape = Shape {
+    name: "StartLoggingRequest",
+    fields: &[FILE, OF_CONTAINER],
+};
+const STOP: Shape = Shape {
+    name: "StopLoggingRequest",
+    fields: &[FILE],
+};
 const READ: Shape = Shape {
     name: "ReadLogsRequest",
-    fields: &[OF_CONTAINER, optional("Config", Type::Record(&CONFIG), "Which lines.")],
+    fields: &[
+        OF_CONTAINER,
+        optional("Config", Type::Record(&CONFIG), "Which lines."),
+    ],
 };
 const WRITE: Shape = Shape {
     name: "WriteRequest",
-    fields: &[required("Entry", Type::Record(&ENTRY_SHAPE), "The entry."), OF_CONTAINER],
+    fields: &[
+        required("Entry", Type::Record(&ENTRY_SHAPE), "The entry."),
+        OF_CONTAINER,
+    ],
 };
 const WRITE_BATCH: Shape = Shape {
     name: "WriteBatchRequest",
     fields: &[
-        required("Entries", Type::List(&Type::Record(&ENTRY_SHAPE)), "The entries, in their order."),
+        required(
+            "Entries",
+            Type::List(&Type::Record(&ENTRY_SHAPE)),
+            "The entries, in their order.",
+        ),
         OF_CONTAINER,
     ],
 };
 
 const CAP: Shape = Shape {
     name: "LogCapabilities",
-    fields: &[optional("ReadLogs", Type::Bool, "True when the script has the hook `read`.")],
+    fields: &[optional(
+        "ReadLogs",
+        Type::Bool,
+        "True when the script has the hook `read`.",
+    )],
 };
 const CAPABILITIES_REPLY: Shape = Shape {
     name: "LogCapabilitiesReply",
-    fields: &[required("Cap", Type::Record(&CAP), "What the driver can do.")],
+    fields: &[required(
+        "Cap",
+        Type::Record(&CAP),
+        "What the driver can do.",
+    )],
 };
 
 const ARGUMENT: (&str, &str) = ("info", "LogInfo");

@@ -131,7 +131,11 @@ impl Method {
 
     /// The hook's arguments as a function's head has them, such as `entries, info`.
     pub fn parameters(&self) -> String {
-        self.arguments.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+        self.arguments
+            .iter()
+            .map(|(name, _)| *name)
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     pub(super) const fn origin(mut self, origin: Origin) -> Self {
@@ -139,7 +143,10 @@ impl Method {
         self
     }
 
-    pub(super) const fn arguments(mut self, arguments: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) const fn arguments(
+        mut self,
+        arguments: &'static [(&'static str, &'static str)],
+    ) -> Self {
         self.arguments = arguments;
         self
     }
@@ -206,8 +213,12 @@ pub fn methods_of(interface: Interface) -> &'static [Method] {
 /// The row of a name that a request can have, such as `VolumeDriver.Create`.
 pub fn find(wire: &str) -> Option<&'static Method> {
     let (prefix, _) = wire.split_once('.')?;
-    let interface = Interface::ALL.into_iter().find(|interface| interface.prefix() == prefix)?;
-    methods_of(interface).iter().find(|method| method.wire == wire)
+    let interface = Interface::ALL
+        .into_iter()
+        .find(|interface| interface.prefix() == prefix)?;
+    methods_of(interface)
+        .iter()
+        .find(|method| method.wire == wire)
 }
 
 impl Interface {
@@ -288,16 +299,25 @@ mod tests {
                 assert_eq!(method.interface, interface, "{}", method.wire);
                 let asked_for = (method.origin != Origin::Host).then_some(method);
                 assert_eq!(find(method.wire), asked_for);
-                assert!(method.object.is_none_or(|object| method.request.field(object).is_some()));
+                assert!(
+                    method
+                        .object
+                        .is_none_or(|object| method.request.field(object).is_some())
+                );
             }
         }
     }
 
     #[test]
     fn unknown_names_have_no_row() {
-        for wire in
-            ["", "VolumeDriver", "VolumeDriver.", "VolumeDriver.Nope", "Nope.Create", "volumedriver.Create"]
-        {
+        for wire in [
+            "",
+            "VolumeDriver",
+            "VolumeDriver.",
+            "VolumeDriver.Nope",
+            "Nope.Create",
+            "volumedriver.Create",
+        ] {
             assert_eq!(find(wire), None, "{wire}");
         }
     }

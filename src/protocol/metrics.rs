@@ -12,14 +12,22 @@ const SAMPLE: Shape = Shape {
             "The series' name, such as `engine_daemon_network_actions_seconds_count`.",
         ),
         required("labels", TEXT_MAP, "Its labels; empty when it has none."),
-        required("value", Type::Number, "Its value; may be infinite, or not a number (`value ~= value`)."),
+        required(
+            "value",
+            Type::Number,
+            "Its value; may be infinite, or not a number (`value ~= value`).",
+        ),
         required(
             "type",
             Type::Text,
             "`counter`, `gauge`, `histogram`, `summary` or `untyped`. The `_bucket`, `_sum` and `_count` of a histogram are samples of their own.",
         ),
         optional("help", Type::Text, "What the engine says of it."),
-        optional("timestamp", Type::Int, "When it was taken, in ms since 1970, if the engine says so."),
+        optional(
+            "timestamp",
+            Type::Int,
+            "When it was taken, in ms since 1970, if the engine says so.",
+        ),
     ],
 };
 

@@ -4,9 +4,16 @@ use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
 use super::{Field, Interface::Network, Method, Missing, Shape, Tie, Type};
 
 const NETWORK_ID: Field = required("NetworkID", Type::Text, "The network's ID.");
-const ENDPOINT_ID: Field =
-    required("EndpointID", Type::Text, "The endpoint's ID; new at each start of a container.");
-const OPTIONS: Field = optional("Options", ANY_MAP, "Options by their full names, `com.docker.network.…`.");
+const ENDPOINT_ID: Field = required(
+    "EndpointID",
+    Type::Text,
+    "The endpoint's ID; new at each start of a container.",
+);
+const OPTIONS: Field = optional(
+    "Options",
+    ANY_MAP,
+    "Options by their full names, `com.docker.network.…`.",
+);
 
 const IPAM_DATA: Shape = Shape {
     name: "IpamData",
@@ -14,29 +21,63 @@ const IPAM_DATA: Shape = Shape {
         optional("AddressSpace", Type::Text, "The address space of the pool."),
         optional("Pool", Type::Text, "The pool, in CIDR form."),
         optional("Gateway", Type::Text, "The gateway, in CIDR form."),
-        optional("AuxAddresses", TEXT_MAP, "Reserved addresses by name, in CIDR form."),
+        optional(
+            "AuxAddresses",
+            TEXT_MAP,
+            "Reserved addresses by name, in CIDR form.",
+        ),
     ],
 };
-const IPV4_DATA: Field = optional("IPv4Data", Type::List(&Type::Record(&IPAM_DATA)), "The IPv4 pools.");
-const IPV6_DATA: Field = optional("IPv6Data", Type::List(&Type::Record(&IPAM_DATA)), "The IPv6 pools.");
+const IPV4_DATA: Field = optional(
+    "IPv4Data",
+    Type::List(&Type::Record(&IPAM_DATA)),
+    "The IPv4 pools.",
+);
+const IPV6_DATA: Field = optional(
+    "IPv6Data",
+    Type::List(&Type::Record(&IPAM_DATA)),
+    "The IPv6 pools.",
+);
 
-const NETWORK: Shape = Shape { name: "NetworkRequest", fields: &[NETWORK_ID] };
-const ENDPOINT: Shape = Shape { name: "EndpointRequest", fields: &[NETWORK_ID, ENDPOINT_ID] };
-const ENDPOINT_WITH_OPTIONS: Shape =
-    Shape { name: "EndpointOptionsRequest", fields: &[NETWORK_ID, ENDPOINT_ID, OPTIONS] };
-const CREATE_NETWORK: Shape =
-    Shape { name: "CreateNetworkRequest", fields: &[NETWORK_ID, OPTIONS, IPV4_DATA, IPV6_DATA] };
+const NETWORK: Shape = Shape {
+    name: "NetworkRequest",
+    fields: &[NETWORK_ID],
+};
+const ENDPOINT: Shape = Shape {
+    name: "EndpointRequest",
+    fields: &[NETWORK_ID, ENDPOINT_ID],
+};
+const ENDPOINT_WITH_OPTIONS: Shape = Shape {
+    name: "EndpointOptionsRequest",
+    fields: &[NETWORK_ID, ENDPOINT_ID, OPTIONS],
+};
+const CREATE_NETWORK: Shape = Shape {
+    name: "CreateNetworkRequest",
+    fields: &[NETWORK_ID, OPTIONS, IPV4_DATA, IPV6_DATA],
+};
 
 const ALLOCATE: Shape = Shape {
     name: "AllocateNetworkRequest",
-    fields: &[NETWORK_ID, optional("Options", TEXT_MAP, "The options of `-o`."), IPV4_DATA, IPV6_DATA],
+    fields: &[
+        NETWORK_ID,
+        optional("Options", TEXT_MAP, "The options of `-o`."),
+        IPV4_DATA,
+        IPV6_DATA,
+    ],
 };
 const ALLOCATE_REPLY: Shape = Shape {
     name: "AllocateNetworkReply",
-    fields: &[optional("Options", TEXT_MAP, "Merged into the options of CreateNetwork on every node.")],
+    fields: &[optional(
+        "Options",
+        TEXT_MAP,
+        "Merged into the options of CreateNetwork on every node.",
+    )],
 };
 
-const GW_ALLOC_CHECK: Shape = Shape { name: "GwAllocCheckRequest", fields: &[OPTIONS] };
+const GW_ALLOC_CHECK: Shape = Shape {
+    name: "GwAllocCheckRequest",
+    fields: &[OPTIONS],
+};
 const GW_ALLOC_CHECK_REPLY: Shape = Shape {
     name: "GwAllocCheckReply",
     fields: &[
@@ -49,7 +90,11 @@ const CAPABILITIES_REPLY: Shape = Shape {
     name: "NetworkCapabilitiesReply",
     fields: &[
         required("Scope", Type::Scope, "`local` or `global`."),
-        optional("ConnectivityScope", Type::Scope, "`local` or `global`; the same as `Scope` when absent."),
+        optional(
+            "ConnectivityScope",
+            Type::Scope,
+            "`local` or `global`; the same as `Scope` when absent.",
+        ),
         optional(
             "GwAllocChecker",
             Type::Bool,
@@ -71,7 +116,11 @@ const CREATE_ENDPOINT: Shape = Shape {
     fields: &[
         NETWORK_ID,
         ENDPOINT_ID,
-        optional("Interface", Type::Record(&INTERFACE), "What is set already; unset fields are empty."),
+        optional(
+            "Interface",
+            Type::Record(&INTERFACE),
+            "What is set already; unset fields are empty.",
+        ),
         OPTIONS,
     ],
 };
@@ -85,7 +134,11 @@ const CREATE_ENDPOINT_REPLY: Shape = Shape {
 };
 const OPER_INFO_REPLY: Shape = Shape {
     name: "EndpointOperInfoReply",
-    fields: &[optional("Value", ANY_MAP, "Anything to show of the endpoint.")],
+    fields: &[optional(
+        "Value",
+        ANY_MAP,
+        "Anything to show of the endpoint.",
+    )],
 };
 
 const JOIN: Shape = Shape {
@@ -93,33 +146,69 @@ const JOIN: Shape = Shape {
     fields: &[
         NETWORK_ID,
         ENDPOINT_ID,
-        required("SandboxKey", Type::Text, "The path of the sandbox; it may not exist yet."),
+        required(
+            "SandboxKey",
+            Type::Text,
+            "The path of the sandbox; it may not exist yet.",
+        ),
         OPTIONS,
     ],
 };
 const INTERFACE_NAME: Shape = Shape {
     name: "InterfaceName",
     fields: &[
-        required("SrcName", Type::Link, "The link in the host's namespace, at most 15 bytes."),
-        required("DstPrefix", Type::Link, "The name in the container without its number, such as `eth`."),
+        required(
+            "SrcName",
+            Type::Link,
+            "The link in the host's namespace, at most 15 bytes.",
+        ),
+        required(
+            "DstPrefix",
+            Type::Link,
+            "The name in the container without its number, such as `eth`.",
+        ),
     ],
 };
 const STATIC_ROUTE: Shape = Shape {
     name: "StaticRoute",
     fields: &[
         required("Destination", Type::Cidr, "Where to, in CIDR form."),
-        required("RouteType", Type::Int, "0: by the next hop. 1: on the link."),
+        required(
+            "RouteType",
+            Type::Int,
+            "0: by the next hop. 1: on the link.",
+        ),
         optional("NextHop", Type::Address, "The next hop of type 0."),
     ],
 };
 const JOIN_REPLY: Shape = Shape {
     name: "JoinReply",
     fields: &[
-        optional("InterfaceName", Type::Record(&INTERFACE_NAME), "The link that the engine moves."),
-        optional("Gateway", Type::Address, "The IPv4 gateway, a bare address."),
-        optional("GatewayIPv6", Type::Address, "The IPv6 gateway, a bare address."),
-        optional("StaticRoutes", Type::List(&Type::Record(&STATIC_ROUTE)), "Routes to add in the container."),
-        optional("DisableGatewayService", Type::Bool, "True keeps the container off `docker_gwbridge`."),
+        optional(
+            "InterfaceName",
+            Type::Record(&INTERFACE_NAME),
+            "The link that the engine moves.",
+        ),
+        optional(
+            "Gateway",
+            Type::Address,
+            "The IPv4 gateway, a bare address.",
+        ),
+        optional(
+            "GatewayIPv6",
+            Type::Address,
+            "The IPv6 gateway, a bare address.",
+        ),
+        optional(
+            "StaticRoutes",
+            Type::List(&Type::Record(&STATIC_ROUTE)),
+            "Routes to add in the container.",
+        ),
+        optional(
+            "DisableGatewayService",
+            Type::Bool,
+            "True keeps the container off `docker_gwbridge`.",
+        ),
     ],
 };
 
@@ -127,7 +216,11 @@ const DISCOVERY: Shape = Shape {
     name: "DiscoveryRequest",
     fields: &[
         required("DiscoveryType", Type::Int, "1: a node."),
-        optional("DiscoveryData", ANY_MAP, "`Address`, `BindAddress` and `Self` of the node."),
+        optional(
+            "DiscoveryData",
+            ANY_MAP,
+            "`Address`, `BindAddress` and `Self` of the node.",
+        ),
     ],
 };
 
@@ -152,7 +245,9 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says how far networks reach.",
     )
-    .missing(Missing::Answered(r#"{"Scope":"local","ConnectivityScope":"local"}"#)),
+    .missing(Missing::Answered(
+        r#"{"Scope":"local","ConnectivityScope":"local"}"#,
+    )),
     row(
         "NetworkDriver.GwAllocCheck",
         "gw_alloc_check",
@@ -179,8 +274,14 @@ pub(super) const METHODS: &[Method] = &[
     )
     .about("NetworkID")
     .missing(Missing::NotFound),
-    row("NetworkDriver.CreateNetwork", "create_network", &CREATE_NETWORK, &EMPTY, "Makes a network.")
-        .about("NetworkID"),
+    row(
+        "NetworkDriver.CreateNetwork",
+        "create_network",
+        &CREATE_NETWORK,
+        &EMPTY,
+        "Makes a network.",
+    )
+    .about("NetworkID"),
     row(
         "NetworkDriver.DeleteNetwork",
         "delete_network",
@@ -215,10 +316,22 @@ pub(super) const METHODS: &[Method] = &[
     )
     .about("EndpointID")
     .missing(Missing::Answered(r#"{"Value":{}}"#)),
-    row("NetworkDriver.Join", "join", &JOIN, &JOIN_REPLY, "Gives a container's sandbox its link.")
-        .about("EndpointID"),
-    row("NetworkDriver.Leave", "leave", &ENDPOINT, &EMPTY, "Takes the link back; unknown ones too succeed.")
-        .about("EndpointID"),
+    row(
+        "NetworkDriver.Join",
+        "join",
+        &JOIN,
+        &JOIN_REPLY,
+        "Gives a container's sandbox its link.",
+    )
+    .about("EndpointID"),
+    row(
+        "NetworkDriver.Leave",
+        "leave",
+        &ENDPOINT,
+        &EMPTY,
+        "Takes the link back; unknown ones too succeed.",
+    )
+    .about("EndpointID"),
     row(
         "NetworkDriver.ProgramExternalConnectivity",
         "program_external_connectivity",

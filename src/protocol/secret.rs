@@ -34,7 +34,11 @@ const REQUEST: Shape = Shape {
         optional("TaskName", Type::Text, "The task's name."),
         optional("TaskImage", Type::Text, "The image that it runs."),
         optional("NodeID", Type::Text, "The node that it runs on."),
-        optional("ServiceEndpointSpec", Type::Record(&ENDPOINT_SPEC), "How the service is reached."),
+        optional(
+            "ServiceEndpointSpec",
+            Type::Record(&ENDPOINT_SPEC),
+            "How the service is reached.",
+        ),
     ],
 };
 
@@ -44,8 +48,16 @@ const LARGEST: usize = 500 * 1024 - 1;
 const REPLY: Shape = Shape {
     name: "SecretReply",
     fields: &[
-        required("Value", Type::BytesUpTo(LARGEST), "The secret: less than 500 KiB, and not empty."),
-        optional("DoNotReuse", Type::Bool, "True when the value is for this task only."),
+        required(
+            "Value",
+            Type::BytesUpTo(LARGEST),
+            "The secret: less than 500 KiB, and not empty.",
+        ),
+        optional(
+            "DoNotReuse",
+            Type::Bool,
+            "True when the value is for this task only.",
+        ),
     ],
 };
 

@@ -68,16 +68,29 @@ pub const TEXT_MAP: Type = Type::Map(&Type::Text);
 /// A map from text to anything.
 pub const ANY_MAP: Type = Type::Map(&Type::Any);
 /// A message without fields.
-pub const EMPTY: Shape = Shape { name: "Empty", fields: &[] };
+pub const EMPTY: Shape = Shape {
+    name: "Empty",
+    fields: &[],
+};
 
 /// A field that a message must have, and not empty where it is text.
 pub const fn required(name: &'static str, ty: Type, doc: &'static str) -> Field {
-    Field { name, ty, required: true, doc }
+    Field {
+        name,
+        ty,
+        required: true,
+        doc,
+    }
 }
 
 /// A field that may be absent or `null`.
 pub const fn optional(name: &'static str, ty: Type, doc: &'static str) -> Field {
-    Field { name, ty, required: false, doc }
+    Field {
+        name,
+        ty,
+        required: false,
+        doc,
+    }
 }
 
 impl Shape {

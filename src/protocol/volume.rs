@@ -3,14 +3,24 @@
 use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
 use super::{Interface::Volume, Method, Missing, Shape, Tie, Type};
 
-const NAMED: Shape =
-    Shape { name: "VolumeRequest", fields: &[required("Name", Type::Text, "The volume's name.")] };
+const NAMED: Shape = Shape {
+    name: "VolumeRequest",
+    fields: &[required("Name", Type::Text, "The volume's name.")],
+};
 
 const CREATE: Shape = Shape {
     name: "CreateVolumeRequest",
     fields: &[
-        required("Name", Type::Text, "The volume's name; the engine passes it on unchecked."),
-        optional("Opts", TEXT_MAP, "The options of `-o`; absent when there are none."),
+        required(
+            "Name",
+            Type::Text,
+            "The volume's name; the engine passes it on unchecked.",
+        ),
+        optional(
+            "Opts",
+            TEXT_MAP,
+            "The options of `-o`; absent when there are none.",
+        ),
     ],
 };
 
@@ -18,13 +28,21 @@ const MOUNT: Shape = Shape {
     name: "MountRequest",
     fields: &[
         required("Name", Type::Text, "The volume's name."),
-        required("ID", Type::Text, "The mount's ID; one container may send it more than once."),
+        required(
+            "ID",
+            Type::Text,
+            "The mount's ID; one container may send it more than once.",
+        ),
     ],
 };
 
 const MOUNTPOINT: Shape = Shape {
     name: "MountpointReply",
-    fields: &[required("Mountpoint", Type::Path, "The absolute path that containers are given.")],
+    fields: &[required(
+        "Mountpoint",
+        Type::Path,
+        "The absolute path that containers are given.",
+    )],
 };
 
 const VOLUME: Shape = Shape {
@@ -33,37 +51,71 @@ const VOLUME: Shape = Shape {
         required("Name", Type::Text, "The name that was asked for, exactly."),
         optional("Mountpoint", Type::Text, "Where it is mounted, if it is."),
         optional("CreatedAt", Type::Time, "When it was made."),
-        optional("Status", ANY_MAP, "Anything; shown by `docker volume inspect`."),
+        optional(
+            "Status",
+            ANY_MAP,
+            "Anything; shown by `docker volume inspect`.",
+        ),
     ],
 };
 
 const GET: Shape = Shape {
     name: "GetVolumeReply",
-    fields: &[required("Volume", Type::Record(&VOLUME), "The volume; return nothing when there is none.")],
+    fields: &[required(
+        "Volume",
+        Type::Record(&VOLUME),
+        "The volume; return nothing when there is none.",
+    )],
 };
 
 const LIST: Shape = Shape {
     name: "ListVolumesReply",
-    fields: &[required("Volumes", Type::List(&Type::Record(&VOLUME)), "All volumes of this driver.")],
+    fields: &[required(
+        "Volumes",
+        Type::List(&Type::Record(&VOLUME)),
+        "All volumes of this driver.",
+    )],
 };
 
 const SCOPE: Shape = Shape {
     name: "VolumeCapabilities",
-    fields: &[required("Scope", Type::Scope, "`local`, or `global` when every host sees the same volumes.")],
+    fields: &[required(
+        "Scope",
+        Type::Scope,
+        "`local`, or `global` when every host sees the same volumes.",
+    )],
 };
 
 const CAPABILITIES: Shape = Shape {
     name: "VolumeCapabilitiesReply",
-    fields: &[required("Capabilities", Type::Record(&SCOPE), "What the driver can do.")],
+    fields: &[required(
+        "Capabilities",
+        Type::Record(&SCOPE),
+        "What the driver can do.",
+    )],
 };
 
 /// The engine gives up after 120 s (Create, Mount) or 60 s.
 pub(super) const METHODS: &[Method] = &[
-    Method::new(Volume, "VolumeDriver.Create", "create", &CREATE, &EMPTY, "Makes a volume.")
-        .about("Name")
-        .deadline(110),
-    Method::new(Volume, "VolumeDriver.Remove", "remove", &NAMED, &EMPTY, "Deletes a volume and its data.")
-        .about("Name"),
+    Method::new(
+        Volume,
+        "VolumeDriver.Create",
+        "create",
+        &CREATE,
+        &EMPTY,
+        "Makes a volume.",
+    )
+    .about("Name")
+    .deadline(110),
+    Method::new(
+        Volume,
+        "VolumeDriver.Remove",
+        "remove",
+        &NAMED,
+        &EMPTY,
+        "Deletes a volume and its data.",
+    )
+    .about("Name"),
     Method::new(
         Volume,
         "VolumeDriver.Mount",
@@ -74,17 +126,45 @@ pub(super) const METHODS: &[Method] = &[
     )
     .about("Name")
     .deadline(110),
-    Method::new(Volume, "VolumeDriver.Unmount", "unmount", &MOUNT, &EMPTY, "Takes one use of a volume back.")
-        .about("Name"),
-    Method::new(Volume, "VolumeDriver.Path", "path", &NAMED, &MOUNTPOINT, "Says where a volume is mounted.")
-        .about("Name")
-        .missing(Missing::NotFound),
-    Method::new(Volume, "VolumeDriver.Get", "get", &NAMED, &GET, "Describes one volume.")
-        .about("Name")
-        .tie(Tie::Echo("Volume", "Name"))
-        .absent("no such volume")
-        .hang_up_on_failure(),
-    Method::new(Volume, "VolumeDriver.List", "list", &EMPTY, &LIST, "Describes all volumes."),
+    Method::new(
+        Volume,
+        "VolumeDriver.Unmount",
+        "unmount",
+        &MOUNT,
+        &EMPTY,
+        "Takes one use of a volume back.",
+    )
+    .about("Name"),
+    Method::new(
+        Volume,
+        "VolumeDriver.Path",
+        "path",
+        &NAMED,
+        &MOUNTPOINT,
+        "Says where a volume is mounted.",
+    )
+    .about("Name")
+    .missing(Missing::NotFound),
+    Method::new(
+        Volume,
+        "VolumeDriver.Get",
+        "get",
+        &NAMED,
+        &GET,
+        "Describes one volume.",
+    )
+    .about("Name")
+    .tie(Tie::Echo("Volume", "Name"))
+    .absent("no such volume")
+    .hang_up_on_failure(),
+    Method::new(
+        Volume,
+        "VolumeDriver.List",
+        "list",
+        &EMPTY,
+        &LIST,
+        "Describes all volumes.",
+    ),
     Method::new(
         Volume,
         "VolumeDriver.Capabilities",

@@ -31,12 +31,18 @@ const LONGEST: usize = 1 << 10;
 
 /// Cures by a part of Luau's message.
 const CURES: &[(&str, &str)] = &[
-    ("attempt to index nil", "what stands before the dot is nil here: check it first (`if x then …`)"),
+    (
+        "attempt to index nil",
+        "what stands before the dot is nil here: check it first (`if x then …`)",
+    ),
     (
         "attempt to call a nil value",
         "no function of this name exists here: check the spelling, or `require` its module",
     ),
-    ("attempt to call missing method", "no function of this name exists here: check the spelling"),
+    (
+        "attempt to call missing method",
+        "no function of this name exists here: check the spelling",
+    ),
     (
         "attempt to yield across",
         "a function that waits cannot be called from a `table.sort` or `string.gsub` callback or a metamethod: call it before and pass the result in",
@@ -49,17 +55,35 @@ const CURES: &[(&str, &str)] = &[
         "attempt to modify a readonly table",
         "the library and Moondock's modules cannot be changed: use a table of your own",
     ),
-    ("attempt to perform arithmetic", "one of the operands is not a number: check it, or use `tonumber`"),
-    ("attempt to compare", "the two values are of different types: convert one of them first"),
+    (
+        "attempt to perform arithmetic",
+        "one of the operands is not a number: check it, or use `tonumber`",
+    ),
+    (
+        "attempt to compare",
+        "the two values are of different types: convert one of them first",
+    ),
     ("stack overflow", "a function calls itself without an end"),
-    ("processor time", "look for a loop without an end, or raise `cpu_ms` in plugin.toml"),
+    (
+        "processor time",
+        "look for a loop without an end, or raise `cpu_ms` in plugin.toml",
+    ),
     (
         "did not answer within",
         "look for what it waits for, or raise the deadline in plugin.toml (`[limits.deadline_ms]`)",
     ),
-    ("MiB of memory", "keep less at a time, or raise `memory_mib` in plugin.toml"),
-    ("Expected 'end'", "a `function`, `if`, `for` or `while` above has no `end`"),
-    ("Expected '}'", "a table above is not closed, or a comma is missing"),
+    (
+        "MiB of memory",
+        "keep less at a time, or raise `memory_mib` in plugin.toml",
+    ),
+    (
+        "Expected 'end'",
+        "a `function`, `if`, `for` or `while` above has no `end`",
+    ),
+    (
+        "Expected '}'",
+        "a table above is not closed, or a comma is missing",
+    ),
 ];
 
 impl Diagnostic {
@@ -76,10 +100,15 @@ impl Diagnostic {
 
     /// A message whose place Luau put in front of it, as `file:line: message`; else it is about `file`.
     pub fn parse(file: &str, message: &str) -> Self {
-        let located = split_place(message)
-            .map(|(file, line, message)| Self { line: Some(line), ..Self::of_file(file, message) });
+        let located = split_place(message).map(|(file, line, message)| Self {
+            line: Some(line),
+            ..Self::of_file(file, message)
+        });
         let diagnostic = located.unwrap_or_else(|| Self::of_file(file, message));
-        Self { cure: cure_of(&diagnostic.message), ..diagnostic }
+        Self {
+            cure: cure_of(&diagnostic.message),
+            ..diagnostic
+        }
     }
 
     /// What a hook's failure tells its author.
@@ -100,7 +129,11 @@ impl Diagnostic {
         }
         let place = raised.trace.iter().find_map(|frame| split_frame(frame));
         match place {
-            Some((file, line)) => Self { file, line: Some(line), ..diagnostic },
+            Some((file, line)) => Self {
+                file,
+                line: Some(line),
+                ..diagnostic
+            },
             None => diagnostic,
         }
     }
@@ -108,7 +141,14 @@ impl Diagnostic {
     /// Names the file also when the script raised the message on purpose: while it loads, that is for its author.
     #[must_use]
     pub fn or_in(self, file: &str) -> Self {
-        if self.is_deliberate() { Self { file: file.to_owned(), ..self } } else { self }
+        if self.is_deliberate() {
+            Self {
+                file: file.to_owned(),
+                ..self
+            }
+        } else {
+            self
+        }
     }
 
     /// Whether the script said this on purpose, so that there is no fault to look for.
@@ -134,17 +174,26 @@ impl Diagnostic {
     /// Adds what to do about it.
     #[must_use]
     pub fn cure(self, cure: impl Into<String>) -> Self {
-        Self { cure: Some(cure.into()), ..self }
+        Self {
+            cure: Some(cure.into()),
+            ..self
+        }
     }
 
     /// Adds the line's text, from whatever knows the texts of files.
     #[must_use]
     pub fn excerpt_from<'a>(mut self, text_of: impl Fn(&Path) -> Option<&'a [u8]>) -> Self {
-        let Some((line, text)) = self.line.zip(text_of(Path::new(&self.file))) else { return self };
+        let Some((line, text)) = self.line.zip(text_of(Path::new(&self.file))) else {
+            return self;
+        };
         let text = String::from_utf8_lossy(text).into_owned();
         if let Some(line) = text.lines().nth(line.saturating_sub(1)) {
             let (from, to) = columns(line, &self.message);
-            self.excerpt = Some(Box::new(Excerpt { text: line.replace('\t', "    "), from, to }));
+            self.excerpt = Some(Box::new(Excerpt {
+                text: line.replace('\t', "    "),
+                from,
+                to,
+            }));
         }
         self
     }
@@ -170,13 +219,19 @@ impl Problems {
     /// What was found, if anything was.
     pub fn of(found: Vec<Diagnostic>) -> Option<Self> {
         let mut found = found.into_iter();
-        found.next().map(|first| Self { first, more: found.collect() })
+        found.next().map(|first| Self {
+            first,
+            more: found.collect(),
+        })
     }
 
     /// Each of them changed.
     #[must_use]
     pub fn map(self, change: impl Fn(Diagnostic) -> Diagnostic) -> Self {
-        Self { first: change(self.first), more: self.more.into_iter().map(change).collect() }
+        Self {
+            first: change(self.first),
+            more: self.more.into_iter().map(change).collect(),
+        }
     }
 }
 
@@ -191,7 +246,10 @@ impl IntoIterator for Problems {
 
 impl From<Diagnostic> for Problems {
     fn from(first: Diagnostic) -> Self {
-        Self { first, more: Vec::new() }
+        Self {
+            first,
+            more: Vec::new(),
+        }
     }
 }
 
@@ -219,7 +277,11 @@ impl Excerpt {
     fn write(&self, f: &mut fmt::Formatter, line: usize) -> fmt::Result {
         let margin = " ".repeat(line.to_string().len());
         let pointer = " ".repeat(self.from) + &"^".repeat(self.to - self.from);
-        write!(f, "\n{margin} |\n{line} | {}\n{margin} | {pointer}", self.text)
+        write!(
+            f,
+            "\n{margin} |\n{line} | {}\n{margin} | {pointer}",
+            self.text
+        )
     }
 }
 
@@ -234,7 +296,10 @@ fn first_line(message: &str) -> String {
 }
 
 fn cure_of(message: &str) -> Option<String> {
-    CURES.iter().find(|(part, _)| message.contains(part)).map(|(_, cure)| (*cure).to_owned())
+    CURES
+        .iter()
+        .find(|(part, _)| message.contains(part))
+        .map(|(_, cure)| (*cure).to_owned())
 }
 
 /// Whether Luau put the place in front.
@@ -259,7 +324,11 @@ fn split_frame(frame: &str) -> Option<(String, usize)> {
 
 /// The columns of what the message quotes, or else of the whole statement; tabs count four.
 fn columns(line: &str, message: &str) -> (usize, usize) {
-    let width = |text: &str| text.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum::<usize>();
+    let width = |text: &str| {
+        text.chars()
+            .map(|c| if c == '\t' { 4 } else { 1 })
+            .sum::<usize>()
+    };
     let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
@@ -281,8 +350,11 @@ mod tests {
     #[test]
     fn a_diagnostic_shows_file_line_excerpt_and_cure() {
         let text = b"local v = {}\n\tlocal name = v.opts.name\n";
-        let diagnostic = Diagnostic::parse("volume.lua", "volume.lua:2: attempt to index nil with 'name'")
-            .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
+        let diagnostic = Diagnostic::parse(
+            "volume.lua",
+            "volume.lua:2: attempt to index nil with 'name'",
+        )
+        .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
         let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |                         ^^^^\n  cure: what stands before the dot is nil here: check it first (`if x then …`)";
         assert_eq!(diagnostic.to_string(), expected);
     }
@@ -290,8 +362,13 @@ mod tests {
     #[test]
     fn what_a_script_says_on_purpose_stands_alone() {
         let message = "a sized volume has at least 8m".to_owned();
-        let raised = Raised { message, deliberate: true, trace: vec!["volume.lua:3".to_owned()] };
-        let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised)).or_at(|| Some(7));
+        let raised = Raised {
+            message,
+            deliberate: true,
+            trace: vec!["volume.lua:3".to_owned()],
+        };
+        let diagnostic =
+            Diagnostic::of_failure("volume.lua", &Failure::Raised(raised)).or_at(|| Some(7));
         assert_eq!(diagnostic.short(), "a sized volume has at least 8m");
     }
 
@@ -300,7 +377,10 @@ mod tests {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
             deliberate: false,
-            trace: vec!["lib/a.lua:7 function load".to_owned(), "volume.lua:3".to_owned()],
+            trace: vec![
+                "lib/a.lua:7 function load".to_owned(),
+                "volume.lua:3".to_owned(),
+            ],
         };
         let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));
         assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");

@@ -31,8 +31,13 @@ impl Loader {
     /// Only for want of memory.
     pub fn install(lua: &Lua, sources: Rc<Sources>, host: Rc<Host>) -> mlua::Result<Rc<Self>> {
         let loaded = lua.create_table()?;
-        let loader =
-            Rc::new(Self { sources, host, used: RefCell::default(), loading: RefCell::default(), loaded });
+        let loader = Rc::new(Self {
+            sources,
+            host,
+            used: RefCell::default(),
+            loading: RefCell::default(),
+            loaded,
+        });
         let this = loader.clone();
         let require = lua.create_function(move |lua, name: String| this.require(lua, &name))?;
         lua.globals().raw_set("require", require)?;
@@ -45,8 +50,15 @@ impl Loader {
     /// Luau's syntax error.
     pub fn compile(&self, lua: &Lua, path: &Path) -> mlua::Result<Function> {
         self.used.borrow_mut().insert(path.to_owned());
-        let text = self.sources.files.get(path).map(Vec::as_slice).unwrap_or_default();
-        lua.load(text).set_name(format!("={}", path.display())).into_function()
+        let text = self
+            .sources
+            .files
+            .get(path)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        lua.load(text)
+            .set_name(format!("={}", path.display()))
+            .into_function()
     }
 
     /// The files that were read so far.
@@ -71,12 +83,16 @@ impl Loader {
 
     fn enter(&self, key: &str) -> mlua::Result<()> {
         if self.host.in_call.get() {
-            return Err(mlua::Error::runtime("`require` belongs at the top of a file, not into a hook"));
+            return Err(mlua::Error::runtime(
+                "`require` belongs at the top of a file, not into a hook",
+            ));
         }
         let mut loading = self.loading.borrow_mut();
         if loading.iter().any(|other| other == key) {
             let chain = loading.join("` requires `");
-            return Err(mlua::Error::runtime(format!("`{chain}` requires `{key}`: a circle")));
+            return Err(mlua::Error::runtime(format!(
+                "`{chain}` requires `{key}`: a circle"
+            )));
         }
         loading.push(key.to_owned());
         Ok(())
@@ -85,13 +101,17 @@ impl Loader {
     fn load(&self, lua: &Lua, found: Found) -> mlua::Result<Value> {
         let chunk = match &found {
             Found::Std(module) => return module.table(lua, &self.host).map(Value::Table),
-            Found::Kit(name, text) => lua.load(*text).set_name(format!("={OWN}{name}")).into_function()?,
+            Found::Kit(name, text) => lua
+                .load(*text)
+                .set_name(format!("={OWN}{name}"))
+                .into_function()?,
             Found::File(path) => self.compile(lua, path)?,
         };
         match chunk.call::<Value>(())? {
-            Value::Nil => {
-                Err(mlua::Error::runtime(format!("`{}` must end with `return` and a value", found.key())))
-            }
+            Value::Nil => Err(mlua::Error::runtime(format!(
+                "`{}` must end with `return` and a value",
+                found.key()
+            ))),
             value => Ok(value),
         }
     }
@@ -105,16 +125,19 @@ impl Loader {
 
     fn find_file(&self, lua: &Lua, name: &str) -> mlua::Result<Found> {
         if !name.starts_with("./") && !name.starts_with("../") {
-            let cure =
-                "write `./name` for a file of this plugin, or `@moondock/name` for a module of Moondock";
-            return Err(mlua::Error::runtime(format!("`{name}` cannot be required: {cure}")));
+            let cure = "write `./name` for a file of this plugin, or `@moondock/name` for a module of Moondock";
+            return Err(mlua::Error::runtime(format!(
+                "`{name}` cannot be required: {cure}"
+            )));
         }
         let asking = asking(lua);
-        let path = beneath(asking.parent().unwrap_or(Path::new("")), Path::new(name)).ok_or_else(|| {
-            mlua::Error::runtime(format!(
-                "`{name}` leaves the directory of the plugin: move the file into it"
-            ))
-        })?;
+        let path = beneath(asking.parent().unwrap_or(Path::new("")), Path::new(name)).ok_or_else(
+            || {
+                mlua::Error::runtime(format!(
+                    "`{name}` leaves the directory of the plugin: move the file into it"
+                ))
+            },
+        )?;
         let candidates = ["lua", "luau"].map(|ending| with_ending(&path, ending));
         let inits = ["lua", "luau"].map(|ending| path.join("init").with_extension(ending));
         let mut all = candidates.into_iter().chain(inits);
@@ -130,21 +153,33 @@ impl Loader {
     }
 
     fn missing(&self, name: &str, path: &Path) -> mlua::Error {
-        if let Some((file, why)) =
-            self.sources.problems.iter().find(|(file, _)| file.with_extension("") == path)
+        if let Some((file, why)) = self
+            .sources
+            .problems
+            .iter()
+            .find(|(file, _)| file.with_extension("") == path)
         {
             return mlua::Error::runtime(format!("`{name}`: `{}` {why}", file.display()));
         }
         let files = self.sources.files.keys().filter_map(|file| file.to_str());
-        let near = nearest(&path.to_string_lossy(), files.map(|file| file.trim_end_matches(".lua")));
-        let hint = near.map(|near| format!("; did you mean `./{near}`?")).unwrap_or_default();
-        mlua::Error::runtime(format!("`{name}`: there is no `{}.lua` in this plugin{hint}", path.display()))
+        let near = nearest(
+            &path.to_string_lossy(),
+            files.map(|file| file.trim_end_matches(".lua")),
+        );
+        let hint = near
+            .map(|near| format!("; did you mean `./{near}`?"))
+            .unwrap_or_default();
+        mlua::Error::runtime(format!(
+            "`{name}`: there is no `{}.lua` in this plugin{hint}",
+            path.display()
+        ))
     }
 }
 
 /// The file that calls `require`, by itself or through `pcall`.
 fn asking(lua: &Lua) -> PathBuf {
-    let source = |level| lua.inspect_stack(level, |frame| frame.source().source.map(|s| s.into_owned()));
+    let source =
+        |level| lua.inspect_stack(level, |frame| frame.source().source.map(|s| s.into_owned()));
     let frames = (1..).map_while(source).flatten();
     let mut files = frames.filter(|source| source != "=[C]" && source != PRELUDE_NAME);
     PathBuf::from(files.next().unwrap_or_default().trim_start_matches('='))
@@ -176,22 +211,29 @@ fn find_own(name: &str) -> Option<Found> {
 
 fn unknown_own(name: &str) -> mlua::Error {
     let names = own_names();
-    let hint =
-        nearest(name, names.iter().map(String::as_str)).map(|near| format!("; did you mean `{OWN}{near}`?"));
+    let hint = nearest(name, names.iter().map(String::as_str))
+        .map(|near| format!("; did you mean `{OWN}{near}`?"));
     let hint = hint.unwrap_or_else(|| format!("; there are {}", names.join(", ")));
     mlua::Error::runtime(format!("Moondock has no module `{OWN}{name}`{hint}"))
 }
 
 /// The names after `@moondock/`, modules before kits.
 pub fn own_names() -> Vec<String> {
-    let kits = KITS.files().filter_map(|file| file.path().file_stem()?.to_str().map(str::to_owned));
-    MODULES.iter().map(|module| module.name.to_owned()).chain(kits).collect()
+    let kits = KITS
+        .files()
+        .filter_map(|file| file.path().file_stem()?.to_str().map(str::to_owned));
+    MODULES
+        .iter()
+        .map(|module| module.name.to_owned())
+        .chain(kits)
+        .collect()
 }
 
 /// The text of a kit by the name of its chunk.
 pub fn kit_text(chunk: &Path) -> Option<&'static [u8]> {
     let name = chunk.to_str()?.strip_prefix(OWN)?;
-    KITS.get_file(format!("{name}.luau")).map(|file| file.contents())
+    KITS.get_file(format!("{name}.luau"))
+        .map(|file| file.contents())
 }
 
 /// Longer names are nobody's slip, and comparing them takes long.
@@ -203,7 +245,9 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&
         return None;
     }
     let near = names.map(|other| (strsim::jaro_winkler(name, other), other));
-    near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other)
+    near.filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, other)| other)
 }
 
 /// Joins without ever leaving the root that `base` is relative to.

@@ -41,13 +41,24 @@ impl Script {
         limits: Limits,
     ) -> Result<Self, Problems> {
         let file = interface.file();
-        let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
+        let excerpt =
+            |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
         let host = Host::new(shared, settings, file.clone(), generation);
-        let vm = Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
-        let (hooks, used) =
-            run_top_level(&vm, interface, &sources, &host).await.map_err(|all| all.map(excerpt))?;
+        let vm =
+            Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
+        let (hooks, used) = run_top_level(&vm, interface, &sources, &host)
+            .await
+            .map_err(|all| all.map(excerpt))?;
         host.in_call.set(true);
-        Ok(Self { interface, generation, vm, hooks, used, worn: Cell::new(false), sources: sources.clone() })
+        Ok(Self {
+            interface,
+            generation,
+            vm,
+            hooks,
+            used,
+            worn: Cell::new(false),
+            sources: sources.clone(),
+        })
     }
 
     /// The state's values are made here.
@@ -89,13 +100,18 @@ impl Script {
         args: impl IntoLuaMulti,
         deadline: Duration,
     ) -> Result<MultiValue, Diagnostic> {
-        let Some(hook) = self.hooks.get(method.hook) else { return Ok(MultiValue::new()) };
+        let Some(hook) = self.hooks.get(method.hook) else {
+            return Ok(MultiValue::new());
+        };
         let outcome = self.vm.call(hook, args, deadline).await;
         outcome.map_err(|failure| self.failed(method, &failure))
     }
 
     fn failed(&self, method: &Method, failure: &Failure) -> Diagnostic {
-        if matches!(failure, Failure::Exhausted(crate::std::Exhausted::Memory(_))) {
+        if matches!(
+            failure,
+            Failure::Exhausted(crate::std::Exhausted::Memory(_))
+        ) {
             self.worn.set(true);
         }
         let diagnostic = Diagnostic::of_failure(&self.interface.file(), failure);
@@ -114,7 +130,11 @@ impl Script {
 }
 
 fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
-    sources.files.get(path).map(Vec::as_slice).or_else(|| kit_text(path))
+    sources
+        .files
+        .get(path)
+        .map(Vec::as_slice)
+        .or_else(|| kit_text(path))
 }
 
 type Hooks = BTreeMap<&'static str, Hook>;
@@ -130,18 +150,27 @@ async fn run_top_level(
     let in_rust = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e));
     let loader = Loader::install(vm.lua(), sources.clone(), host.clone()).map_err(in_rust)?;
     let print = log::print(vm.lua(), host).map_err(in_rust)?;
-    vm.lua().globals().raw_set("print", print).map_err(in_rust)?;
+    vm.lua()
+        .globals()
+        .raw_set("print", print)
+        .map_err(in_rust)?;
     vm.seal().map_err(in_rust)?;
-    let main = loader.compile(vm.lua(), Path::new(&file)).map_err(in_rust)?;
+    let main = loader
+        .compile(vm.lua(), Path::new(&file))
+        .map_err(in_rust)?;
     let main = vm.hook(&main).map_err(in_rust)?;
     let result = vm.call(&main, (), LOADING).await;
-    let mut values = result.map_err(|failure| Diagnostic::of_failure(&file, &failure).or_in(&file))?;
+    let mut values =
+        result.map_err(|failure| Diagnostic::of_failure(&file, &failure).or_in(&file))?;
     let hooks = match values.pop_front() {
         Some(Value::Table(table)) => check_hooks(interface, &table, sources)?,
         other => return Err(no_table(interface, other.as_ref()).into()),
     };
     let ready = |(name, hook)| Ok((name, vm.hook(&hook).map_err(in_rust)?));
-    let hooks = hooks.into_iter().map(ready).collect::<Result<Hooks, Diagnostic>>()?;
+    let hooks = hooks
+        .into_iter()
+        .map(ready)
+        .collect::<Result<Hooks, Diagnostic>>()?;
     Ok((hooks, loader.used()))
 }
 
@@ -151,8 +180,13 @@ fn no_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
         Some(value) => format!("a {}", type_of(value)),
     };
     let name = interface.name();
-    Diagnostic::of_file(interface.file(), format!("the script returns {what} instead of a table of hooks"))
-        .cure(format!("begin with `local {name} = {{}}` and end with `return {name}`"))
+    Diagnostic::of_file(
+        interface.file(),
+        format!("the script returns {what} instead of a table of hooks"),
+    )
+    .cure(format!(
+        "begin with `local {name} = {{}}` and end with `return {name}`"
+    ))
 }
 
 fn check_hooks(
@@ -162,7 +196,8 @@ fn check_hooks(
 ) -> Result<BTreeMap<&'static str, Function>, Problems> {
     let (mut hooks, mut problems, mut meant) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
     for pair in table.pairs::<Value, Value>() {
-        let (key, value) = pair.map_err(|e| Diagnostic::parse(&interface.file(), &e.to_string()))?;
+        let (key, value) =
+            pair.map_err(|e| Diagnostic::parse(&interface.file(), &e.to_string()))?;
         let key = key.to_string().unwrap_or_default();
         match (hooks_of(interface).find(|method| method.hook == key), value) {
             (Some(method), Value::Function(hook)) => {
@@ -188,7 +223,9 @@ fn check_hooks(
 
 /// The rows that a script can answer.
 fn hooks_of(interface: Interface) -> impl Iterator<Item = &'static Method> {
-    methods_of(interface).iter().filter(|method| method.origin != Origin::Answered)
+    methods_of(interface)
+        .iter()
+        .filter(|method| method.origin != Origin::Answered)
 }
 
 /// Of two hooks that can stand for each other, the first is the one to ask for.
@@ -203,7 +240,10 @@ fn is_missed(method: &Method, there: &BTreeSet<&str>) -> bool {
 }
 
 /// Two hooks for one matter: which of them would be called, nobody could see.
-fn superfluous_hooks(interface: Interface, hooks: &BTreeMap<&'static str, Function>) -> Vec<Diagnostic> {
+fn superfluous_hooks(
+    interface: Interface,
+    hooks: &BTreeMap<&'static str, Function>,
+) -> Vec<Diagnostic> {
     let both = |method: &&Method| match method.missing {
         Missing::Instead(other) => {
             method.hook < other && hooks.contains_key(method.hook) && hooks.contains_key(other)
@@ -211,13 +251,27 @@ fn superfluous_hooks(interface: Interface, hooks: &BTreeMap<&'static str, Functi
         _ => false,
     };
     let diagnostic = |method: &Method| {
-        let Missing::Instead(other) = method.missing else { return None };
-        let line = hooks.get(method.hook).and_then(|hook| hook.info().line_defined);
-        let message = format!("there are both `{}` and `{other}`: one of them is called", method.hook);
+        let Missing::Instead(other) = method.missing else {
+            return None;
+        };
+        let line = hooks
+            .get(method.hook)
+            .and_then(|hook| hook.info().line_defined);
+        let message = format!(
+            "there are both `{}` and `{other}`: one of them is called",
+            method.hook
+        );
         let cure = format!("remove `{}`", method.hook);
-        Some(Diagnostic::of_file(interface.file(), message).at(line).cure(cure))
+        Some(
+            Diagnostic::of_file(interface.file(), message)
+                .at(line)
+                .cure(cure),
+        )
     };
-    hooks_of(interface).filter(both).filter_map(diagnostic).collect()
+    hooks_of(interface)
+        .filter(both)
+        .filter_map(diagnostic)
+        .collect()
 }
 
 fn near_hook(interface: Interface, key: &str) -> Option<&'static str> {
@@ -226,36 +280,59 @@ fn near_hook(interface: Interface, key: &str) -> Option<&'static str> {
 
 fn unknown_hook(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
     let hooks: Vec<_> = hooks_of(interface).map(|method| method.hook).collect();
-    let answered = methods_of(interface).iter().any(|method| method.hook == key);
+    let answered = methods_of(interface)
+        .iter()
+        .any(|method| method.hook == key);
     let cure = match near_hook(interface, key) {
         _ if answered => "remove it: Moondock answers that by itself".to_owned(),
         Some(near) => format!("did you mean `{near}`?"),
         None => {
-            format!("{} has the hooks {}; make anything else a local", interface.name(), hooks.join(", "))
+            format!(
+                "{} has the hooks {}; make anything else a local",
+                interface.name(),
+                hooks.join(", ")
+            )
         }
     };
     let line = value
         .as_function()
         .and_then(|f| f.info().line_defined)
         .or_else(|| find_word(interface, key, sources));
-    Diagnostic::of_file(interface.file(), format!("`{key}` is no hook of {}", interface.name()))
-        .at(line)
-        .cure(cure)
+    Diagnostic::of_file(
+        interface.file(),
+        format!("`{key}` is no hook of {}", interface.name()),
+    )
+    .at(line)
+    .cure(cure)
 }
 
 fn no_function(interface: Interface, key: &str, value: &Value, sources: &Sources) -> Diagnostic {
-    Diagnostic::of_file(interface.file(), format!("the hook `{key}` is a {}, not a function", type_of(value)))
-        .at(find_word(interface, key, sources))
-        .cure(format!("write `function {}.{key}({}) … end`", interface.name(), parameters(interface, key)))
+    Diagnostic::of_file(
+        interface.file(),
+        format!("the hook `{key}` is a {}, not a function", type_of(value)),
+    )
+    .at(find_word(interface, key, sources))
+    .cure(format!(
+        "write `function {}.{key}({}) … end`",
+        interface.name(),
+        parameters(interface, key)
+    ))
 }
 
 fn parameters(interface: Interface, hook: &str) -> String {
-    hooks_of(interface).find(|method| method.hook == hook).map(Method::parameters).unwrap_or_default()
+    hooks_of(interface)
+        .find(|method| method.hook == hook)
+        .map(Method::parameters)
+        .unwrap_or_default()
 }
 
 /// The name that Luau gives to the value's type.
 pub fn type_of(value: &Value) -> &'static str {
-    if value.is_integer() { "number" } else { value.type_name() }
+    if value.is_integer() {
+        "number"
+    } else {
+        value.type_name()
+    }
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
@@ -265,11 +342,22 @@ fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
     };
     let message = match method.missing {
         Missing::Instead(other) => {
-            format!("there is no hook `{}` or `{other}`, and one is needed", method.hook)
+            format!(
+                "there is no hook `{}` or `{other}`, and one is needed",
+                method.hook
+            )
         }
-        _ => format!("there is no hook `{}`, which {wanted_by} needs", method.hook),
+        _ => format!(
+            "there is no hook `{}`, which {wanted_by} needs",
+            method.hook
+        ),
     };
-    let head = format!("{}.{}({})", interface.name(), method.hook, method.parameters());
+    let head = format!(
+        "{}.{}({})",
+        interface.name(),
+        method.hook,
+        method.parameters()
+    );
     Diagnostic::of_file(interface.file(), message).cure(format!("add `function {head} … end`"))
 }
 
@@ -278,5 +366,7 @@ fn find_word(interface: Interface, word: &str, sources: &Sources) -> Option<usiz
     let text = sources.files.get(Path::new(&interface.file()))?;
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     let text = String::from_utf8_lossy(text);
-    text.lines().position(|line| line.split(|c| !is_word(c)).any(|part| part == word)).map(|index| index + 1)
+    text.lines()
+        .position(|line| line.split(|c| !is_word(c)).any(|part| part == word))
+        .map(|index| index + 1)
 }

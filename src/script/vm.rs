@@ -78,7 +78,12 @@ impl Vm {
         lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
         let enter = load_prelude(&lua, &host, limits.memory)?;
         lua.set_interrupt(interrupt(host.clone(), limits.memory));
-        Ok(Self { lua, enter, host, limits })
+        Ok(Self {
+            lua,
+            enter,
+            host,
+            limits,
+        })
     }
 
     /// The state itself, to make values in.
@@ -104,7 +109,10 @@ impl Vm {
     /// # Errors
     /// Only for want of memory.
     pub fn hook(&self, f: &Function) -> mlua::Result<Hook> {
-        Ok(Hook { run: self.enter.call(f)?, line: f.info().line_defined })
+        Ok(Hook {
+            run: self.enter.call(f)?,
+            line: f.info().line_defined,
+        })
     }
 
     /// Calls `hook` under the budget.
@@ -146,13 +154,19 @@ impl Vm {
             }
         });
         let late = Failure::Exhausted(Exhausted::Deadline(deadline.as_millis()));
-        tokio::time::timeout(deadline, metered).await.unwrap_or(Err(late))
+        tokio::time::timeout(deadline, metered)
+            .await
+            .unwrap_or(Err(late))
     }
 
     /// The limit holds while the script runs, and only then: mlua does not bear that Luau refuses it memory while it
     /// makes room for arguments or clears up a coroutine (the process would be aborted).
     fn within_memory<T>(&self, run: impl FnOnce() -> T) -> Result<T, Failure> {
-        let limit = |bytes| self.lua.set_memory_limit(bytes).map_err(|e| self.rust_failure(&e));
+        let limit = |bytes| {
+            self.lua
+                .set_memory_limit(bytes)
+                .map_err(|e| self.rust_failure(&e))
+        };
         limit(self.limits.memory)?;
         let outcome = run();
         limit(0)?;
@@ -179,7 +193,12 @@ impl Vm {
         };
         let value = located.raw_get("value").unwrap_or(Value::Nil);
         let deliberate = located.raw_get("deliberate").unwrap_or_default();
-        let field = |name| located.raw_get::<Option<mlua::LuaString>>(name).ok().flatten();
+        let field = |name| {
+            located
+                .raw_get::<Option<mlua::LuaString>>(name)
+                .ok()
+                .flatten()
+        };
         let trace = field("trace").map_or_else(String::new, |trace| trace.to_string_lossy());
         let trace = format!("{}\n{trace}", trace_of(&value));
         let message = match field("text") {
@@ -205,10 +224,19 @@ impl Vm {
     fn raised(&self, message: String, trace: &str, deliberate: bool) -> Failure {
         let is_script =
             |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
-        let trace = trace.lines().map(str::trim).filter(is_script).map(str::to_owned).collect();
+        let trace = trace
+            .lines()
+            .map(str::trim)
+            .filter(is_script)
+            .map(str::to_owned)
+            .collect();
         let message = without_prelude(&message);
         let deliberate = deliberate && !has_place(&message);
-        Failure::Raised(Raised { message, deliberate, trace })
+        Failure::Raised(Raised {
+            message,
+            deliberate,
+            trace,
+        })
     }
 }
 
@@ -285,11 +313,17 @@ fn find_text(
         .get(start..)
         .and_then(|rest| memchr::memmem::find(rest, &part.as_bytes()))
         .map(|at| start + at);
-    Ok((found.map(|at| at + 1), found.map(|at| at + part.as_bytes().len())))
+    Ok((
+        found.map(|at| at + 1),
+        found.map(|at| at + part.as_bytes().len()),
+    ))
 }
 
 /// `string.split` in linear time.
-fn split_text(lua: &Lua, (text, separator): (mlua::LuaString, mlua::LuaString)) -> mlua::Result<Table> {
+fn split_text(
+    lua: &Lua,
+    (text, separator): (mlua::LuaString, mlua::LuaString),
+) -> mlua::Result<Table> {
     let (text, separator) = (text.as_bytes(), separator.as_bytes());
     let parts = lua.create_table()?;
     let mut start = 0;
@@ -314,7 +348,9 @@ fn message_of(value: &Value) -> String {
         Value::Error(error) => root_message(error),
         Value::Table(_) => "error with a table without `message`".to_owned(),
         Value::String(text) => text.to_string_lossy(),
-        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => value.to_string().unwrap_or_default(),
+        Value::Boolean(_) | Value::Integer(_) | Value::Number(_) => {
+            value.to_string().unwrap_or_default()
+        }
         Value::Nil => "error without a message".to_owned(),
         other => format!("error with a {}", other.type_name()),
     }
@@ -333,19 +369,26 @@ fn trace_of(value: &Value) -> &str {
 fn root_message(error: &mlua::Error) -> String {
     match error {
         mlua::Error::CallbackError { cause, .. } => root_message(cause),
-        mlua::Error::WithContext { context, cause } => format!("{context}: {}", root_message(cause)),
+        mlua::Error::WithContext { context, cause } => {
+            format!("{context}: {}", root_message(cause))
+        }
         mlua::Error::RuntimeError(message)
         | mlua::Error::MemoryError(message)
-        | mlua::Error::SyntaxError { message, .. } => {
-            message.split("\nstack traceback:").next().unwrap_or_default().trim_end().to_owned()
-        }
+        | mlua::Error::SyntaxError { message, .. } => message
+            .split("\nstack traceback:")
+            .next()
+            .unwrap_or_default()
+            .trim_end()
+            .to_owned(),
         other => other.to_string(),
     }
 }
 
 /// Luau puts the place of the prelude in front of errors of the functions that it wraps.
 fn without_prelude(message: &str) -> String {
-    let place = message.strip_prefix(&PRELUDE_NAME[1..]).and_then(|rest| rest.strip_prefix(':'));
+    let place = message
+        .strip_prefix(&PRELUDE_NAME[1..])
+        .and_then(|rest| rest.strip_prefix(':'));
     match place.and_then(|rest| rest.split_once(": ")) {
         Some((line, message)) if line.bytes().all(|b| b.is_ascii_digit()) => message.to_owned(),
         _ => message.to_owned(),

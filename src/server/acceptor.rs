@@ -60,10 +60,17 @@ impl Acceptor {
             }
             Acceptor::Tcp(listener) => {
                 let stream = prepare(listener.accept().await?.0)?;
-                connections.serve(Peer::tcp(&stream)?, ready(Some(Box::new(stream) as Box<dyn Stream>)));
+                connections.serve(
+                    Peer::tcp(&stream)?,
+                    ready(Some(Box::new(stream) as Box<dyn Stream>)),
+                );
             }
             Acceptor::Tls(listener, tls, places) => {
-                let place = places.clone().acquire_owned().await.map_err(io::Error::other)?;
+                let place = places
+                    .clone()
+                    .acquire_owned()
+                    .await
+                    .map_err(io::Error::other)?;
                 let stream = prepare(listener.accept().await?.0)?;
                 connections.serve(Peer::tcp(&stream)?, shake_hands(tls.accept(stream), place));
             }
@@ -81,11 +88,17 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
 }
 
 /// Nothing when the client has not proved in time who it is. Its place is free afterwards.
-async fn shake_hands(handshake: Accept<TcpStream>, _place: OwnedSemaphorePermit) -> Option<Box<dyn Stream>> {
+async fn shake_hands(
+    handshake: Accept<TcpStream>,
+    _place: OwnedSemaphorePermit,
+) -> Option<Box<dyn Stream>> {
     match timeout(HANDSHAKE, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!("a client is turned away: {error}"),
-        Err(_) => debug!("a client is turned away: no handshake within {} s", HANDSHAKE.as_secs()),
+        Err(_) => debug!(
+            "a client is turned away: no handshake within {} s",
+            HANDSHAKE.as_secs()
+        ),
     }
     None
 }

@@ -50,7 +50,10 @@ pub enum CertificateError {
     #[error("no certificate in `{}`", .0.display())]
     Empty(PathBuf),
     #[error("`{}` would not be accepted", path.display())]
-    Unfit { path: PathBuf, source: rustls::Error },
+    Unfit {
+        path: PathBuf,
+        source: rustls::Error,
+    },
     #[error("cannot write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error(transparent)]
@@ -138,7 +141,12 @@ pub fn own(
 }
 
 impl Files {
-    fn renew(&self, renewal: Renewal, plugin: &str, address: IpAddr) -> Result<(), CertificateError> {
+    fn renew(
+        &self,
+        renewal: Renewal,
+        plugin: &str,
+        address: IpAddr,
+    ) -> Result<(), CertificateError> {
         if renewal == Renewal::Nothing {
             return Ok(());
         }
@@ -153,10 +161,23 @@ impl Files {
             usage: ExtendedKeyUsagePurpose::ServerAuth,
             address: Some(address),
         };
-        let client =
-            Side { name: "engine".into(), usage: ExtendedKeyUsagePurpose::ClientAuth, address: None };
-        self.make(&self.server_certificate(), &self.server_key(), server, &issuer)?;
-        self.make(&self.client_certificate(), &self.client_key(), client, &issuer)?;
+        let client = Side {
+            name: "engine".into(),
+            usage: ExtendedKeyUsagePurpose::ClientAuth,
+            address: None,
+        };
+        self.make(
+            &self.server_certificate(),
+            &self.server_key(),
+            server,
+            &issuer,
+        )?;
+        self.make(
+            &self.client_certificate(),
+            &self.client_key(),
+            client,
+            &issuer,
+        )?;
         info!(plugin, dir = %self.0.display(), "made certificates for {address}");
         Ok(())
     }
@@ -213,8 +234,10 @@ fn valid_for(duration: Duration, name: &str) -> CertificateParams {
 }
 
 fn read_key(path: &Path) -> Result<KeyPair, CertificateError> {
-    let der = PrivateKeyDer::from_pem_file(path)
-        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })?;
+    let der = PrivateKeyDer::from_pem_file(path).map_err(|source| CertificateError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
     Ok(KeyPair::try_from(&der)?)
 }
 
@@ -231,5 +254,8 @@ fn write_pem(path: &Path, kind: &str, der: &[u8]) -> Result<(), CertificateError
         rest = after;
     }
     text += &format!("-----END {kind}-----\n");
-    write(path, &text, 0o600).map_err(|source| CertificateError::Write { path: path.to_owned(), source })
+    write(path, &text, 0o600).map_err(|source| CertificateError::Write {
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -36,7 +36,13 @@ impl Connections {
     /// No connections yet.
     pub fn new(plugin: Rc<Plugin>) -> Connections {
         let (alive, all_gone) = mpsc::channel(1);
-        Connections { plugin, http: protocol(), end: watch::Sender::new(false), alive, all_gone }
+        Connections {
+            plugin,
+            http: protocol(),
+            end: watch::Sender::new(false),
+            alive,
+            all_gone,
+        }
     }
 
     /// Answers what comes from `peer` over the stream that `opening` gives, if it does, in a task of its own.
@@ -71,7 +77,9 @@ impl Connections {
 /// a client hung up while its call runs, for a driver must not be cut in the middle of its work.
 fn protocol() -> http1::Builder {
     let mut http = http1::Builder::new();
-    http.half_close(true).max_buf_size(BUFFER).auto_date_header(false);
+    http.half_close(true)
+        .max_buf_size(BUFFER)
+        .auto_date_header(false);
     http
 }
 

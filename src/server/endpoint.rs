@@ -45,15 +45,28 @@ pub enum EndpointError {
     #[error(transparent)]
     Activation(#[from] ActivationError),
     #[error("cannot speak TLS for the plugin `{plugin}`")]
-    Certificates { plugin: String, source: CertificateError },
+    Certificates {
+        plugin: String,
+        source: CertificateError,
+    },
     #[error("cannot listen on `{address}` for the plugin `{plugin}`")]
-    Port { plugin: String, address: SocketAddr, source: io::Error },
+    Port {
+        plugin: String,
+        address: SocketAddr,
+        source: io::Error,
+    },
 }
 
 /// Binds the endpoint of every plugin that systemd has not bound already, or none.
 pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
     let mut activation = Activation::take(&config.plugins, &config.transports)?;
-    let wanted = || config.plugins.iter().map(|plugin| plugin.name.as_str()).zip(&config.transports);
+    let wanted = || {
+        config
+            .plugins
+            .iter()
+            .map(|plugin| plugin.name.as_str())
+            .zip(&config.transports)
+    };
     prepare_directories(config, &activation)?;
     // Before the first is bound: an address that a killed process left in a file may be given to another plugin now.
     for (plugin, _) in wanted().filter(|(_, transport)| transport.address().is_some()) {
@@ -61,7 +74,10 @@ pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
         spec::clear(&config.places.specs, plugin)?;
     }
     let bind = |(plugin, transport)| match activation.socket(plugin) {
-        Some(listener) => Ok(Endpoint { listener: Listener::Unix(listener), file: None }),
+        Some(listener) => Ok(Endpoint {
+            listener: Listener::Unix(listener),
+            file: None,
+        }),
         None => bind(config, plugin, transport),
     };
     wanted().map(bind).collect()
@@ -85,7 +101,10 @@ fn bind(config: &Config, plugin: &str, transport: &Transport) -> Result<Endpoint
         Transport::Tcp(address) => {
             let (listener, address) = bind_port(plugin, *address)?;
             let file = spec::write_tcp(&config.places.specs, plugin, address)?;
-            Ok(Endpoint { listener: Listener::Tcp(listener), file: Some(file) })
+            Ok(Endpoint {
+                listener: Listener::Tcp(listener),
+                file: Some(file),
+            })
         }
         Transport::Tls(tls) => bind_tls(config, plugin, tls),
     }
@@ -93,11 +112,17 @@ fn bind(config: &Config, plugin: &str, transport: &Transport) -> Result<Endpoint
 
 fn bind_unix(path: PathBuf, access: &Access) -> Result<Endpoint, EndpointError> {
     let (listener, file) = socket::bind(&path, access)?;
-    Ok(Endpoint { listener: Listener::Unix(listener), file: Some(file) })
+    Ok(Endpoint {
+        listener: Listener::Unix(listener),
+        file: Some(file),
+    })
 }
 
 fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, EndpointError> {
-    let failed = |source| EndpointError::Certificates { plugin: plugin.to_owned(), source };
+    let failed = |source| EndpointError::Certificates {
+        plugin: plugin.to_owned(),
+        source,
+    };
     let (files, served) = match &tls.certificates {
         Some(dir) => certificates::given(dir, tls.address.ip()),
         None => certificates::own(&config.places.state.join(plugin), plugin, tls.address.ip()),
@@ -105,11 +130,17 @@ fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, Endpoi
     .map_err(failed)?;
     let (listener, address) = bind_port(plugin, tls.address)?;
     let file = spec::write_tls(&config.places.specs, plugin, address, &files)?;
-    Ok(Endpoint { listener: Listener::Tls(listener, served), file: Some(file) })
+    Ok(Endpoint {
+        listener: Listener::Tls(listener, served),
+        file: Some(file),
+    })
 }
 
 /// The listener, and its address once the kernel has chosen what was left to it.
-fn bind_port(plugin: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), EndpointError> {
+fn bind_port(
+    plugin: &str,
+    address: SocketAddr,
+) -> Result<(TcpListener, SocketAddr), EndpointError> {
     let bound = TcpListener::bind(address).and_then(|listener| {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
@@ -117,5 +148,9 @@ fn bind_port(plugin: &str, address: SocketAddr) -> Result<(TcpListener, SocketAd
     });
     bound
         .inspect(|(_, address)| info!(plugin, "listens on {address}"))
-        .map_err(|source| EndpointError::Port { plugin: plugin.to_owned(), address, source })
+        .map_err(|source| EndpointError::Port {
+            plugin: plugin.to_owned(),
+            address,
+            source,
+        })
 }

@@ -41,16 +41,27 @@ pub enum Event {
 
 impl Fleet {
     /// Starts a thread for each plugin, and hands back the files by which the engine finds them.
-    pub fn start(config: &Config, endpoints: Vec<Endpoint>) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
+    pub fn start(
+        config: &Config,
+        endpoints: Vec<Endpoint>,
+    ) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
         let surroundings = surroundings(config);
         let (report, events) = unbounded_channel();
-        let mut fleet = Fleet { orders: Vec::new(), events, running: 0, unsettled: 0 };
+        let mut fleet = Fleet {
+            orders: Vec::new(),
+            events,
+            running: 0,
+            unsettled: 0,
+        };
         let mut files = Vec::new();
         for (plugin, endpoint) in config.plugins.iter().zip(endpoints) {
             let state = config.places.state.join(&plugin.name);
             make_private(&state)?;
             let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state);
-            let spec = PluginSpec { surroundings: surroundings.clone(), ..spec };
+            let spec = PluginSpec {
+                surroundings: surroundings.clone(),
+                ..spec
+            };
             fleet.launch(spec, endpoint.listener, report.clone())?;
             files.extend(endpoint.file);
         }
@@ -65,7 +76,12 @@ impl Fleet {
     ) -> io::Result<()> {
         let (order, orders) = unbounded_channel();
         let plugin = spec.name.clone();
-        let worker = Worker { spec, listener, orders, report: report.clone() };
+        let worker = Worker {
+            spec,
+            listener,
+            orders,
+            report: report.clone(),
+        };
         thread::Builder::new().name(plugin.clone()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
@@ -101,7 +117,9 @@ impl Fleet {
 
     /// The next event; waits for ever when no thread is left.
     pub async fn event(&mut self) -> Event {
-        let Some(event) = self.events.recv().await else { return std::future::pending().await };
+        let Some(event) = self.events.recv().await else {
+            return std::future::pending().await;
+        };
         match event {
             Event::Ready(_) => {}
             Event::Settled => self.unsettled -= 1,
@@ -120,8 +138,18 @@ impl Fleet {
 
 fn surroundings(config: &Config) -> Surroundings {
     let text = |(name, value): (OsString, OsString)| {
-        (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
     };
-    let variables = env::vars_os().filter(|_| config.settings_from_env).map(text).collect();
-    Surroundings { variables, managed: config.managed, host_paths: config.host_paths.clone() }
+    let variables = env::vars_os()
+        .filter(|_| config.settings_from_env)
+        .map(text)
+        .collect();
+    Surroundings {
+        variables,
+        managed: config.managed,
+        host_paths: config.host_paths.clone(),
+    }
 }

@@ -17,7 +17,8 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 
 /// What the engine names in `Accept` (protocol 1.3).
-const PLUGIN_JSON: HeaderValue = HeaderValue::from_static("application/vnd.docker.plugins.v1.2+json");
+const PLUGIN_JSON: HeaderValue =
+    HeaderValue::from_static("application/vnd.docker.plugins.v1.2+json");
 
 /// How long the next part of a body may take, so that nobody holds memory by not going on.
 const PAUSE: Duration = Duration::from_secs(30);
@@ -73,12 +74,18 @@ fn admit(plugin: &Plugin, method: &Method, path: &str, body: &Incoming) -> Resul
         ));
     }
     let limit = plugin.body_limit(path)?;
-    if body.size_hint().lower() > limit as u64 { Err(plugin.too_large(path)) } else { Ok(limit) }
+    if body.size_hint().lower() > limit as u64 {
+        Err(plugin.too_large(path))
+    } else {
+        Ok(limit)
+    }
 }
 
 /// The whole body, or nothing when it has more than `limit` bytes.
 async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abandoned> {
-    let Some(first) = next(body).await? else { return Ok(Some(Bytes::new())) };
+    let Some(first) = next(body).await? else {
+        return Ok(Some(Bytes::new()));
+    };
     if first.len() > limit {
         return Ok(None);
     }
@@ -100,7 +107,10 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
 
 /// The next part of the body that has bytes in it.
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Abandoned> {
-    while let Some(frame) = timeout(PAUSE, body.frame()).await.map_err(|_| Abandoned::Stuck)? {
+    while let Some(frame) = timeout(PAUSE, body.frame())
+        .await
+        .map_err(|_| Abandoned::Stuck)?
+    {
         if let Ok(data) = frame?.into_data() {
             return Ok(Some(data));
         }
@@ -113,32 +123,47 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Abandoned> {
 async fn call(plugin: &Rc<Plugin>, path: &str, body: Bytes) -> Reply {
     let call = AssertUnwindSafe(plugin.call(path, body));
     call.catch_unwind().await.unwrap_or_else(|_| {
-        let message = format!("{}: a fault in moondock itself (its log says more)", method_of(path));
+        let message = format!(
+            "{}: a fault in moondock itself (its log says more)",
+            method_of(path)
+        );
         failure(StatusCode::INTERNAL_SERVER_ERROR, message)
     })
 }
 
 fn respond(reply: Reply, peer: &Peer) -> Result<Answer, Abandoned> {
     let (status, body, content_type) = match reply {
-        Reply::Answer { status, body } => (status, Either::Left(Full::new(Bytes::from(body))), PLUGIN_JSON),
+        Reply::Answer { status, body } => (
+            status,
+            Either::Left(Full::new(Bytes::from(body))),
+            PLUGIN_JSON,
+        ),
         Reply::Stream(parts) => (200, Either::Right(Streamed::new(parts, peer)), STREAM),
         Reply::HangUp => return Err(Abandoned::Unanswered),
     };
     let mut answer = Response::new(body);
-    *answer.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     answer.headers_mut().insert(CONTENT_TYPE, content_type);
     Ok(answer)
 }
 
 /// Answers at once and reads the body to its end meanwhile: a Go client that cannot write all of its
 /// request does not read the answer, and tries again.
-fn refuse(reply: Reply, peer: &Peer, headers: &HeaderMap, body: Incoming) -> Result<Answer, Abandoned> {
+fn refuse(
+    reply: Reply,
+    peer: &Peer,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Answer, Abandoned> {
     if !body.is_end_stream() && !headers.contains_key(EXPECT) {
         spawn_local(discard(body));
     }
     let mut answer = respond(reply, peer)?;
     if answer.status() == StatusCode::METHOD_NOT_ALLOWED {
-        answer.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+        answer
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("POST"));
     }
     Ok(answer)
 }
@@ -160,5 +185,8 @@ fn method_of(path: &str) -> &str {
 /// An error in the two fields that the engine's decoders look at (protocol 0.6).
 fn failure(status: StatusCode, message: String) -> Reply {
     let body = json!({ "Err": &message, "Error": &message });
-    Reply::Answer { status: status.as_u16(), body: body.to_string().into_bytes() }
+    Reply::Answer {
+        status: status.as_u16(),
+        body: body.to_string().into_bytes(),
+    }
 }

@@ -40,7 +40,10 @@ pub fn is_needed() -> bool {
 /// # Errors
 /// When it cannot be started.
 pub fn run() -> io::Result<u8> {
-    runtime::Builder::new_current_thread().enable_all().build()?.block_on(look_after())
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(look_after())
 }
 
 async fn look_after() -> io::Result<u8> {
@@ -70,14 +73,19 @@ async fn look_after() -> io::Result<u8> {
 
 /// Waits for a signal that asks for the end, or long enough.
 async fn rest(signals: &mut Signals) {
-    warn!("failed at the start: ends in {} s, or when told to", REST.as_secs());
+    warn!(
+        "failed at the start: ends in {} s, or when told to",
+        REST.as_secs()
+    );
     let asked = async { while !matches!(signals.next().await, Signal::End { .. }) {} };
     // Either way it is over.
     let _ = timeout(REST, asked).await;
 }
 
 fn start() -> io::Result<Pid> {
-    let child = Command::new(env::current_exe()?).args(env::args_os().skip(1)).spawn()?;
+    let child = Command::new(env::current_exe()?)
+        .args(env::args_os().skip(1))
+        .spawn()?;
     Ok(Pid::from_child(&child))
 }
 

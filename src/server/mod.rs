@@ -79,7 +79,9 @@ pub enum ServeError {
 pub fn run(config: &Config) -> Result<Outcome, ServeError> {
     let mut lock = StateLock::take(&config.places.state)?;
     let bound = endpoint::bind_all(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(supervise(config, bound, &mut lock))
 }
 
@@ -89,7 +91,10 @@ pub fn run(config: &Config) -> Result<Outcome, ServeError> {
 /// When there is none, or it cannot be asked.
 pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
     let process = state::serving(state)?;
-    let pid = i32::try_from(process).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData.into());
+    let pid = i32::try_from(process)
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or(io::ErrorKind::InvalidData.into());
     pid.and_then(|pid| signals::send(pid, Signal::Reload { accept_grants }))
         .map_err(|source| ServeError::Signal { process, source })?;
     Ok(process)

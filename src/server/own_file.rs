@@ -20,7 +20,10 @@ impl OwnFile {
     pub fn new(path: &Path) -> io::Result<OwnFile> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
-        Ok(OwnFile { path: path.to_owned(), file })
+        Ok(OwnFile {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     /// Writes the file, all at once.
@@ -34,7 +37,11 @@ impl OwnFile {
 pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let draft = path.with_extension("new");
     remove(&draft)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(&draft)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(&draft, path)
@@ -42,7 +49,13 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
 
 /// Removes a file; one that is not there is as good.
 pub fn remove(path: &Path) -> io::Result<()> {
-    fs::remove_file(path).or_else(|e| if e.kind() == ErrorKind::NotFound { Ok(()) } else { Err(e) })
+    fs::remove_file(path).or_else(|e| {
+        if e.kind() == ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(e)
+        }
+    })
 }
 
 impl Drop for OwnFile {

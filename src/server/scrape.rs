@@ -47,7 +47,10 @@ pub enum ScrapeError {
     #[error("metrics")]
     Socket(#[from] SocketError),
     #[error("cannot serve metrics at `{address}`")]
-    Bind { address: SocketAddr, source: io::Error },
+    Bind {
+        address: SocketAddr,
+        source: io::Error,
+    },
 }
 
 /// The lock is held for moments, and by the main thread only.
@@ -63,12 +66,20 @@ impl Scraped {
     pub fn start(address: Option<&LocalAddress>) -> Result<Scraped, ScrapeError> {
         let plugins = Plugins::default();
         let (listener, file) = match address {
-            None => return Ok(Scraped { plugins, _file: None }),
+            None => {
+                return Ok(Scraped {
+                    plugins,
+                    _file: None,
+                });
+            }
             Some(LocalAddress::Unix(path)) => bind_unix(path)?,
             Some(LocalAddress::Tcp(address)) => (bind_tcp(*address)?, None),
         };
         tokio::spawn(serve(listener, plugins.clone()));
-        Ok(Scraped { plugins, _file: file })
+        Ok(Scraped {
+            plugins,
+            _file: file,
+        })
     }
 
     /// Puts a plugin on the page.
@@ -81,8 +92,17 @@ impl Scraped {
 
 fn bind_unix(path: &Path) -> Result<(Listener, Option<OwnFile>), ScrapeError> {
     path.parent().map_or(Ok(()), make_directory)?;
-    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
-    let (listener, file) = bind(path, &Access { mode: 0o600, group: None })?;
+    let failed = |source| SocketError::Bind {
+        path: path.to_owned(),
+        source,
+    };
+    let (listener, file) = bind(
+        path,
+        &Access {
+            mode: 0o600,
+            group: None,
+        },
+    )?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
     info!("metrics at `unix://{}`", path.display());
     Ok((Listener::Unix(listener), Some(file)))
@@ -94,18 +114,31 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener, ScrapeError> {
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     info!("metrics at `http://{bound}/metrics`");
-    TcpListener::from_std(listener).map(Listener::Tcp).map_err(failed)
+    TcpListener::from_std(listener)
+        .map(Listener::Tcp)
+        .map_err(failed)
 }
 
 async fn serve(listener: Listener, plugins: Plugins) {
-    let process = Process { started: SystemTime::now(), version: env!("CARGO_PKG_VERSION") };
+    let process = Process {
+        started: SystemTime::now(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
     let places = Arc::new(Semaphore::new(CLIENTS));
     loop {
         // Nobody closes it.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(place) = places.clone().acquire_owned().await else {
+            return;
+        };
         let accepted = match &listener {
-            Listener::Unix(listener) => listener.accept().await.map(|(s, _)| Box::new(s) as Box<dyn Stream>),
-            Listener::Tcp(listener) => listener.accept().await.map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+            Listener::Unix(listener) => listener
+                .accept()
+                .await
+                .map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+            Listener::Tcp(listener) => listener
+                .accept()
+                .await
+                .map(|(s, _)| Box::new(s) as Box<dyn Stream>),
         };
         match accepted {
             Ok(stream) => {
@@ -127,18 +160,31 @@ async fn serve(listener: Listener, plugins: Plugins) {
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-async fn converse(stream: Box<dyn Stream>, process: Process, plugins: Plugins) -> hyper::Result<()> {
+async fn converse(
+    stream: Box<dyn Stream>,
+    process: Process,
+    plugins: Plugins,
+) -> hyper::Result<()> {
     let service = service_fn(|request| {
         let answer = answer(&request, &process, &plugins);
         async { Ok::<_, Infallible>(answer) }
     });
-    http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), service).await
+    http1::Builder::new()
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service)
+        .await
 }
 
-fn answer(request: &Request<Incoming>, process: &Process, plugins: &Plugins) -> Response<Full<Bytes>> {
+fn answer(
+    request: &Request<Incoming>,
+    process: &Process,
+    plugins: &Plugins,
+) -> Response<Full<Bytes>> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "use `GET`\n".to_owned());
-        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        refusal
+            .headers_mut()
+            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refusal;
     }
     match request.uri().path() {
@@ -146,13 +192,18 @@ fn answer(request: &Request<Incoming>, process: &Process, plugins: &Plugins) -> 
             let plugins = plugins.lock().unwrap_or_else(PoisonError::into_inner);
             plain(StatusCode::OK, page(process, &plugins))
         }
-        _ => plain(StatusCode::NOT_FOUND, "there is only `/metrics`\n".to_owned()),
+        _ => plain(
+            StatusCode::NOT_FOUND,
+            "there is only `/metrics`\n".to_owned(),
+        ),
     }
 }
 
 fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(text)));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    answer
+        .headers_mut()
+        .insert(TYPE, HeaderValue::from_static(CONTENT_TYPE));
     answer
 }

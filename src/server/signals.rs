@@ -24,10 +24,32 @@ pub enum Signal {
 
 /// Each signal, and what it asks for.
 const SIGNALS: [(rustix::process::Signal, Signal); 4] = [
-    (rustix::process::Signal::TERM, Signal::End { number: 15, name: "SIGTERM" }),
-    (rustix::process::Signal::INT, Signal::End { number: 2, name: "SIGINT" }),
-    (rustix::process::Signal::HUP, Signal::Reload { accept_grants: false }),
-    (rustix::process::Signal::USR1, Signal::Reload { accept_grants: true }),
+    (
+        rustix::process::Signal::TERM,
+        Signal::End {
+            number: 15,
+            name: "SIGTERM",
+        },
+    ),
+    (
+        rustix::process::Signal::INT,
+        Signal::End {
+            number: 2,
+            name: "SIGINT",
+        },
+    ),
+    (
+        rustix::process::Signal::HUP,
+        Signal::Reload {
+            accept_grants: false,
+        },
+    ),
+    (
+        rustix::process::Signal::USR1,
+        Signal::Reload {
+            accept_grants: true,
+        },
+    ),
 ];
 
 /// The signals, taken from the moment this exists.
@@ -60,5 +82,7 @@ impl Signals {
 /// Sends the signal that asks a process of ours for it.
 pub fn send(process: Pid, asking: Signal) -> io::Result<()> {
     let row = SIGNALS.iter().find(|(_, asks)| *asks == asking);
-    row.map_or(Err(io::ErrorKind::InvalidInput.into()), |(number, _)| Ok(kill_process(process, *number)?))
+    row.map_or(Err(io::ErrorKind::InvalidInput.into()), |(number, _)| {
+        Ok(kill_process(process, *number)?)
+    })
 }

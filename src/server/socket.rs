@@ -36,7 +36,11 @@ pub enum SocketError {
         "cannot give `{}` to the group `{group}` that `--listen` names: be root, or a member of it",
         path.display()
     )]
-    Group { path: PathBuf, group: String, source: io::Error },
+    Group {
+        path: PathBuf,
+        group: String,
+        source: io::Error,
+    },
 }
 
 /// Where groups have their numbers.
@@ -44,7 +48,10 @@ const GROUPS: &str = "/etc/group";
 
 /// Makes the directory of sockets when it is missing, as the engine would.
 pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
-    fs::create_dir_all(dir).map_err(|source| SocketError::Directory { path: dir.to_owned(), source })
+    fs::create_dir_all(dir).map_err(|source| SocketError::Directory {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// Binds `path` for whom `access` lets in, in place of a socket that nobody answers any more.
@@ -52,13 +59,23 @@ pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
 /// Who connects waits until it is served; the listener does not block. The socket appears all at once,
 /// listening and open to nobody but whom it is for: all is done under another name before.
 pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), SocketError> {
-    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
-    let group = access.group.as_deref().map(|group| group_id(path, group)).transpose()?;
+    let failed = |source| SocketError::Bind {
+        path: path.to_owned(),
+        source,
+    };
+    let group = access
+        .group
+        .as_deref()
+        .map(|group| group_id(path, group))
+        .transpose()?;
     refuse_to_steal(path)?;
     let newborn = path.with_extension("new");
     let listener = bind_private(&newborn).map_err(failed)?;
-    let placed = open_to(&newborn, path, access, group)
-        .and_then(|()| fs::rename(&newborn, path).and_then(|()| OwnFile::new(path)).map_err(failed));
+    let placed = open_to(&newborn, path, access, group).and_then(|()| {
+        fs::rename(&newborn, path)
+            .and_then(|()| OwnFile::new(path))
+            .map_err(failed)
+    });
     if placed.is_err() {
         remove(&newborn).map_err(failed)?;
     }
@@ -68,7 +85,10 @@ pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), Soc
 /// Removes a socket at `path` that nobody answers any more, which the engine would find first (protocol 1.1).
 pub fn clear(path: &Path) -> Result<(), SocketError> {
     refuse_to_steal(path)?;
-    remove(path).map_err(|source| SocketError::Bind { path: path.to_owned(), source })
+    remove(path).map_err(|source| SocketError::Bind {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 /// A mode set after `bind` would leave a moment in which anybody may connect; the umask leaves none.
@@ -83,26 +103,42 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
 }
 
 /// Lets the group in once it is the right one.
-fn open_to(newborn: &Path, path: &Path, access: &Access, group: Option<u32>) -> Result<(), SocketError> {
+fn open_to(
+    newborn: &Path,
+    path: &Path,
+    access: &Access,
+    group: Option<u32>,
+) -> Result<(), SocketError> {
     chown(newborn, None, group).map_err(|source| SocketError::Group {
         path: path.to_owned(),
         group: access.group.clone().unwrap_or_default(),
         source,
     })?;
-    fs::set_permissions(newborn, Permissions::from_mode(access.mode))
-        .map_err(|source| SocketError::Bind { path: path.to_owned(), source })
+    fs::set_permissions(newborn, Permissions::from_mode(access.mode)).map_err(|source| {
+        SocketError::Bind {
+            path: path.to_owned(),
+            source,
+        }
+    })
 }
 
 fn group_id(path: &Path, group: &str) -> Result<u32, SocketError> {
     let named = |line: &str| {
         let mut fields = line.split(':');
-        if fields.next() == Some(group) { fields.nth(1)?.parse().ok() } else { None }
+        if fields.next() == Some(group) {
+            fields.nth(1)?.parse().ok()
+        } else {
+            None
+        }
     };
     if let Ok(number) = group.parse() {
         return Ok(number);
     }
     let groups = fs::read_to_string(GROUPS).unwrap_or_default();
-    let none = || SocketError::NoGroup { path: path.to_owned(), group: group.to_owned() };
+    let none = || SocketError::NoGroup {
+        path: path.to_owned(),
+        group: group.to_owned(),
+    };
     groups.lines().find_map(named).ok_or_else(none)
 }
 
@@ -112,7 +148,10 @@ pub fn listens(socket: &UnixListener) -> io::Result<bool> {
 }
 
 fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {
-    let failed = |source| SocketError::Bind { path: path.to_owned(), source };
+    let failed = |source| SocketError::Bind {
+        path: path.to_owned(),
+        source,
+    };
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         other => other.map_err(failed)?,
@@ -121,7 +160,10 @@ fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {
         return Err(SocketError::NotASocket(path.to_owned()));
     }
     match owner(path).map_err(|e| failed(e.into()))? {
-        Some(owner) => Err(SocketError::Live { path: path.to_owned(), owner }),
+        Some(owner) => Err(SocketError::Live {
+            path: path.to_owned(),
+            owner,
+        }),
         None => Ok(()),
     }
 }

@@ -29,12 +29,19 @@ pub enum SpecError {
     #[error("`{}` is in the way: moondock would not have written it, so it is left alone", .0.display())]
     Foreign(PathBuf),
     #[error("`{}` is in the way: {address} {state}; end that plugin, or remove the file", path.display())]
-    Live { path: PathBuf, address: SocketAddr, state: &'static str },
+    Live {
+        path: PathBuf,
+        address: SocketAddr,
+        state: &'static str,
+    },
 }
 
 /// Makes the directory of spec files when it is missing, which the engine would not.
 pub fn make_directory(dir: &Path) -> Result<(), SpecError> {
-    fs::create_dir_all(dir).map_err(|source| SpecError::Directory { path: dir.to_owned(), source })
+    fs::create_dir_all(dir).map_err(|source| SpecError::Directory {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 /// Removes what was left of a killed process, and refuses to touch anything else.
@@ -50,13 +57,22 @@ pub fn clear(dir: &Path, plugin: &str) -> Result<(), SpecError> {
 
 /// Says that a plugin speaks HTTP at `address`.
 pub fn write_tcp(dir: &Path, plugin: &str, address: SocketAddr) -> Result<OwnFile, SpecError> {
-    write(dir.join(format!("{plugin}.spec")), &format!("tcp://{address}\n"), 0o644)
+    write(
+        dir.join(format!("{plugin}.spec")),
+        &format!("tcp://{address}\n"),
+        0o644,
+    )
 }
 
 /// Says that a plugin speaks TLS at `address`, and by what the engine knows it and is known to it.
 ///
 /// Without a `CAFile` the engine would not ask who answers.
-pub fn write_tls(dir: &Path, plugin: &str, address: SocketAddr, files: &Files) -> Result<OwnFile, SpecError> {
+pub fn write_tls(
+    dir: &Path,
+    plugin: &str,
+    address: SocketAddr,
+    files: &Files,
+) -> Result<OwnFile, SpecError> {
     let spec = json!({
         "Addr": format!("https://{address}"),
         "TLSConfig": {
@@ -66,7 +82,11 @@ pub fn write_tls(dir: &Path, plugin: &str, address: SocketAddr, files: &Files) -
             "KeyFile": files.client_key(),
         },
     });
-    write(dir.join(format!("{plugin}.json")), &format!("{spec:#}\n"), 0o600)
+    write(
+        dir.join(format!("{plugin}.json")),
+        &format!("{spec:#}\n"),
+        0o600,
+    )
 }
 
 fn write(path: PathBuf, text: &str, mode: u32) -> Result<OwnFile, SpecError> {
@@ -80,11 +100,19 @@ fn refuse_to_steal(path: &Path, kind: &str) -> Result<bool, SpecError> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         other => other.map_err(|_| foreign())?,
     };
-    let address = if kind == "json" { json_address(&text) } else { url_address(&text) };
+    let address = if kind == "json" {
+        json_address(&text)
+    } else {
+        url_address(&text)
+    };
     let address = address.ok_or_else(foreign)?;
     match alive(address) {
         None => Ok(true),
-        Some(state) => Err(SpecError::Live { path: path.to_owned(), address, state }),
+        Some(state) => Err(SpecError::Live {
+            path: path.to_owned(),
+            address,
+            state,
+        }),
     }
 }
 
@@ -95,7 +123,11 @@ fn json_address(text: &str) -> Option<SocketAddr> {
 
 fn url_address(text: &str) -> Option<SocketAddr> {
     let (scheme, address) = text.trim().split_once("://")?;
-    if matches!(scheme, "tcp" | "https") { address.parse().ok() } else { None }
+    if matches!(scheme, "tcp" | "https") {
+        address.parse().ok()
+    } else {
+        None
+    }
 }
 
 /// What can be said of the address, unless there is surely nobody.

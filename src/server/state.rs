@@ -53,12 +53,18 @@ pub enum StateError {
 impl StateLock {
     /// Makes `dir` when it is missing, and takes the hold on it.
     pub fn take(dir: &Path) -> Result<StateLock, StateError> {
-        let failed = |source| StateError::Io { path: dir.to_owned(), source };
+        let failed = |source| StateError::Io {
+            path: dir.to_owned(),
+            source,
+        };
         make_private(dir)?;
         let mut file = open(&dir.join(LOCK_FILE)).map_err(failed)?;
         match lock(&mut file) {
             Err(Errno::WOULDBLOCK) => {
-                return Err(StateError::InUse { path: dir.to_owned(), holder: described(holder(&mut file)) });
+                return Err(StateError::InUse {
+                    path: dir.to_owned(),
+                    holder: described(holder(&mut file)),
+                });
             }
             other => other.map_err(|e| failed(e.into()))?,
         }
@@ -79,27 +85,46 @@ impl StateLock {
 pub fn serving(dir: &Path) -> Result<u32, StateError> {
     let path = dir.to_owned();
     let mut file = match File::open(dir.join(LOCK_FILE)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StateError::Unused { path }),
-        file => file.map_err(|source| StateError::Io { path: path.clone(), source })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(StateError::Unused { path });
+        }
+        file => file.map_err(|source| StateError::Io {
+            path: path.clone(),
+            source,
+        })?,
     };
     let text = io::read_to_string(&mut file).unwrap_or_default();
     let (holder, serves) = (parse(&text), text.lines().nth(1) == Some(SERVING));
-    if let Some(pid) = holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file)) {
+    if let Some(pid) =
+        holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file))
+    {
         return Ok(pid);
     }
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Err(StateError::Unused { path }),
-        Err(_) if serves => Err(StateError::OutOfSight { path, holder: described(holder) }),
-        Err(_) => Err(StateError::NotServing { path, holder: described(holder) }),
+        Err(_) if serves => Err(StateError::OutOfSight {
+            path,
+            holder: described(holder),
+        }),
+        Err(_) => Err(StateError::NotServing {
+            path,
+            holder: described(holder),
+        }),
     }
 }
 
 /// Whether the process with that id, as we see it, is the one that locked the file: in another container the id may be
 /// that of a stranger, whom the signal would kill.
 fn has_open(pid: u32, lock: &File) -> bool {
-    let Ok(lock) = lock.metadata() else { return false };
-    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    let mut open = open.flatten().filter_map(|entry| std::fs::metadata(entry.path()).ok());
+    let Ok(lock) = lock.metadata() else {
+        return false;
+    };
+    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut open = open
+        .flatten()
+        .filter_map(|entry| std::fs::metadata(entry.path()).ok());
     open.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
@@ -108,7 +133,9 @@ fn lock(file: &mut File) -> Result<(), Errno> {
     let patience = Instant::now() + INHERITED;
     loop {
         match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience && is_gone(holder(file)) => sleep(BREATH),
+            Err(Errno::WOULDBLOCK) if Instant::now() < patience && is_gone(holder(file)) => {
+                sleep(BREATH)
+            }
             result => return result,
         }
     }
@@ -117,11 +144,20 @@ fn lock(file: &mut File) -> Result<(), Errno> {
 /// Makes a directory that only we may look into; one that exists keeps its mode.
 pub fn make_private(dir: &Path) -> Result<(), StateError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| StateError::Io { path: dir.to_owned(), source })
+    made.map_err(|source| StateError::Io {
+        path: dir.to_owned(),
+        source,
+    })
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
 }
 
 fn leave_pid(file: &mut File) -> io::Result<()> {
@@ -133,7 +169,9 @@ fn leave_pid(file: &mut File) -> io::Result<()> {
 /// The process that left its id, if one did.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
-    file.rewind().and_then(|()| file.read_to_string(&mut text)).ok()?;
+    file.rewind()
+        .and_then(|()| file.read_to_string(&mut text))
+        .ok()?;
     parse(&text)
 }
 
@@ -146,5 +184,8 @@ fn is_gone(holder: Option<u32>) -> bool {
 }
 
 fn described(holder: Option<u32>) -> String {
-    holder.map_or_else(|| "of unknown process id".into(), |pid| format!("process {pid}"))
+    holder.map_or_else(
+        || "of unknown process id".into(),
+        |pid| format!("process {pid}"),
+    )
 }

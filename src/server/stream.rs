@@ -88,7 +88,11 @@ impl Streamed {
                 std::future::pending::<()>().await;
             }
         };
-        Self { parts, gone: gone.boxed_local(), failure: None }
+        Self {
+            parts,
+            gone: gone.boxed_local(),
+            failure: None,
+        }
     }
 }
 
@@ -111,9 +115,10 @@ impl Body for Streamed {
                 Poll::Pending
             }
             Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                self.gone.poll_unpin(context).map(|()| Some(Err(io::ErrorKind::BrokenPipe.into())))
-            }
+            Poll::Pending => self
+                .gone
+                .poll_unpin(context)
+                .map(|()| Some(Err(io::ErrorKind::BrokenPipe.into()))),
         }
     }
 }

@@ -51,7 +51,10 @@ pub struct Notifier {
 
 impl Activation {
     /// Takes what was handed over to this process and no other.
-    pub fn take(plugins: &[PluginDir], transports: &[Transport]) -> Result<Activation, ActivationError> {
+    pub fn take(
+        plugins: &[PluginDir],
+        transports: &[Transport],
+    ) -> Result<Activation, ActivationError> {
         let mut handed = ListenFd::from_env();
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
@@ -91,13 +94,23 @@ fn owner(name: &str, sockets: usize, plugins: &[PluginDir]) -> Result<usize, Act
         Some(at) => Ok(at),
         None if sockets == 1 && plugins.len() == 1 => Ok(0),
         None => {
-            let plugins: Vec<_> = plugins.iter().map(|plugin| format!("`{}`", plugin.name)).collect();
-            Err(ActivationError::Nameless { name: name.to_owned(), plugins: plugins.join(", ") })
+            let plugins: Vec<_> = plugins
+                .iter()
+                .map(|plugin| format!("`{}`", plugin.name))
+                .collect();
+            Err(ActivationError::Nameless {
+                name: name.to_owned(),
+                plugins: plugins.join(", "),
+            })
         }
     }
 }
 
-fn listener(handed: &mut ListenFd, index: usize, plugin: String) -> Result<UnixListener, ActivationError> {
+fn listener(
+    handed: &mut ListenFd,
+    index: usize,
+    plugin: String,
+) -> Result<UnixListener, ActivationError> {
     let taken = handed.take_unix_listener(index).and_then(|listener| {
         let listener = listener.ok_or(io::ErrorKind::NotFound)?;
         listener.set_nonblocking(true)?;
@@ -122,7 +135,10 @@ impl Notifier {
             }
         });
         let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        Notifier { manager, serving: format!("Serving {}", names.join(", ")) }
+        Notifier {
+            manager,
+            serving: format!("Serving {}", names.join(", ")),
+        }
     }
 
     /// All plugins can be called.
@@ -134,7 +150,9 @@ impl Notifier {
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
-        self.tell(&format!("RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=Loading scripts"));
+        self.tell(&format!(
+            "RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=Loading scripts"
+        ));
     }
 
     /// The end has begun.

@@ -38,41 +38,71 @@ impl Identities {
         };
         let mut authority = RootCertStore::empty();
         for certificate in read_certificates(&files.authority())? {
-            authority.add(certificate).map_err(unfit(&files.authority()))?;
+            authority
+                .add(certificate)
+                .map_err(unfit(&files.authority()))?;
         }
         let provider = Arc::new(ring::default_provider());
         let read = |certificate: &Path, key: &Path| {
-            let identity = Identity { chain: read_certificates(certificate)?, key: read_key(key)? };
-            let pair = CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider);
+            let identity = Identity {
+                chain: read_certificates(certificate)?,
+                key: read_key(key)?,
+            };
+            let pair =
+                CertifiedKey::from_der(identity.chain.clone(), identity.key.clone_key(), &provider);
             pair.map_err(unfit(key)).map(|_| identity)
         };
         let server = read(&files.server_certificate(), &files.server_key())?;
         let client = read(&files.client_certificate(), &files.client_key())?;
-        Ok(Identities { authority: Arc::new(authority), server, client, provider })
+        Ok(Identities {
+            authority: Arc::new(authority),
+            server,
+            client,
+            provider,
+        })
     }
 
     /// That the engine accepts the server at `address`, and the server the engine, for so long from now on.
-    pub fn verify(&self, files: &Files, address: IpAddr, lasting: Duration) -> Result<(), CertificateError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    pub fn verify(
+        &self,
+        files: &Files,
+        address: IpAddr,
+        lasting: Duration,
+    ) -> Result<(), CertificateError> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         let at = UnixTime::since_unix_epoch(now + lasting);
         self.verify_server(address, at)
-            .map_err(|source| CertificateError::Unfit { path: files.server_certificate(), source })?;
+            .map_err(|source| CertificateError::Unfit {
+                path: files.server_certificate(),
+                source,
+            })?;
         self.verify_client(at)
-            .map_err(|source| CertificateError::Unfit { path: files.client_certificate(), source })
+            .map_err(|source| CertificateError::Unfit {
+                path: files.client_certificate(),
+                source,
+            })
     }
 
     fn verify_server(&self, address: IpAddr, at: UnixTime) -> Result<(), rustls::Error> {
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(self.authority.clone(), self.provider.clone())
-                .build()
-                .map_err(|error| rustls::Error::General(error.to_string()))?;
+        let verifier = WebPkiServerVerifier::builder_with_provider(
+            self.authority.clone(),
+            self.provider.clone(),
+        )
+        .build()
+        .map_err(|error| rustls::Error::General(error.to_string()))?;
         let (end, between) = self.server.split();
-        verifier.verify_server_cert(end, between, &ServerName::from(address), &[], at).map(drop)
+        verifier
+            .verify_server_cert(end, between, &ServerName::from(address), &[], at)
+            .map(drop)
     }
 
     fn verify_client(&self, at: UnixTime) -> Result<(), rustls::Error> {
         let (end, between) = self.client.split();
-        self.client_verifier()?.verify_client_cert(end, between, at).map(drop)
+        self.client_verifier()?
+            .verify_client_cert(end, between, at)
+            .map(drop)
     }
 
     fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, rustls::Error> {
@@ -100,13 +130,22 @@ impl Identity {
 
 /// At least one certificate.
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let unreadable = |source| CertificateError::Read { path: path.to_owned(), source };
+    let unreadable = |source| CertificateError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let found = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
     let found = found.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    if found.is_empty() { Err(CertificateError::Empty(path.to_owned())) } else { Ok(found) }
+    if found.is_empty() {
+        Err(CertificateError::Empty(path.to_owned()))
+    } else {
+        Ok(found)
+    }
 }
 
 fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    PrivateKeyDer::from_pem_file(path)
-        .map_err(|source| CertificateError::Read { path: path.to_owned(), source })
+    PrivateKeyDer::from_pem_file(path).map_err(|source| CertificateError::Read {
+        path: path.to_owned(),
+        source,
+    })
 }

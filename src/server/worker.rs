@@ -69,7 +69,9 @@ pub enum WorkerError {
 impl Worker {
     /// Serves until told to end.
     pub fn run(self) -> Result<(), WorkerError> {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let result = LocalSet::new().block_on(&runtime, self.serve());
         // A file operation that hangs must not hold up the end.
         runtime.shutdown_background();
@@ -78,17 +80,30 @@ impl Worker {
 
     async fn serve(mut self) -> Result<(), WorkerError> {
         let begun = Instant::now();
-        let Some(plugin) = self.open().await? else { return Ok(()) };
+        let Some(plugin) = self.open().await? else {
+            return Ok(());
+        };
         let acceptor = Acceptor::new(self.listener)?;
         let ms = begun.elapsed().as_secs_f64() * 1000.0;
-        info!(plugin = self.spec.name, ms = format_args!("{ms:.1}"), "ready");
+        info!(
+            plugin = self.spec.name,
+            ms = format_args!("{ms:.1}"),
+            "ready"
+        );
         // Nobody listens once the process is about to end anyway.
         let _ = self.report.send(Event::Ready(plugin.meters().clone()));
         plugin.resume_logs().await;
         drop(Settling(self.report.clone()));
         let watching = spawn_local(watch(plugin.clone()));
         let connections = Connections::new(plugin.clone());
-        accept(&acceptor, &connections, &plugin, &mut self.orders, &self.report).await;
+        accept(
+            &acceptor,
+            &connections,
+            &plugin,
+            &mut self.orders,
+            &self.report,
+        )
+        .await;
         drop(acceptor);
         connections.drain().await;
         plugin.stop_collecting().await;

@@ -15,7 +15,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { cpu: Duration::from_millis(250), memory: 64 << 20 }
+        Self {
+            cpu: Duration::from_millis(250),
+            memory: 64 << 20,
+        }
     }
 }
 

@@ -91,7 +91,9 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
 }
 
 fn socket() -> Result<PathBuf, Failure> {
-    let Some(host) = std::env::var_os(HOST).filter(|host| !host.is_empty()) else { return Ok(SOCKET.into()) };
+    let Some(host) = std::env::var_os(HOST).filter(|host| !host.is_empty()) else {
+        return Ok(SOCKET.into());
+    };
     let host = host.to_string_lossy();
     match host.strip_prefix("unix://") {
         Some(path) => Ok(path.into()),
@@ -101,12 +103,16 @@ fn socket() -> Result<PathBuf, Failure> {
 
 fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> {
     let mut request = Request {
-        method: record.optional("method")?.unwrap_or_else(|| "GET".to_owned()),
+        method: record
+            .optional("method")?
+            .unwrap_or_else(|| "GET".to_owned()),
         most: MOST,
         ..Request::default()
     };
     if let Some(body) = record.optional::<Value>("body")? {
-        request.headers.push(("content-type".to_owned(), b"application/json".to_vec()));
+        request
+            .headers
+            .push(("content-type".to_owned(), b"application/json".to_vec()));
         request.body = values::encode(lua, &host.budget, &body, false)?.into();
     }
     Ok(request)

@@ -123,7 +123,11 @@ async fn list(_: Lua, host: Rc<Host>, (): ()) -> Result<Vec<String>, Failure> {
     Ok(own(&host)?.list().await?)
 }
 
-async fn free_port(_: Lua, _: Rc<Host>, (name, host_ip): (String, Option<String>)) -> Result<u16, Failure> {
+async fn free_port(
+    _: Lua,
+    _: Rc<Host>,
+    (name, host_ip): (String, Option<String>),
+) -> Result<u16, Failure> {
     let host_ip = host_ip.map(|ip| ip::parse_ip(&ip)).transpose()?;
     Ok(firewall::free_port(protocol(&name)?, host_ip).await?)
 }
@@ -133,13 +137,23 @@ fn own(host: &Host) -> Result<Firewall, FirewallError> {
 }
 
 fn network(rules: &Value) -> Result<Network, Failure> {
-    let fields = ["bridge", "subnets", "masquerade", "internal", "isolate", "ports"];
+    let fields = [
+        "bridge",
+        "subnets",
+        "masquerade",
+        "internal",
+        "isolate",
+        "ports",
+    ];
     let record = Record::new(typed("the rules", rules)?, &fields)?;
     let subnets: Vec<String> = record.required("subnets")?;
     let ports: Vec<Table> = record.optional("ports")?.unwrap_or_default();
     Ok(Network {
         bridge: record.required::<String>("bridge")?.parse()?,
-        subnets: subnets.iter().map(|subnet| subnet.parse()).collect::<Result<_, _>>()?,
+        subnets: subnets
+            .iter()
+            .map(|subnet| subnet.parse())
+            .collect::<Result<_, _>>()?,
         masquerade: record.optional("masquerade")?.unwrap_or_default(),
         internal: record.optional("internal")?.unwrap_or_default(),
         isolate: record.optional("isolate")?.unwrap_or_default(),
@@ -149,7 +163,9 @@ fn network(rules: &Value) -> Result<Network, Failure> {
 
 fn port(table: Table) -> Result<Port, Failure> {
     let record = Record::new(table, &["protocol", "host_ip", "host_port", "ip", "port"])?;
-    let host_ip = record.optional::<String>("host_ip")?.filter(|ip| !ip.is_empty());
+    let host_ip = record
+        .optional::<String>("host_ip")?
+        .filter(|ip| !ip.is_empty());
     Ok(Port {
         protocol: protocol(&record.required::<String>("protocol")?)?,
         host_ip: host_ip.map(|ip| ip::parse_ip(&ip)).transpose()?,
@@ -160,6 +176,8 @@ fn port(table: Table) -> Result<Port, Failure> {
 }
 
 fn protocol(name: &str) -> Result<Protocol, Failure> {
-    let known = Protocol::ALL.into_iter().find(|protocol| protocol.as_str() == name);
+    let known = Protocol::ALL
+        .into_iter()
+        .find(|protocol| protocol.as_str() == name);
     known.ok_or_else(|| Failure::Protocol(name.to_owned()))
 }

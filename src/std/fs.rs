@@ -199,17 +199,31 @@ pub const MODULE: Module = Module {
     ],
 };
 
-async fn read(_: Lua, host: Rc<Host>, (path, part): (LuaString, Option<Table>)) -> Outcome<BString> {
+async fn read(
+    _: Lua,
+    host: Rc<Host>,
+    (path, part): (LuaString, Option<Table>),
+) -> Outcome<BString> {
     let options = Options::of(part, &["offset", "length"])?;
     let (offset, length) = (options.bytes("offset")?, options.bytes("length")?);
     let read = move |place: &Place| match (offset, length) {
         (None, None) => files::read(place),
-        _ => files::read_part(place, offset.unwrap_or(0), length.unwrap_or(files::MAX_READ)),
+        _ => files::read_part(
+            place,
+            offset.unwrap_or(0),
+            length.unwrap_or(files::MAX_READ),
+        ),
     };
-    Ok(at(&host, &path, Access::Read, End::Followed, read).await?.into())
+    Ok(at(&host, &path, Access::Read, End::Followed, read)
+        .await?
+        .into())
 }
 
-async fn write(_: Lua, host: Rc<Host>, arguments: (LuaString, LuaString, Option<Table>)) -> Outcome<()> {
+async fn write(
+    _: Lua,
+    host: Rc<Host>,
+    arguments: (LuaString, LuaString, Option<Table>),
+) -> Outcome<()> {
     let (path, text, options) = arguments;
     let text = text.as_bytes().to_vec();
     let options = Options::of(options, &["mode", "append"])?;
@@ -227,7 +241,9 @@ async fn write(_: Lua, host: Rc<Host>, arguments: (LuaString, LuaString, Option<
 }
 
 async fn exists(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
-    Ok(at(&host, &path, Access::Read, End::Itself, files::stat).await?.is_some())
+    Ok(at(&host, &path, Access::Read, End::Itself, files::stat)
+        .await?
+        .is_some())
 }
 
 async fn stat(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Option<Table>> {
@@ -258,7 +274,10 @@ fn kind(kind: Kind) -> &'static str {
 
 async fn list(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Vec<BString>> {
     let names = at(&host, &path, Access::Read, End::Followed, files::list).await?;
-    Ok(names.into_iter().map(|name| name.into_vec().into()).collect())
+    Ok(names
+        .into_iter()
+        .map(|name| name.into_vec().into())
+        .collect())
 }
 
 async fn mkdir(_: Lua, host: Rc<Host>, (path, options): (LuaString, Option<Table>)) -> Outcome<()> {
@@ -306,7 +325,9 @@ async fn usage(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Table> {
 }
 
 async fn real(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
-    Ok(bytes(at(&host, &path, Access::Read, End::Followed, files::real).await?))
+    Ok(bytes(
+        at(&host, &path, Access::Read, End::Followed, files::real).await?,
+    ))
 }
 
 fn join(_: &Lua, _: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BString> {
@@ -316,7 +337,9 @@ fn join(_: &Lua, _: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BStr
         return Err(Failure::Zero);
     }
     let joined = join_beneath(&base, Path::new(OsStr::from_bytes(&bytes_of_name)));
-    joined.map(bytes).ok_or_else(|| Failure::Leaves(name.to_string_lossy()))
+    joined
+        .map(bytes)
+        .ok_or_else(|| Failure::Leaves(name.to_string_lossy()))
 }
 
 async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Outcome<()> {

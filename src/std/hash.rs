@@ -80,14 +80,20 @@ fn unhex(_: &Lua, _: &Host, text: LuaString) -> Result<BString, String> {
     if !text.len().is_multiple_of(2) {
         return Err("an odd number of digits".into());
     }
-    text.chunks(2).map(byte).collect::<Result<Vec<u8>, _>>().map(BString::from)
+    text.chunks(2)
+        .map(byte)
+        .collect::<Result<Vec<u8>, _>>()
+        .map(BString::from)
 }
 
 fn byte(pair: &[u8]) -> Result<u8, String> {
     let digit = |byte: u8| (byte as char).to_digit(16);
     match (digit(pair[0]), digit(pair[1])) {
         (Some(high), Some(low)) => Ok((high << 4 | low) as u8),
-        _ => Err(format!("`{}` is not a hexadecimal number", String::from_utf8_lossy(pair))),
+        _ => Err(format!(
+            "`{}` is not a hexadecimal number",
+            String::from_utf8_lossy(pair)
+        )),
     }
 }
 
@@ -106,7 +112,8 @@ fn random(_: &Lua, _: &Host, bytes: usize) -> Result<BString, String> {
     let mut random = vec![0; bytes];
     let mut done = 0;
     while done < bytes {
-        done += getrandom(&mut random[done..], GetRandomFlags::empty()).map_err(|e| e.to_string())?;
+        done +=
+            getrandom(&mut random[done..], GetRandomFlags::empty()).map_err(|e| e.to_string())?;
     }
     Ok(random.into())
 }
@@ -114,5 +121,8 @@ fn random(_: &Lua, _: &Host, bytes: usize) -> Result<BString, String> {
 fn digits(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| DIGITS[usize::from(value)] as char;
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }

@@ -85,7 +85,8 @@ impl Shared {
 
     /// From now on, its scripts may touch what `granted` says and nothing else.
     pub fn grant(&self, granted: Granted) {
-        self.territory.replace(Arc::new(Territory::new(roots(&granted))));
+        self.territory
+            .replace(Arc::new(Territory::new(roots(&granted))));
         self.granted.replace(granted);
     }
 
@@ -94,7 +95,9 @@ impl Shared {
         if granted == *accepted {
             return self.grant(granted);
         }
-        self.territory.replace(Arc::new(Territory::new(roots(&granted)).within(roots(accepted))));
+        self.territory.replace(Arc::new(
+            Territory::new(roots(&granted)).within(roots(accepted)),
+        ));
         self.granted.replace(granted);
     }
 
@@ -118,7 +121,9 @@ impl Shared {
         let text = format!("{activation}\n");
         on_blocking_pool(move || {
             let place = Place::find(&file, End::Itself);
-            place.and_then(|place| files::write(&place, text.as_bytes(), None)).map_err(io::Error::other)
+            place
+                .and_then(|place| files::write(&place, text.as_bytes(), None))
+                .map_err(io::Error::other)
         })
         .await?;
         self.activation.set(activation);
@@ -140,8 +145,14 @@ fn roots(granted: &Granted) -> Vec<Root> {
 
 fn root(grant: &Grant) -> Option<Root> {
     match grant {
-        Grant::FsRead(path) => Some(Root { path: path.clone(), write: false }),
-        Grant::FsWrite(path) => Some(Root { path: path.clone(), write: true }),
+        Grant::FsRead(path) => Some(Root {
+            path: path.clone(),
+            write: false,
+        }),
+        Grant::FsWrite(path) => Some(Root {
+            path: path.clone(),
+            write: true,
+        }),
         _ => None,
     }
 }
@@ -179,8 +190,20 @@ pub struct Host {
 
 impl Host {
     /// The host of a generation that is yet to be loaded.
-    pub fn new(shared: Rc<Shared>, settings: Rc<toml::Table>, script: String, generation: u64) -> Rc<Self> {
+    pub fn new(
+        shared: Rc<Shared>,
+        settings: Rc<toml::Table>,
+        script: String,
+        generation: u64,
+    ) -> Rc<Self> {
         let budget = Budget::default();
-        Rc::new(Self { shared, settings, script, generation, budget, in_call: Cell::new(false) })
+        Rc::new(Self {
+            shared,
+            settings,
+            script,
+            generation,
+            budget,
+            in_call: Cell::new(false),
+        })
     }
 }

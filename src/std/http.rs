@@ -51,7 +51,16 @@ if answer.status ~= 200 then error(`vault: {answer.status}`, 0) end
     }],
 };
 
-const FIELDS: &[&str] = &["url", "method", "headers", "body", "timeout", "redirects", "max_body", "ca"];
+const FIELDS: &[&str] = &[
+    "url",
+    "method",
+    "headers",
+    "body",
+    "timeout",
+    "redirects",
+    "max_body",
+    "ca",
+];
 const LONGEST: Duration = Duration::from_secs(600);
 const MOST_REDIRECTS: u32 = 20;
 
@@ -101,10 +110,19 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
 fn errand(argument: &Value) -> Result<Errand, Failure> {
     let record = Record::new(typed("the request", argument)?, FIELDS)?;
     let request = Request {
-        method: record.optional("method")?.unwrap_or_else(|| "GET".to_owned()),
-        headers: record.optional("headers")?.map_or(Ok(Vec::new()), |headers| lines(&headers))?,
-        body: record.optional::<Vec<u8>>("body")?.unwrap_or_default().into(),
-        most: record.optional::<u32>("max_body")?.map_or(MOST_TEXT, |most| most as usize),
+        method: record
+            .optional("method")?
+            .unwrap_or_else(|| "GET".to_owned()),
+        headers: record
+            .optional("headers")?
+            .map_or(Ok(Vec::new()), |headers| lines(&headers))?,
+        body: record
+            .optional::<Vec<u8>>("body")?
+            .unwrap_or_default()
+            .into(),
+        most: record
+            .optional::<u32>("max_body")?
+            .map_or(MOST_TEXT, |most| most as usize),
     };
     let errand = Errand {
         url: Url::parse(&record.required::<String>("url")?)?,
@@ -123,22 +141,41 @@ fn errand(argument: &Value) -> Result<Errand, Failure> {
 fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
     let mut room = MOST_TEXT;
     let mut line = |name: &Value, value: &Value| {
-        let line: (String, Vec<u8>) =
-            (typed("a name in headers", name)?, typed("a value in headers", value)?);
-        room = room.checked_sub(line.0.len() + line.1.len()).ok_or(RecordError::TooLarge("headers"))?;
+        let line: (String, Vec<u8>) = (
+            typed("a name in headers", name)?,
+            typed("a value in headers", value)?,
+        );
+        room = room
+            .checked_sub(line.0.len() + line.1.len())
+            .ok_or(RecordError::TooLarge("headers"))?;
         Ok(line)
     };
-    headers.pairs::<Value, Value>().flatten().map(|(name, value)| line(&name, &value)).collect()
+    headers
+        .pairs::<Value, Value>()
+        .flatten()
+        .map(|(name, value)| line(&name, &value))
+        .collect()
 }
 
 async fn run(host: &Host, errand: Errand) -> Result<Answer, Failure> {
-    let Errand { mut url, mut request, redirects, ca, .. } = errand;
+    let Errand {
+        mut url,
+        mut request,
+        redirects,
+        ca,
+        ..
+    } = errand;
     let client = &host.shared.http;
     for _ in 0..=redirects {
-        let server = HttpHost { host: url.host.clone(), port: Some(url.port) };
+        let server = HttpHost {
+            host: url.host.clone(),
+            port: Some(url.port),
+        };
         host.shared.granted().require(&Grant::Http(server))?;
         let answer = client.send(&url, &request, ca.as_deref()).await?;
-        let Some(location) = location(&answer).filter(|_| redirects > 0) else { return Ok(answer) };
+        let Some(location) = location(&answer).filter(|_| redirects > 0) else {
+            return Ok(answer);
+        };
         let next = url.join(&location)?;
         if url.tls && !next.tls {
             return Err(Failure::Downgrade(url));
@@ -151,7 +188,10 @@ async fn run(host: &Host, errand: Errand) -> Result<Answer, Failure> {
 
 fn location(answer: &Answer) -> Option<String> {
     let leads_on = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
-    let (_, location) = answer.headers.iter().find(|(name, _)| leads_on && name == "location")?;
+    let (_, location) = answer
+        .headers
+        .iter()
+        .find(|(name, _)| leads_on && name == "location")?;
     String::from_utf8(location.clone()).ok()
 }
 
@@ -160,10 +200,14 @@ fn lead_on(request: &mut Request, status: u16, to_same_server: bool) {
     if !matches!(status, 307 | 308) && request.method != "HEAD" {
         request.method = "GET".to_owned();
         request.body = Default::default();
-        request.headers.retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
+        request
+            .headers
+            .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));
     }
     if !to_same_server {
-        request.headers.retain(|(name, _)| is_public(&name.to_ascii_lowercase()));
+        request
+            .headers
+            .retain(|(name, _)| is_public(&name.to_ascii_lowercase()));
     }
 }
 

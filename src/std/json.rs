@@ -39,15 +39,26 @@ pub const MODULE: Module = Module {
     ],
 };
 
-fn encode(lua: &Lua, host: &Host, (value, options): (Value, Option<Table>)) -> Result<BString, String> {
-    let pretty =
-        options.map_or(Ok(Value::Nil), |options| options.get("pretty")).map_err(|e| e.to_string())?;
+fn encode(
+    lua: &Lua,
+    host: &Host,
+    (value, options): (Value, Option<Table>),
+) -> Result<BString, String> {
+    let pretty = options
+        .map_or(Ok(Value::Nil), |options| options.get("pretty"))
+        .map_err(|e| e.to_string())?;
     let pretty = match pretty {
         Value::Nil => false,
         Value::Boolean(pretty) => pretty,
-        other => return Err(format!("`pretty` must be a boolean, not a {}", other.type_name())),
+        other => {
+            return Err(format!(
+                "`pretty` must be a boolean, not a {}",
+                other.type_name()
+            ));
+        }
     };
-    let text = values::encode(lua, &host.budget, &value, pretty).map_err(|error| error.to_string())?;
+    let text =
+        values::encode(lua, &host.budget, &value, pretty).map_err(|error| error.to_string())?;
     Ok(BString::from(text))
 }
 
@@ -57,7 +68,11 @@ fn decode(lua: &Lua, host: &Host, text: LuaString) -> Result<Value, serde_json::
 
 fn array(lua: &Lua, _: &Host, list: Table) -> Result<Table, String> {
     match list.metatable() {
-        Some(other) if !values::is_array_mark(lua, &other) => Err("the table has a metatable already".into()),
-        _ => values::mark_array(lua, &list).map(|()| list).map_err(|error| error.to_string()),
+        Some(other) if !values::is_array_mark(lua, &other) => {
+            Err("the table has a metatable already".into())
+        }
+        _ => values::mark_array(lua, &list)
+            .map(|()| list)
+            .map_err(|error| error.to_string()),
     }
 }

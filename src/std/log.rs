@@ -87,12 +87,20 @@ pub fn print(lua: &Lua, host: &Rc<Host>) -> mlua::Result<mlua::Function> {
     })
 }
 
-fn emit(lua: &Lua, host: &Host, level: Level, message: &str, fields: Option<&Table>) -> Result<(), String> {
+fn emit(
+    lua: &Lua,
+    host: &Host,
+    level: Level,
+    message: &str,
+    fields: Option<&Table>,
+) -> Result<(), String> {
     let fields = fields.map(|fields| render(lua, host, fields)).transpose()?;
     let (script, line) = caller(lua).unwrap_or_else(|| (host.script.clone(), 0));
     let (plugin, fields) = (host.shared.name.as_str(), fields.as_deref());
     match level {
-        Level::ERROR => tracing::error!(target: "script", plugin, script, line, fields, "{message}"),
+        Level::ERROR => {
+            tracing::error!(target: "script", plugin, script, line, fields, "{message}")
+        }
         Level::WARN => tracing::warn!(target: "script", plugin, script, line, fields, "{message}"),
         Level::INFO => tracing::info!(target: "script", plugin, script, line, fields, "{message}"),
         _ => tracing::debug!(target: "script", plugin, script, line, fields, "{message}"),
@@ -130,7 +138,10 @@ fn render(lua: &Lua, host: &Host, fields: &Table) -> Result<String, String> {
 /// A plain word as it is, all else as JSON, or what it is where JSON has no word for it.
 fn field(lua: &Lua, host: &Host, value: &Value) -> String {
     if let Value::String(word) = value
-        && word.as_bytes().iter().all(|byte| byte.is_ascii_graphic() && !b"\"=".contains(byte))
+        && word
+            .as_bytes()
+            .iter()
+            .all(|byte| byte.is_ascii_graphic() && !b"\"=".contains(byte))
         && !word.as_bytes().is_empty()
     {
         return text(word);

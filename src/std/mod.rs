@@ -112,7 +112,11 @@ fn kept(lua: &Lua, name: &str, global: &str) -> mlua::Result<mlua::Function> {
 async fn call_protected(lua: &Lua, args: impl IntoLuaMulti) -> mlua::Result<MultiValue> {
     let pcall = kept(lua, PROTECTED, "pcall")?;
     let call = Box::pin(pcall.call_async(args));
-    Nested { lua: lua.clone(), call: Some(call) }.await
+    Nested {
+        lua: lua.clone(),
+        call: Some(call),
+    }
+    .await
 }
 
 /// A call from within a call. When it ends mlua clears up its coroutine, and does not bear that Luau refuses it
@@ -158,7 +162,11 @@ impl Module {
         let table = lua.create_table()?;
         for function in self.functions {
             let name = format!("{}.{}", self.name, function.name);
-            let binding = Binding { host: host.clone(), name, needs: function.needs };
+            let binding = Binding {
+                host: host.clone(),
+                name,
+                needs: function.needs,
+            };
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }
         table.set_readonly(true);
@@ -213,7 +221,11 @@ impl Binding {
     }
 
     /// A function that waits (for a disk, a process, the kernel): other calls go on meanwhile.
-    pub fn waiting<A, R, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
+    pub fn waiting<A, R, E, F>(
+        self,
+        lua: &Lua,
+        f: fn(Lua, Rc<Host>, A) -> F,
+    ) -> mlua::Result<mlua::Function>
     where
         A: FromLuaMulti + 'static,
         R: IntoLuaMulti + 'static,
@@ -225,7 +237,9 @@ impl Binding {
             let binding = binding.clone();
             async move {
                 binding.enter()?;
-                f(lua, binding.host.clone(), args).await.map_err(|e| binding.failed(&e))
+                f(lua, binding.host.clone(), args)
+                    .await
+                    .map_err(|e| binding.failed(&e))
             }
         })
     }
@@ -233,14 +247,20 @@ impl Binding {
     /// A function that waits for a function of the script. `f` calls it through [`call_protected`] and answers with what that
     /// gave: results are returned, and an error, whatever value it is, goes on unchanged. Errors of `f` itself are
     /// named as always.
-    pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<mlua::Function>
+    pub fn calling<A, E, F>(
+        self,
+        lua: &Lua,
+        f: fn(Lua, Rc<Host>, A) -> F,
+    ) -> mlua::Result<mlua::Function>
     where
         A: FromLuaMulti + 'static,
         E: Display + 'static,
         F: Future<Output = Result<MultiValue, E>> + 'static,
     {
         let error = kept(lua, RAISE, "error")?;
-        lua.load(PASS_ON).set_name("=moondock").call((self.waiting(lua, f)?, error))
+        lua.load(PASS_ON)
+            .set_name("=moondock")
+            .call((self.waiting(lua, f)?, error))
     }
 
     fn look(&self) -> mlua::Result<()> {
@@ -256,7 +276,12 @@ impl Binding {
             )));
         }
         match self.needs.stands_alone() {
-            Some(grant) => self.host.shared.granted().require(&grant).map_err(|e| self.failed(&e)),
+            Some(grant) => self
+                .host
+                .shared
+                .granted()
+                .require(&grant)
+                .map_err(|e| self.failed(&e)),
             None => Ok(()),
         }
     }

@@ -88,7 +88,9 @@ enum Failure {
     Record(#[from] RecordError),
     #[error("`max_output` must be from 1 to {MOST_OUTPUT} bytes")]
     MaxOutput,
-    #[error("`{0}` is nothing that can be granted: give a name, or an absolute path without `.` and `..`")]
+    #[error(
+        "`{0}` is nothing that can be granted: give a name, or an absolute path without `.` and `..`"
+    )]
     Ungrantable(String),
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -113,8 +115,12 @@ fn command(host: &Host, argument: &Value) -> Result<Command, Failure> {
     let argv: Vec<Vec<u8>> = record.required("argv")?;
     let mut command = Command::new(argv.into_iter().map(OsString::from_vec));
     command.stdin = record.optional("stdin")?;
-    command.env = record.optional("env")?.map_or(Ok(Vec::new()), |env| variables(&env))?;
-    command.cwd = record.optional::<Vec<u8>>("cwd")?.map(|cwd| OsString::from_vec(cwd).into());
+    command.env = record
+        .optional("env")?
+        .map_or(Ok(Vec::new()), |env| variables(&env))?;
+    command.cwd = record
+        .optional::<Vec<u8>>("cwd")?
+        .map(|cwd| OsString::from_vec(cwd).into());
     command.timeout = record.timeout(command.timeout, LONGEST)?;
     if let Some(most) = record.optional::<u32>("max_output")? {
         command.max_output = bytes(most)?;
@@ -137,14 +143,23 @@ fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {
     let mut room = MOST_TEXT;
     let mut text = |value: &Value| {
         let text: Vec<u8> = typed("a name or value in env", value)?;
-        room = room.checked_sub(text.len()).ok_or(RecordError::TooLarge("env"))?;
+        room = room
+            .checked_sub(text.len())
+            .ok_or(RecordError::TooLarge("env"))?;
         Ok(OsString::from_vec(text))
     };
-    env.pairs::<Value, Value>().flatten().map(|(name, value)| Ok((text(&name)?, text(&value)?))).collect()
+    env.pairs::<Value, Value>()
+        .flatten()
+        .map(|(name, value)| Ok((text(&name)?, text(&value)?)))
+        .collect()
 }
 
 fn bytes(most: u32) -> Result<usize, Failure> {
-    if (1..=MOST_OUTPUT).contains(&most) { Ok(most as usize) } else { Err(Failure::MaxOutput) }
+    if (1..=MOST_OUTPUT).contains(&most) {
+        Ok(most as usize)
+    } else {
+        Err(Failure::MaxOutput)
+    }
 }
 
 fn table(lua: &Lua, output: Output) -> mlua::Result<Table> {

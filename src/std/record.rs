@@ -60,7 +60,10 @@ impl Record {
         for (key, _) in table.pairs::<Value, Value>().flatten() {
             let field = key.to_string().unwrap_or_default();
             if !key.is_string() || !known.contains(&field.as_str()) {
-                return Err(RecordError::Unknown { field, known: format!("`{}`", known.join("`, `")) });
+                return Err(RecordError::Unknown {
+                    field,
+                    known: format!("`{}`", known.join("`, `")),
+                });
             }
         }
         Ok(Self(table))
@@ -96,14 +99,20 @@ pub fn typed<T: Field>(name: &str, value: &Value) -> Result<T, RecordError> {
     T::of(value).ok_or_else(|| RecordError::Type {
         field: name.to_owned(),
         wanted: T::WANTED,
-        found: if f64::of(value).is_some() { "number" } else { value.type_name() },
+        found: if f64::of(value).is_some() {
+            "number"
+        } else {
+            value.type_name()
+        },
     })
 }
 
 impl Field for String {
     const WANTED: &'static str = "a string (of UTF-8)";
     fn of(value: &Value) -> Option<Self> {
-        value.as_string().and_then(|text| text.to_str().ok().map(|text| text.to_owned()))
+        value
+            .as_string()
+            .and_then(|text| text.to_str().ok().map(|text| text.to_owned()))
     }
     fn text(&self) -> usize {
         self.len()

@@ -164,10 +164,21 @@ async fn list(lua: Lua, host: Rc<Host>, prefix: Option<LuaString>) -> Outcome<Ta
 
 async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValue> {
     let holding = holding(&host)?;
-    let changes = Changes(Rc::new(RefCell::new(Some(host.shared.store.begin().await?))));
-    let tx = Tx { host, transaction: changes.0.clone() }.into_lua(&lua)?;
-    let holding = Holding { transaction: true, ..holding };
-    let results = HOLDING.scope(holding, call_protected(&lua, (f, tx))).await?;
+    let changes = Changes(Rc::new(RefCell::new(Some(
+        host.shared.store.begin().await?,
+    ))));
+    let tx = Tx {
+        host,
+        transaction: changes.0.clone(),
+    }
+    .into_lua(&lua)?;
+    let holding = Holding {
+        transaction: true,
+        ..holding
+    };
+    let results = HOLDING
+        .scope(holding, call_protected(&lua, (f, tx)))
+        .await?;
     let transaction = changes.0.take().ok_or(Failure::Ended)?;
     if results.front() == Some(&Value::Boolean(true)) {
         transaction.commit().await?;
@@ -177,11 +188,19 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
 
 async fn lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
     let holding = holding(&host)?;
-    let _held: Held = host.shared.locks.take(holding.caller, &text(&name)?).await?;
+    let _held: Held = host
+        .shared
+        .locks
+        .take(holding.caller, &text(&name)?)
+        .await?;
     Ok(HOLDING.scope(holding, call_protected(&lua, f)).await?)
 }
 
-async fn try_lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) -> Outcome<MultiValue> {
+async fn try_lock(
+    lua: Lua,
+    host: Rc<Host>,
+    (name, f): (LuaString, Callback),
+) -> Outcome<MultiValue> {
     let holding = holding(&host)?;
     let Some(_held) = host.shared.locks.try_take(holding.caller, &text(&name)?) else {
         return Ok((true, false).into_lua_multi(&lua)?);
@@ -196,10 +215,21 @@ async fn try_lock(lua: Lua, host: Rc<Host>, (name, f): (LuaString, Callback)) ->
 /// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.
 fn holding(host: &Host) -> Outcome<Holding> {
     match HOLDING.try_with(|holding| *holding) {
-        Ok(Holding { transaction: true, .. }) => Err(Failure::Inside),
-        Ok(Holding { depth: MAX_DEPTH.., .. }) => Err(Failure::Depth),
-        Ok(holding) => Ok(Holding { depth: holding.depth + 1, ..holding }),
-        Err(_) => Ok(Holding { caller: host.shared.locks.caller(), transaction: false, depth: 1 }),
+        Ok(Holding {
+            transaction: true, ..
+        }) => Err(Failure::Inside),
+        Ok(Holding {
+            depth: MAX_DEPTH.., ..
+        }) => Err(Failure::Depth),
+        Ok(holding) => Ok(Holding {
+            depth: holding.depth + 1,
+            ..holding
+        }),
+        Err(_) => Ok(Holding {
+            caller: host.shared.locks.caller(),
+            transaction: false,
+            depth: 1,
+        }),
     }
 }
 
@@ -227,7 +257,11 @@ struct Tx {
 }
 
 impl Tx {
-    fn with<T>(&self, name: &str, act: impl FnOnce(&mut Transaction) -> Outcome<T>) -> mlua::Result<T> {
+    fn with<T>(
+        &self,
+        name: &str,
+        act: impl FnOnce(&mut Transaction) -> Outcome<T>,
+    ) -> mlua::Result<T> {
         self.host.budget.look().map_err(mlua::Error::external)?;
         let mut transaction = self.transaction.borrow_mut();
         let acted = transaction.as_mut().ok_or(Failure::Ended).and_then(act);
@@ -239,7 +273,9 @@ impl UserData for Tx {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
         methods.add_method("get", |lua, tx, key: LuaString| {
             let key = &key;
-            tx.with("get", |t| text(key).and_then(|key| decode(lua, &tx.host, &key, t.get(&key))))
+            tx.with("get", |t| {
+                text(key).and_then(|key| decode(lua, &tx.host, &key, t.get(&key)))
+            })
         });
         methods.add_method("set", |lua, tx, (key, value): (LuaString, Value)| {
             tx.with("set", |t| {
@@ -249,16 +285,21 @@ impl UserData for Tx {
                 Ok(())
             })
         });
-        methods
-            .add_method("delete", |_, tx, key: LuaString| tx.with("delete", |t| Ok(t.delete(&text(&key)?))));
+        methods.add_method("delete", |_, tx, key: LuaString| {
+            tx.with("delete", |t| Ok(t.delete(&text(&key)?)))
+        });
         methods.add_method("list", |lua, tx, prefix: Option<LuaString>| {
-            tx.with("list", |t| entries(lua, &tx.host, t.list(&prefix_of(prefix)?)))
+            tx.with("list", |t| {
+                entries(lua, &tx.host, t.list(&prefix_of(prefix)?))
+            })
         });
     }
 }
 
 fn text(key: &LuaString) -> Outcome<String> {
-    key.to_str().map(|key| key.to_owned()).map_err(|_| Failure::Key)
+    key.to_str()
+        .map(|key| key.to_owned())
+        .map_err(|_| Failure::Key)
 }
 
 fn prefix_of(prefix: Option<LuaString>) -> Outcome<String> {
@@ -269,12 +310,16 @@ fn encode(lua: &Lua, host: &Host, key: &str, value: &Value) -> Outcome<Vec<u8>> 
     if value.is_nil() {
         return Err(Failure::Nil(key.to_owned()));
     }
-    values::encode(lua, &host.budget, value, false).map_err(|error| Failure::Value(key.to_owned(), error))
+    values::encode(lua, &host.budget, value, false)
+        .map_err(|error| Failure::Value(key.to_owned(), error))
 }
 
 fn decode(lua: &Lua, host: &Host, key: &str, value: Option<Bytes>) -> Outcome<Value> {
-    let Some(value) = value else { return Ok(Value::Nil) };
-    values::decode(lua, &host.budget, &value).map_err(|error| Failure::Foreign(key.to_owned(), error))
+    let Some(value) = value else {
+        return Ok(Value::Nil);
+    };
+    values::decode(lua, &host.budget, &value)
+        .map_err(|error| Failure::Foreign(key.to_owned(), error))
 }
 
 fn entries(lua: &Lua, host: &Host, found: Vec<(String, Bytes)>) -> Outcome<Table> {

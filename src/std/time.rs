@@ -79,7 +79,9 @@ async fn sleep(_: Lua, _: Rc<Host>, seconds: f64) -> Result<(), String> {
 }
 
 fn rfc3339(_: &Lua, _: &Host, moment: Option<f64>) -> Result<String, String> {
-    let moment = moment.unwrap_or_else(|| seconds(clock_gettime(ClockId::Realtime))).floor();
+    let moment = moment
+        .unwrap_or_else(|| seconds(clock_gettime(ClockId::Realtime)))
+        .floor();
     let out_of_range = || format!("`{moment}` is not a moment in the years 0 to 9999");
     if !moment.is_finite() {
         return Err(out_of_range());
@@ -90,7 +92,8 @@ fn rfc3339(_: &Lua, _: &Host, moment: Option<f64>) -> Result<String, String> {
 
 fn to_nanoseconds(_: &Lua, _: &Host, moment: String) -> Result<String, String> {
     let date = OffsetDateTime::parse(&moment, &Rfc3339);
-    let date = date.map_err(|_| format!("`{moment}` is not a time such as `2026-01-31T12:00:00.5+01:00`"))?;
+    let date = date
+        .map_err(|_| format!("`{moment}` is not a time such as `2026-01-31T12:00:00.5+01:00`"))?;
     Ok(date.unix_timestamp_nanos().to_string())
 }
 
@@ -104,7 +107,9 @@ fn from_nanoseconds(_: &Lua, _: &Host, nanoseconds: String) -> Result<String, St
     }
     let (hour, minute, second, nano) = date.to_hms_nano();
     let month = u8::from(month);
-    Ok(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"))
+    Ok(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
+    ))
 }
 
 fn seconds(time: Timespec) -> f64 {

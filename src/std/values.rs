@@ -30,7 +30,11 @@ pub struct EncodeError {
 
 fn place(path: &[String]) -> String {
     let path = path.concat();
-    if path.is_empty() { path } else { format!("at `{}`: ", path.trim_start_matches('.')) }
+    if path.is_empty() {
+        path
+    } else {
+        format!("at `{}`: ", path.trim_start_matches('.'))
+    }
 }
 
 /// Where the metatable that marks arrays is kept in a state.
@@ -43,7 +47,8 @@ pub fn mark_array(lua: &Lua, table: &Table) -> mlua::Result<()> {
 
 /// Whether a metatable is the one that [`mark_array`] sets.
 pub fn is_array_mark(lua: &Lua, metatable: &Table) -> bool {
-    lua.app_data_ref::<ArrayMark>().is_some_and(|mark| mark.0 == *metatable)
+    lua.app_data_ref::<ArrayMark>()
+        .is_some_and(|mark| mark.0 == *metatable)
 }
 
 fn array_mark(lua: &Lua) -> mlua::Result<Table> {
@@ -57,12 +62,30 @@ fn array_mark(lua: &Lua) -> mlua::Result<Table> {
 }
 
 /// Writes a Lua value as JSON, keys sorted; `pretty` with line breaks and an indent of two.
-pub fn encode(lua: &Lua, budget: &Budget, value: &Value, pretty: bool) -> Result<Vec<u8>, EncodeError> {
-    let mark = array_mark(lua).map_err(|e| EncodeError { path: Vec::new(), reason: e.to_string() })?;
-    let mut encoder = Encoder { budget, mark, pretty, out: Vec::new(), path: Vec::new(), around: Vec::new() };
+pub fn encode(
+    lua: &Lua,
+    budget: &Budget,
+    value: &Value,
+    pretty: bool,
+) -> Result<Vec<u8>, EncodeError> {
+    let mark = array_mark(lua).map_err(|e| EncodeError {
+        path: Vec::new(),
+        reason: e.to_string(),
+    })?;
+    let mut encoder = Encoder {
+        budget,
+        mark,
+        pretty,
+        out: Vec::new(),
+        path: Vec::new(),
+        around: Vec::new(),
+    };
     match encoder.value(value) {
         Ok(()) => Ok(encoder.out),
-        Err(reason) => Err(EncodeError { path: encoder.path, reason }),
+        Err(reason) => Err(EncodeError {
+            path: encoder.path,
+            reason,
+        }),
     }
 }
 
@@ -80,7 +103,10 @@ impl Encoder<'_> {
     fn value(&mut self, value: &Value) -> Result<(), String> {
         self.budget.check().map_err(|why| why.to_string())?;
         if self.out.len() > MAX_LENGTH {
-            return Err(format!("the text would be longer than {} MiB", MAX_LENGTH >> 20));
+            return Err(format!(
+                "the text would be longer than {} MiB",
+                MAX_LENGTH >> 20
+            ));
         }
         match value {
             Value::Nil => self.put(&()),
@@ -90,7 +116,9 @@ impl Encoder<'_> {
             Value::Number(number) => Err(format!("`{number}` is not a number that JSON has")),
             Value::String(text) => match text.to_str() {
                 Ok(text) => self.put(&*text),
-                Err(_) => Err("the string is not UTF-8: encode it first, such as with `hash.base64`".into()),
+                Err(_) => Err(
+                    "the string is not UTF-8: encode it first, such as with `hash.base64`".into(),
+                ),
             },
             Value::Table(table) => self.table(table),
             other => Err(format!("a {} cannot be written as JSON", other.type_name())),
@@ -131,16 +159,22 @@ impl Encoder<'_> {
         for pair in table.pairs::<Value, Value>() {
             match pair.map_err(|e| e.to_string())?.0 {
                 Value::Integer(_) => numbered += 1,
-                Value::String(key) => keys.push(key.to_str().map_err(|_| "a key is not UTF-8")?.to_owned()),
+                Value::String(key) => {
+                    keys.push(key.to_str().map_err(|_| "a key is not UTF-8")?.to_owned())
+                }
                 other => return Err(format!("a {} cannot be a key in JSON", other.type_name())),
             }
         }
         let marked = table.metatable().is_some_and(|mark| mark == self.mark);
         match (keys.is_empty(), numbered) {
-            (false, 1..) => Err(format!("the table has both a list's keys and `{}`", keys[0])),
-            (false, 0) if marked => {
-                Err(format!("the table is marked as an array and has the key `{}`", keys[0]))
-            }
+            (false, 1..) => Err(format!(
+                "the table has both a list's keys and `{}`",
+                keys[0]
+            )),
+            (false, 0) if marked => Err(format!(
+                "the table is marked as an array and has the key `{}`",
+                keys[0]
+            )),
             (true, 0) if marked => Ok(None),
             (true, 1..) if table.raw_len() == numbered => Ok(None),
             (true, 1..) => Err("the list has holes: its keys are not 1, 2, 3 and so on".into()),
@@ -156,7 +190,8 @@ impl Encoder<'_> {
         for (number, key) in keys.iter().enumerate() {
             self.separate(number);
             self.put(key)?;
-            self.out.extend_from_slice(if self.pretty { b": " } else { b":" });
+            self.out
+                .extend_from_slice(if self.pretty { b": " } else { b":" });
             self.path.push(format!(".{key}"));
             let value: Value = table.raw_get(key.as_str()).map_err(|e| e.to_string())?;
             self.value(&value)?;
@@ -203,7 +238,9 @@ impl Encoder<'_> {
 
 /// The whole of a table that fills itself as it is read.
 fn filled(table: &Table) -> Result<Option<Table>, String> {
-    let Some(meta) = table.metatable() else { return Ok(None) };
+    let Some(meta) = table.metatable() else {
+        return Ok(None);
+    };
     let mark: Option<mlua::LuaString> = meta.raw_get("__metatable").unwrap_or_default();
     if mark.is_none_or(|mark| mark.as_bytes() != SELF_FILLING.as_bytes()) {
         return Ok(None);
@@ -217,7 +254,12 @@ fn filled(table: &Table) -> Result<Option<Table>, String> {
 pub fn decode(lua: &Lua, budget: &Budget, text: &[u8]) -> Result<Value, serde_json::Error> {
     let mark = array_mark(lua).map_err(serde_json::Error::custom)?;
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = Decoder { lua, budget, mark: &mark }.deserialize(&mut deserializer)?;
+    let value = Decoder {
+        lua,
+        budget,
+        mark: &mark,
+    }
+    .deserialize(&mut deserializer)?;
     deserializer.end()?;
     Ok(value)
 }
@@ -266,7 +308,10 @@ impl<'de> Visitor<'de> for Decoder<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.lua.create_string(text).map(Value::String).map_err(E::custom)
+        self.lua
+            .create_string(text)
+            .map(Value::String)
+            .map_err(E::custom)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
@@ -276,7 +321,9 @@ impl<'de> Visitor<'de> for Decoder<'_> {
             number += 1;
             table.raw_set(number, item).map_err(A::Error::custom)?;
         }
-        table.set_metatable(Some(self.mark.clone())).map_err(A::Error::custom)?;
+        table
+            .set_metatable(Some(self.mark.clone()))
+            .map_err(A::Error::custom)?;
         Ok(Value::Table(table))
     }
 

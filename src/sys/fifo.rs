@@ -3,7 +3,9 @@
 
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, tee};
+use rustix::pipe::{
+    PipeFlags, SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with, tee,
+};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -63,7 +65,11 @@ impl Fifo {
             }
         }
         let fd = Receiver::from_owned_fd(fd)?;
-        Ok(Self { path: path.to_owned(), fd, scratch })
+        Ok(Self {
+            path: path.to_owned(),
+            fd,
+            scratch,
+        })
     }
 
     /// How many bytes it can hold.
@@ -73,7 +79,9 @@ impl Fifo {
 
     /// How many bytes [`Fifo::peek`] sees at once, where they fill whole pages.
     pub fn sight(&self) -> io::Result<usize> {
-        Ok(self.capacity()?.min(fcntl_getpipe_size(&self.scratch.writer)?))
+        Ok(self
+            .capacity()?
+            .min(fcntl_getpipe_size(&self.scratch.writer)?))
     }
 
     /// How many bytes it holds.
@@ -108,7 +116,9 @@ impl Fifo {
             sleep(LOOK).await;
         }
         // Says that there is nothing to read, so that the next call waits.
-        let _ = self.fd.try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        let _ = self
+            .fd
+            .try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         Ok(())
     }
 
@@ -125,12 +135,20 @@ impl Fifo {
 /// What is at `path` is looked at before it is opened, and is that which is opened: to open a device or a file of a hung
 /// file system may wait, or do something. No link is followed.
 fn open(path: &Path) -> io::Result<OwnedFd> {
-    let place = rustix::fs::open(path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
+    let place = rustix::fs::open(
+        path,
+        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
     if !FileType::from_raw_mode(fstat(&place)?.st_mode).is_fifo() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no FIFO"));
     }
     let path = format!("/proc/self/fd/{}", place.as_raw_fd());
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty())?)
+    Ok(rustix::fs::open(
+        path,
+        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }
 
 fn read_exactly(fd: impl AsFd, bytes: &mut [u8]) -> io::Result<()> {
@@ -199,7 +217,8 @@ mod tests {
         for text in ["one", "two"] {
             fifo.reopen().unwrap();
             let path = path.clone();
-            let writing = std::thread::spawn(move || writer(&path).write_all(text.as_bytes()).unwrap());
+            let writing =
+                std::thread::spawn(move || writer(&path).write_all(text.as_bytes()).unwrap());
             while fifo.peek(100, &mut bytes).unwrap() != Peek::Bytes {
                 fifo.changed().await.unwrap();
             }
@@ -227,11 +246,19 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, "text").unwrap();
         let scratch = Rc::new(Scratch::new().unwrap());
-        assert_eq!(Fifo::open(&path, 1, scratch.clone()).unwrap_err().to_string(), "is no FIFO");
+        assert_eq!(
+            Fifo::open(&path, 1, scratch.clone())
+                .unwrap_err()
+                .to_string(),
+            "is no FIFO"
+        );
         assert!(Fifo::open(&dir.path().join("none"), 1, scratch.clone()).is_err());
         let (_other, fifo) = fifo();
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&fifo, &link).unwrap();
-        assert_eq!(Fifo::open(&link, 1, scratch).unwrap_err().to_string(), "is no FIFO");
+        assert_eq!(
+            Fifo::open(&link, 1, scratch).unwrap_err().to_string(),
+            "is no FIFO"
+        );
     }
 }

@@ -70,9 +70,15 @@ pub struct Usage {
 pub fn read(place: &Place) -> Result<Vec<u8>> {
     let file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
-    file.take(MAX_READ + 1).read_to_end(&mut text).at(&place.asked)?;
+    file.take(MAX_READ + 1)
+        .read_to_end(&mut text)
+        .at(&place.asked)?;
     if text.len() as u64 > MAX_READ {
-        return Err(io::Error::other(format!("is larger than {} MiB", MAX_READ >> 20))).at(&place.asked);
+        return Err(io::Error::other(format!(
+            "is larger than {} MiB",
+            MAX_READ >> 20
+        )))
+        .at(&place.asked);
     }
     Ok(text)
 }
@@ -108,7 +114,9 @@ pub fn append(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     if new || mode.is_some() {
         rustix::fs::fchmod(&file, Mode::from_raw_mode(mode.unwrap_or(0o644))).at(&place.asked)?;
     }
-    file.write_all(text).and_then(|()| file.sync_all()).at(&place.asked)?;
+    file.write_all(text)
+        .and_then(|()| file.sync_all())
+        .at(&place.asked)?;
     if new { sync_around(place) } else { Ok(()) }
 }
 
@@ -122,7 +130,9 @@ pub fn allocate(place: &Place, size: u64) -> Result<()> {
 
 /// A place's metadata, or `None` where there is nothing.
 pub fn stat(place: &Place) -> Result<Option<Stat>> {
-    let Ok((directory, name)) = place.entry() else { return Ok(None) };
+    let Ok((directory, name)) = place.entry() else {
+        return Ok(None);
+    };
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(Stat::from(stat))),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
@@ -165,7 +175,11 @@ fn make_one(directory: &OwnedFd, name: &OsStr, mode: u32) -> rustix::io::Result<
         Err(Errno::EXIST) => {
             let found = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
             let is_directory = FileType::from_raw_mode(found.st_mode) == FileType::Directory;
-            return if is_directory { Ok(()) } else { Err(Errno::EXIST) };
+            return if is_directory {
+                Ok(())
+            } else {
+                Err(Errno::EXIST)
+            };
         }
         made => made?,
     }
@@ -180,9 +194,15 @@ fn enter(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
 
 /// Removes a file or an empty directory; says whether it was there.
 pub fn remove(place: &Place) -> Result<bool> {
-    let Some(stat) = stat(place)? else { return Ok(false) };
+    let Some(stat) = stat(place)? else {
+        return Ok(false);
+    };
     let (directory, name) = place.entry()?;
-    let flags = if stat.kind == Kind::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    let flags = if stat.kind == Kind::Directory {
+        AtFlags::REMOVEDIR
+    } else {
+        AtFlags::empty()
+    };
     match unlinkat(directory, name, flags) {
         Err(Errno::NOENT) => return Ok(false),
         removed => removed.at(&place.asked)?,
@@ -196,8 +216,15 @@ pub fn rename(from: &Place, to: &Place) -> Result<()> {
     let ((directory, name), (new_directory, new_name)) = (from.entry()?, to.entry()?);
     renameat(directory, name, new_directory, new_name).map_err(|error| {
         let error = io::Error::from(error);
-        let why = format!("cannot become `{}`: {}", to.asked.display(), super::paths::reason(&error));
-        PathError { path: from.asked.clone(), source: io::Error::new(error.kind(), why) }
+        let why = format!(
+            "cannot become `{}`: {}",
+            to.asked.display(),
+            super::paths::reason(&error)
+        );
+        PathError {
+            path: from.asked.clone(),
+            source: io::Error::new(error.kind(), why),
+        }
     })?;
     sync_around(from)?;
     sync_around(to)
@@ -215,7 +242,14 @@ pub fn change_owner(place: &Place, uid: u32, gid: u32) -> Result<()> {
         return Err(io::Error::other(format!("{none} is no owner"))).at(&place.asked);
     }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-    chownat(directory, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW).at(&place.asked)
+    chownat(
+        directory,
+        name,
+        Some(uid),
+        Some(gid),
+        AtFlags::SYMLINK_NOFOLLOW,
+    )
+    .at(&place.asked)
 }
 
 /// The room on the file system that holds the place.
@@ -223,7 +257,11 @@ pub fn usage(place: &Place) -> Result<Usage> {
     let stat = rustix::fs::statvfs(place.hold()?.path()).at(&place.asked)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
     let used = bytes(stat.f_blocks.saturating_sub(stat.f_bfree));
-    Ok(Usage { total: bytes(stat.f_blocks), free: bytes(stat.f_bavail), used })
+    Ok(Usage {
+        total: bytes(stat.f_blocks),
+        free: bytes(stat.f_bavail),
+        used,
+    })
 }
 
 /// The path without symbolic links, `.` and `..`; something must be there.
@@ -252,18 +290,25 @@ fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
     }
     // It may have become another one since.
     let file = File::from(place.open(flags | OFlags::NOCTTY | OFlags::NONBLOCK, mode)?);
-    if file.metadata().at(&place.asked)?.is_file() { Ok(file) } else { irregular() }
+    if file.metadata().at(&place.asked)?.is_file() {
+        Ok(file)
+    } else {
+        irregular()
+    }
 }
 
 /// Fills a new file beside the place and renames it to its name; fails without a trace.
 fn replace(place: &Place, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let (directory, name) = place.entry()?;
     let fresh = beside(name).at(&place.asked)?;
-    let create = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let create =
+        OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = openat(directory, &fresh, create, Mode::from_raw_mode(0o600)).at(&place.asked)?;
     let mut file = File::from(file);
     let renamed = || Ok(renameat(directory, &fresh, directory, name)?);
-    let filled = fill(&mut file).and_then(|()| file.sync_all()).and_then(|()| renamed());
+    let filled = fill(&mut file)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| renamed());
     if filled.is_err() {
         let _ = unlinkat(directory, &fresh, AtFlags::empty());
     }
@@ -310,6 +355,9 @@ pub(super) trait At<T> {
 
 impl<T, E: Into<io::Error>> At<T> for std::result::Result<T, E> {
     fn at(self, path: &Path) -> Result<T> {
-        self.map_err(|error| PathError { path: path.to_owned(), source: error.into() })
+        self.map_err(|error| PathError {
+            path: path.to_owned(),
+            source: error.into(),
+        })
     }
 }

@@ -35,12 +35,16 @@ pub fn mounted_elsewhere(place: &Place) -> Result<Option<bool>, PathError> {
     }
     let path = place.real.clone();
     let own = fs::read("/proc/self/mountinfo").at(&path)?;
-    let Some((device, root)) = what_is_at(&path, &own) else { return Ok(None) };
+    let Some((device, root)) = what_is_at(&path, &own) else {
+        return Ok(None);
+    };
     let mut seen = HashSet::from([namespace(Path::new("/proc/self"))]);
     for process in fs::read_dir("/proc").at(&path)?.flatten() {
         let process = process.path();
         // A process that has just ended has neither.
-        let Some(namespace) = namespace(&process) else { continue };
+        let Some(namespace) = namespace(&process) else {
+            continue;
+        };
         if seen.insert(Some(namespace)) {
             let text = fs::read(process.join("mountinfo")).unwrap_or_default();
             if places(&text).any(|place| place.holds(&path, &device, &root)) {
@@ -62,7 +66,14 @@ fn what_is_at(path: &Path, mountinfo: &[u8]) -> Option<(Vec<u8>, PathBuf)> {
     // Of two mounts on one place the later hides the earlier.
     let place = above.max_by_key(|place| place.target.as_os_str().len())?;
     let below = path.strip_prefix(&place.target).ok()?;
-    Some((place.device, if below.as_os_str().is_empty() { place.root } else { place.root.join(below) }))
+    Some((
+        place.device,
+        if below.as_os_str().is_empty() {
+            place.root
+        } else {
+            place.root.join(below)
+        },
+    ))
 }
 
 impl Held {
@@ -80,10 +91,19 @@ fn places(mountinfo: &[u8]) -> impl Iterator<Item = Held> + '_ {
 fn parse(line: &[u8]) -> Option<Held> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
-    let (device, root, target) = (fields.get(2)?.to_vec(), path(fields.get(3)?), path(fields.get(4)?));
+    let (device, root, target) = (
+        fields.get(2)?.to_vec(),
+        path(fields.get(3)?),
+        path(fields.get(4)?),
+    );
     let mut tags = fields.get(6..)?.iter().take_while(|field| **field != b"-");
     let follows = tags.any(|tag| tag.starts_with(b"master:") || tag.starts_with(b"shared:"));
-    Some(Held { device, root, target, follows })
+    Some(Held {
+        device,
+        root,
+        target,
+        follows,
+    })
 }
 
 #[cfg(test)]

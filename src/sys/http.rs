@@ -70,8 +70,14 @@ pub enum HttpError {
 }
 
 /// The headers that are the connection's own.
-const OWN: [&str; 6] =
-    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "proxy-authorization"];
+const OWN: [&str; 6] = [
+    "host",
+    "content-length",
+    "transfer-encoding",
+    "connection",
+    "upgrade",
+    "proxy-authorization",
+];
 
 /// The certificates that the machine trusts, read when they are first needed.
 #[derive(Debug, Default)]
@@ -84,11 +90,18 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError`]; a status of 400 and above is none.
-    pub async fn send(&self, url: &Url, request: &Request, ca: Option<&[u8]>) -> Result<Answer, HttpError> {
+    pub async fn send(
+        &self,
+        url: &Url,
+        request: &Request,
+        ca: Option<&[u8]>,
+    ) -> Result<Answer, HttpError> {
         let name = url.to_string();
         let message = message(request, &url.authority(), &url.target)?;
         let connecting = TcpStream::connect((url.name(), url.port));
-        let stream = connecting.await.map_err(|e| HttpError::Connect(name.clone(), e))?;
+        let stream = connecting
+            .await
+            .map_err(|e| HttpError::Connect(name.clone(), e))?;
         if !url.tls {
             return exchange(stream, message, name, request.most).await;
         }
@@ -99,7 +112,9 @@ impl Client {
         let server = ServerName::try_from(url.name().to_owned())
             .map_err(|_| HttpError::Url(name.clone(), "its host is no host"))?;
         let securing = TlsConnector::from(config).connect(server, stream);
-        let stream = securing.await.map_err(|e| HttpError::Tls(name.clone(), e))?;
+        let stream = securing
+            .await
+            .map_err(|e| HttpError::Tls(name.clone(), e))?;
         exchange(stream, message, name, request.most).await
     }
 
@@ -110,7 +125,9 @@ impl Client {
             match (found.certs.is_empty(), found.errors.first()) {
                 (false, _) => Ok(trusting(&found.certs)),
                 (true, Some(error)) => Err(HttpError::Roots(error.to_string())),
-                (true, None) => Err(HttpError::Roots("install `ca-certificates`, or give `ca`".to_owned())),
+                (true, None) => Err(HttpError::Roots(
+                    "install `ca-certificates`, or give `ca`".to_owned(),
+                )),
             }
         };
         self.trusted.get_or_try_init(reading).await.cloned()
@@ -121,31 +138,52 @@ impl Client {
 ///
 /// # Errors
 /// As [`Client::send`].
-pub async fn send_to_socket(path: &Path, target: &str, request: &Request) -> Result<Answer, HttpError> {
+pub async fn send_to_socket(
+    path: &Path,
+    target: &str,
+    request: &Request,
+) -> Result<Answer, HttpError> {
     let name = path.display().to_string();
     let message = message(request, "localhost", target)?;
-    let stream = UnixStream::connect(path).await.map_err(|e| HttpError::Connect(name.clone(), e))?;
+    let stream = UnixStream::connect(path)
+        .await
+        .map_err(|e| HttpError::Connect(name.clone(), e))?;
     exchange(stream, message, name, request.most).await
 }
 
 fn trusting(certificates: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(certificates.iter().cloned());
-    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+    Arc::new(
+        ClientConfig::builder()
+            .with_root_certificates(roots)
+            .with_no_client_auth(),
+    )
 }
 
 fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
     let wrong = |what: String| HttpError::Roots(format!("`ca` {what}"));
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let read = read.map_err(|e| wrong(format!("is not PEM: {e}")))?;
-    if read.is_empty() { Err(wrong("holds no certificate".to_owned())) } else { Ok(read) }
+    if read.is_empty() {
+        Err(wrong("holds no certificate".to_owned()))
+    } else {
+        Ok(read)
+    }
 }
 
-fn message(request: &Request, host: &str, target: &str) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
+fn message(
+    request: &Request,
+    host: &str,
+    target: &str,
+) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
     let method = hyper::Method::from_bytes(request.method.as_bytes());
     let method = method.map_err(|_| HttpError::Method(request.method.clone()))?;
     let target: hyper::Uri = target.parse().map_err(|_| {
-        HttpError::Url(target.split('?').next().unwrap_or_default().to_owned(), "its path is no path")
+        HttpError::Url(
+            target.split('?').next().unwrap_or_default().to_owned(),
+            "its path is no path",
+        )
     })?;
     let mut message = hyper::Request::new(Full::new(request.body.clone()));
     *message.method_mut() = method;
@@ -190,22 +228,38 @@ where
     }
 }
 
-async fn whole(answer: hyper::Response<Incoming>, name: &str, most: usize) -> Result<Answer, HttpError> {
+async fn whole(
+    answer: hyper::Response<Incoming>,
+    name: &str,
+    most: usize,
+) -> Result<Answer, HttpError> {
     let (head, mut rest) = answer.into_parts();
-    let headers = head.headers.iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+    let headers = head
+        .headers
+        .iter()
+        .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
     let mut body = BytesMut::new();
     while let Some(frame) = rest.frame().await {
         let frame = frame.map_err(|e| broken(name, &e))?;
-        let Ok(data) = frame.into_data() else { continue };
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
         if body.len() + data.len() > most {
             return Err(HttpError::TooLarge(name.to_owned(), most));
         }
         body.extend_from_slice(&data);
     }
-    Ok(Answer { status: head.status.as_u16(), headers: headers.collect(), body: body.into() })
+    Ok(Answer {
+        status: head.status.as_u16(),
+        headers: headers.collect(),
+        body: body.into(),
+    })
 }
 
 fn broken(name: &str, error: &hyper::Error) -> HttpError {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause = error
+        .source()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
     HttpError::Broken(name.to_owned(), format!("{error}{cause}"))
 }

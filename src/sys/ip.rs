@@ -74,7 +74,10 @@ impl Cidr {
 
     /// The same network with its host bits cleared.
     pub fn canonical(&self) -> Cidr {
-        Cidr { address: self.network(), prefix: self.prefix }
+        Cidr {
+            address: self.network(),
+            prefix: self.prefix,
+        }
     }
 
     /// Whether all of `other` lies in this network.
@@ -101,8 +104,13 @@ impl Cidr {
         if more < 64 && index >> more != 0 {
             return Ok(None);
         }
-        let offset = u128::from(index).checked_shl(u32::from(self.bits() - prefix)).unwrap_or(0);
-        Ok(Some(Cidr { address: from_bits(self.address, to_bits(self.network()) | offset), prefix }))
+        let offset = u128::from(index)
+            .checked_shl(u32::from(self.bits() - prefix))
+            .unwrap_or(0);
+        Ok(Some(Cidr {
+            address: from_bits(self.address, to_bits(self.network()) | offset),
+            prefix,
+        }))
     }
 
     fn host_mask(&self) -> u128 {
@@ -115,7 +123,10 @@ impl Cidr {
 
 impl From<IpAddr> for Cidr {
     fn from(address: IpAddr) -> Self {
-        Cidr { address, prefix: width(address) }
+        Cidr {
+            address,
+            prefix: width(address),
+        }
     }
 }
 
@@ -126,8 +137,13 @@ impl FromStr for Cidr {
         let wrong = || AddressError::NotANetwork(text.to_owned());
         let (address, prefix) = text.split_once('/').ok_or_else(wrong)?;
         let address = address.parse().map_err(|_| wrong())?;
-        let plain = prefix.bytes().all(|b| b.is_ascii_digit()) && (prefix == "0" || !prefix.starts_with('0'));
-        let prefix = prefix.parse().ok().filter(|&p| plain && p <= width(address)).ok_or_else(wrong)?;
+        let plain = prefix.bytes().all(|b| b.is_ascii_digit())
+            && (prefix == "0" || !prefix.starts_with('0'));
+        let prefix = prefix
+            .parse()
+            .ok()
+            .filter(|&p| plain && p <= width(address))
+            .ok_or_else(wrong)?;
         Ok(Cidr { address, prefix })
     }
 }
@@ -145,12 +161,16 @@ impl FromStr for Mac {
         let mut mac = [0; 6];
         let mut parts = text.split(':');
         for byte in &mut mac {
-            let part = parts.next().filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
+            let part = parts
+                .next()
+                .filter(|p| p.len() == 2 && p.bytes().all(|b| b.is_ascii_hexdigit()));
             *byte = part
                 .and_then(|p| u8::from_str_radix(p, 16).ok())
                 .ok_or_else(|| AddressError::NotAMac(text.to_owned()))?;
         }
-        parts.next().map_or(Ok(Mac(mac)), |_| Err(AddressError::NotAMac(text.to_owned())))
+        parts.next().map_or(Ok(Mac(mac)), |_| {
+            Err(AddressError::NotAMac(text.to_owned()))
+        })
     }
 }
 
@@ -163,19 +183,31 @@ impl fmt::Display for Mac {
 
 /// An address from its text: no prefix, no zone, no leading zeros.
 pub fn parse_ip(text: &str) -> Result<IpAddr, AddressError> {
-    text.parse().map_err(|_| AddressError::NotAnAddress(text.to_owned()))
+    text.parse()
+        .map_err(|_| AddressError::NotAnAddress(text.to_owned()))
 }
 
 /// A network from its text; a bare address is the network of that one address.
 pub fn parse_either(text: &str) -> Result<Cidr, AddressError> {
-    if text.contains('/') { text.parse() } else { parse_ip(text).map(Cidr::from) }
+    if text.contains('/') {
+        text.parse()
+    } else {
+        parse_ip(text).map(Cidr::from)
+    }
 }
 
 /// The address `n` further on (or back).
 pub fn add(ip: IpAddr, n: i64) -> Result<IpAddr, AddressError> {
-    let highest = Cidr { address: ip, prefix: 0 }.host_mask();
-    let sum = to_bits(ip).checked_add_signed(i128::from(n)).filter(|&sum| sum <= highest);
-    sum.map(|sum| from_bits(ip, sum)).ok_or(AddressError::OutOfRange(ip, n))
+    let highest = Cidr {
+        address: ip,
+        prefix: 0,
+    }
+    .host_mask();
+    let sum = to_bits(ip)
+        .checked_add_signed(i128::from(n))
+        .filter(|&sum| sum <= highest);
+    sum.map(|sum| from_bits(ip, sum))
+        .ok_or(AddressError::OutOfRange(ip, n))
 }
 
 /// How far it is from `a` to `b`: negative when `b` comes first.
@@ -188,7 +220,11 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
     if apart > EXACT {
         return Err(AddressError::TooFar(a, b));
     }
-    Ok(if to < from { -(apart as f64) } else { apart as f64 })
+    Ok(if to < from {
+        -(apart as f64)
+    } else {
+        apart as f64
+    })
 }
 
 /// The locally administered MAC that belongs to an address: `02:42` and its last four bytes, so that a container
@@ -233,17 +269,33 @@ mod tests {
         assert_eq!(cidr("fd00::5/64").canonical().to_string(), "fd00::/64");
         assert_eq!(cidr("fd00::5/64").broadcast(), None);
         assert_eq!(cidr("10.0.0.0/31").broadcast(), None);
-        assert_eq!(cidr("::/0").last().to_string(), "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff");
+        assert_eq!(
+            cidr("::/0").last().to_string(),
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
+        );
         assert_eq!(cidr("0.0.0.0/0").last().to_string(), "255.255.255.255");
     }
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "10.0.0.0", "10.0.0.0/", "10.0.0.0/33", "10.0.0.0/+8", "10.0.0.0/08", "010.0.0.0/8"]
-        {
+        for text in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "10.0.0.0/08",
+            "010.0.0.0/8",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
-        for text in ["::/129", "fe80::1%eth0/64", " 10.0.0.0/8", "10.0.0/8", "10.0.0.0/8/8"] {
+        for text in [
+            "::/129",
+            "fe80::1%eth0/64",
+            " 10.0.0.0/8",
+            "10.0.0/8",
+            "10.0.0.0/8/8",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }
@@ -259,36 +311,65 @@ mod tests {
 
     #[test]
     fn sums_stay_in_the_family() {
-        assert_eq!(add(parse_ip("10.0.0.255").unwrap(), 1).unwrap().to_string(), "10.0.1.0");
+        assert_eq!(
+            add(parse_ip("10.0.0.255").unwrap(), 1).unwrap().to_string(),
+            "10.0.1.0"
+        );
         assert_eq!(
             add(parse_ip("fd00::").unwrap(), -1).unwrap().to_string(),
             "fcff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"
         );
         assert!(add(parse_ip("255.255.255.255").unwrap(), 1).is_err());
         assert!(add(parse_ip("::").unwrap(), -1).is_err());
-        assert_eq!(distance(parse_ip("10.0.0.9").unwrap(), parse_ip("10.0.0.4").unwrap()), Ok(-5.0));
+        assert_eq!(
+            distance(parse_ip("10.0.0.9").unwrap(), parse_ip("10.0.0.4").unwrap()),
+            Ok(-5.0)
+        );
         assert!(distance(parse_ip("::1").unwrap(), parse_ip("0.0.0.1").unwrap()).is_err());
         assert!(distance(parse_ip("::").unwrap(), parse_ip("ffff::").unwrap()).is_err());
     }
 
     #[test]
     fn subnets_end_where_the_network_ends() {
-        let at = |net: &str, prefix, index| cidr(net).subnet(prefix, index).unwrap().map(|s| s.to_string());
+        let at = |net: &str, prefix, index| {
+            cidr(net)
+                .subnet(prefix, index)
+                .unwrap()
+                .map(|s| s.to_string())
+        };
         assert_eq!(at("10.0.0.0/8", 24, 257).as_deref(), Some("10.1.1.0/24"));
         assert_eq!(at("10.0.0.0/24", 26, 4), None);
         assert_eq!(at("10.0.0.0/24", 24, 0).as_deref(), Some("10.0.0.0/24"));
         assert_eq!(at("fd00::/8", 64, 3).as_deref(), Some("fd00:0:0:3::/64"));
-        assert_eq!(at("::/0", 64, u64::MAX).as_deref(), Some("ffff:ffff:ffff:ffff::/64"));
+        assert_eq!(
+            at("::/0", 64, u64::MAX).as_deref(),
+            Some("ffff:ffff:ffff:ffff::/64")
+        );
         assert!(cidr("10.0.0.0/24").subnet(16, 0).is_err());
         assert!(cidr("10.0.0.0/24").subnet(33, 0).is_err());
     }
 
     #[test]
     fn macs_follow_addresses() {
-        assert_eq!(mac(parse_ip("10.0.0.5").unwrap()).to_string(), "02:42:0a:00:00:05");
-        assert_eq!(mac(parse_ip("fd00::1:2").unwrap()).to_string(), "02:42:00:01:00:02");
-        assert_eq!("02:42:0A:00:00:05".parse(), Ok(mac(parse_ip("10.0.0.5").unwrap())));
-        for text in ["", "02:42:0a:00:00", "02:42:0a:00:00:05:06", "2:42:0a:00:00:05", "02-42-0a-00-00-05"] {
+        assert_eq!(
+            mac(parse_ip("10.0.0.5").unwrap()).to_string(),
+            "02:42:0a:00:00:05"
+        );
+        assert_eq!(
+            mac(parse_ip("fd00::1:2").unwrap()).to_string(),
+            "02:42:00:01:00:02"
+        );
+        assert_eq!(
+            "02:42:0A:00:00:05".parse(),
+            Ok(mac(parse_ip("10.0.0.5").unwrap()))
+        );
+        for text in [
+            "",
+            "02:42:0a:00:00",
+            "02:42:0a:00:00:05:06",
+            "2:42:0a:00:00:05",
+            "02-42-0a-00-00-05",
+        ] {
             assert!(text.parse::<Mac>().is_err(), "{text}");
         }
     }

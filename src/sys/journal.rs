@@ -48,14 +48,21 @@ impl Journal {
         at(&self.dir, |dir| files::make_directory(dir, 0o700, false))?;
         let _ = fs::remove_file(self.path(id, MARK));
         let mark = self.mark_file(id)?;
-        at(&self.path(id, OPEN), |path| files::write(path, text, Some(0o600)))?;
+        at(&self.path(id, OPEN), |path| {
+            files::write(path, text, Some(0o600))
+        })?;
         Ok(mark)
     }
 
     /// The mark of a stream.
     pub fn mark_file(&self, id: &str) -> io::Result<MarkFile> {
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
         Ok(MarkFile(Arc::new(options.open(self.path(id, MARK))?)))
     }
 
@@ -97,7 +104,9 @@ impl Journal {
 }
 
 fn at<T>(path: &Path, work: impl FnOnce(&Place) -> Result<T, PathError>) -> io::Result<T> {
-    Place::find(path, End::Itself).and_then(|place| work(&place)).map_err(io::Error::other)
+    Place::find(path, End::Itself)
+        .and_then(|place| work(&place))
+        .map_err(io::Error::other)
 }
 
 impl MarkFile {
@@ -120,7 +129,10 @@ impl MarkFile {
 impl Mark {
     fn to_bytes(self) -> [u8; MARK_LENGTH] {
         let mut bytes = [0; MARK_LENGTH];
-        for (place, number) in bytes.chunks_exact_mut(8).zip([self.seq, self.count, self.length]) {
+        for (place, number) in bytes
+            .chunks_exact_mut(8)
+            .zip([self.seq, self.count, self.length])
+        {
             place.copy_from_slice(&number.to_le_bytes());
         }
         bytes[24..].copy_from_slice(&self.digest);
@@ -135,7 +147,12 @@ impl Mark {
         };
         let mut digest = [0; 32];
         digest.copy_from_slice(&bytes[24..]);
-        Self { seq: number(0), count: number(8), length: number(16), digest }
+        Self {
+            seq: number(0),
+            count: number(8),
+            length: number(16),
+            digest,
+        }
     }
 }
 
@@ -152,16 +169,32 @@ mod tests {
         journal.add("a", b"one").unwrap();
         assert_eq!(place.get().unwrap(), None);
         for seq in [1, u64::MAX] {
-            let mark = Mark { seq, count: 3, length: 99, digest: [7; 32] };
+            let mark = Mark {
+                seq,
+                count: 3,
+                length: 99,
+                digest: [7; 32],
+            };
             place.set(&mark).unwrap();
             assert_eq!(
-                Journal::new(dir.path().join("streams")).mark_file("b").unwrap().get().unwrap(),
+                Journal::new(dir.path().join("streams"))
+                    .mark_file("b")
+                    .unwrap()
+                    .get()
+                    .unwrap(),
                 Some(mark)
             );
         }
-        let open: Vec<_> =
-            journal.open_streams().unwrap().into_iter().map(|(id, text)| (id, text.unwrap())).collect();
-        assert_eq!(open, [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]);
+        let open: Vec<_> = journal
+            .open_streams()
+            .unwrap()
+            .into_iter()
+            .map(|(id, text)| (id, text.unwrap()))
+            .collect();
+        assert_eq!(
+            open,
+            [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]
+        );
         journal.remove("b").unwrap();
         journal.remove("b").unwrap();
         assert_eq!(journal.open_streams().unwrap().len(), 1);

@@ -11,7 +11,9 @@ const START_TIME: usize = 19;
 /// # Errors
 /// When `/proc` cannot be read.
 pub fn boot() -> io::Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
 }
 
 /// Another one for each process, and each start of the machine.
@@ -21,6 +23,9 @@ pub fn boot() -> io::Result<String> {
 pub fn process() -> io::Result<String> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
-    let start = fields.split(' ').nth(START_TIME).ok_or(io::ErrorKind::InvalidData)?;
+    let start = fields
+        .split(' ')
+        .nth(START_TIME)
+        .ok_or(io::ErrorKind::InvalidData)?;
     Ok(format!("{}/{start}", boot()?))
 }

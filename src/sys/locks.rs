@@ -63,7 +63,14 @@ impl Locks {
     /// Waits for the lock `name`, first come, first served; `caller` may hold other ones.
     pub async fn take(&self, caller: Caller, name: &str) -> Result<Held, LockError> {
         self.state.refuse_circle(caller, name)?;
-        let queue = self.state.locks.borrow_mut().entry(name.to_owned()).or_default().queue.clone();
+        let queue = self
+            .state
+            .locks
+            .borrow_mut()
+            .entry(name.to_owned())
+            .or_default()
+            .queue
+            .clone();
         let waiting = Waiting::new(&self.state, caller, name);
         let place = queue.lock_owned().await;
         drop(waiting);
@@ -72,13 +79,32 @@ impl Locks {
 
     /// Takes the lock `name` if nobody holds it or waits for it.
     pub fn try_take(&self, caller: Caller, name: &str) -> Option<Held> {
-        let queue = self.state.locks.borrow_mut().entry(name.to_owned()).or_default().queue.clone();
-        queue.try_lock_owned().ok().map(|place| self.hold(caller, name, place))
+        let queue = self
+            .state
+            .locks
+            .borrow_mut()
+            .entry(name.to_owned())
+            .or_default()
+            .queue
+            .clone();
+        queue
+            .try_lock_owned()
+            .ok()
+            .map(|place| self.hold(caller, name, place))
     }
 
     fn hold(&self, caller: Caller, name: &str, place: OwnedMutexGuard<()>) -> Held {
-        self.state.locks.borrow_mut().entry(name.to_owned()).or_default().holder = Some(caller);
-        Held { state: self.state.clone(), name: name.to_owned(), place: Some(place) }
+        self.state
+            .locks
+            .borrow_mut()
+            .entry(name.to_owned())
+            .or_default()
+            .holder = Some(caller);
+        Held {
+            state: self.state.clone(),
+            name: name.to_owned(),
+            place: Some(place),
+        }
     }
 }
 
@@ -90,7 +116,9 @@ impl State {
         let mut wanted = name;
         while let Some(holder) = locks.get(wanted).and_then(|lock| lock.holder) {
             match waiting.get(&holder) {
-                _ if holder == caller && wanted == name => return Err(LockError::Twice(name.to_owned())),
+                _ if holder == caller && wanted == name => {
+                    return Err(LockError::Twice(name.to_owned()));
+                }
                 _ if holder == caller => return Err(LockError::Circle(name.to_owned())),
                 Some(next) => wanted = next,
                 None => break,
@@ -102,7 +130,10 @@ impl State {
     /// Forgets a lock that nobody holds or waits for.
     fn forget_unused(&self, name: &str) {
         let mut locks = self.locks.borrow_mut();
-        if locks.get(name).is_some_and(|lock| Arc::strong_count(&lock.queue) == 1) {
+        if locks
+            .get(name)
+            .is_some_and(|lock| Arc::strong_count(&lock.queue) == 1)
+        {
             locks.remove(name);
         }
     }
@@ -153,7 +184,10 @@ mod tests {
         let locks = Locks::default();
         let first = locks.try_take(1, "a").unwrap();
         assert!(locks.try_take(1, "a").is_none() && locks.try_take(2, "a").is_none());
-        assert_eq!(locks.take(1, "a").await.unwrap_err(), LockError::Twice("a".into()));
+        assert_eq!(
+            locks.take(1, "a").await.unwrap_err(),
+            LockError::Twice("a".into())
+        );
         drop(first);
         drop(locks.try_take(2, "a").unwrap());
         assert!(locks.state.locks.borrow().is_empty());
@@ -163,7 +197,10 @@ mod tests {
     async fn a_lock_taken_twice_is_refused() {
         let locks = Locks::default();
         let _held = locks.take(1, "a").await.unwrap();
-        assert_eq!(locks.take(1, "a").await.unwrap_err(), LockError::Twice("a".into()));
+        assert_eq!(
+            locks.take(1, "a").await.unwrap_err(),
+            LockError::Twice("a".into())
+        );
     }
 
     #[tokio::test]
@@ -173,8 +210,14 @@ mod tests {
         let _b = locks.take(2, "b").await.unwrap();
         let mut waits = Box::pin(locks.take(1, "b"));
         assert!(poll!(&mut waits).is_pending());
-        assert_eq!(locks.take(2, "a").await.unwrap_err(), LockError::Circle("a".into()));
+        assert_eq!(
+            locks.take(2, "a").await.unwrap_err(),
+            LockError::Circle("a".into())
+        );
         drop(waits);
-        assert!(locks.take(2, "a").now_or_never().is_none(), "waits, as nobody waits for it");
+        assert!(
+            locks.take(2, "a").now_or_never().is_none(),
+            "waits, as nobody waits for it"
+        );
     }
 }

@@ -5,8 +5,9 @@ use thiserror::Error;
 /// File systems on a block device or in an image, which consist of that and nothing else. Not `erofs` and `f2fs`: their first
 /// block may name other devices by path, which the kernel then opens. Not `btrfs`, which spans whatever devices say that they
 /// belong together.
-const ON_A_DEVICE: [&str; 10] =
-    ["exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs"];
+const ON_A_DEVICE: [&str; 10] = [
+    "exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs",
+];
 
 /// File systems that begin empty.
 const EMPTY: [&str; 2] = ["ramfs", "tmpfs"];
@@ -57,8 +58,9 @@ pub fn needs_source(kind: &str) -> bool {
 /// Whether what is mounted so is not written to. Of options that contradict each other `mount(8)` takes the last.
 pub fn is_read_only(options: &[String]) -> bool {
     // With `ro=vfs` the file system itself may be written, as by the replay of its journal.
-    let undoes =
-        |option: &String| option.starts_with("rw") || option.starts_with("ro=") || option == "defaults";
+    let undoes = |option: &String| {
+        option.starts_with("rw") || option.starts_with("ro=") || option == "defaults"
+    };
     options.iter().any(|option| option == "ro") && !options.iter().any(undoes)
 }
 
@@ -68,7 +70,9 @@ pub fn is_read_only(options: &[String]) -> bool {
 /// The first that does not.
 pub fn check(kind: &str, bind: bool, options: &[String]) -> Result<(), MountRefused> {
     if !bind && !ON_A_DEVICE.contains(&kind) && !EMPTY.contains(&kind) {
-        return Err(MountRefused::Type { kind: kind.to_owned() });
+        return Err(MountRefused::Type {
+            kind: kind.to_owned(),
+        });
     }
     for option in options {
         if option.contains('/') {
@@ -86,7 +90,12 @@ pub fn check(kind: &str, bind: bool, options: &[String]) -> Result<(), MountRefu
 }
 
 fn types() -> String {
-    ON_A_DEVICE.iter().chain(&EMPTY).map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", ")
+    ON_A_DEVICE
+        .iter()
+        .chain(&EMPTY)
+        .map(|kind| format!("`{kind}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 #[cfg(test)]
@@ -97,15 +106,39 @@ mod tests {
     fn a_mount_reaches_nothing_but_its_source() {
         let check = |kind: &str, options: &[&str]| {
             let options: Vec<_> = options.iter().map(ToString::to_string).collect();
-            check(kind, options.iter().any(|option| option == "bind"), &options)
+            check(
+                kind,
+                options.iter().any(|option| option == "bind"),
+                &options,
+            )
         };
-        assert_eq!(check("ext4", &["ro", "nosuid", "data=journal", "errors=remount-ro"]), Ok(()));
+        assert_eq!(
+            check(
+                "ext4",
+                &["ro", "nosuid", "data=journal", "errors=remount-ro"]
+            ),
+            Ok(())
+        );
         assert_eq!(check("tmpfs", &["size=1m", "mode=0700"]), Ok(()));
         assert_eq!(check("", &["bind", "ro"]), Ok(()));
-        for kind in
-            ["proc", "sysfs", "devtmpfs", "overlay", "fuse", "nfs", "f2fs", "erofs", "auto", "ext4,proc", ""]
-        {
-            assert_eq!(check(kind, &[]), Err(MountRefused::Type { kind: kind.into() }), "{kind}");
+        for kind in [
+            "proc",
+            "sysfs",
+            "devtmpfs",
+            "overlay",
+            "fuse",
+            "nfs",
+            "f2fs",
+            "erofs",
+            "auto",
+            "ext4,proc",
+            "",
+        ] {
+            assert_eq!(
+                check(kind, &[]),
+                Err(MountRefused::Type { kind: kind.into() }),
+                "{kind}"
+            );
         }
         for option in [
             "remount",
@@ -117,10 +150,18 @@ mod tests {
             "verity.hashdevice=x",
             "make-rshared",
         ] {
-            assert_eq!(check("ext4", &[option]), Err(MountRefused::Option(option.into())), "{option}");
+            assert_eq!(
+                check("ext4", &[option]),
+                Err(MountRefused::Option(option.into())),
+                "{option}"
+            );
         }
         for option in ["journal_path=/dev/sda", "lowerdir=/etc", "logdev=/dev/sda"] {
-            assert_eq!(check("ext4", &[option]), Err(MountRefused::Path(option.into())), "{option}");
+            assert_eq!(
+                check("ext4", &[option]),
+                Err(MountRefused::Path(option.into())),
+                "{option}"
+            );
         }
     }
 }

@@ -92,7 +92,11 @@ const INHERITED: [(StatVfsMountFlags, MountFlags); 4] = [
 pub fn mount(request: &Request) -> Result<()> {
     check(request)?;
     let (flags, data) = split(&request.options);
-    let bind = match request.options.iter().find(|option| *option == "bind" || *option == "rbind") {
+    let bind = match request
+        .options
+        .iter()
+        .find(|option| *option == "bind" || *option == "rbind")
+    {
         Some(option) if option == "rbind" => MountFlags::BIND | MountFlags::REC,
         Some(_) => MountFlags::BIND,
         None => return mount_once(request, &request.kind, flags | MountFlags::NODEV, &data),
@@ -119,7 +123,10 @@ fn mount_once(request: &Request, kind: &str, flags: MountFlags, data: &str) -> R
 /// A bind mount takes its flags only in a second step, which would take away those that it has from its source.
 fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
     let inherited = rustix::fs::statvfs(target)?.f_flag;
-    let kept = INHERITED.iter().filter(|(seen, _)| inherited.contains(*seen)).map(|(_, flag)| *flag);
+    let kept = INHERITED
+        .iter()
+        .filter(|(seen, _)| inherited.contains(*seen))
+        .map(|(_, flag)| *flag);
     rustix::mount::mount_remount(target, MountFlags::BIND | flags | kept.collect(), c"")
 }
 
@@ -165,48 +172,91 @@ pub async fn mount_image(request: &Request) -> Result<()> {
     let options = options.join(",");
     let (source, held) = request.hold()?;
     let target = held.path_for_children();
-    let output = image_command(&request.kind, &options, &source.path_for_children(), &target).output().await;
+    let output = image_command(
+        &request.kind,
+        &options,
+        &source.path_for_children(),
+        &target,
+    )
+    .output()
+    .await;
     let cannot_run = |error| io::Error::other(format!("cannot run `mount`: {}", reason(&error)));
     let output = output.map_err(|error| refused(request, &cannot_run(error)))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().find(|line| !line.trim().is_empty()).unwrap_or("`mount` failed");
-    let why = said.rsplit_once(&format!("{}: ", target.display())).map_or(said, |(_, why)| why);
+    let said = said
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("`mount` failed");
+    let why = said
+        .rsplit_once(&format!("{}: ", target.display()))
+        .map_or(said, |(_, why)| why);
     Err(refused(request, &io::Error::other(why.to_owned())))
 }
 
 /// Without `--no-canonicalize`, `mount` would look for the paths anew by what they read as.
-fn image_command(kind: &str, options: &str, source: &Path, target: &Path) -> tokio::process::Command {
+fn image_command(
+    kind: &str,
+    options: &str,
+    source: &Path,
+    target: &Path,
+) -> tokio::process::Command {
     let program = programs::find(OsStr::new("mount")).unwrap_or_else(|| "mount".into());
     let mut command = tokio::process::Command::new(program);
-    command.args(["--no-canonicalize", "-t", kind, "-o", options, "--"]).args([source, target]);
-    command.env("LC_ALL", "C").stdin(Stdio::null()).kill_on_drop(true);
+    command
+        .args(["--no-canonicalize", "-t", kind, "-o", options, "--"])
+        .args([source, target]);
+    command
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
     command
 }
 
 /// A comma would make two options of one, which whoever gave it may not have been asked about.
 fn check(request: &Request) -> Result<()> {
-    match request.options.iter().find(|option| option.contains([',', '\0'])) {
-        Some(option) => Err(refused(request, &io::Error::other(format!("`{option}` is not one option")))),
+    match request
+        .options
+        .iter()
+        .find(|option| option.contains([',', '\0']))
+    {
+        Some(option) => Err(refused(
+            request,
+            &io::Error::other(format!("`{option}` is not one option")),
+        )),
         None => Ok(()),
     }
 }
 
 fn refused(request: &Request, error: &io::Error) -> PathError {
-    let kind = if request.kind.is_empty() { String::new() } else { format!(" as {}", request.kind) };
+    let kind = if request.kind.is_empty() {
+        String::new()
+    } else {
+        format!(" as {}", request.kind)
+    };
     let source = match &request.source {
         Source::Place(place) => &place.asked,
         Source::Name(name) => name,
     };
-    let why = format!("cannot mount `{}`{kind} here: {}", source.display(), reason(error));
-    PathError { path: request.target.asked.clone(), source: io::Error::new(error.kind(), why) }
+    let why = format!(
+        "cannot mount `{}`{kind} here: {}",
+        source.display(),
+        reason(error)
+    );
+    PathError {
+        path: request.target.asked.clone(),
+        source: io::Error::new(error.kind(), why),
+    }
 }
 
 fn split(options: &[String]) -> (MountFlags, String) {
     let (mut flags, mut data) = (MountFlags::empty(), Vec::new());
-    for option in options.iter().filter(|option| *option != "bind" && *option != "rbind") {
+    for option in options
+        .iter()
+        .filter(|option| *option != "bind" && *option != "rbind")
+    {
         match FLAGS.iter().find(|(name, _)| name == option) {
             Some((_, flag)) => flags |= *flag,
             None => data.push(option.as_str()),
@@ -218,8 +268,14 @@ fn split(options: &[String]) -> (MountFlags, String) {
 /// Unmounts what was mounted last at `target`; says whether anything was. A `lazy` one is gone from the tree at once,
 /// and for good when nothing uses it any more.
 pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
-    let Ok(path) = target.by_directory() else { return Ok(false) };
-    let lazy = if lazy { UnmountFlags::DETACH } else { UnmountFlags::empty() };
+    let Ok(path) = target.by_directory() else {
+        return Ok(false);
+    };
+    let lazy = if lazy {
+        UnmountFlags::DETACH
+    } else {
+        UnmountFlags::empty()
+    };
     match patiently(|| rustix::mount::unmount(&path, lazy | UnmountFlags::NOFOLLOW)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
@@ -242,9 +298,13 @@ fn patiently(unmount: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result
 }
 
 fn busy(target: &Path) -> io::Error {
-    let below = at_or_below(target).unwrap_or_default().into_iter().find(|mount| mount.target != target);
+    let below = at_or_below(target)
+        .unwrap_or_default()
+        .into_iter()
+        .find(|mount| mount.target != target);
     let user = below.map(|mount| format!("`{}` is mounted below it", mount.target.display()));
-    let user = user.unwrap_or_else(|| "a process, or a mount in another namespace, uses it".to_owned());
+    let user =
+        user.unwrap_or_else(|| "a process, or a mount in another namespace, uses it".to_owned());
     io::Error::new(io::ErrorKind::ResourceBusy, format!("is busy: {user}"))
 }
 
@@ -255,13 +315,19 @@ pub fn is_mounted(target: &Place) -> Result<bool> {
 
 /// The mounts at `path`, which has no links in it, and below it.
 pub fn at_or_below(path: &Path) -> Result<Vec<Mount>> {
-    Ok(list()?.into_iter().filter(|mount| mount.target.starts_with(path)).collect())
+    Ok(list()?
+        .into_iter()
+        .filter(|mount| mount.target.starts_with(path))
+        .collect())
 }
 
 /// All mounts that this process sees, in the order they were made.
 pub fn list() -> Result<Vec<Mount>> {
     let text = std::fs::read(LIST).at(Path::new(LIST))?;
-    Ok(text.split(|byte| *byte == b'\n').filter_map(parse).collect())
+    Ok(text
+        .split(|byte| *byte == b'\n')
+        .filter_map(parse)
+        .collect())
 }
 
 /// A line of `mountinfo`: `id parent major:minor root target options [tags] - type source options`, see proc(5).
@@ -272,7 +338,10 @@ fn parse(line: &[u8]) -> Option<Mount> {
     let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
     let (kind, source, shared) = (rest.next()?, rest.next()?, rest.next()?);
     let mut options: Vec<String> = Vec::new();
-    for option in own.split(|byte| *byte == b',').chain(shared.split(|byte| *byte == b',')) {
+    for option in own
+        .split(|byte| *byte == b',')
+        .chain(shared.split(|byte| *byte == b','))
+    {
         let option = String::from_utf8_lossy(&unescape(option)).into_owned();
         if !options.contains(&option) {
             options.push(option);
@@ -280,14 +349,21 @@ fn parse(line: &[u8]) -> Option<Mount> {
     }
     let path = |field| PathBuf::from(OsString::from_vec(unescape(field)));
     let kind = String::from_utf8_lossy(kind).into_owned();
-    Some(Mount { source: path(source), target: path(target), kind, options })
+    Some(Mount {
+        source: path(source),
+        target: path(target),
+        kind,
+        options,
+    })
 }
 
 /// Space, tab, newline and backslash are written as a backslash and three octal digits.
 pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
     let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
     while let [first, after @ ..] = rest {
-        let octal = after.get(..3).and_then(|digits| std::str::from_utf8(digits).ok());
+        let octal = after
+            .get(..3)
+            .and_then(|digits| std::str::from_utf8(digits).ok());
         match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
             Some(byte) if *first == b'\\' => {
                 plain.push(byte);
@@ -309,16 +385,21 @@ mod tests {
 
     #[test]
     fn a_line_of_mountinfo_is_read() {
-        let line = b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
+        let line =
+            b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let mount = parse(line).unwrap();
-        assert_eq!((mount.target, mount.source), ("/mnt 2".into(), "/dev/root".into()));
+        assert_eq!(
+            (mount.target, mount.source),
+            ("/mnt 2".into(), "/dev/root".into())
+        );
         assert_eq!(
             (mount.kind.as_str(), mount.options.join(",")),
             ("ext3", "rw,noatime,errors=continue".into())
         );
         assert_eq!(parse(b"garbage"), None);
         assert_eq!(unescape(b"\\134x\\9\\"), b"\\x\\9\\");
-        let mounted = |path: &str| is_mounted(&Place::find(Path::new(path), End::Itself).unwrap()).unwrap();
+        let mounted =
+            |path: &str| is_mounted(&Place::find(Path::new(path), End::Itself).unwrap()).unwrap();
         assert!(mounted("/proc") && !mounted("/proc/self"));
     }
 

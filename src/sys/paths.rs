@@ -33,8 +33,11 @@ const MAX_LINKS: usize = 40;
 /// stays below, at every hop; one that leaves fails with `EXDEV`. Never waits for the other end of a pipe.
 pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
-    let waiting =
-        if flags.contains(OFlags::PATH) { OFlags::empty() } else { OFlags::NOCTTY | OFlags::NONBLOCK };
+    let waiting = if flags.contains(OFlags::PATH) {
+        OFlags::empty()
+    } else {
+        OFlags::NOCTTY | OFlags::NONBLOCK
+    };
     let flags = flags | OFlags::CLOEXEC | waiting;
     Ok(openat2(directory, path, flags, Mode::empty(), resolve)?)
 }
@@ -42,7 +45,9 @@ pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Res
 /// Joins `name` to `base`, or `None` where the result would be `base` itself or lie outside it.
 /// Looks at the names only: what symbolic links make of them, [`open_beneath`] sees.
 pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
-    let plain = name.components().all(|part| matches!(part, Component::Normal(_)));
+    let plain = name
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)));
     let nothing = name.as_os_str().is_empty();
     (plain && !nothing).then(|| base.join(name))
 }
@@ -61,7 +66,10 @@ pub fn hops(path: &Path) -> Vec<PathBuf> {
             Ok(target) if links < MAX_LINKS => {
                 links += 1;
                 found.push(at.clone());
-                parts(&target).into_iter().rev().for_each(|part| rest.push_front(part));
+                parts(&target)
+                    .into_iter()
+                    .rev()
+                    .for_each(|part| rest.push_front(part));
                 if target.is_absolute() {
                     at = PathBuf::from("/");
                 }
@@ -93,7 +101,10 @@ pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
-    letters.next().map(|first| first.to_lowercase().chain(letters).collect()).unwrap_or_default()
+    letters
+        .next()
+        .map(|first| first.to_lowercase().chain(letters).collect())
+        .unwrap_or_default()
 }
 
 /// Whether anything is there, links followed.
@@ -125,7 +136,14 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
 /// or a server. `false` says nothing; kernels before 5.12 always say so.
 pub fn is_known_without_links(path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS).is_ok()
+    openat2(
+        CWD,
+        path,
+        flags,
+        Mode::empty(),
+        ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS,
+    )
+    .is_ok()
 }
 
 #[cfg(test)]
@@ -138,7 +156,17 @@ mod tests {
         let joined = |name: &str| join_beneath(Path::new("/srv"), Path::new(name));
         assert_eq!(joined("a/b"), Some("/srv/a/b".into()));
         assert_eq!(joined("..."), Some("/srv/...".into()));
-        for bad in ["", ".", "..", "../x", "a/../../x", "a/..", "/etc", "//", "./a"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "a/../../x",
+            "a/..",
+            "/etc",
+            "//",
+            "./a",
+        ] {
             assert_eq!(joined(bad), None, "`{bad}`");
         }
     }
@@ -154,7 +182,14 @@ mod tests {
         symlink("..data/a.lua", place.join("plugin/a.lua")).unwrap();
         symlink(place.join("plugin"), place.join("far/link")).unwrap();
         let seen = hops(&place.join("far/link/a.lua"));
-        assert_eq!(seen, [place.join("far"), place.join("plugin"), place.join("plugin/..1")]);
+        assert_eq!(
+            seen,
+            [
+                place.join("far"),
+                place.join("plugin"),
+                place.join("plugin/..1")
+            ]
+        );
         symlink("round", place.join("round")).unwrap();
         assert_eq!(hops(&place.join("round/x")), [place]);
     }
@@ -162,7 +197,10 @@ mod tests {
     #[test]
     fn an_error_reads_as_the_end_of_a_sentence() {
         let source = io::Error::from_raw_os_error(2);
-        let error = PathError { path: "/x".into(), source };
+        let error = PathError {
+            path: "/x".into(),
+            source,
+        };
         assert_eq!(error.to_string(), "`/x`: no such file or directory");
     }
 

@@ -51,7 +51,10 @@ const MAX_PATH: usize = 4096;
 /// How often a path is walked again, when its end became a link between the walk and the deed.
 const TRIES: usize = 32;
 
-const WALK: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const WALK: OFlags = OFlags::PATH
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
 
 type Result<T> = std::result::Result<T, PathError>;
 
@@ -62,7 +65,9 @@ impl Place {
     /// A circle of links, a link that only the kernel can follow, a directory that may not be searched. What is missing is no
     /// error yet.
     pub fn find(path: &Path, end: End) -> Result<Self> {
-        Walk::new(path).and_then(|walk| walk.to(path, end)).map_err(|error| named(path, error))
+        Walk::new(path)
+            .and_then(|walk| walk.to(path, end))
+            .map_err(|error| named(path, error))
     }
 
     /// Finds the place and does `work` there; once more when a link took the place of its end in between.
@@ -81,7 +86,9 @@ impl Place {
         let mut tries = 1;
         loop {
             match work(&find(path, end)?) {
-                Err(error) if end == End::Followed && error.is_loop() && tries < TRIES => tries += 1,
+                Err(error) if end == End::Followed && error.is_loop() && tries < TRIES => {
+                    tries += 1
+                }
                 done => return Ok(done?),
             }
         }
@@ -104,8 +111,13 @@ impl Place {
     /// Those of `open(2)`.
     pub fn open(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let (directory, name) = self.entry()?;
-        openat(directory, name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, mode)
-            .map_err(|error| named(&self.asked, error.into()))
+        openat(
+            directory,
+            name,
+            flags | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+            mode,
+        )
+        .map_err(|error| named(&self.asked, error.into()))
     }
 
     /// Holds what is there as it is, so that a path can mean it: fails with `ELOOP` on a link.
@@ -139,12 +151,17 @@ impl Place {
             return Err(named(&self.asked, self.stopped.into()));
         }
         let above = self.names.len().saturating_sub(1);
-        Ok((&self.directory, self.names.iter().take(above).map(OsString::as_os_str)))
+        Ok((
+            &self.directory,
+            self.names.iter().take(above).map(OsString::as_os_str),
+        ))
     }
 
     /// The last name.
     pub fn name(&self) -> &OsStr {
-        self.names.back().map_or(OsStr::new("."), OsString::as_os_str)
+        self.names
+            .back()
+            .map_or(OsStr::new("."), OsString::as_os_str)
     }
 
     /// The links that were followed, each by its directory and name.
@@ -190,7 +207,13 @@ impl Walk {
             return Err(Errno::NAMETOOLONG.into());
         }
         let (directory, real) = (root()?, PathBuf::from("/"));
-        Ok(Self { directory, real, rest: parts(path), links: Vec::new(), steps: 0 })
+        Ok(Self {
+            directory,
+            real,
+            rest: parts(path),
+            links: Vec::new(),
+            steps: 0,
+        })
     }
 
     fn to(mut self, asked: &Path, end: End) -> io::Result<Place> {
@@ -225,7 +248,14 @@ impl Walk {
             self.rest.push_back(".".into());
         }
         let (directory, names, links) = (self.directory, self.rest, self.links);
-        Place { asked: asked.to_owned(), real, directory, names, stopped, links }
+        Place {
+            asked: asked.to_owned(),
+            real,
+            directory,
+            names,
+            stopped,
+            links,
+        }
     }
 
     /// Enters the directory `name`, or follows the link. The inner error is that of something that is missing, or no directory.
@@ -256,7 +286,10 @@ impl Walk {
             return Err(Errno::LOOP.into());
         }
         self.rest.pop_front();
-        parts(&target).into_iter().rev().for_each(|part| self.rest.push_front(part));
+        parts(&target)
+            .into_iter()
+            .rev()
+            .for_each(|part| self.rest.push_front(part));
         if target.is_absolute() {
             self.begin_at_root()?;
         }
@@ -269,10 +302,16 @@ impl Walk {
             return Ok(());
         }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        match openat2(&self.directory, name, flags, Mode::empty(), ResolveFlags::NO_MAGICLINKS) {
-            Err(Errno::LOOP) => {
-                Err(io::Error::other("leads through a link of the kernel's own, which is not followed"))
-            }
+        match openat2(
+            &self.directory,
+            name,
+            flags,
+            Mode::empty(),
+            ResolveFlags::NO_MAGICLINKS,
+        ) {
+            Err(Errno::LOOP) => Err(io::Error::other(
+                "leads through a link of the kernel's own, which is not followed",
+            )),
             _ => Ok(()),
         }
     }
@@ -281,7 +320,10 @@ impl Walk {
     fn up(&mut self) -> io::Result<()> {
         self.rest.pop_front();
         let above = self.real.parent().map(parts).unwrap_or_default();
-        above.into_iter().rev().for_each(|part| self.rest.push_front(part));
+        above
+            .into_iter()
+            .rev()
+            .for_each(|part| self.rest.push_front(part));
         self.begin_at_root()
     }
 
@@ -292,7 +334,11 @@ impl Walk {
 
     fn count(&mut self) -> io::Result<()> {
         self.steps += 1;
-        if self.steps > MAX_STEPS { Err(Errno::LOOP.into()) } else { Ok(()) }
+        if self.steps > MAX_STEPS {
+            Err(Errno::LOOP.into())
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -301,5 +347,8 @@ fn root() -> io::Result<OwnedFd> {
 }
 
 fn named(path: &Path, source: io::Error) -> PathError {
-    PathError { path: path.to_owned(), source }
+    PathError {
+        path: path.to_owned(),
+        source,
+    }
 }

@@ -151,7 +151,10 @@ impl Command {
 
     /// The same command with something to read.
     pub fn stdin(self, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { stdin: Some(bytes.into()), ..self }
+        Self {
+            stdin: Some(bytes.into()),
+            ..self
+        }
     }
 
     /// Runs it to its end. A code other than 0 is no error here.
@@ -160,7 +163,8 @@ impl Command {
         let stdin = self.stdin.take();
         let (program, timeout, limit) = (self.program(), self.timeout, self.max_output);
         let running = self.start(stdin.is_some()).await?;
-        match tokio::time::timeout(timeout, running.finish(stdin.unwrap_or_default(), limit)).await {
+        match tokio::time::timeout(timeout, running.finish(stdin.unwrap_or_default(), limit)).await
+        {
             Err(_) => Err(ProcessError::Timeout { program, timeout }),
             Ok(Err(Broken::Full)) => Err(ProcessError::TooMuchOutput { program, limit }),
             Ok(Err(Broken::Lost(source))) => Err(ProcessError::Lost { program, source }),
@@ -179,11 +183,18 @@ impl Command {
             Some(signal) => format!("was ended by signal {signal}"),
             None => format!("exited with code {}", output.code),
         };
-        Err(ProcessError::Failed { program, how, last_line: last_line(&output.stderr) })
+        Err(ProcessError::Failed {
+            program,
+            how,
+            last_line: last_line(&output.stderr),
+        })
     }
 
     fn program(&self) -> String {
-        self.argv.first().map(|p| p.to_string_lossy().into_owned()).unwrap_or_default()
+        self.argv
+            .first()
+            .map(|p| p.to_string_lossy().into_owned())
+            .unwrap_or_default()
     }
 
     /// Whether it can be run at all, before anything is tried.
@@ -202,42 +213,65 @@ impl Command {
         }
         for (name, value) in &self.env {
             if name.is_empty() || name.as_bytes().iter().any(|b| matches!(b, 0 | b'=')) {
-                return Err(ProcessError::VariableName(name.to_string_lossy().into_owned()));
+                return Err(ProcessError::VariableName(
+                    name.to_string_lossy().into_owned(),
+                ));
             }
             if programs::leads_astray(name) {
                 return Err(ProcessError::Astray(name.to_string_lossy().into_owned()));
             }
             no_nul(value, || format!("the variable `{}`", name.display()))?;
         }
-        self.cwd.iter().try_for_each(|cwd| no_nul(cwd.as_os_str(), || "the working directory".to_owned()))
+        self.cwd
+            .iter()
+            .try_for_each(|cwd| no_nul(cwd.as_os_str(), || "the working directory".to_owned()))
     }
 
     /// Starts it on the blocking pool: the parent of a new process waits until `exec` has read the program,
     /// which may lie on a file system that hangs.
     async fn start(self, with_stdin: bool) -> Result<Running, ProcessError> {
         let program = self.program();
-        let lost = |source| ProcessError::Start { program: program.clone(), source };
-        tokio::task::spawn_blocking(move || self.spawn(with_stdin)).await.map_err(|e| lost(e.into()))?
+        let lost = |source| ProcessError::Start {
+            program: program.clone(),
+            source,
+        };
+        tokio::task::spawn_blocking(move || self.spawn(with_stdin))
+            .await
+            .map_err(|e| lost(e.into()))?
     }
 
     fn spawn(self, with_stdin: bool) -> Result<Running, ProcessError> {
         self.enterable()?;
-        let missing =
-            || ProcessError::Start { program: self.program(), source: io::ErrorKind::NotFound.into() };
-        let mut command = tokio::process::Command::new(programs::find(&self.argv[0]).ok_or_else(missing)?);
+        let missing = || ProcessError::Start {
+            program: self.program(),
+            source: io::ErrorKind::NotFound.into(),
+        };
+        let mut command =
+            tokio::process::Command::new(programs::find(&self.argv[0]).ok_or_else(missing)?);
         command
             .arg0(&self.argv[0])
             .args(&self.argv[1..])
             .envs(self.env.iter().map(|(name, value)| (name, value)));
-        command.stdin(if with_stdin { Stdio::piped() } else { Stdio::null() });
-        command.stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0).kill_on_drop(true);
+        command.stdin(if with_stdin {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        });
+        command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true);
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
         let child = command.spawn();
         child
             .map(|child| Running { child })
-            .map_err(|source| ProcessError::Start { program: self.program(), source })
+            .map_err(|source| ProcessError::Start {
+                program: self.program(),
+                source,
+            })
     }
 
     /// A missing directory and a missing program look the same in `spawn`'s error, so the directory is tried first.
@@ -248,7 +282,10 @@ impl Command {
             Ok(_) => io::ErrorKind::NotADirectory.into(),
             Err(source) => source,
         };
-        Err(ProcessError::Directory { path: cwd.display().to_string(), source: tried })
+        Err(ProcessError::Directory {
+            path: cwd.display().to_string(),
+            source: tried,
+        })
     }
 }
 
@@ -272,7 +309,11 @@ impl Drop for Running {
     fn drop(&mut self) {
         // Until it has been waited for, its number cannot belong to another group. The failure to kill
         // what has just ended is none.
-        if let Some(group) = self.child.id().and_then(|id| Pid::from_raw(id.cast_signed())) {
+        if let Some(group) = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(id.cast_signed()))
+        {
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -281,7 +322,11 @@ impl Drop for Running {
 impl<R: AsyncRead + AsFd + Unpin> Captured<R> {
     fn new(pipe: Option<R>, limit: usize) -> io::Result<Self> {
         let pipe = pipe.ok_or(io::ErrorKind::NotConnected)?;
-        Ok(Self { pipe, bytes: Vec::new(), limit })
+        Ok(Self {
+            pipe,
+            bytes: Vec::new(),
+            limit,
+        })
     }
 
     /// Reads to the end, or to the limit.
@@ -308,7 +353,11 @@ impl<R: AsyncRead + AsFd + Unpin> Captured<R> {
     }
 
     fn within(&self) -> Result<(), Broken> {
-        if self.bytes.len() > self.limit { Err(Broken::Full) } else { Ok(()) }
+        if self.bytes.len() > self.limit {
+            Err(Broken::Full)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -321,8 +370,15 @@ impl From<io::Error> for Broken {
 impl Output {
     fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
         let signal = status.signal();
-        let code = status.code().unwrap_or_else(|| 128 + signal.unwrap_or_default());
-        Self { code, signal, stdout, stderr }
+        let code = status
+            .code()
+            .unwrap_or_else(|| 128 + signal.unwrap_or_default());
+        Self {
+            code,
+            signal,
+            stdout,
+            stderr,
+        }
     }
 }
 
@@ -336,16 +392,29 @@ async fn feed(pipe: Option<ChildStdin>, bytes: Vec<u8>) -> Result<(), Broken> {
 }
 
 fn no_nul(text: &OsStr, what: impl FnOnce() -> String) -> Result<(), ProcessError> {
-    if text.as_bytes().contains(&0) { Err(ProcessError::Nul { what: what() }) } else { Ok(()) }
+    if text.as_bytes().contains(&0) {
+        Err(ProcessError::Nul { what: what() })
+    } else {
+        Ok(())
+    }
 }
 
 fn last_line(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    text.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
+    text.lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn line_of(last_line: &str) -> String {
-    if last_line.is_empty() { String::new() } else { format!(": {last_line}") }
+    if last_line.is_empty() {
+        String::new()
+    } else {
+        format!(": {last_line}")
+    }
 }
 
 fn start_reason(source: &io::Error) -> String {
@@ -356,7 +425,9 @@ fn start_reason(source: &io::Error) -> String {
                 programs::PLACES.join(", ")
             )
         }
-        io::ErrorKind::ArgumentListTooLong => "its arguments are too long; pass them by `stdin`".to_owned(),
+        io::ErrorKind::ArgumentListTooLong => {
+            "its arguments are too long; pass them by `stdin`".to_owned()
+        }
         _ => source.to_string(),
     }
 }

@@ -6,7 +6,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where programs are looked up, whatever `PATH` says.
-pub const PLACES: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub const PLACES: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// Variables by which a loader, a shell or an interpreter is made to run other code than the program's, in the main those that
 /// sudo takes away; a `*` stands for any end.
@@ -59,22 +66,28 @@ pub fn find(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
     match program.as_bytes().contains(&b'/') {
         true => path.is_absolute().then(|| path.to_owned()),
-        false => PLACES.iter().map(|place| Path::new(place).join(path)).find(|path| is_program(path)),
+        false => PLACES
+            .iter()
+            .map(|place| Path::new(place).join(path))
+            .find(|path| is_program(path)),
     }
 }
 
 /// Whether it is a file that somebody may execute.
 pub fn is_program(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 /// Whether a variable of that name would have a program run code that is not its own.
 pub fn leads_astray(variable: &OsStr) -> bool {
     let variable = variable.as_bytes();
-    LEADING_ASTRAY.iter().any(|name| match name.strip_suffix('*') {
-        Some(start) => variable.starts_with(start.as_bytes()),
-        None => variable == name.as_bytes(),
-    })
+    LEADING_ASTRAY
+        .iter()
+        .any(|name| match name.strip_suffix('*') {
+            Some(start) => variable.starts_with(start.as_bytes()),
+            None => variable == name.as_bytes(),
+        })
 }
 
 #[cfg(test)]
@@ -86,7 +99,15 @@ mod tests {
         let found = find(OsStr::new("sh")).unwrap();
         assert!(found.is_absolute() && is_program(&found));
         assert_eq!(find(OsStr::new("/no/such")), Some("/no/such".into()));
-        for bad in ["./sh", "bin/sh", "../bin/sh", "no-such-program", "", ".", ".."] {
+        for bad in [
+            "./sh",
+            "bin/sh",
+            "../bin/sh",
+            "no-such-program",
+            "",
+            ".",
+            "..",
+        ] {
             assert_eq!(find(OsStr::new(bad)), None, "{bad}");
         }
     }

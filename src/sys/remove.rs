@@ -30,7 +30,9 @@ pub fn remove_all(place: &Place) -> Result<bool> {
     if place.name() == "." {
         return Err(io::Error::other("cannot be removed")).at(path);
     }
-    let Ok((around, name)) = place.entry() else { return Ok(false) };
+    let Ok((around, name)) = place.entry() else {
+        return Ok(false);
+    };
     let name = CString::new(name.as_bytes()).at(path)?;
     let kind = match statat(around, &name, AtFlags::SYMLINK_NOFOLLOW) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(false),
@@ -67,7 +69,12 @@ struct Emptying {
 impl Emptying {
     fn of(path: &Path, top: OwnedFd) -> Result<()> {
         let directory = top.try_clone().at(path)?;
-        Self { top, path: path.to_owned(), moved: 0 }.empty(&directory, 0)
+        Self {
+            top,
+            path: path.to_owned(),
+            moved: 0,
+        }
+        .empty(&directory, 0)
     }
 
     fn empty(&mut self, directory: &OwnedFd, depth: usize) -> Result<()> {
@@ -84,7 +91,13 @@ impl Emptying {
         }
     }
 
-    fn entry(&mut self, directory: &OwnedFd, name: &CString, kind: FileType, depth: usize) -> Result<()> {
+    fn entry(
+        &mut self,
+        directory: &OwnedFd,
+        name: &CString,
+        kind: FileType,
+        depth: usize,
+    ) -> Result<()> {
         if kind == FileType::Directory && depth == MAX_OPEN {
             return self.move_up(directory, name);
         }
@@ -112,7 +125,9 @@ impl Emptying {
                 rustix::fs::RenameFlags::NOREPLACE,
             ) {
                 Err(Errno::EXIST) => continue,
-                Err(Errno::INVAL) => return renameat(directory, name, &self.top, place).at(&self.path),
+                Err(Errno::INVAL) => {
+                    return renameat(directory, name, &self.top, place).at(&self.path);
+                }
                 moved => return moved.at(&self.path),
             }
         }
@@ -127,7 +142,11 @@ fn open_child(directory: &OwnedFd, name: &CString) -> rustix::io::Result<OwnedFd
 
 /// What another remover took away first is removed too.
 fn unlink(directory: BorrowedFd, name: &CString, kind: FileType) -> rustix::io::Result<()> {
-    let flags = if kind == FileType::Directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    let flags = if kind == FileType::Directory {
+        AtFlags::REMOVEDIR
+    } else {
+        AtFlags::empty()
+    };
     match unlinkat(directory, name, flags) {
         Err(Errno::NOENT) => Ok(()),
         removed => removed,

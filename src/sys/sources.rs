@@ -48,7 +48,9 @@ pub fn read_sources(directory: &Path) -> io::Result<Sources> {
         }
         last = next;
     }
-    Err(io::Error::other("the files change faster than they can be read"))
+    Err(io::Error::other(
+        "the files change faster than they can be read",
+    ))
 }
 
 struct Reading {
@@ -63,7 +65,11 @@ struct Reading {
 
 impl Reading {
     fn of(directory: &Path) -> io::Result<Sources> {
-        let top = open(directory, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let top = open(
+            directory,
+            OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
         let place = directory.canonicalize()?;
         let mut reading = Self {
             top,
@@ -84,10 +90,14 @@ impl Reading {
         let stat = fstat(&here)?;
         let identity = (stat.st_dev, stat.st_ino);
         if self.open.contains(&identity) {
-            return Err(io::Error::other("the link leads back to a directory around it"));
+            return Err(io::Error::other(
+                "the link leads back to a directory around it",
+            ));
         }
         if self.open.len() > MAX_DEPTH {
-            return Err(io::Error::other(format!("lies deeper than {MAX_DEPTH} directories")));
+            return Err(io::Error::other(format!(
+                "lies deeper than {MAX_DEPTH} directories"
+            )));
         }
         self.open.push(identity);
         let entries = entries(&here).map(|entries| self.entries(path, entries));
@@ -98,9 +108,15 @@ impl Reading {
     fn open_directory(&mut self, path: &Path) -> io::Result<OwnedFd> {
         self.directories += 1;
         if self.directories > MAX_DIRECTORIES {
-            return Err(io::Error::other(format!("more than {MAX_DIRECTORIES} directories")));
+            return Err(io::Error::other(format!(
+                "more than {MAX_DIRECTORIES} directories"
+            )));
         }
-        let here = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        let here = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
         open_beneath(&self.top, here, OFlags::DIRECTORY)
     }
 
@@ -132,7 +148,9 @@ impl Reading {
     fn target(&mut self, path: &Path) -> io::Result<FileType> {
         let opened = open_beneath(&self.top, path, OFlags::PATH);
         if is_source(path) || opened.is_ok() {
-            let inside = hops(&self.place.join(path)).into_iter().filter(|hop| hop.starts_with(&self.place));
+            let inside = hops(&self.place.join(path))
+                .into_iter()
+                .filter(|hop| hop.starts_with(&self.place));
             self.watch.extend(inside);
         }
         match opened {
@@ -153,7 +171,10 @@ impl Reading {
         let mut text = Vec::new();
         file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
         if text.len() as u64 > MAX_SIZE {
-            return Err(io::Error::other(format!("is larger than {} KiB", MAX_SIZE >> 10)));
+            return Err(io::Error::other(format!(
+                "is larger than {} KiB",
+                MAX_SIZE >> 10
+            )));
         }
         self.sources.files.insert(path.to_owned(), text);
         Ok(())
@@ -172,8 +193,11 @@ fn explain(error: &io::Error) -> String {
 /// The directory itself, the one around it, and those whose links lead to it.
 fn around(directory: &Path, place: &Path) -> BTreeSet<PathBuf> {
     let parents = [directory.parent(), place.parent()];
-    let mut watch: BTreeSet<PathBuf> =
-        parents.into_iter().flatten().filter_map(|p| p.canonicalize().ok()).collect();
+    let mut watch: BTreeSet<PathBuf> = parents
+        .into_iter()
+        .flatten()
+        .filter_map(|p| p.canonicalize().ok())
+        .collect();
     watch.extend(hops(directory));
     watch.insert(place.to_owned());
     watch
@@ -209,5 +233,6 @@ pub(super) fn may_be_source(path: &Path) -> bool {
 }
 
 fn is_script(path: &Path) -> bool {
-    path.extension().is_some_and(|end| end == "lua" || end == "luau")
+    path.extension()
+        .is_some_and(|end| end == "lua" || end == "luau")
 }

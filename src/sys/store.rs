@@ -82,8 +82,14 @@ pub struct Transaction {
 impl Store {
     /// The store in the file `path`, which need not exist; its directory must, by the time of first use.
     pub fn new(path: PathBuf) -> Self {
-        let file = Arc::new(StoreFile { path, committed: RwLock::new(None) });
-        Self { file, database: Arc::default() }
+        let file = Arc::new(StoreFile {
+            path,
+            committed: RwLock::new(None),
+        });
+        Self {
+            file,
+            database: Arc::default(),
+        }
     }
 
     /// The value of `key`. Waits only for the first opening of the file.
@@ -95,14 +101,22 @@ impl Store {
     /// All keys that begin with `prefix` and their values, sorted by key.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         self.opened().await?;
-        Ok(self.file.read(|map| beginning(map, prefix).map(|(k, v)| (k.clone(), v.clone())).collect()))
+        Ok(self.file.read(|map| {
+            beginning(map, prefix)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        }))
     }
 
     /// Waits for the transactions before it, then begins one.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         let database = self.database.clone().lock_owned().await;
         let database = self.file.clone().with_database(database).await?;
-        Ok(Transaction { file: self.file.clone(), database, changes: Changes::new() })
+        Ok(Transaction {
+            file: self.file.clone(),
+            database,
+            changes: Changes::new(),
+        })
     }
 
     async fn opened(&self) -> Result<(), StoreError> {
@@ -124,9 +138,15 @@ impl Transaction {
 
     /// All keys that begin with `prefix` and their values, sorted by key, with this transaction's own changes.
     pub fn list(&self, prefix: &str) -> Vec<(String, Bytes)> {
-        let mut found: Map =
-            self.file.read(|map| beginning(map, prefix).map(|(k, v)| (k.clone(), v.clone())).collect());
-        apply(&mut found, beginning(&self.changes, prefix).map(|(k, v)| (k.clone(), v.clone())));
+        let mut found: Map = self.file.read(|map| {
+            beginning(map, prefix)
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
+        });
+        apply(
+            &mut found,
+            beginning(&self.changes, prefix).map(|(k, v)| (k.clone(), v.clone())),
+        );
         found.into_iter().collect()
     }
 
@@ -147,24 +167,36 @@ impl Transaction {
     /// Writes the changes, all or none, and returns once they are on the disk.
     /// Given up halfway, it still ends as a whole before the next transaction begins.
     pub async fn commit(self) -> Result<(), StoreError> {
-        let Self { file, mut database, changes } = self;
+        let Self {
+            file,
+            mut database,
+            changes,
+        } = self;
         if changes.is_empty() {
             return Ok(());
         }
         let path = file.path.clone();
         let commit = spawn_blocking(move || file.write(&mut database, changes));
-        commit.await.unwrap_or_else(|panic| Err(failed(&path, &panic)))
+        commit
+            .await
+            .unwrap_or_else(|panic| Err(failed(&path, &panic)))
     }
 }
 
 impl StoreFile {
     fn read<T: Default>(&self, look: impl FnOnce(&Map) -> T) -> T {
-        let committed = self.committed.read().unwrap_or_else(PoisonError::into_inner);
+        let committed = self
+            .committed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         committed.as_ref().map(look).unwrap_or_default()
     }
 
     fn is_loaded(&self) -> bool {
-        self.committed.read().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.committed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
     }
 
     /// Opens the file unless it is open.
@@ -180,14 +212,18 @@ impl StoreFile {
             *database = Some(self.load()?);
             Ok(database)
         });
-        open.await.unwrap_or_else(|panic| Err(damaged(&path, &panic)))
+        open.await
+            .unwrap_or_else(|panic| Err(damaged(&path, &panic)))
     }
 
     fn load(&self) -> Result<Database, StoreError> {
         let explain = |error| explain(&self.path, error);
         let database = open(&self.path).map_err(explain)?;
         let map = read_all(&database).map_err(explain)?;
-        *self.committed.write().unwrap_or_else(PoisonError::into_inner) = Some(map);
+        *self
+            .committed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(map);
         Ok(database)
     }
 
@@ -203,7 +239,10 @@ impl StoreFile {
             return Err(explain(&self.path, error));
         }
         *place = Some(database);
-        let mut committed = self.committed.write().unwrap_or_else(PoisonError::into_inner);
+        let mut committed = self
+            .committed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         apply(committed.get_or_insert_default(), changes);
         Ok(())
     }
@@ -237,7 +276,9 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
 /// Every page's checksum is looked at: redb would trust, and might panic on, a file that something else changed.
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
-    builder.set_cache_size(PAGE_CACHE).set_check_integrity_on_open(true);
+    builder
+        .set_cache_size(PAGE_CACHE)
+        .set_check_integrity_on_open(true);
     builder
 }
 
@@ -245,7 +286,12 @@ fn builder() -> redb::Builder {
 fn create(path: &Path) -> Result<(), redb::Error> {
     let fresh = path.with_extension("redb.new");
     let _ = fs::remove_file(&fresh);
-    let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&fresh)?;
     let database = builder().create_with_backend(FileBackend::new(file)?)?;
     write_all(&database, &Changes::new())?;
     database.close()?;
@@ -295,17 +341,30 @@ fn explain(path: &Path, error: redb::Error) -> StoreError {
         redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
             StoreError::Full(path.to_owned())
         }
-        redb::Error::Corrupted(reason) => StoreError::Damaged { path: path.to_owned(), reason },
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => damaged(path, &error),
-        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => damaged(path, &error),
+        redb::Error::Corrupted(reason) => StoreError::Damaged {
+            path: path.to_owned(),
+            reason,
+        },
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
+            damaged(path, &error)
+        }
+        redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            damaged(path, &error)
+        }
         other => failed(path, &other),
     }
 }
 
 fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Damaged { path: path.to_owned(), reason: reason.to_string() }
+    StoreError::Damaged {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }
 
 fn failed(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Failed { path: path.to_owned(), reason: reason.to_string() }
+    StoreError::Failed {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }

@@ -12,7 +12,9 @@ pub const WRITABLE: &str = "/run/moondock/proc-sys-net";
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
     /// Not a parameter of the network.
-    #[error("`{0}` is no sysctl of the network: it must begin with `net.`, as in `net.ipv4.ip_forward`")]
+    #[error(
+        "`{0}` is no sysctl of the network: it must begin with `net.`, as in `net.ipv4.ip_forward`"
+    )]
     Key(String),
     /// The kernel refused.
     #[error("sysctl `{key}`: {}", reason(.source))]
@@ -43,14 +45,18 @@ impl std::str::FromStr for Key {
             return Err(SysctlError::Key(text.to_owned()));
         }
         let path = ["/proc/sys"].into_iter().chain(parts).collect();
-        Ok(Self { text: text.to_owned(), path })
+        Ok(Self {
+            text: text.to_owned(),
+            path,
+        })
     }
 }
 
 /// The parameter's value, without the line end.
 pub async fn get(key: &Key) -> Result<String, SysctlError> {
     let read = tokio::fs::read_to_string(&key.path).await;
-    read.map(|text| text.trim_end().to_owned()).map_err(|source| key.refused(source))
+    read.map(|text| text.trim_end().to_owned())
+        .map_err(|source| key.refused(source))
 }
 
 /// Sets the parameter.
@@ -68,19 +74,27 @@ pub async fn set(key: &Key, value: &str) -> Result<(), SysctlError> {
         };
         io::Write::write_all(&mut file, text.as_bytes())
     };
-    let done = tokio::task::spawn_blocking(write).await.map_err(io::Error::from).flatten();
+    let done = tokio::task::spawn_blocking(write)
+        .await
+        .map_err(io::Error::from)
+        .flatten();
     done.map_err(|source| key.refused(source))
 }
 
 impl Key {
     fn refused(&self, source: io::Error) -> SysctlError {
-        SysctlError::Refused { key: self.text.clone(), source }
+        SysctlError::Refused {
+            key: self.text.clone(),
+            source,
+        }
     }
 }
 
 fn reason(source: &io::Error) -> String {
     match source.kind() {
-        io::ErrorKind::NotFound => "there is none (is the module loaded, is the link there?)".to_owned(),
+        io::ErrorKind::NotFound => {
+            "there is none (is the module loaded, is the link there?)".to_owned()
+        }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("{source}; moondock needs CAP_NET_ADMIN and a writable /proc/sys")
         }
@@ -94,8 +108,15 @@ mod tests {
 
     #[test]
     fn keys_stay_below_net() {
-        let path = |key: &str| key.parse::<Key>().ok().map(|key| key.path.display().to_string());
-        assert_eq!(path("net.ipv4.ip_forward").as_deref(), Some("/proc/sys/net/ipv4/ip_forward"));
+        let path = |key: &str| {
+            key.parse::<Key>()
+                .ok()
+                .map(|key| key.path.display().to_string())
+        };
+        assert_eq!(
+            path("net.ipv4.ip_forward").as_deref(),
+            Some("/proc/sys/net/ipv4/ip_forward")
+        );
         assert_eq!(
             path("net/ipv4/conf/eth0.100/forwarding").as_deref(),
             Some("/proc/sys/net/ipv4/conf/eth0.100/forwarding")

@@ -57,12 +57,18 @@ struct Standing {
 impl Territory {
     /// The territory that consists of these roots.
     pub fn new(roots: Vec<Root>) -> Self {
-        Self { roots, bounds: None }
+        Self {
+            roots,
+            bounds: None,
+        }
     }
 
     /// The part of it that lies within `bounds` as well. A root below one of the bounds may lead out of it, by a link.
     pub fn within(self, bounds: Vec<Root>) -> Self {
-        Self { bounds: Some(bounds), ..self }
+        Self {
+            bounds: Some(bounds),
+            ..self
+        }
     }
 
     /// The place that `path` leads to, if it lies within.
@@ -77,7 +83,11 @@ impl Territory {
         let allow = |roots: &[Root]| trusted(&standing(roots)).any(covers);
         match allow(&self.roots) && self.bounds.as_deref().is_none_or(allow) {
             true => Ok(place),
-            false => Err(Denied::Outside { asked: path.to_owned(), real: place.real, access }),
+            false => Err(Denied::Outside {
+                asked: path.to_owned(),
+                real: place.real,
+                access,
+            }),
         }
     }
 
@@ -88,9 +98,16 @@ impl Territory {
     /// As those of [`Territory::find`].
     pub fn find_free(&self, path: &Path) -> Result<Place, Denied> {
         let place = self.find(path, Access::Write, End::Itself)?;
-        let hangs =
-            |root: &Standing| root.place.real == place.real || root.place.links().contains(&place.real);
-        let roots: Vec<_> = self.bounds.iter().flatten().chain(&self.roots).cloned().collect();
+        let hangs = |root: &Standing| {
+            root.place.real == place.real || root.place.links().contains(&place.real)
+        };
+        let roots: Vec<_> = self
+            .bounds
+            .iter()
+            .flatten()
+            .chain(&self.roots)
+            .cloned()
+            .collect();
         match standing(&roots).iter().any(hangs) {
             true => Err(Denied::Landmark(place.asked)),
             false => Ok(place),
@@ -102,14 +119,21 @@ impl Territory {
 fn standing(roots: &[Root]) -> Vec<Standing> {
     let stand = |root: &Root| {
         let place = Place::find(&root.path, End::Followed).ok()?;
-        Some(Standing { place, write: root.write })
+        Some(Standing {
+            place,
+            write: root.write,
+        })
     };
     roots.iter().filter_map(stand).collect()
 }
 
 /// The roots that the plugin cannot have moved: no link on the way to them lies where it may write.
 fn trusted(roots: &[Standing]) -> impl Iterator<Item = &Standing> {
-    let may_write = |path: &Path| roots.iter().any(|root| root.write && path.starts_with(&root.place.real));
+    let may_write = |path: &Path| {
+        roots
+            .iter()
+            .any(|root| root.write && path.starts_with(&root.place.real))
+    };
     roots.iter().filter(move |root| {
         let mut around = root.place.links().iter().filter_map(|link| link.parent());
         !around.any(may_write)
@@ -135,12 +159,21 @@ mod tests {
 
     fn territory(at: &Path, roots: &[(&str, bool)]) -> Territory {
         Territory::new(
-            roots.iter().map(|(path, write)| Root { path: at.join(path), write: *write }).collect(),
+            roots
+                .iter()
+                .map(|(path, write)| Root {
+                    path: at.join(path),
+                    write: *write,
+                })
+                .collect(),
         )
     }
 
     fn real(territory: &Territory, path: PathBuf, access: Access) -> Option<PathBuf> {
-        territory.find(&path, access, End::Followed).ok().map(|place| place.real)
+        territory
+            .find(&path, access, End::Followed)
+            .ok()
+            .map(|place| place.real)
     }
 
     #[test]
@@ -179,10 +212,16 @@ mod tests {
         let found = |path: &str, access| real(&territory, at.join(path), access);
         assert_eq!(found("a/relative", Access::Read), None);
         assert_eq!(found("a/absolute/secret", Access::Read), None);
-        assert_eq!(found("a/absolute/../a/x", Access::Read), Some(at.join("a/x")));
+        assert_eq!(
+            found("a/absolute/../a/x", Access::Read),
+            Some(at.join("a/x"))
+        );
         assert_eq!(found("a/across/x", Access::Read), Some(at.join("b/x")));
         assert_eq!(found("a/across/x", Access::Write), None);
-        assert_eq!(found("a/within/x", Access::Write), Some(at.join("a/deep/x")));
+        assert_eq!(
+            found("a/within/x", Access::Write),
+            Some(at.join("a/deep/x"))
+        );
         let round = territory.find(&at.join("a/round"), Access::Read, End::Followed);
         assert!(matches!(round, Err(Denied::System(error)) if error.is_loop()));
     }
@@ -192,14 +231,23 @@ mod tests {
         let (_dir, at) = place();
         symlink("b", at.join("run")).unwrap();
         let granted = territory(&at, &[("run", true)]);
-        assert_eq!(real(&granted, at.join("run/x"), Access::Write), Some(at.join("b/x")));
-        assert_eq!(real(&granted, at.join("b/x"), Access::Write), Some(at.join("b/x")));
+        assert_eq!(
+            real(&granted, at.join("run/x"), Access::Write),
+            Some(at.join("b/x"))
+        );
+        assert_eq!(
+            real(&granted, at.join("b/x"), Access::Write),
+            Some(at.join("b/x"))
+        );
         symlink(at.join("outside"), at.join("a/moved")).unwrap();
         let nested = territory(&at, &[("a", true), ("a/moved/secret", false)]);
         assert_eq!(real(&nested, at.join("outside/secret"), Access::Read), None);
         symlink("a/moved", at.join("far")).unwrap();
         let through = territory(&at, &[("a", true), ("far", false)]);
-        assert_eq!(real(&through, at.join("outside/secret"), Access::Read), None);
+        assert_eq!(
+            real(&through, at.join("outside/secret"), Access::Read),
+            None
+        );
     }
 
     #[test]
@@ -208,21 +256,44 @@ mod tests {
         symlink("b", at.join("run")).unwrap();
         let granted = territory(&at, &[("a", true), ("run", true), ("new", true)]);
         for path in ["a", "b", "new"] {
-            assert!(matches!(granted.find_free(&at.join(path)), Err(Denied::Landmark(_))), "{path}");
+            assert!(
+                matches!(granted.find_free(&at.join(path)), Err(Denied::Landmark(_))),
+                "{path}"
+            );
         }
         // The link itself lies outside.
-        assert!(matches!(granted.find_free(&at.join("run")), Err(Denied::Outside { .. })));
+        assert!(matches!(
+            granted.find_free(&at.join("run")),
+            Err(Denied::Outside { .. })
+        ));
         assert!(granted.find_free(&at.join("a/x")).is_ok());
     }
 
     #[test]
     fn links_of_the_kernel_are_not_followed() {
-        let everywhere = Territory::new(vec![Root { path: "/".into(), write: true }]);
-        for path in ["/proc/self/root/etc/passwd", "/proc/self/cwd", "/proc/self/fd/0", "/proc/self/exe"] {
+        let everywhere = Territory::new(vec![Root {
+            path: "/".into(),
+            write: true,
+        }]);
+        for path in [
+            "/proc/self/root/etc/passwd",
+            "/proc/self/cwd",
+            "/proc/self/fd/0",
+            "/proc/self/exe",
+        ] {
             let found = everywhere.find(Path::new(path), Access::Read, End::Followed);
-            let Err(Denied::System(error)) = found else { panic!("{path}: {found:?}") };
-            assert!(error.to_string().contains("a link of the kernel's own"), "{error}");
+            let Err(Denied::System(error)) = found else {
+                panic!("{path}: {found:?}")
+            };
+            assert!(
+                error.to_string().contains("a link of the kernel's own"),
+                "{error}"
+            );
         }
-        assert!(everywhere.find(Path::new("/proc/self/stat"), Access::Read, End::Followed).is_ok());
+        assert!(
+            everywhere
+                .find(Path::new("/proc/self/stat"), Access::Read, End::Followed)
+                .is_ok()
+        );
     }
 }

@@ -49,7 +49,13 @@ impl Watcher {
             // The receiver is gone only when the watcher is about to be.
             let _ = sender.send(event);
         })?;
-        Ok(Self { inner, events, followed: BTreeSet::new(), refused: BTreeSet::new(), open: BTreeMap::new() })
+        Ok(Self {
+            inner,
+            events,
+            followed: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            open: BTreeMap::new(),
+        })
     }
 
     /// Follows these directories from now on, and no others; whether they are others than before.
@@ -60,7 +66,10 @@ impl Watcher {
             let _ = self.inner.unwatch(gone);
         }
         // Added again even if followed: a directory of this name may be another one by now.
-        let now = wanted.into_iter().filter(|directory| self.watch(directory)).collect();
+        let now = wanted
+            .into_iter()
+            .filter(|directory| self.watch(directory))
+            .collect();
         replace(&mut self.followed, now) != self.followed
     }
 
@@ -111,7 +120,9 @@ impl Watcher {
     /// Waits until the watching thread has passed on what happened before. It may take an order before the events
     /// that came with it, so it gets two.
     fn catch_up(&mut self) {
-        let Some(directory) = self.followed.first().cloned() else { return };
+        let Some(directory) = self.followed.first().cloned() else {
+            return;
+        };
         for _ in 0..2 {
             self.watch(&directory);
         }
@@ -163,7 +174,11 @@ fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
         EventKind::Modify(ModifyKind::Data(_)) => Sign::Nothing,
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
             open.retain(|path, _| !event.paths.contains(path));
-            if is_script { Sign::Writing } else { Sign::Change }
+            if is_script {
+                Sign::Writing
+            } else {
+                Sign::Change
+            }
         }
         EventKind::Access(_) => Sign::Nothing,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
@@ -201,7 +216,11 @@ mod tests {
             (CLOSE, "p/notes.txt", Sign::Change, 1),
             (CLOSE, "p/plugin.toml", Sign::Writing, 0),
         ] {
-            assert_eq!(note(Event::new(kind).add_path(name.into()), &mut open), sign, "{name}");
+            assert_eq!(
+                note(Event::new(kind).add_path(name.into()), &mut open),
+                sign,
+                "{name}"
+            );
             assert_eq!(open.len(), are_open, "{name}");
         }
     }

@@ -30,9 +30,13 @@ struct Line {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line { text: String::with_capacity(USUAL_LENGTH), rest: String::new() };
+        let mut line = Line {
+            text: String::with_capacity(USUAL_LENGTH),
+            rest: String::new(),
+        };
         line.time(SystemTime::now());
-        line.text.push_str(level(*event.metadata().level(), self.colours));
+        line.text
+            .push_str(level(*event.metadata().level(), self.colours));
         event.record(&mut line);
         line.text.push_str(&line.rest);
         line.text.push('\n');
@@ -138,7 +142,11 @@ fn date(days: u64) -> (u64, u64, u64) {
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let (month, later) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
     (cycle * 400 + year + later, month, day)
 }
 
@@ -157,7 +165,10 @@ mod tests {
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
             (1_795_448_112_849_208, "2026-11-23T15:35:12.849208Z"),
         ] {
-            let mut line = Line { text: String::new(), rest: String::new() };
+            let mut line = Line {
+                text: String::new(),
+                rest: String::new(),
+            };
             line.time(UNIX_EPOCH + Duration::from_micros(micros));
             assert_eq!(line.text, text);
         }

@@ -42,10 +42,15 @@ struct Pending {
 impl Sink {
     /// A sink whose lines end up in `out`.
     pub fn start(out: impl Write + Send + 'static) -> Sink {
-        let shared = Arc::new(Shared { pending: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            pending: Mutex::default(),
+            changed: Condvar::new(),
+        });
         let sink = Sink { shared };
         let writer = sink.clone();
-        let started = thread::Builder::new().name("log".into()).spawn(move || writer.write_to(out));
+        let started = thread::Builder::new()
+            .name("log".into())
+            .spawn(move || writer.write_to(out));
         if let Err(error) = started {
             eprintln!("moondock: nothing will be logged, as no thread can be started: {error}");
         }
@@ -58,7 +63,11 @@ impl Sink {
         pending.urgent = true;
         self.shared.changed.notify_all();
         let busy = |pending: &mut Pending| pending.writing || !pending.text.is_empty();
-        drop(self.shared.changed.wait_timeout_while(pending, PATIENCE, busy));
+        drop(
+            self.shared
+                .changed
+                .wait_timeout_while(pending, PATIENCE, busy),
+        );
     }
 
     /// Hands a line over, or drops it when there is no room.
@@ -81,7 +90,10 @@ impl Sink {
             // Nothing can be said about a log that cannot be written.
             let _ = out.write_all(&text).and_then(|()| out.flush());
             if lost > 0 {
-                warn!(lost, "lines of this log are lost, as nobody read them in time");
+                warn!(
+                    lost,
+                    "lines of this log are lost, as nobody read them in time"
+                );
             }
             self.lock().writing = false;
             self.shared.changed.notify_all();
@@ -93,7 +105,9 @@ impl Sink {
         let empty = |pending: &mut Pending| pending.text.is_empty();
         let calm = |pending: &mut Pending| !pending.urgent;
         let changed = &self.shared.changed;
-        let pending = changed.wait_while(self.lock(), empty).unwrap_or_else(PoisonError::into_inner);
+        let pending = changed
+            .wait_while(self.lock(), empty)
+            .unwrap_or_else(PoisonError::into_inner);
         let waited = changed.wait_timeout_while(pending, GATHER, calm);
         let (mut pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
         pending.writing = true;
@@ -101,7 +115,10 @@ impl Sink {
     }
 
     fn lock(&self) -> MutexGuard<'_, Pending> {
-        self.shared.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared
+            .pending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

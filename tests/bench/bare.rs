@@ -15,7 +15,10 @@ pub const ARGUMENT: &str = "bare-hyper";
 
 /// Serves until killed.
 pub fn serve(socket: &Path, body: String) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let body = Bytes::from(body);
     LocalSet::new().block_on(&runtime, async move {
         let listener = UnixListener::bind(socket).unwrap();
@@ -31,5 +34,7 @@ async fn converse(stream: UnixStream, body: Bytes) {
         request.into_body().collect().await?;
         Ok::<_, hyper::Error>(Response::new(Full::new(body.clone())))
     });
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new()
+        .serve_connection(TokioIo::new(stream), service)
+        .await;
 }

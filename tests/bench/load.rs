@@ -33,7 +33,11 @@ struct Client {
 
 impl Load {
     pub fn activation(socket: PathBuf) -> Load {
-        Load { socket, request: request("Plugin.Activate", ""), connections: 1 }
+        Load {
+            socket,
+            request: request("Plugin.Activate", ""),
+            connections: 1,
+        }
     }
 
     /// The body of the answer, which must be a success.
@@ -52,7 +56,11 @@ impl Load {
         self.drive(&mut clients, length, time / 4, WARM_UP.min(calls));
         let (begun, cpu) = (Instant::now(), server.cpu());
         let latencies = self.drive(&mut clients, length, time, calls);
-        Measured { latencies, time: begun.elapsed(), cpu: server.cpu() - cpu }
+        Measured {
+            latencies,
+            time: begun.elapsed(),
+            cpu: server.cpu() - cpu,
+        }
     }
 
     /// Every client has a call under way, and gets the next one as soon as its answer is read.
@@ -60,7 +68,9 @@ impl Load {
         let mut answer = vec![0; length];
         let mut latencies = Vec::with_capacity(1 << 20);
         let begun = Instant::now();
-        clients.iter_mut().for_each(|client| client.send(&self.request));
+        clients
+            .iter_mut()
+            .for_each(|client| client.send(&self.request));
         while begun.elapsed() < time && (latencies.len() as u64) < calls {
             for client in &mut *clients {
                 latencies.push(client.receive(&mut answer));
@@ -77,8 +87,15 @@ impl Load {
         let begun = Instant::now();
         loop {
             match UnixStream::connect(&self.socket) {
-                Ok(stream) => return Client { stream, sent: Instant::now() },
-                Err(error) if begun.elapsed().as_secs() > 10 => panic!("{}: {error}", self.socket.display()),
+                Ok(stream) => {
+                    return Client {
+                        stream,
+                        sent: Instant::now(),
+                    };
+                }
+                Err(error) if begun.elapsed().as_secs() > 10 => {
+                    panic!("{}: {error}", self.socket.display())
+                }
                 Err(_) => std::thread::sleep(Duration::from_micros(200)),
             }
         }
@@ -101,8 +118,13 @@ impl Load {
 
 fn whole(answer: &[u8]) -> bool {
     let text = String::from_utf8_lossy(answer).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
-    let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next());
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .split("content-length: ")
+        .nth(1)
+        .and_then(|rest| rest.lines().next());
     body.len() >= length.map_or(0, |length| length.parse().unwrap())
 }
 
@@ -115,8 +137,16 @@ impl Client {
     /// Reads an answer that must be a success of the known length; the nanoseconds that it took.
     fn receive(&mut self, answer: &mut [u8]) -> u32 {
         self.stream.read_exact(answer).unwrap();
-        assert!(answer.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(answer));
-        self.sent.elapsed().as_nanos().try_into().unwrap_or(u32::MAX)
+        assert!(
+            answer.starts_with(b"HTTP/1.1 200"),
+            "{}",
+            String::from_utf8_lossy(answer)
+        );
+        self.sent
+            .elapsed()
+            .as_nanos()
+            .try_into()
+            .unwrap_or(u32::MAX)
     }
 }
 
@@ -143,7 +173,9 @@ impl Measured {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let last = sorted.len().saturating_sub(1);
-        sorted.get((last as f64 * part) as usize).map_or(f64::NAN, |nanos| f64::from(*nanos) / 1000.0)
+        sorted
+            .get((last as f64 * part) as usize)
+            .map_or(f64::NAN, |nanos| f64::from(*nanos) / 1000.0)
     }
 
     /// Microseconds of the server's CPU time for each call.

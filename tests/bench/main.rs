@@ -36,8 +36,16 @@ fn main() {
         return bare::serve(&PathBuf::from(socket), body.clone());
     }
     let plan = match args.iter().any(|arg| arg == "--quick") {
-        true => Plan { time: Duration::from_millis(500), calls: 100_000, starts: 3 },
-        false => Plan { time: Duration::from_secs(4), calls: 1_000_000, starts: 15 },
+        true => Plan {
+            time: Duration::from_millis(500),
+            calls: 100_000,
+            starts: 3,
+        },
+        false => Plan {
+            time: Duration::from_secs(4),
+            calls: 1_000_000,
+            starts: 15,
+        },
     };
     pin(LOAD_CORE);
     throughput(&plan);
@@ -52,7 +60,16 @@ fn throughput(plan: &Plan) {
     );
     println!(
         "{:<14}{:>6} {:<13}{:>9}{:>9}{:>9}{:>12}{:>9}{:>7}{:>8}",
-        "call", "conns", "server", "req/s", "p50 µs", "p99 µs", "CPU µs/req", "peak MB", "ratio", "by CPU"
+        "call",
+        "conns",
+        "server",
+        "req/s",
+        "p50 µs",
+        "p99 µs",
+        "CPU µs/req",
+        "peak MB",
+        "ratio",
+        "by CPU"
     );
     for workload in workload::all() {
         for connections in [1, 64] {
@@ -71,11 +88,16 @@ fn compare(workload: &Workload, connections: usize, time: Duration) {
     let quiet = Server::moondock(&[workload.plugin], "warn");
     let logging = Server::moondock(&[workload.plugin], "info");
     let bare = Server::bare(&load_on(&quiet).answer());
-    let servers = [("hyper", bare), ("moondock", quiet), ("moondock+log", logging)];
+    let servers = [
+        ("hyper", bare),
+        ("moondock", quiet),
+        ("moondock+log", logging),
+    ];
     let mut measured = [const { None::<Measured> }; 3];
     for _ in 0..TURNS {
         for ((_, server), measured) in servers.iter().zip(&mut measured) {
-            *measured.get_or_insert_default() += load_on(server).run(time / TURNS, u64::MAX, server);
+            *measured.get_or_insert_default() +=
+                load_on(server).run(time / TURNS, u64::MAX, server);
         }
     }
     let measured = measured.map(Option::unwrap);
@@ -100,7 +122,14 @@ fn verdict(name: &str, server: &str, ours: &Measured, theirs: &Measured) -> Stri
     format!("{ratio:>7.2}{by_cpu:>8.2}{wanted}")
 }
 
-fn row(name: &str, connections: usize, server: &str, measured: &Measured, of: &Server, verdict: String) {
+fn row(
+    name: &str,
+    connections: usize,
+    server: &str,
+    measured: &Measured,
+    of: &Server,
+    verdict: String,
+) {
     println!(
         "{name:<14}{connections:>6} {server:<13}{:>9.0}{:>9.1}{:>9.1}{:>12.2}{:>9.1}{verdict}",
         measured.rate(),
@@ -117,11 +146,18 @@ fn growth(plan: &Plan) {
     for kib in [64, 128, 256, 512, 1024, 2048, 4096] {
         let workload = workload::create("growth", kib * 1024);
         let moondock = Server::moondock(&[workload.plugin], "info");
-        let load =
-            Load { socket: moondock.socket(workload.plugin), request: workload.bytes(), connections: 1 };
+        let load = Load {
+            socket: moondock.socket(workload.plugin),
+            request: workload.bytes(),
+            connections: 1,
+        };
         let measured = load.run(plan.time / 2, u64::MAX, &moondock);
         let micros = measured.cpu_per_call();
-        println!("{:<14}{micros:>12.0}{:>14.2}", format!("{kib} KiB"), micros * 1000.0 / (kib * 1024) as f64);
+        println!(
+            "{:<14}{micros:>12.0}{:>14.2}",
+            format!("{kib} KiB"),
+            micros * 1000.0 / (kib * 1024) as f64
+        );
     }
 }
 
@@ -140,17 +176,27 @@ fn cold_start(plan: &Plan) {
         .collect();
     times.sort_by(f64::total_cmp);
     let (median, worst) = (times[times.len() / 2], times[times.len() - 1]);
-    println!("\ncold start to the first answers of five plugins: median {median:.1} ms, worst {worst:.1} ms");
+    println!(
+        "\ncold start to the first answers of five plugins: median {median:.1} ms, worst {worst:.1} ms"
+    );
 }
 
 /// What the process holds after very many calls.
 fn endurance(plan: &Plan) {
     let server = Server::moondock(&["policy", "driver"], "info");
     let mut done = 0;
-    for workload in workload::all().iter().filter(|workload| workload.bytes().len() < 10_000) {
-        let load =
-            Load { socket: server.socket(workload.plugin), request: workload.bytes(), connections: 64 };
-        done += load.run(Duration::from_secs(120), plan.calls / 3, &server).calls();
+    for workload in workload::all()
+        .iter()
+        .filter(|workload| workload.bytes().len() < 10_000)
+    {
+        let load = Load {
+            socket: server.socket(workload.plugin),
+            request: workload.bytes(),
+            connections: 64,
+        };
+        done += load
+            .run(Duration::from_secs(120), plan.calls / 3, &server)
+            .calls();
     }
     println!(
         "memory after {done} calls over 64 connections: {:.1} MB, at its peak {:.1} MB",

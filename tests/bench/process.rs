@@ -29,15 +29,27 @@ impl Server {
     pub fn moondock(plugins: &[&str], level: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         for name in plugins {
-            let (file, text) =
-                if name.starts_with("policy") { ("authz.lua", POLICY) } else { ("volume.lua", DRIVER) };
+            let (file, text) = if name.starts_with("policy") {
+                ("authz.lua", POLICY)
+            } else {
+                ("volume.lua", DRIVER)
+            };
             let plugin = dir.path().join("scripts").join(name);
             fs::create_dir_all(&plugin).unwrap();
             fs::write(plugin.join(file), text).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
         command
-            .args(["serve", "scripts", "--sockets", ".", "--state", "state", "--log-level", level])
+            .args([
+                "serve",
+                "scripts",
+                "--sockets",
+                ".",
+                "--state",
+                "state",
+                "--log-level",
+                level,
+            ])
             .current_dir(dir.path());
         Server::start(command, dir)
     }
@@ -46,14 +58,20 @@ impl Server {
     pub fn bare(answer: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args([bare::ARGUMENT, "bare.sock", answer]).current_dir(dir.path());
+        command
+            .args([bare::ARGUMENT, "bare.sock", answer])
+            .current_dir(dir.path());
         Server::start(command, dir)
     }
 
     /// A child inherits the core, so that no thread of it ever runs elsewhere.
     fn start(mut command: Command, dir: TempDir) -> Server {
         pin(SERVER_CORE);
-        let child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         pin(LOAD_CORE);
         Server { dir, child }
     }
@@ -71,7 +89,12 @@ impl Server {
     /// The CPU time that the process has used, all threads together.
     pub fn cpu(&self) -> Duration {
         let stat = self.proc("stat");
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let fields: Vec<&str> = stat
+            .rsplit(')')
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .collect();
         let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
         Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
     }
@@ -89,7 +112,12 @@ impl Server {
     fn status(&self, field: &str) -> f64 {
         let status = self.proc("status");
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<f64>().unwrap() * 1024.0
+        line.split_whitespace()
+            .nth(1)
+            .unwrap()
+            .parse::<f64>()
+            .unwrap()
+            * 1024.0
     }
 
     fn proc(&self, file: &str) -> String {

@@ -61,7 +61,9 @@ pub fn all() -> Vec<Workload> {
 /// The recorded create, its body filled up to `size` bytes with environment variables.
 pub fn create(name: &'static str, size: usize) -> Workload {
     let mut call: Value = serde_json::from_str(include_str!("create.json")).unwrap();
-    let body = STANDARD.decode(call["RequestBody"].as_str().unwrap()).unwrap();
+    let body = STANDARD
+        .decode(call["RequestBody"].as_str().unwrap())
+        .unwrap();
     let filler = size.saturating_sub(body.len()) / 103;
     let mut body: Value = serde_json::from_slice(&body).unwrap();
     let variable = |n| format!("VARIABLE_{n:08}={}", "x".repeat(82));
@@ -69,7 +71,12 @@ pub fn create(name: &'static str, size: usize) -> Workload {
     let body = body.to_string();
     call["RequestHeaders"]["Content-Length"] = json!(body.len().to_string());
     call["RequestBody"] = json!(STANDARD.encode(body));
-    Workload { name, plugin: "policy", method: "AuthZPlugin.AuthZReq", body: call.to_string() + "\n" }
+    Workload {
+        name,
+        plugin: "policy",
+        method: "AuthZPlugin.AuthZReq",
+        body: call.to_string() + "\n",
+    }
 }
 
 impl Workload {

@@ -20,7 +20,9 @@ impl Reply {
     /// The `message` of an error reply, else the whole body.
     pub fn message(&self) -> String {
         let parsed: Option<Value> = serde_json::from_str(&self.body).ok();
-        parsed.and_then(|v| Some(v.get("message")?.as_str()?.to_owned())).unwrap_or_else(|| self.body.clone())
+        parsed
+            .and_then(|v| Some(v.get("message")?.as_str()?.to_owned()))
+            .unwrap_or_else(|| self.body.clone())
     }
 }
 
@@ -37,7 +39,13 @@ pub fn request(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]
 }
 
 /// A request whose body goes in chunks of `size` bytes, with no length announced.
-pub fn chunked(method: &str, target: &str, headers: &[(&str, &str)], body: &[u8], size: usize) -> Vec<u8> {
+pub fn chunked(
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    size: usize,
+) -> Vec<u8> {
     let mut bytes = head(method, target, headers);
     bytes.extend(b"Transfer-Encoding: chunked\r\n\r\n");
     for chunk in body.chunks(size) {
@@ -66,22 +74,38 @@ pub fn send(socket: &Path, bytes: &[u8]) -> io::Result<Reply> {
     let mut raw = Vec::new();
     let read = stream.read_to_end(&mut raw);
     // A server may refuse a large body before it has read it all: its answer counts, not our write.
-    parse(&raw).ok_or_else(|| written.and(read).err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()))
+    parse(&raw).ok_or_else(|| {
+        written
+            .and(read)
+            .err()
+            .unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    })
 }
 
 fn parse(raw: &[u8]) -> Option<Reply> {
     let text = String::from_utf8_lossy(raw).into_owned();
     let (head, body) = text.split_once("\r\n\r\n")?;
     let status = head.split_whitespace().nth(1)?.parse().ok()?;
-    let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Some(Reply { status, body: if chunked { joined(body) } else { body.to_owned() } })
+    let chunked = head
+        .to_ascii_lowercase()
+        .contains("transfer-encoding: chunked");
+    Some(Reply {
+        status,
+        body: if chunked {
+            joined(body)
+        } else {
+            body.to_owned()
+        },
+    })
 }
 
 fn joined(mut rest: &str) -> String {
     let mut body = String::new();
     while let Some((size, tail)) = rest.split_once("\r\n") {
         let size = usize::from_str_radix(size.trim(), 16).unwrap_or(0);
-        let Some(chunk) = tail.get(..size).filter(|chunk| !chunk.is_empty()) else { break };
+        let Some(chunk) = tail.get(..size).filter(|chunk| !chunk.is_empty()) else {
+            break;
+        };
         body += chunk;
         rest = tail.get(size + 2..).unwrap_or("");
     }

@@ -63,14 +63,29 @@ fn a_driver_asks_the_engine_and_a_policy_cannot() {
     bed.engine_start(&["asks"]);
 
     bed.docker(&["volume", "create", "-d", "asks", "one"]).ok();
-    let status =
-        bed.docker(&["volume", "inspect", "-f", "{{.Status.server}} {{.Status.status}}", "one"]).ok();
+    let status = bed
+        .docker(&[
+            "volume",
+            "inspect",
+            "-f",
+            "{{.Status.server}} {{.Status.status}}",
+            "one",
+        ])
+        .ok();
     let version = bed.docker(&["version", "-f", "{{.Server.Version}}"]).ok();
     assert_eq!(status.trim(), format!("{} 200", version.trim()));
     bed.docker(&["network", "inspect", "one"]).ok();
 
-    let twice = bed.docker(&["volume", "create", "-d", "asks", "bridge"]).fails();
-    assert!(twice.contains("operation is not permitted on predefined bridge network"), "{twice}");
+    let twice = bed
+        .docker(&["volume", "create", "-d", "asks", "bridge"])
+        .fails();
+    assert!(
+        twice.contains("operation is not permitted on predefined bridge network"),
+        "{twice}"
+    );
     let listed = bed.docker(&["ps"]).fails();
-    assert!(listed.contains("a policy cannot ask the engine, which would ask the policy first"), "{listed}");
+    assert!(
+        listed.contains("a policy cannot ask the engine, which would ask the policy first"),
+        "{listed}"
+    );
 }

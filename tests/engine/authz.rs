@@ -28,16 +28,28 @@ type Case = (&'static str, &'static str, &'static str);
 
 /// Options of `docker run` and `docker create`.
 const RUNS: &[Case] = &[
-    ("--privileged", rule::PRIVILEGED, "containers may not be privileged"),
+    (
+        "--privileged",
+        rule::PRIVILEGED,
+        "containers may not be privileged",
+    ),
     ("--pid host", rule::NAMESPACES, "process"),
     ("--network host", rule::NAMESPACES, "network"),
     ("--ipc host", rule::NAMESPACES, "IPC"),
     ("--uts host", rule::NAMESPACES, "host name"),
     ("--userns host", rule::NAMESPACES, "user"),
     ("--cap-add SYS_ADMIN", rule::CAPABILITIES, "SYS_ADMIN"),
-    ("--cap-add CAP_SYS_MODULE", rule::CAPABILITIES, "CAP_SYS_MODULE"),
+    (
+        "--cap-add CAP_SYS_MODULE",
+        rule::CAPABILITIES,
+        "CAP_SYS_MODULE",
+    ),
     ("--cap-add ALL", rule::CAPABILITIES, "ALL"),
-    ("--cap-add CHOWN --cap-add SYS_PTRACE", rule::CAPABILITIES, "SYS_PTRACE"),
+    (
+        "--cap-add CHOWN --cap-add SYS_PTRACE",
+        rule::CAPABILITIES,
+        "SYS_PTRACE",
+    ),
     ("-v /etc:/x", rule::MOUNTS, "/etc"),
     ("-v /etc:/x:ro", rule::MOUNTS, "/etc"),
     ("-v /:/x", rule::MOUNTS, "/"),
@@ -45,34 +57,98 @@ const RUNS: &[Case] = &[
     ("-v /srv/database:/x", rule::MOUNTS, "/srv/database"),
     ("-v /srv/data/to-etc:/x", rule::MOUNTS, "/srv/data/to-etc"),
     ("--mount type=bind,src=/etc,dst=/x", rule::MOUNTS, "/etc"),
-    ("--mount type=bind,src=/srv/data/to-etc/ssl,dst=/x", rule::MOUNTS, "/srv/data/to-etc/ssl"),
+    (
+        "--mount type=bind,src=/srv/data/to-etc/ssl,dst=/x",
+        rule::MOUNTS,
+        "/srv/data/to-etc/ssl",
+    ),
     (
         "--mount type=volume,dst=/x,volume-driver=local,volume-opt=o=bind,volume-opt=device=/etc",
         rule::MOUNTS,
         "/etc",
     ),
     ("--device /dev/kmsg", rule::MOUNTS, "/dev/kmsg"),
-    ("--gpus all", rule::DEVICES, "containers may not have devices of the host"),
-    ("--security-opt apparmor=unconfined", rule::SECURITY, "containers may not weaken"),
-    ("--security-opt systempaths=unconfined", rule::SECURITY, "containers may not unmask"),
+    (
+        "--gpus all",
+        rule::DEVICES,
+        "containers may not have devices of the host",
+    ),
+    (
+        "--security-opt apparmor=unconfined",
+        rule::SECURITY,
+        "containers may not weaken",
+    ),
+    (
+        "--security-opt systempaths=unconfined",
+        rule::SECURITY,
+        "containers may not unmask",
+    ),
 ];
 
 /// Other commands that are refused, two of them by more than one rule. `DIR` is the bed's directory.
 const COMMANDS: &[Case] = &[
-    ("volume create -o o=bind -o type=none -o device=/etc evil", rule::MOUNTS, "/etc"),
-    ("volume create -o o=rbind,ro -o device=/etc evil", rule::MOUNTS, "/etc"),
+    (
+        "volume create -o o=bind -o type=none -o device=/etc evil",
+        rule::MOUNTS,
+        "/etc",
+    ),
+    (
+        "volume create -o o=rbind,ro -o device=/etc evil",
+        rule::MOUNTS,
+        "/etc",
+    ),
     ("volume create -o type=ext4 -o device=/dev/vda evil", "", ""),
-    ("volume create -o type=overlay -o device=overlay -o o=lowerdir=/etc evil", "", ""),
-    ("exec --privileged plain true", rule::PRIVILEGED, "commands in containers may not be privileged"),
-    ("build --network host DIR/build", "namespaces: ", "builds may not share the host's network"),
-    ("plugin disable -f ops", rule::PLUGINS, "plugins may not be changed"),
-    ("plugin enable other", rule::PLUGINS, "plugins may not be changed"),
-    ("plugin rm -f other", rule::PLUGINS, "plugins may not be changed"),
-    ("plugin set other a=b", rule::PLUGINS, "plugins may not be changed"),
-    ("plugin create other DIR/plugin", rule::PLUGINS, "plugins may not be changed"),
+    (
+        "volume create -o type=overlay -o device=overlay -o o=lowerdir=/etc evil",
+        "",
+        "",
+    ),
+    (
+        "exec --privileged plain true",
+        rule::PRIVILEGED,
+        "commands in containers may not be privileged",
+    ),
+    (
+        "build --network host DIR/build",
+        "namespaces: ",
+        "builds may not share the host's network",
+    ),
+    (
+        "plugin disable -f ops",
+        rule::PLUGINS,
+        "plugins may not be changed",
+    ),
+    (
+        "plugin enable other",
+        rule::PLUGINS,
+        "plugins may not be changed",
+    ),
+    (
+        "plugin rm -f other",
+        rule::PLUGINS,
+        "plugins may not be changed",
+    ),
+    (
+        "plugin set other a=b",
+        rule::PLUGINS,
+        "plugins may not be changed",
+    ),
+    (
+        "plugin create other DIR/plugin",
+        rule::PLUGINS,
+        "plugins may not be changed",
+    ),
     ("swarm init", rule::SWARM, "the swarm may not be changed"),
-    ("swarm join --token x 198.51.100.2", rule::SWARM, "the swarm may not be changed"),
-    ("swarm leave -f", rule::SWARM, "the swarm may not be changed"),
+    (
+        "swarm join --token x 198.51.100.2",
+        rule::SWARM,
+        "the swarm may not be changed",
+    ),
+    (
+        "swarm leave -f",
+        rule::SWARM,
+        "the swarm may not be changed",
+    ),
 ];
 
 /// What stays allowed.
@@ -130,7 +206,8 @@ impl Bed {
     fn with_policy_files() -> Bed {
         let bed = Bed::with_ops();
         bed.exec_in_ns(&["mkdir", "-p", "/srv/database"]).ok();
-        bed.exec_in_ns(&["ln", "-s", "/etc", "/srv/data/to-etc"]).ok();
+        bed.exec_in_ns(&["ln", "-s", "/etc", "/srv/data/to-etc"])
+            .ok();
         bed.write_script("build/Dockerfile", "FROM busybox\nRUN true\n");
         bed.write_script("plugin/config.json", "{}");
         fs::create_dir(bed.dir().join("plugin/rootfs")).unwrap();
@@ -145,7 +222,12 @@ fn each_forbidden_run_is_refused_by_name() {
     let bed = Bed::with_policy_files();
     for (options, rule, subject) in RUNS {
         for command in ["run --rm", "create"] {
-            refused(&bed, &format!("{command} {options} busybox true"), rule, subject);
+            refused(
+                &bed,
+                &format!("{command} {options} busybox true"),
+                rule,
+                subject,
+            );
         }
     }
     assert_eq!(bed.containers(), ["plain"]);
@@ -161,7 +243,11 @@ fn each_forbidden_command_is_refused_by_name() {
     }
     assert!(bed.volumes().is_empty());
     assert_eq!(bed.inspect("plain", "{{.State.Running}}"), "true");
-    assert_eq!(bed.docker(&["info", "-f", "{{.Swarm.LocalNodeState}}"]).ok(), "inactive");
+    assert_eq!(
+        bed.docker(&["info", "-f", "{{.Swarm.LocalNodeState}}"])
+            .ok(),
+        "inactive"
+    );
 }
 
 #[test]
@@ -171,7 +257,10 @@ fn everything_else_is_allowed() {
     for line in ALLOWED {
         bed.docker_line(line).ok();
     }
-    assert!(bed.moondock_log().contains("container.create"), "no log line names the action");
+    assert!(
+        bed.moondock_log().contains("container.create"),
+        "no log line names the action"
+    );
 }
 
 #[test]
@@ -180,7 +269,10 @@ fn without_its_policy_the_engine_refuses_everything() {
     let bed = Bed::with_ops();
     bed.moondock_kill9();
     let seen = bed.api("GET", "/v1.41/containers/json", &[], b"");
-    assert!(seen.status == 500 && seen.message().contains("plugin ops failed with error"), "{seen:?}");
+    assert!(
+        seen.status == 500 && seen.message().contains("plugin ops failed with error"),
+        "{seen:?}"
+    );
     bed.moondock_start(&bed.dir().join("scripts"), &[]);
     bed.docker(&["ps"]).ok();
 }
@@ -197,11 +289,14 @@ fn a_policy_that_does_not_load_denies_and_says_why() {
     bed.engine_boot();
     bed.docker(&["ps"]).fails_with(&[DENIED, "authz.lua"]);
     bed.write_script("scripts/ops/authz.lua", &good);
-    wait_for("allowed by the mended policy", SOON, || bed.docker(&["ps"]).code == Some(0));
+    wait_for("allowed by the mended policy", SOON, || {
+        bed.docker(&["ps"]).code == Some(0)
+    });
 }
 
 /// Asserts that a command is refused by this rule, and says so.
 #[track_caller]
 fn refused(bed: &Bed, line: &str, rule: &str, subject: &str) {
-    bed.docker_line(line).fails_with(&[&format!("{DENIED}{rule}{subject}")]);
+    bed.docker_line(line)
+        .fails_with(&[&format!("{DENIED}{rule}{subject}")]);
 }

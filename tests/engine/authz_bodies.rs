@@ -16,7 +16,10 @@ const PRIVILEGED: &str = r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"Pri
 fn refused(case: &str, reply: &Reply, part: &str) {
     let message = reply.message();
     let named = message.starts_with(DENIED) && message.to_lowercase().contains(part);
-    assert!(reply.status == 403 && named, "`{case}` should be refused with `{part}`: {reply:?}");
+    assert!(
+        reply.status == 403 && named,
+        "`{case}` should be refused with `{part}`: {reply:?}"
+    );
 }
 
 #[track_caller]
@@ -39,12 +42,18 @@ impl Bed {
 
     /// Whether the engine runs requests of 1 MiB and more without showing their bodies, as 20.10 does.
     fn withholds_large_bodies(&self) -> bool {
-        self.docker(&["version", "-f", "{{.Server.Version}}"]).ok().starts_with("20.10.")
+        self.docker(&["version", "-f", "{{.Server.Version}}"])
+            .ok()
+            .starts_with("20.10.")
     }
 
     #[track_caller]
     fn post_chunked(&self, body: &[u8]) -> Reply {
-        api::send(&self.socket(), &api::chunked("POST", CREATE, JSON, body, 1000)).unwrap()
+        api::send(
+            &self.socket(),
+            &api::chunked("POST", CREATE, JSON, body, 1000),
+        )
+        .unwrap()
     }
 }
 
@@ -62,7 +71,11 @@ fn a_body_that_the_engine_withholds_is_refused() {
         refused("1.2 MB", &bed.api("POST", CREATE, JSON, &body), why);
         refused("1.2 MB chunked", &bed.post_chunked(&body), why);
     }
-    refused("900 kB", &bed.api("POST", CREATE, JSON, &padded(900_000, true)), "privileged");
+    refused(
+        "900 kB",
+        &bed.api("POST", CREATE, JSON, &padded(900_000, true)),
+        "privileged",
+    );
     nothing_was_made(&bed);
     let honest = bed.api("POST", CREATE, JSON, &padded(900_000, false));
     assert_eq!(honest.status, 201, "{honest:?}");
@@ -72,8 +85,16 @@ fn a_body_that_the_engine_withholds_is_refused() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_chunked_body_is_judged() {
     let bed = Bed::with_ops();
-    refused("chunked", &bed.post_chunked(PRIVILEGED.as_bytes()), "privileged");
-    refused("many chunks", &bed.post_chunked(&padded(50_000, true)), "privileged");
+    refused(
+        "chunked",
+        &bed.post_chunked(PRIVILEGED.as_bytes()),
+        "privileged",
+    );
+    refused(
+        "many chunks",
+        &bed.post_chunked(&padded(50_000, true)),
+        "privileged",
+    );
     nothing_was_made(&bed);
     let honest = bed.post_chunked(&padded(50_000, false));
     assert_eq!(honest.status, 201, "{honest:?}");
@@ -95,7 +116,11 @@ fn an_odd_path_is_the_same_route() {
     for target in targets {
         refused(target, &bed.post(target, PRIVILEGED), "privileged");
     }
-    refused("plugin", &bed.post("/v1.41/plugins/%6fps/%64isable?force=1", ""), "plugin");
+    refused(
+        "plugin",
+        &bed.post("/v1.41/plugins/%6fps/%64isable?force=1", ""),
+        "plugin",
+    );
     refused("swarm", &bed.post("/v1.41/swarm/%69nit", "{}"), "swarm");
     for target in ["//containers/create", "/v1.41/x/../containers/create"] {
         assert!(bed.post(target, PRIVILEGED).status >= 300, "{target}");
@@ -108,23 +133,50 @@ fn an_odd_path_is_the_same_route() {
 fn keys_fold_as_the_engine_folds_them() {
     let bed = Bed::with_ops();
     let bodies = [
-        (r#"{"Image":"busybox","Cmd":["true"],"hostconfig":{"privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Cmd":["true"],"HOSTCONFIG":{"PRIVILEGED":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Cmd":["true"],"Ho\u017ftConfig":{"Privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Cmd":["true"],"HoſtConfig":{"Privileged":true}}"#, "privileged"),
-        (r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#, "privileged"),
-        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#, "sys_admin"),
-        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":"SYS_ADMIN"}}"#, "sys_admin"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"hostconfig":{"privileged":true}}"#,
+            "privileged",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HOSTCONFIG":{"PRIVILEGED":true}}"#,
+            "privileged",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"Ho\u017ftConfig":{"Privileged":true}}"#,
+            "privileged",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HoſtConfig":{"Privileged":true}}"#,
+            "privileged",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#,
+            "privileged",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#,
+            "sys_admin",
+        ),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":"SYS_ADMIN"}}"#,
+            "sys_admin",
+        ),
         (
             r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"CapAdd":["ſys_admin"]}}"#,
             "capabilities: containers may not add",
         ),
-        (r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"binds":["/etc:/x"]}}"#, "/etc"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"binds":["/etc:/x"]}}"#,
+            "/etc",
+        ),
         (
             r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"mounts":[{"type":"bind","source":"/etc","target":"/x"}]}}"#,
             "/etc",
         ),
-        (r#"{"Image":"busybox","Cmd":["true"],"Binds":["/etc:/x"]}"#, "/etc"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"],"Binds":["/etc:/x"]}"#,
+            "/etc",
+        ),
     ];
     for (body, part) in bodies {
         refused(body, &bed.post(CREATE, body), part);
@@ -156,7 +208,10 @@ fn a_body_with_two_readings_is_refused() {
             r#"{"Image":"busybox","Cmd":["true"]} {"HostConfig":{"Privileged":true}}"#,
             "something follows the json value",
         ),
-        (r#"{"Image":"busybox","Cmd":["true"]"#, "ends in the middle of the json"),
+        (
+            r#"{"Image":"busybox","Cmd":["true"]"#,
+            "ends in the middle of the json",
+        ),
     ];
     for (body, part) in bodies {
         refused(body, &bed.post(CREATE, body), part);
@@ -170,11 +225,25 @@ fn a_body_with_two_readings_is_refused() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_body_of_another_kind_does_not_slip_through() {
     let bed = Bed::with_ops();
-    refused("no body", &bed.api("POST", CREATE, JSON, b""), "needs a json body");
+    refused(
+        "no body",
+        &bed.api("POST", CREATE, JSON, b""),
+        "needs a json body",
+    );
     let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let reply = bed.api("POST", "/v1.41/images/create?fromImage=good&tag=1", &form, b"fromImage=evil");
+    let reply = bed.api(
+        "POST",
+        "/v1.41/images/create?fromImage=good&tag=1",
+        &form,
+        b"fromImage=evil",
+    );
     refused("form", &reply, "send the parameters in the query");
-    let reply = bed.api("POST", CREATE, &[("Content-Type", "text/plain")], PRIVILEGED.as_bytes());
+    let reply = bed.api(
+        "POST",
+        CREATE,
+        &[("Content-Type", "text/plain")],
+        PRIVILEGED.as_bytes(),
+    );
     assert!(reply.status >= 400, "{reply:?}");
     nothing_was_made(&bed);
 }
@@ -183,9 +252,17 @@ fn a_body_of_another_kind_does_not_slip_through() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn an_old_api_cannot_make_a_container_privileged_at_start() {
     let bed = Bed::with_ops();
-    bed.docker(&["create", "--name", "plain", "busybox", "sleep", "60"]).ok();
+    bed.docker(&["create", "--name", "plain", "busybox", "sleep", "60"])
+        .ok();
     let target = "/v1.20/containers/plain/start";
-    refused(target, &bed.post(target, r#"{"Privileged":true,"Binds":["/etc:/x"]}"#), "takes no body");
-    assert_eq!(bed.inspect("plain", "{{.State.Running}} {{.HostConfig.Privileged}}"), "false false");
+    refused(
+        target,
+        &bed.post(target, r#"{"Privileged":true,"Binds":["/etc:/x"]}"#),
+        "takes no body",
+    );
+    assert_eq!(
+        bed.inspect("plain", "{{.State.Running}} {{.HostConfig.Privileged}}"),
+        "false false"
+    );
     assert_eq!(bed.post("/v1.41/containers/plain/start", "").status, 204);
 }

@@ -39,14 +39,22 @@ impl Namespaces {
     /// A command that will run inside: `argv`, to which the caller may add.
     pub fn command(&self, argv: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["-t", &self.init.to_string(), "-m", "-n", "-p", "--"]).args(argv);
-        command.env_clear().envs([("PATH", PATH.into()), ("HOME", self.dir.clone())]);
+        command
+            .args(["-t", &self.init.to_string(), "-m", "-n", "-p", "--"])
+            .args(argv);
+        command
+            .env_clear()
+            .envs([("PATH", PATH.into()), ("HOME", self.dir.clone())]);
         command
     }
 
     /// Runs `argv` inside, to its end.
     pub fn run(&self, argv: &[&str]) -> Output {
-        Output::of(self.command(&["timeout", COMMAND_SECONDS]).args(argv).stdin(Stdio::null()))
+        Output::of(
+            self.command(&["timeout", COMMAND_SECONDS])
+                .args(argv)
+                .stdin(Stdio::null()),
+        )
     }
 
     /// A path inside as the test process sees it, private mounts included.
@@ -58,7 +66,11 @@ impl Namespaces {
 impl Bed {
     /// Namespaces and a directory, with nothing running yet.
     pub fn new() -> Bed {
-        let dir = tempfile::Builder::new().prefix("moondock-bed-").tempdir().unwrap().keep();
+        let dir = tempfile::Builder::new()
+            .prefix("moondock-bed-")
+            .tempdir()
+            .unwrap()
+            .keep();
         let mut supervisor = Command::new("sh")
             .args([SUPERVISOR, "supervise"])
             .arg(&dir)
@@ -69,11 +81,18 @@ impl Bed {
             .spawn()
             .unwrap();
         let mut ready = String::new();
-        BufReader::new(supervisor.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        BufReader::new(supervisor.stdout.take().unwrap())
+            .read_line(&mut ready)
+            .unwrap();
         let words: Vec<&str> = ready.split_whitespace().collect();
-        let ["ready", init, outside] = words[..] else { panic!("no namespaces (is this root?): `{ready}`") };
+        let ["ready", init, outside] = words[..] else {
+            panic!("no namespaces (is this root?): `{ready}`")
+        };
         Bed {
-            namespaces: Namespaces { dir, init: init.parse().unwrap() },
+            namespaces: Namespaces {
+                dir,
+                init: init.parse().unwrap(),
+            },
             lifeline: supervisor.stdin.take(),
             supervisor,
             outside: outside.to_owned(),
@@ -111,7 +130,8 @@ impl Bed {
 
     /// Runs `argv` on the neighbour of the engine's machine, `198.51.100.2` and `fd00:198::2`.
     pub fn exec_outside(&self, argv: &[&str]) -> Output {
-        self.namespaces.run(&[&["nsenter", "-t", &self.outside, "-n", "--"], argv].concat())
+        self.namespaces
+            .run(&[&["nsenter", "-t", &self.outside, "-n", "--"], argv].concat())
     }
 
     /// Writes a file under the bed's directory, by renaming it into place as editors do.
@@ -139,9 +159,14 @@ impl Bed {
         for name in ["dockerd", "moondock"] {
             let log = fs::read(self.dir().join(format!("{name}.log"))).unwrap_or_default();
             let text = String::from_utf8_lossy(&log);
-            let lines: Vec<&str> = text.lines().filter(|line| !line.contains("level=info")).collect();
+            let lines: Vec<&str> = text
+                .lines()
+                .filter(|line| !line.contains("level=info"))
+                .collect();
             eprintln!("── the end of {name}'s log");
-            lines[lines.len().saturating_sub(40)..].iter().for_each(|line| eprintln!("{line}"));
+            lines[lines.len().saturating_sub(40)..]
+                .iter()
+                .for_each(|line| eprintln!("{line}"));
         }
     }
 }

@@ -13,11 +13,33 @@ use crate::cli::Output;
 fn an_engine_starts_soon_and_runs_containers() {
     let start = Instant::now();
     let bed = Bed::start();
-    assert!(start.elapsed() < Duration::from_secs(10), "took {:?}", start.elapsed());
-    assert_eq!(bed.docker(&["run", "--rm", "--network", "none", "busybox", "echo", "hi"]).ok(), "hi");
-    let world = bed.docker(&["run", "--rm", "busybox", "ping", "-c1", "-W2", "198.51.100.2"]).ok();
+    assert!(
+        start.elapsed() < Duration::from_secs(10),
+        "took {:?}",
+        start.elapsed()
+    );
+    assert_eq!(
+        bed.docker(&["run", "--rm", "--network", "none", "busybox", "echo", "hi"])
+            .ok(),
+        "hi"
+    );
+    let world = bed
+        .docker(&[
+            "run",
+            "--rm",
+            "busybox",
+            "ping",
+            "-c1",
+            "-W2",
+            "198.51.100.2",
+        ])
+        .ok();
     assert!(world.contains("1 packets received"), "{world}");
-    assert!(bed.docker(&["run", "--rm", "busybox", "false"]).fails().is_empty());
+    assert!(
+        bed.docker(&["run", "--rm", "busybox", "false"])
+            .fails()
+            .is_empty()
+    );
 }
 
 #[test]
@@ -38,14 +60,33 @@ fn an_engine_comes_back_after_a_restart_and_after_a_crash() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn the_api_takes_requests_as_they_are() {
     let bed = Bed::start();
-    for target in ["/version", "/v1.41/%76ersion", "http://elsewhere/v1.41/version"] {
+    for target in [
+        "/version",
+        "/v1.41/%76ersion",
+        "http://elsewhere/v1.41/version",
+    ] {
         let reply = bed.api("GET", target, &[], b"");
-        assert!(reply.status == 200 && reply.body.contains("\"ApiVersion\":\"1."), "{target}: {reply:?}");
+        assert!(
+            reply.status == 200 && reply.body.contains("\"ApiVersion\":\"1."),
+            "{target}: {reply:?}"
+        );
     }
     let json = [("Content-Type", "application/json")];
-    let reply = bed.api("POST", "/volumes/create", &json, br#"{"Name":"one","Name":"two"}"#);
-    assert!(reply.status == 201 && reply.body.contains("\"Name\":\"two\""), "{reply:?}");
-    assert!(bed.api("GET", "/volumes/nope", &[], b"").message().contains("no such volume"));
+    let reply = bed.api(
+        "POST",
+        "/volumes/create",
+        &json,
+        br#"{"Name":"one","Name":"two"}"#,
+    );
+    assert!(
+        reply.status == 201 && reply.body.contains("\"Name\":\"two\""),
+        "{reply:?}"
+    );
+    assert!(
+        bed.api("GET", "/volumes/nope", &[], b"")
+            .message()
+            .contains("no such volume")
+    );
 }
 
 #[test]
@@ -55,8 +96,10 @@ fn a_bed_leaves_nothing_behind() {
     let dir = bed.dir().to_path_buf();
     let image = dir.join("image");
     bed.run_sleeper("left", &[]);
-    bed.exec_in_ns(&["truncate", "-s", "1M", image.to_str().unwrap()]).ok();
-    bed.exec_in_ns(&["losetup", "--find", image.to_str().unwrap()]).ok();
+    bed.exec_in_ns(&["truncate", "-s", "1M", image.to_str().unwrap()])
+        .ok();
+    bed.exec_in_ns(&["losetup", "--find", image.to_str().unwrap()])
+        .ok();
     assert!(!leftovers(&dir).is_empty(), "a running bed should be seen");
     drop(bed);
     assert_eq!(leftovers(&dir), Vec::<String>::new());
@@ -66,9 +109,11 @@ fn a_bed_leaves_nothing_behind() {
 fn leftovers(dir: &Path) -> Vec<String> {
     let name = dir.file_name().unwrap().to_str().unwrap().to_owned();
     let pattern = format!("*{name}*");
-    let groups = Output::of(Command::new("find").args(["/sys/fs/cgroup", "-path", &pattern])).stdout;
+    let groups =
+        Output::of(Command::new("find").args(["/sys/fs/cgroup", "-path", &pattern])).stdout;
     let loops =
-        Output::of(Command::new("losetup").args(["--list", "--noheadings", "-O", "BACK-FILE"])).stdout;
+        Output::of(Command::new("losetup").args(["--list", "--noheadings", "-O", "BACK-FILE"]))
+            .stdout;
     let mounts = fs::read_to_string("/proc/mounts").unwrap();
     let mut found: Vec<String> = [groups, loops, mounts, command_lines()]
         .iter()

@@ -14,7 +14,9 @@ pub struct Output {
 impl Output {
     /// Runs `command` to its end.
     pub fn of(command: &mut Command) -> Output {
-        let done = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        let done = command
+            .output()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
         Output::from_done(&format!("{command:?}"), &done)
     }
 
@@ -45,7 +47,10 @@ impl Output {
     /// Expects failure with a message that contains each of `parts`.
     #[track_caller]
     pub fn fails_with(self, parts: &[&str]) {
-        assert!(self.code != Some(0), "should have failed with {parts:?}: {self}");
+        assert!(
+            self.code != Some(0),
+            "should have failed with {parts:?}: {self}"
+        );
         let seen = self.text();
         for part in parts {
             assert!(seen.contains(part), "the message lacks `{part}`: {self}");
@@ -60,7 +65,15 @@ impl Output {
 
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Output { command, code, stdout, stderr } = self;
-        write!(f, "{command}\nended with {code:?}\nstdout: {stdout}\nstderr: {stderr}")
+        let Output {
+            command,
+            code,
+            stdout,
+            stderr,
+        } = self;
+        write!(
+            f,
+            "{command}\nended with {code:?}\nstdout: {stdout}\nstderr: {stderr}"
+        )
     }
 }

@@ -38,28 +38,42 @@ fn a_managed_plugin_gets_the_engines_metrics() {
     plugin.wait_for_log("first: gauge of an engine with ");
     plugin.wait_for_log("first: histogram of starts: ");
     let before = starts(&plugin.log());
-    bed.docker(&["run", "--rm", "--network", "none", "busybox", "true"]).ok();
+    bed.docker(&["run", "--rm", "--network", "none", "busybox", "true"])
+        .ok();
     plugin.wait_for_log(&format!("first: histogram of starts: {}", before + 1));
 
     // A saved file goes on with the next beat.
-    bed.write_script("scripts/numbers/metrics.lua", &SCRIPT.replace("first:", "second:"));
+    bed.write_script(
+        "scripts/numbers/metrics.lua",
+        &SCRIPT.replace("first:", "second:"),
+    );
     plugin.wait_for_log(&format!("second: histogram of starts: {}", before + 1));
     assert_eq!(plugin.log().matches("it begins").count(), 1);
 
     // The engine says when it ends, and when it begins again.
     bed.engine_restart();
     plugin.wait_for_log("it ends");
-    wait_for("begun again", PATIENCE, || plugin.log().matches("it begins").count() == 2);
+    wait_for("begun again", PATIENCE, || {
+        plugin.log().matches("it begins").count() == 2
+    });
     plugin.wait_for_log("second: histogram of starts: 1");
     let asked = Instant::now();
     plugin.run("disable", &[]).ok();
-    assert!(asked.elapsed() < Duration::from_secs(9), "{:?}", asked.elapsed());
+    assert!(
+        asked.elapsed() < Duration::from_secs(9),
+        "{:?}",
+        asked.elapsed()
+    );
 }
 
 /// The number of the last line that tells one. An engine that has started nothing counts 1.
 fn starts(log: &str) -> u64 {
     let told = log.rsplit("histogram of starts: ").next().unwrap();
-    told.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    told.chars()
+        .take_while(char::is_ascii_digit)
+        .collect::<String>()
+        .parse()
+        .unwrap()
 }
 
 #[test]
@@ -75,7 +89,8 @@ fn an_engine_does_not_hang_on_a_collector_that_it_finds_by_its_socket() {
     bed.moondock_start(&scripts, &[]);
     bed.docker(&["volume", "create", "-d", "ops", "data"]).ok();
     assert!(
-        bed.moondock_log().contains("metrics.lua is not served: Docker would hang"),
+        bed.moondock_log()
+            .contains("metrics.lua is not served: Docker would hang"),
         "{}",
         bed.moondock_log()
     );

@@ -15,8 +15,13 @@ const PATIENCE: usize = 3;
 const SOON: Duration = Duration::from_secs(60);
 
 /// What a repeated command says when the first one got that far.
-const DONE: &[&str] =
-    &["already exists", "is already in use by container", "No such", "not found", "is not connected"];
+const DONE: &[&str] = &[
+    "already exists",
+    "is already in use by container",
+    "No such",
+    "not found",
+    "is not connected",
+];
 
 /// Repeats a command as a user would, until it succeeds or has nothing left to do.
 #[track_caller]
@@ -24,11 +29,15 @@ fn persist(bed: &Bed, args: &[&str]) {
     let mut seen = Vec::new();
     for attempt in 0..=PATIENCE {
         let output = bed.docker(args);
-        if output.code == Some(0) || (attempt > 0 && DONE.iter().any(|done| output.text().contains(done))) {
+        if output.code == Some(0)
+            || (attempt > 0 && DONE.iter().any(|done| output.text().contains(done)))
+        {
             return;
         }
         seen.push(output.text());
-        wait_for("answered by the engine", SOON, || bed.docker(&["version"]).code == Some(0));
+        wait_for("answered by the engine", SOON, || {
+            bed.docker(&["version"]).code == Some(0)
+        });
     }
     panic!("`docker {}` never succeeds: {seen:#?}", args.join(" "));
 }
@@ -36,11 +45,51 @@ fn persist(bed: &Bed, args: &[&str]) {
 /// Everything once, with the state checked where a crash could have hurt it.
 #[track_caller]
 fn live_through(bed: &Bed) {
-    persist(bed, &["volume", "create", "-d", "ops", "-o", "size=8M", "data"]);
-    persist(bed, &[&["network", "create", "-d", "ops", "--ipam-driver", "ops"], TINY, &["net"]].concat());
-    persist(bed, &["network", "create", "-d", "ops", "--ipam-driver", "ops", "--ipv6", "second"]);
-    let web = ["--name", "web", "--network", "net", "-v", "data:/data", "-p", "8080:80"];
-    persist(bed, &[&["create", "--stop-signal", "KILL"], &web[..], &["busybox", "sleep", "600"]].concat());
+    persist(
+        bed,
+        &["volume", "create", "-d", "ops", "-o", "size=8M", "data"],
+    );
+    persist(
+        bed,
+        &[
+            &["network", "create", "-d", "ops", "--ipam-driver", "ops"],
+            TINY,
+            &["net"],
+        ]
+        .concat(),
+    );
+    persist(
+        bed,
+        &[
+            "network",
+            "create",
+            "-d",
+            "ops",
+            "--ipam-driver",
+            "ops",
+            "--ipv6",
+            "second",
+        ],
+    );
+    let web = [
+        "--name",
+        "web",
+        "--network",
+        "net",
+        "-v",
+        "data:/data",
+        "-p",
+        "8080:80",
+    ];
+    persist(
+        bed,
+        &[
+            &["create", "--stop-signal", "KILL"],
+            &web[..],
+            &["busybox", "sleep", "600"],
+        ]
+        .concat(),
+    );
     persist(bed, &["start", "web"]);
     assert_eq!(bed.address("web", "net"), "10.95.0.2");
     bed.sh("web", "echo kept >/data/file").ok();
@@ -51,7 +100,10 @@ fn live_through(bed: &Bed) {
     assert_eq!(bed.address("web", "net"), "10.95.0.2");
     assert!(bed.reaches("web", "198.51.100.2"));
     assert_eq!(bed.volume_mounts().len(), 1, "{:?}", bed.volume_mounts());
-    assert_eq!((bed.volumes(), bed.networks()), (vec!["data".into()], vec!["net".into(), "second".into()]));
+    assert_eq!(
+        (bed.volumes(), bed.networks()),
+        (vec!["data".into()], vec!["net".into(), "second".into()])
+    );
     persist(bed, &["rm", "-f", "web"]);
     persist(bed, &["volume", "rm", "data"]);
     persist(bed, &["network", "rm", "net"]);
@@ -81,8 +133,16 @@ fn crash_at_each(fault: Fault, spared: &'static [&str], first: usize, step: usiz
         let reached = seen.load(Ordering::SeqCst) > at;
         crash.store(usize::MAX, Ordering::SeqCst);
         clean_again(&bed, &before);
-        let call = interposer.calls().into_iter().skip(calls).filter(|method| is_driver(method)).nth(at);
-        println!("survived a crash at call {at}, {}", call.unwrap_or_default());
+        let call = interposer
+            .calls()
+            .into_iter()
+            .skip(calls)
+            .filter(|method| is_driver(method))
+            .nth(at);
+        println!(
+            "survived a crash at call {at}, {}",
+            call.unwrap_or_default()
+        );
         if !reached {
             return;
         }
@@ -113,6 +173,10 @@ fn dying_in_any_call_loses_nothing_else() {
 #[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_that_dies_in_any_call_loses_nothing_else() {
     // The last two are asked by `docker inspect` and `docker volume ls`, which only look.
-    let spared = &["NetworkDriver.CreateNetwork", "NetworkDriver.EndpointOperInfo", "VolumeDriver.List"];
+    let spared = &[
+        "NetworkDriver.CreateNetwork",
+        "NetworkDriver.EndpointOperInfo",
+        "VolumeDriver.List",
+    ];
     crash_at_each(Fault::EngineDies, spared, 3, 11);
 }

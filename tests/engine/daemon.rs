@@ -26,9 +26,18 @@ impl Daemon {
         let pid_file = namespaces.dir.join(format!("{name}.pid"));
         let log = namespaces.dir.join(format!("{name}.log"));
         let _ = std::fs::remove_file(&pid_file);
-        let output = File::options().create(true).append(true).open(&log).unwrap();
+        let output = File::options()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let entry = namespaces
-            .command(&["sh", "-c", r#"echo $$ >"$1.new"; mv "$1.new" "$1"; shift; exec "$@""#, "start"])
+            .command(&[
+                "sh",
+                "-c",
+                r#"echo $$ >"$1.new"; mv "$1.new" "$1"; shift; exec "$@""#,
+                "start",
+            ])
             .arg(&pid_file)
             .args(argv)
             .stdin(Stdio::null())
@@ -37,7 +46,12 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|e| panic!("nsenter: {e}"));
-        Daemon { entry, pid_file, log, namespaces: namespaces.clone() }
+        Daemon {
+            entry,
+            pid_file,
+            log,
+            namespaces: namespaces.clone(),
+        }
     }
 
     /// Its exit status, if it has ended by itself.
@@ -52,9 +66,15 @@ impl Daemon {
 
     /// Sends a signal, by the name that `kill -s` takes.
     pub fn signal(&self, name: &str) {
-        assert!(holds_within(PATIENCE, || self.pid_file.exists()), "never started: {}", self.log());
+        assert!(
+            holds_within(PATIENCE, || self.pid_file.exists()),
+            "never started: {}",
+            self.log()
+        );
         let pid = std::fs::read_to_string(&self.pid_file).unwrap();
-        self.namespaces.run(&["sh", "-c", r#"kill -s "$1" "$2""#, "kill", name, pid.trim()]).ok();
+        self.namespaces
+            .run(&["sh", "-c", r#"kill -s "$1" "$2""#, "kill", name, pid.trim()])
+            .ok();
     }
 
     /// Sends a signal and waits for the end.

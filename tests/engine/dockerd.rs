@@ -59,7 +59,13 @@ impl Bed {
         let root = std::env::var(OTHER).unwrap_or_default();
         let path = format!("PATH={root}/usr/sbin:{root}/usr/bin:{PATH}");
         let dockerd = format!("{root}/usr/sbin/dockerd");
-        let argv = ["env".to_owned(), path, dockerd, "--config-file".to_owned(), config];
+        let argv = [
+            "env".to_owned(),
+            path,
+            dockerd,
+            "--config-file".to_owned(),
+            config,
+        ];
         let _ = fs::remove_file(self.socket());
         let mut daemon = Daemon::start(self.namespaces(), "dockerd", &argv);
         let mut gone = false;
@@ -95,8 +101,13 @@ impl Bed {
     /// The same, not yet started.
     pub fn docker_command(&self, args: &[&str]) -> Command {
         let mut command = Command::new("timeout");
-        command.args(["--kill-after=5", COMMAND_SECONDS, DOCKER]).args(args);
-        command.env_clear().env("PATH", PATH).env("HOME", self.dir());
+        command
+            .args(["--kill-after=5", COMMAND_SECONDS, DOCKER])
+            .args(args);
+        command
+            .env_clear()
+            .env("PATH", PATH)
+            .env("HOME", self.dir());
         command.env("DOCKER_HOST", format!("unix://{}", self.socket().display()));
         // From 23 on engines ask for BuildKit, which the shipped policy refuses and older ones do not have.
         command.env("DOCKER_BUILDKIT", "0");
@@ -107,13 +118,21 @@ impl Bed {
     #[track_caller]
     pub fn run_sleeper(&self, name: &str, args: &[&str]) -> String {
         let head = ["run", "-d", "--name", name, "--stop-signal", "KILL"];
-        self.docker(&[&head, args, &["busybox", "sleep", "600"]].concat()).ok()
+        self.docker(&[&head, args, &["busybox", "sleep", "600"]].concat())
+            .ok()
     }
 
     /// One request to the engine's API, exactly as given.
     #[track_caller]
-    pub fn api(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> api::Reply {
-        self.try_api(method, target, headers, body).unwrap_or_else(|e| panic!("{method} {target}: {e}"))
+    pub fn api(
+        &self,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> api::Reply {
+        self.try_api(method, target, headers, body)
+            .unwrap_or_else(|e| panic!("{method} {target}: {e}"))
     }
 
     fn try_api(
@@ -134,7 +153,8 @@ impl Bed {
     fn import_busybox(&self) {
         let tar = self.dir().join("busybox.tar");
         fs::write(&tar, busybox_tar()).unwrap();
-        self.docker(&["import", tar.to_str().unwrap(), "busybox"]).ok();
+        self.docker(&["import", tar.to_str().unwrap(), "busybox"])
+            .ok();
     }
 }
 
@@ -150,8 +170,17 @@ pub fn busybox_tar() -> &'static [u8] {
         for applet in applets.lines().filter(|&applet| applet != "busybox") {
             std::os::unix::fs::symlink("busybox", bin.join(applet)).unwrap();
         }
-        let tar = Command::new("tar").arg("-C").arg(root.path()).args(["-c", "."]).output().unwrap();
-        assert!(tar.status.success(), "tar: {}", String::from_utf8_lossy(&tar.stderr));
+        let tar = Command::new("tar")
+            .arg("-C")
+            .arg(root.path())
+            .args(["-c", "."])
+            .output()
+            .unwrap();
+        assert!(
+            tar.status.success(),
+            "tar: {}",
+            String::from_utf8_lossy(&tar.stderr)
+        );
         tar.stdout
     })
 }

@@ -43,11 +43,21 @@ impl Interposer {
         let scripts = bed.install_ops();
         std::fs::create_dir_all(bed.dir().join("sockets")).unwrap();
         let bed = Arc::downgrade(bed);
-        let interposer = Interposer { bed, scripts, plan: Box::new(plan), calls: Mutex::default() };
+        let interposer = Interposer {
+            bed,
+            scripts,
+            plan: Box::new(plan),
+            calls: Mutex::default(),
+        };
         interposer.moondock_boot();
         let relay = Arc::new(interposer);
-        let listener =
-            UnixListener::bind(relay.bed().namespaces().path("/run/docker/plugins/ops.sock")).unwrap();
+        let listener = UnixListener::bind(
+            relay
+                .bed()
+                .namespaces()
+                .path("/run/docker/plugins/ops.sock"),
+        )
+        .unwrap();
         let shared = Arc::clone(&relay);
         thread::spawn(move || shared.accept(&listener));
         relay
@@ -67,7 +77,8 @@ impl Interposer {
     }
 
     fn moondock_boot(&self) {
-        self.bed().moondock_start_at(self.sockets().to_str().unwrap(), &self.scripts, &[]);
+        self.bed()
+            .moondock_start_at(self.sockets().to_str().unwrap(), &self.scripts, &[]);
     }
 
     fn moondock_reboot(&self) {
@@ -87,7 +98,10 @@ impl Interposer {
         let request = read_message(engine)?;
         let method = method_of(&request);
         let mut calls = self.calls.lock().unwrap();
-        let fault = (self.plan)(&method, calls.iter().filter(|&seen| *seen == method).count());
+        let fault = (self.plan)(
+            &method,
+            calls.iter().filter(|&seen| *seen == method).count(),
+        );
         calls.push(method);
         if fault == Fault::KillBefore {
             self.moondock_reboot();
@@ -127,13 +141,22 @@ fn read_message(mut stream: &UnixStream) -> io::Result<Vec<u8>> {
 }
 
 fn expected_length(message: &[u8]) -> Option<usize> {
-    let end = message.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let end = message
+        .windows(4)
+        .position(|window| window == b"\r\n\r\n")?
+        + 4;
     let head = String::from_utf8_lossy(&message[..end]).to_ascii_lowercase();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:"));
     Some(end + length.map_or(0, |length| length.trim().parse().unwrap()))
 }
 
 fn method_of(request: &[u8]) -> String {
     let head = String::from_utf8_lossy(request);
-    head.split_whitespace().nth(1).unwrap_or("").trim_start_matches('/').to_owned()
+    head.split_whitespace()
+        .nth(1)
+        .unwrap_or("")
+        .trim_start_matches('/')
+        .to_owned()
 }

@@ -45,7 +45,15 @@ impl Bed {
     }
 
     fn run_logged(&self, name: &str, args: &[&str], script: &str) -> Output {
-        let head = ["run", "--name", name, "--stop-signal", "KILL", "--log-driver", "jsonlog"];
+        let head = [
+            "run",
+            "--name",
+            name,
+            "--stop-signal",
+            "KILL",
+            "--log-driver",
+            "jsonlog",
+        ];
         self.docker(&[&head, args, &["busybox", "sh", "-c", script]].concat())
     }
 
@@ -55,35 +63,59 @@ impl Bed {
 }
 
 fn numbers(text: &str) -> Vec<usize> {
-    text.lines().map(|line| line.parse().unwrap_or_else(|_| panic!("`{line}`"))).collect()
+    text.lines()
+        .map(|line| line.parse().unwrap_or_else(|_| panic!("`{line}`")))
+        .collect()
 }
 
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn what_a_container_printed_is_read_while_it_runs_and_after() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
-    bed.run_logged("done", &[], "echo out; echo err >&2; printf half").ok();
+    bed.run_logged("done", &[], "echo out; echo err >&2; printf half")
+        .ok();
     let output = bed.docker(&["logs", "done"]);
-    assert_eq!((output.stdout.as_str(), output.stderr.as_str()), ("out\nhalf", "err\n"));
+    assert_eq!(
+        (output.stdout.as_str(), output.stderr.as_str()),
+        ("out\nhalf", "err\n")
+    );
     for _ in 0..3 {
         assert_eq!(bed.logs(&["--tail", "1", "done"]), "half");
     }
     bed.run_logged("other", &["-d"], "seq 1 5; sleep 600").ok();
-    bed.run_logged("web", &["-d"], "seq 1 20; echo later; sleep 600").ok();
-    wait_for("the last line", PATIENCE, || bed.logs(&["web"]).ends_with("later"));
+    bed.run_logged("web", &["-d"], "seq 1 20; echo later; sleep 600")
+        .ok();
+    wait_for("the last line", PATIENCE, || {
+        bed.logs(&["web"]).ends_with("later")
+    });
     assert_eq!(bed.logs(&["--tail", "2", "web"]), "20\nlater");
-    wait_for("the other's lines", PATIENCE, || bed.logs(&["other"]) == "1\n2\n3\n4\n5");
+    wait_for("the other's lines", PATIENCE, || {
+        bed.logs(&["other"]) == "1\n2\n3\n4\n5"
+    });
     let stamped = bed.logs(&["--timestamps", "web"]);
-    let stamps: Vec<&str> = stamped.lines().map(|line| line.split(' ').next().unwrap()).collect();
+    let stamps: Vec<&str> = stamped
+        .lines()
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
     assert_eq!(stamps.len(), 21);
     let since = bed.logs(&["--timestamps", "--since", stamps[10], "web"]);
-    assert_eq!(since.lines().next(), stamped.lines().nth(10), "from the moment on");
+    assert_eq!(
+        since.lines().next(),
+        stamped.lines().nth(10),
+        "from the moment on"
+    );
     assert!(bed.logs(&["--until", stamps[4], "web"]).lines().count() >= 5);
     assert_eq!(bed.logs(&["--since", "2100-01-01T00:00:00Z", "web"]), "");
     bed.docker(&["kill", "web"]).ok();
     bed.docker(&["restart", "-t", "0", "other"]).ok();
-    wait_for("both runs", PATIENCE, || bed.logs(&["other"]).lines().count() == 10);
-    assert_eq!(bed.logs(&["web"]).lines().count(), 21, "also of one that was killed");
+    wait_for("both runs", PATIENCE, || {
+        bed.logs(&["other"]).lines().count() == 10
+    });
+    assert_eq!(
+        bed.logs(&["web"]).lines().count(),
+        21,
+        "also of one that was killed"
+    );
     let journal = bed.dir().join("state/jsonlog/logs");
     wait_for("one open stream, with its two files", PATIENCE, || {
         fs::read_dir(&journal).unwrap().count() == 2
@@ -106,9 +138,18 @@ fn a_follower_sees_lines_as_they_come_and_ends_with_the_container() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let seen: Vec<usize> = lines.by_ref().take(400).map(|line| line.parse().unwrap()).collect();
-    assert!(seen.windows(2).all(|pair| pair[1] == pair[0] + 1), "{seen:?}");
+    let mut lines = BufReader::new(following.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let seen: Vec<usize> = lines
+        .by_ref()
+        .take(400)
+        .map(|line| line.parse().unwrap())
+        .collect();
+    assert!(
+        seen.windows(2).all(|pair| pair[1] == pair[0] + 1),
+        "{seen:?}"
+    );
     bed.sh("web", "touch /stop").ok();
     assert_eq!(lines.last().as_deref(), Some("end"));
     assert!(following.wait().unwrap().success());
@@ -119,12 +160,23 @@ fn a_follower_sees_lines_as_they_come_and_ends_with_the_container() {
 fn log_options_are_checked_when_a_container_is_started() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let refused = |option: &str, part: &str| {
-        bed.run_logged("opt", &["--log-opt", option], "true").fails_with(&[part]);
+        bed.run_logged("opt", &["--log-opt", option], "true")
+            .fails_with(&[part]);
         bed.docker(&["rm", "-f", "opt"]).ok();
     };
-    refused("max-sice=10m", "unknown option \"max-sice\": did you mean \"max-size\"?");
+    refused(
+        "max-sice=10m",
+        "unknown option \"max-sice\": did you mean \"max-size\"?",
+    );
     refused("max-size=big", "it must be a size such as `512m` or `10g`");
-    let own = ["--log-opt", "max-size=4k", "--log-opt", "max-file=2", "--log-opt", "mode=non-blocking"];
+    let own = [
+        "--log-opt",
+        "max-size=4k",
+        "--log-opt",
+        "max-file=2",
+        "--log-opt",
+        "mode=non-blocking",
+    ];
     bed.run_logged("opt", &own, "seq 1 1000").ok();
     let kept = numbers(&bed.logs(&["opt"]));
     assert!(kept.len() < 200 && kept.last() == Some(&1000), "{kept:?}");
@@ -143,17 +195,27 @@ fn each_line_is_there_once_though_moondock_is_killed_in_the_middle() {
     bed.sh("web", "touch /go").ok();
     let file = || {
         let dirs = fs::read_dir(bed.dir().join("logs")).ok()?;
-        let path = dirs.map(|dir| dir.unwrap().path().join("json.log")).next()?;
+        let path = dirs
+            .map(|dir| dir.unwrap().path().join("json.log"))
+            .next()?;
         fs::metadata(path).ok().map(|file| file.len())
     };
     for size in [1, 2_000_000, 6_000_000] {
-        wait_for("the next part of the lines", PATIENCE, || file().is_some_and(|length| length > size));
+        wait_for("the next part of the lines", PATIENCE, || {
+            file().is_some_and(|length| length > size)
+        });
         bed.moondock_kill9();
         bed.serve_logs();
     }
-    wait_for("the last line", PATIENCE, || bed.logs(&["--tail", "1", "web"]) == "100000");
+    wait_for("the last line", PATIENCE, || {
+        bed.logs(&["--tail", "1", "web"]) == "100000"
+    });
     let found = numbers(&bed.logs(&["web"]));
-    assert!(found.iter().copied().eq(1..=100_000), "{} lines", found.len());
+    assert!(
+        found.iter().copied().eq(1..=100_000),
+        "{} lines",
+        found.len()
+    );
 }
 
 #[test]
@@ -167,18 +229,30 @@ fn a_slow_script_under_drop_does_not_hold_up_the_container() {
                 local hooks = logs.file_driver({ root = root })\nlocal write = hooks.write_batch\n\
                 function hooks.write_batch(entries, info) time.sleep(3); write(entries, info) end\nreturn hooks\n";
     bed.write_script("scripts/jsonlog/log.lua", slow);
-    wait_for("the slow script", PATIENCE, || bed.moondock_log().contains("generation=2"));
-    bed.run_logged("web", &["-d"], "seq 1 100000; touch /done; sleep 600").ok();
+    wait_for("the slow script", PATIENCE, || {
+        bed.moondock_log().contains("generation=2")
+    });
+    bed.run_logged("web", &["-d"], "seq 1 100000; touch /done; sleep 600")
+        .ok();
     let begun = Instant::now();
-    wait_for("all to be printed", PATIENCE, || bed.sh("web", "ls /done").code == Some(0));
+    wait_for("all to be printed", PATIENCE, || {
+        bed.sh("web", "ls /done").code == Some(0)
+    });
     println!("100,000 lines were printed within {:?}", begun.elapsed());
     wait_for("the count of what was dropped", PATIENCE, || {
-        bed.moondock_log().contains("entries of its log were dropped")
+        bed.moondock_log()
+            .contains("entries of its log were dropped")
     });
     bed.docker(&["kill", "web"]).ok();
-    wait_for("the last line", PATIENCE, || bed.logs(&["--tail", "1", "web"]) == "100000");
+    wait_for("the last line", PATIENCE, || {
+        bed.logs(&["--tail", "1", "web"]) == "100000"
+    });
     let kept = numbers(&bed.logs(&["web"]));
-    assert!(kept.len() < 100_000 && kept.is_sorted(), "{} lines", kept.len());
+    assert!(
+        kept.len() < 100_000 && kept.is_sorted(),
+        "{} lines",
+        kept.len()
+    );
 }
 
 #[test]
@@ -186,14 +260,20 @@ fn a_slow_script_under_drop_does_not_hold_up_the_container() {
 fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("web", &["-d"], "seq 1 1000; sleep 600").ok();
-    wait_for("the lines", PATIENCE, || bed.logs(&["--tail", "1", "web"]) == "1000");
+    wait_for("the lines", PATIENCE, || {
+        bed.logs(&["--tail", "1", "web"]) == "1000"
+    });
     bed.engine_kill9();
     bed.engine_boot();
     assert_eq!(numbers(&bed.logs(&["web"])), (1..=1000).collect::<Vec<_>>());
     bed.docker(&["start", "web"]).ok();
-    wait_for("the lines of both runs", PATIENCE, || bed.logs(&["web"]).lines().count() == 2000);
+    wait_for("the lines of both runs", PATIENCE, || {
+        bed.logs(&["web"]).lines().count() == 2000
+    });
     let journal = bed.dir().join("state/jsonlog/logs");
-    wait_for("the end of the old stream", PATIENCE, || fs::read_dir(&journal).unwrap().count() == 2);
+    wait_for("the end of the old stream", PATIENCE, || {
+        fs::read_dir(&journal).unwrap().count() == 2
+    });
 }
 
 /// With live-restore a container outlives its engine, and the next one begins another stream for it.
@@ -202,10 +282,23 @@ fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
 fn a_container_that_outlives_its_engine_goes_on_logging() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let config = fs::read_to_string(bed.dir().join("daemon.json")).unwrap();
-    bed.write_script("daemon.json", &config.replacen('{', "{\"live-restore\": true,", 1));
+    bed.write_script(
+        "daemon.json",
+        &config.replacen('{', "{\"live-restore\": true,", 1),
+    );
     bed.engine_restart();
-    bed.run_logged("web", &["-d"], "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done").ok();
-    let last = || numbers(&bed.logs(&["--tail", "1", "web"])).last().copied().unwrap_or_default();
+    bed.run_logged(
+        "web",
+        &["-d"],
+        "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done",
+    )
+    .ok();
+    let last = || {
+        numbers(&bed.logs(&["--tail", "1", "web"]))
+            .last()
+            .copied()
+            .unwrap_or_default()
+    };
     wait_for("some lines", PATIENCE, || last() > 10);
     bed.engine_kill9();
     bed.engine_boot();
@@ -214,7 +307,9 @@ fn a_container_that_outlives_its_engine_goes_on_logging() {
     let all = numbers(&bed.logs(&["web"]));
     assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
     let journal = bed.dir().join("state/jsonlog/logs");
-    wait_for("the end of the old stream", PATIENCE, || fs::read_dir(&journal).unwrap().count() == 2);
+    wait_for("the end of the old stream", PATIENCE, || {
+        fs::read_dir(&journal).unwrap().count() == 2
+    });
 }
 
 #[test]
@@ -224,9 +319,12 @@ fn a_reading_that_fails_is_told_to_the_user() {
     let script = "return { write = function() end, read = function(info, config, emit)\n\
                   if config.Tail == 1 then emit({ time = '1', line = 'one' }) end\nerror('the tape is torn', 0)\nend }";
     bed.write_script("scripts/jsonlog/log.lua", script);
-    wait_for("the script", PATIENCE, || bed.moondock_log().contains("generation=2"));
+    wait_for("the script", PATIENCE, || {
+        bed.moondock_log().contains("generation=2")
+    });
     bed.run_logged("web", &[], "true").ok();
-    bed.docker(&["logs", "web"]).fails_with(&["the tape is torn"]);
+    bed.docker(&["logs", "web"])
+        .fails_with(&["the tape is torn"]);
     let half = bed.docker(&["logs", "--tail", "1", "web"]);
     assert_eq!(half.stdout, "one\n");
     half.fails_with(&["unexpected EOF"]);
@@ -239,8 +337,13 @@ fn logs_speed() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let begun = Instant::now();
     bed.run_logged("web", &["-d"], "seq 1 100000").ok();
-    wait_for("the last line", PATIENCE, || bed.logs(&["--tail", "1", "web"]) == "100000");
-    println!("written: {:.0} lines/s", 1e5 / begun.elapsed().as_secs_f64());
+    wait_for("the last line", PATIENCE, || {
+        bed.logs(&["--tail", "1", "web"]) == "100000"
+    });
+    println!(
+        "written: {:.0} lines/s",
+        1e5 / begun.elapsed().as_secs_f64()
+    );
     let begun = Instant::now();
     assert_eq!(numbers(&bed.logs(&["web"])).len(), 100_000);
     println!("read: {:.0} lines/s", 1e5 / begun.elapsed().as_secs_f64());

@@ -51,7 +51,8 @@ fn field<'a>(list: &'a Value, name: &str, field: &str) -> &'a Value {
 impl Bed {
     /// `docker volume create` with the managed `ops`.
     pub fn managed_volume(&self, name: &str, args: &[&str]) {
-        self.docker(&[&["volume", "create", "-d", NAME], args, &[name]].concat()).ok();
+        self.docker(&[&["volume", "create", "-d", NAME], args, &[name]].concat())
+            .ok();
     }
 
     /// Has the engine read its configuration again, with these authorization plugins.
@@ -59,9 +60,13 @@ impl Bed {
         self.engine_configure(plugins);
         self.engine.signal("HUP");
         let denied = || {
-            self.docker(&["create", "--privileged", "busybox", "sh"]).text().contains("authorization denied")
+            self.docker(&["create", "--privileged", "busybox", "sh"])
+                .text()
+                .contains("authorization denied")
         };
-        wait_for("the policy in force, or not", SOON, || denied() != plugins.is_empty());
+        wait_for("the policy in force, or not", SOON, || {
+            denied() != plugins.is_empty()
+        });
     }
 }
 
@@ -70,20 +75,44 @@ impl Bed {
 fn the_engine_shows_what_a_plugin_wants() {
     let bed = Bed::start();
     let plugin = ops(&bed);
-    for part in ["acme/ops:1.0 in ", "moondock ", "nft ", "mkfs.ext4 ", "docker plugin enable acme/ops:1.0"] {
-        assert!(plugin.printed.contains(part), "no `{part}` in {}", plugin.printed);
+    for part in [
+        "acme/ops:1.0 in ",
+        "moondock ",
+        "nft ",
+        "mkfs.ext4 ",
+        "docker plugin enable acme/ops:1.0",
+    ] {
+        assert!(
+            plugin.printed.contains(part),
+            "no `{part}` in {}",
+            plugin.printed
+        );
     }
     let seen = plugin.inspect();
     assert_eq!(seen["Enabled"], false);
     let config = &seen["Config"];
-    assert_eq!(config["Description"], "A policy, volumes, networks and addresses for a shared Docker host");
-    assert_eq!(config["Linux"]["Capabilities"], serde_json::json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"]));
+    assert_eq!(
+        config["Description"],
+        "A policy, volumes, networks and addresses for a shared Docker host"
+    );
+    assert_eq!(
+        config["Linux"]["Capabilities"],
+        serde_json::json!(["CAP_NET_ADMIN", "CAP_SYS_ADMIN"])
+    );
     assert_eq!(config["Network"]["Type"], "host");
-    let about = field(&config["Env"], "VOLUME_ROOT", "Description").as_str().unwrap();
-    assert!(about.contains("where") && about.contains("\"/var/lib/moondock/volumes\""), "{about}");
+    let about = field(&config["Env"], "VOLUME_ROOT", "Description")
+        .as_str()
+        .unwrap();
+    assert!(
+        about.contains("where") && about.contains("\"/var/lib/moondock/volumes\""),
+        "{about}"
+    );
     for list in [&config["Env"], &config["Mounts"]] {
         for entry in list.as_array().unwrap() {
-            assert!(!entry["Description"].as_str().unwrap().is_empty(), "{entry}");
+            assert!(
+                !entry["Description"].as_str().unwrap().is_empty(),
+                "{entry}"
+            );
         }
     }
 }
@@ -93,7 +122,15 @@ fn the_engine_shows_what_a_plugin_wants() {
 fn a_setting_is_set_and_a_wrong_one_keeps_the_plugin_from_starting() {
     let bed = Bed::start();
     let plugin = ops(&bed);
-    plugin.run("set", &["VOLUME_ROOT=/var/lib/moondock/elsewhere", "POOLS=10.0.0.0/8"]).ok();
+    plugin
+        .run(
+            "set",
+            &[
+                "VOLUME_ROOT=/var/lib/moondock/elsewhere",
+                "POOLS=10.0.0.0/8",
+            ],
+        )
+        .ok();
     plugin.run("enable", &[]).fails();
     plugin.wait_for_log("`POOLS` sets `pools`, and `10.0.0.0/8` is not a list in TOML");
     plugin.run("set", &["POOLS="]).ok();
@@ -110,13 +147,29 @@ fn volumes_and_networks_work_from_a_managed_plugin() {
     plugin.enable();
     bed.managed_volume("plain", &[]);
     bed.managed_volume("sized", &["-o", "size=16m"]);
-    let run = ["run", "--rm", "-v", "plain:/p", "-v", "sized:/s", "busybox", "sh", "-c"];
-    bed.docker(&[&run[..], &["echo one >/p/f; echo two >/s/f"]].concat()).ok();
-    let seen = bed.docker(&[&run[..], &["cat /p/f /s/f; df -k /s | tail -n 1"]].concat()).ok();
+    let run = [
+        "run", "--rm", "-v", "plain:/p", "-v", "sized:/s", "busybox", "sh", "-c",
+    ];
+    bed.docker(&[&run[..], &["echo one >/p/f; echo two >/s/f"]].concat())
+        .ok();
+    let seen = bed
+        .docker(&[&run[..], &["cat /p/f /s/f; df -k /s | tail -n 1"]].concat())
+        .ok();
     assert!(seen.starts_with("one\ntwo\n/dev/loop"), "{seen}");
-    assert!(plugin.propagated(&format!("{}/plain/data/f", bed.name())).is_file());
+    assert!(
+        plugin
+            .propagated(&format!("{}/plain/data/f", bed.name()))
+            .is_file()
+    );
     let network = ["network", "create", "-d", NAME, "--ipam-driver", NAME];
-    let subnets = ["--ipv6", "--subnet", "10.77.0.0/24", "--subnet", "fd77::/64", "net"];
+    let subnets = [
+        "--ipv6",
+        "--subnet",
+        "10.77.0.0/24",
+        "--subnet",
+        "fd77::/64",
+        "net",
+    ];
     bed.docker(&[&network[..], &subnets].concat()).ok();
     bed.run_sleeper("one", &["--network", "net"]);
     bed.run_sleeper("two", &["--network", "net"]);
@@ -131,7 +184,11 @@ fn volumes_and_networks_work_from_a_managed_plugin() {
     let begun = Instant::now();
     plugin.run("disable", &[]).ok();
     let took = begun.elapsed();
-    assert!(took < PROMPT && plugin.processes().is_empty(), "{took:?}, {:?}", plugin.processes());
+    assert!(
+        took < PROMPT && plugin.processes().is_empty(),
+        "{took:?}, {:?}",
+        plugin.processes()
+    );
 }
 
 #[test]
@@ -143,11 +200,14 @@ fn a_managed_policy_follows_the_links_that_it_sees() {
     let plugin = ops(&bed);
     plugin.enable();
     bed.authorize_by(&[NAME]);
-    let create = |source: &str| bed.docker(&["create", "-v", &format!("{source}:/x"), "busybox", "sh"]);
+    let create =
+        |source: &str| bed.docker(&["create", "-v", &format!("{source}:/x"), "busybox", "sh"]);
     create("/srv/data").ok();
     for source in ["/etc", "/srv/data/to-etc", "/srv/data/to-etc/ssl"] {
-        create(source)
-            .fails_with(&["authorization denied by plugin acme/ops:1.0", "sees only what its grants name"]);
+        create(source).fails_with(&[
+            "authorization denied by plugin acme/ops:1.0",
+            "sees only what its grants name",
+        ]);
     }
     bed.docker(&["create", "--device", "/dev/kmsg", "busybox", "sh"])
         .fails_with(&["mounts: host path /dev/kmsg"]);
@@ -162,19 +222,34 @@ fn scripts_of_the_host_are_live_in_the_engine() {
     bed.write_script("scripts/live/volume.lua", REFUSING);
     bed.write_script("other/live/volume.lua", &REFUSING.replace("first", "other"));
     let scripts = bed.dir().join("scripts/live");
-    let plugin = bed.managed(&scripts, "live").with(&["--scripts-mount", scripts.to_str().unwrap()]).create();
+    let plugin = bed
+        .managed(&scripts, "live")
+        .with(&["--scripts-mount", scripts.to_str().unwrap()])
+        .create();
     let word = || bed.docker(&["volume", "create", "-d", "live", "x"]).fails();
     plugin.enable();
     assert!(word().contains("the word is first"), "{}", word());
-    bed.write_script("scripts/live/volume.lua", &REFUSING.replace("first", "second"));
-    wait_for("the saved script in force", SOON, || word().contains("the word is second"));
-    bed.write_script("scripts/live/.next/driver.lua", &REFUSING.replace("first", "third"));
+    bed.write_script(
+        "scripts/live/volume.lua",
+        &REFUSING.replace("first", "second"),
+    );
+    wait_for("the saved script in force", SOON, || {
+        word().contains("the word is second")
+    });
+    bed.write_script(
+        "scripts/live/.next/driver.lua",
+        &REFUSING.replace("first", "third"),
+    );
     symlink(".next/driver.lua", scripts.join("link")).unwrap();
     fs::rename(scripts.join("link"), scripts.join("volume.lua")).unwrap();
-    wait_for("the linked script in force", SOON, || word().contains("the word is third"));
+    wait_for("the linked script in force", SOON, || {
+        word().contains("the word is third")
+    });
     plugin.run("disable", &[]).ok();
     let other = bed.dir().join("other/live").display().to_string();
-    plugin.run("set", &[&format!("scripts.source={other}")]).ok();
+    plugin
+        .run("set", &[&format!("scripts.source={other}")])
+        .ok();
     plugin.enable();
     assert!(word().contains("the word is other"), "{}", word());
 }
@@ -208,16 +283,43 @@ fn what_a_managed_plugin_keeps_outlives_the_engine() {
     let plugin = ops(&bed);
     plugin.enable();
     bed.managed_volume("sized", &["-o", "size=16m"]);
-    let network = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.77.0.0/24", "net"];
+    let network = [
+        "network",
+        "create",
+        "-d",
+        NAME,
+        "--ipam-driver",
+        NAME,
+        "--subnet",
+        "10.77.0.0/24",
+        "net",
+    ];
     bed.docker(&network).ok();
     let run = |argv: &[&str]| {
-        bed.docker(&[&["run", "--rm", "--network", "net", "-v", "sized:/s", "busybox"], argv].concat())
+        bed.docker(
+            &[
+                &[
+                    "run",
+                    "--rm",
+                    "--network",
+                    "net",
+                    "-v",
+                    "sized:/s",
+                    "busybox",
+                ],
+                argv,
+            ]
+            .concat(),
+        )
     };
     run(&["sh", "-c", "echo kept >/s/f"]).ok();
     bed.engine_restart();
     assert_eq!(plugin.inspect()["Enabled"], true);
     assert_eq!(run(&["cat", "/s/f"]).ok(), "kept");
-    assert!(run(&["ping", "-c2", "-W2", "198.51.100.2"]).code == Some(0), "no way out");
+    assert!(
+        run(&["ping", "-c2", "-W2", "198.51.100.2"]).code == Some(0),
+        "no way out"
+    );
     bed.docker(&["network", "rm", "net"]).ok();
     bed.docker(&["volume", "rm", "sized"]).ok();
     assert!(bed.loops().is_empty(), "{:?}", bed.loops());

@@ -32,24 +32,54 @@ fn one_plugin_has_all_seven_interfaces() {
         "metricscollector",
         "secretprovider",
     ] {
-        assert!(types.contains(&format!("docker.{interface}/1.0")), "{types}");
+        assert!(
+            types.contains(&format!("docker.{interface}/1.0")),
+            "{types}"
+        );
     }
     plugin.enable();
 
     plugin.wait_for_log("an engine with ");
-    bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"]).ok();
-    bed.docker(&["secret", "create", "--driver", NAME, "token"]).ok();
-    let service = ["service", "create", "--detach", "--no-resolve-image", "--restart-condition", "none"];
-    let asks =
-        ["--name", "web", "--secret", "token", "busybox", "sh", "-c", "cat /run/secrets/token; echo end"];
+    bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"])
+        .ok();
+    bed.docker(&["secret", "create", "--driver", NAME, "token"])
+        .ok();
+    let service = [
+        "service",
+        "create",
+        "--detach",
+        "--no-resolve-image",
+        "--restart-condition",
+        "none",
+    ];
+    let asks = [
+        "--name",
+        "web",
+        "--secret",
+        "token",
+        "busybox",
+        "sh",
+        "-c",
+        "cat /run/secrets/token; echo end",
+    ];
     bed.docker(&[&service[..], &asks].concat()).ok();
     assert_eq!(bed.printed("web", 1)[0].trim(), "token for webend");
     bed.docker(&["service", "rm", "web"]).ok();
 
     bed.authorize_by(&[NAME]);
     bed.managed_volume("data", &["-o", "size=8m"]);
-    bed.docker(&["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.77.0.0/24", "net"])
-        .ok();
+    bed.docker(&[
+        "network",
+        "create",
+        "-d",
+        NAME,
+        "--ipam-driver",
+        NAME,
+        "--subnet",
+        "10.77.0.0/24",
+        "net",
+    ])
+    .ok();
     let run = [
         "run",
         "--name",
@@ -71,8 +101,13 @@ fn one_plugin_has_all_seven_interfaces() {
     ];
     bed.docker(&[&run[..], &prints].concat()).ok();
     assert_eq!(bed.docker(&["logs", "all"]).ok(), "10.77.0.9\nkept");
-    let denied = bed.docker(&["run", "--rm", "--privileged", "busybox", "true"]).fails();
-    assert!(denied.contains("authorization denied by plugin acme/ops:1.0"), "{denied}");
+    let denied = bed
+        .docker(&["run", "--rm", "--privileged", "busybox", "true"])
+        .fails();
+    assert!(
+        denied.contains("authorization denied by plugin acme/ops:1.0"),
+        "{denied}"
+    );
 
     bed.docker(&["rm", "all"]).ok();
     bed.docker(&["network", "rm", "net"]).ok();

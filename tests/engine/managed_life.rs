@@ -14,8 +14,7 @@ const SOON: Duration = Duration::from_secs(30);
 /// `docker plugin disable` of a plugin that ignores SIGTERM takes 10 s.
 const PROMPT: Duration = Duration::from_secs(3);
 /// Writes numbers in turn for as long as it can, and is gone when it cannot.
-const WRITE: &str =
-    "i=0; while i=$((i+1)); do echo $i >>/s/log || exit 1; echo $i >>/p/log || exit 1; usleep 20000; done";
+const WRITE: &str = "i=0; while i=$((i+1)); do echo $i >>/s/log || exit 1; echo $i >>/p/log || exit 1; usleep 20000; done";
 const ADDRESS: &str = "10.77.0.20";
 
 impl Bed {
@@ -23,34 +22,79 @@ impl Bed {
     pub fn managed_resources(&self) {
         self.managed_volume("sized", &["-o", "size=16m"]);
         self.managed_volume("plain", &[]);
-        let network = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.77.0.0/24"];
+        let network = [
+            "network",
+            "create",
+            "-d",
+            NAME,
+            "--ipam-driver",
+            NAME,
+            "--subnet",
+            "10.77.0.0/24",
+        ];
         self.docker(&[&network[..], &["net"]].concat()).ok();
     }
 
     /// A container that writes to both volumes all the time, at a fixed address.
     pub fn run_writer(&self, args: &[&str]) {
-        let head = ["run", "-d", "--name", "writer", "--stop-signal", "KILL", "--network", "net"];
+        let head = [
+            "run",
+            "-d",
+            "--name",
+            "writer",
+            "--stop-signal",
+            "KILL",
+            "--network",
+            "net",
+        ];
         let what = ["--ip", ADDRESS, "-v", "sized:/s", "-v", "plain:/p"];
-        self.docker(&[&head[..], &what, args, &["busybox", "sh", "-c", WRITE]].concat()).ok();
+        self.docker(&[&head[..], &what, args, &["busybox", "sh", "-c", WRITE]].concat())
+            .ok();
     }
 
     /// Sees the writer write on, to what any other container sees too, with nothing lost in between.
     #[track_caller]
     pub fn writer_writes_on(&self) {
-        let lines = |file: &str| self.sh("writer", &format!("wc -l <{file}")).ok().parse::<u64>().unwrap();
+        let lines = |file: &str| {
+            self.sh("writer", &format!("wc -l <{file}"))
+                .ok()
+                .parse::<u64>()
+                .unwrap()
+        };
         for file in ["/s/log", "/p/log"] {
             let before = lines(file);
             wait_for("another line by the writer", SOON, || lines(file) > before);
         }
         let gaps = r#"awk '$1 != last + 1 && $1 != 1 { print "after " last " comes " $1 } { last = $1 }' /s/log /p/log"#;
-        let run =
-            ["run", "--rm", "--network", "net", "-v", "sized:/s", "-v", "plain:/p", "busybox", "sh", "-c"];
-        let other = format!("{gaps}; ping -c1 -W5 {ADDRESS} >/dev/null && echo reached; touch /s/other");
+        let run = [
+            "run",
+            "--rm",
+            "--network",
+            "net",
+            "-v",
+            "sized:/s",
+            "-v",
+            "plain:/p",
+            "busybox",
+            "sh",
+            "-c",
+        ];
+        let other =
+            format!("{gaps}; ping -c1 -W5 {ADDRESS} >/dev/null && echo reached; touch /s/other");
         assert_eq!(self.docker(&[&run[..], &[&other]].concat()).ok(), "reached");
         self.sh("writer", "rm /s/other").ok();
         assert_eq!(self.address("writer", "net"), ADDRESS);
-        let devices = self.loops().iter().filter(|image| image.ends_with("/sized/image")).count();
-        assert_eq!(devices, 1, "one image is held by several devices, or by none: {:?}", self.loops());
+        let devices = self
+            .loops()
+            .iter()
+            .filter(|image| image.ends_with("/sized/image"))
+            .count();
+        assert_eq!(
+            devices,
+            1,
+            "one image is held by several devices, or by none: {:?}",
+            self.loops()
+        );
     }
 
     /// Copies a file into the writer's volume and out of it again.
@@ -58,8 +102,10 @@ impl Bed {
     pub fn copy_to_and_from_the_writer(&self, text: &str) {
         let (file, back) = (self.dir().join("copy"), self.dir().join("back"));
         fs::write(&file, text).unwrap();
-        self.docker(&["cp", file.to_str().unwrap(), "writer:/s/copy"]).ok();
-        self.docker(&["cp", "writer:/s/copy", back.to_str().unwrap()]).ok();
+        self.docker(&["cp", file.to_str().unwrap(), "writer:/s/copy"])
+            .ok();
+        self.docker(&["cp", "writer:/s/copy", back.to_str().unwrap()])
+            .ok();
         assert_eq!(fs::read_to_string(back).unwrap(), text);
         assert_eq!(self.sh("writer", "cat /s/copy").ok(), text);
     }
@@ -68,7 +114,11 @@ impl Bed {
     #[track_caller]
     pub fn remove_managed_resources(&self, plugin: &Installed) {
         self.docker(&["rm", "-f", "writer"]).ok();
-        assert!(plugin.mounts().is_empty(), "mounted without a user: {:?}", plugin.mounts());
+        assert!(
+            plugin.mounts().is_empty(),
+            "mounted without a user: {:?}",
+            plugin.mounts()
+        );
         self.remove_volumes_and_network(plugin);
     }
 
@@ -76,7 +126,11 @@ impl Bed {
     fn remove_volumes_and_network(&self, plugin: &Installed) {
         self.docker(&["volume", "rm", "sized", "plain"]).ok();
         self.docker(&["network", "rm", "net"]).ok();
-        assert!(plugin.mounts().is_empty(), "mounted without a volume: {:?}", plugin.mounts());
+        assert!(
+            plugin.mounts().is_empty(),
+            "mounted without a volume: {:?}",
+            plugin.mounts()
+        );
         assert!(self.loops().is_empty(), "{:?}", self.loops());
         assert!(self.volumes().is_empty() && self.networks().is_empty());
     }
@@ -110,24 +164,44 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
     let plugin = ops(&bed);
     plugin.run("set", &["MOONDOCK_LOG_LEVEL=debug"]).ok();
     plugin.enable();
-    plugin.run("set", &["MOONDOCK_LOG_LEVEL=info"]).fails_with(&["disable plugin before setting"]);
+    plugin
+        .run("set", &["MOONDOCK_LOG_LEVEL=info"])
+        .fails_with(&["disable plugin before setting"]);
     bed.authorize_by(&[NAME]);
     bed.managed_resources();
     bed.run_writer(&[]);
     bed.run_server("web", &["--network", "net", "-p", "8080:80"]);
-    wait_for("answered on the published port", SOON, || bed.answers_host("127.0.0.1", 8080));
-    assert!(bed.reaches("web", ADDRESS) && bed.reaches("writer", "web"), "the containers do not meet");
+    wait_for("answered on the published port", SOON, || {
+        bed.answers_host("127.0.0.1", 8080)
+    });
+    assert!(
+        bed.reaches("web", ADDRESS) && bed.reaches("writer", "web"),
+        "the containers do not meet"
+    );
     bed.writer_writes_on();
 
     let directory = bed.dir().join("other");
-    bed.exec_in_ns(&["mkdir", "-p", directory.join("rootfs").to_str().unwrap()]).ok();
+    bed.exec_in_ns(&["mkdir", "-p", directory.join("rootfs").to_str().unwrap()])
+        .ok();
     fs::write(directory.join("config.json"), "{}").unwrap();
     for change in changes(directory.to_str().unwrap()) {
-        let refused = ["authorization denied by plugin acme/ops:1.0", "plugins: plugins may not be changed"];
-        bed.docker(&[&["plugin"], &change[..]].concat()).fails_with(&refused);
+        let refused = [
+            "authorization denied by plugin acme/ops:1.0",
+            "plugins: plugins may not be changed",
+        ];
+        bed.docker(&[&["plugin"], &change[..]].concat())
+            .fails_with(&refused);
     }
-    for target in ["/plugins/pull?remote=a", "/plugins/acme/ops:1.0/upgrade?remote=a"] {
-        let reply = bed.api("POST", target, &[("Content-Type", "application/json")], b"[]");
+    for target in [
+        "/plugins/pull?remote=a",
+        "/plugins/acme/ops:1.0/upgrade?remote=a",
+    ] {
+        let reply = bed.api(
+            "POST",
+            target,
+            &[("Content-Type", "application/json")],
+            b"[]",
+        );
         assert_eq!(reply.status, 403, "{target}: {}", reply.body);
     }
     assert_eq!(plugin.inspect()["Enabled"], true);
@@ -143,7 +217,11 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
     plugin.run("disable", &[]).ok();
     let took = begun.elapsed();
     println!("`docker plugin disable` took {took:?}");
-    assert!(took < PROMPT && plugin.processes().is_empty(), "{took:?}, {:?}", plugin.processes());
+    assert!(
+        took < PROMPT && plugin.processes().is_empty(),
+        "{took:?}, {:?}",
+        plugin.processes()
+    );
     plugin.run("rm", &[]).ok();
 }
 
@@ -159,8 +237,22 @@ fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
         bed.writer_writes_on();
         bed.copy_to_and_from_the_writer(name);
         bed.writer_writes_on();
-        assert_eq!((plugin.mounts().len(), bed.loops().len()), (1, 1), "{name}: {:?}", plugin.mounts());
-        let taken = ["run", "--rm", "--network", "net", "--ip", ADDRESS, "busybox", "true"];
+        assert_eq!(
+            (plugin.mounts().len(), bed.loops().len()),
+            (1, 1),
+            "{name}: {:?}",
+            plugin.mounts()
+        );
+        let taken = [
+            "run",
+            "--rm",
+            "--network",
+            "net",
+            "--ip",
+            ADDRESS,
+            "busybox",
+            "true",
+        ];
         bed.docker(&taken).fails_with(&["already in use"]);
     }
     assert_eq!(bed.inspect("writer", "{{.State.Pid}}"), pid);
@@ -176,7 +268,12 @@ fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
     bed.writer_writes_on();
     plugin.run("disable", &[]).fails_with(&["is in use"]);
     plugin.run("disable", &["-f"]).ok();
-    let lines = || bed.sh("writer", "cat /s/log /p/log | wc -l").ok().parse::<u64>().unwrap();
+    let lines = || {
+        bed.sh("writer", "cat /s/log /p/log | wc -l")
+            .ok()
+            .parse::<u64>()
+            .unwrap()
+    };
     let before = lines();
     wait_for("written without the plugin", SOON, || lines() > before);
     plugin.enable();
@@ -211,14 +308,22 @@ fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
     let first = plugin.processes();
     let kill = |pid: u32| bed.exec_in_ns(&["kill", "-9", &pid.to_string()]).ok();
     kill(first[0]);
-    let again = || plugin.processes().first().copied().filter(|pid| !first.contains(pid));
+    let again = || {
+        plugin
+            .processes()
+            .first()
+            .copied()
+            .filter(|pid| !first.contains(pid))
+    };
     wait_for("another process", SOON, || again().is_some());
     kill(again().unwrap());
     bed.docker(&["create", "--privileged", "busybox", "true"])
         .fails_with(&["plugin acme/ops:1.0 failed with error"]);
     bed.engine_configure(&[]);
     bed.engine.signal("HUP");
-    wait_for("the policy out of force", SOON, || bed.docker(&["version"]).code == Some(0));
+    wait_for("the policy out of force", SOON, || {
+        bed.docker(&["version"]).code == Some(0)
+    });
     plugin.enable();
     bed.authorize_by(&[NAME]);
     bed.authorize_by(&[]);
@@ -228,7 +333,18 @@ fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
 
 /// Starts and removes a container with a volume and an address, which may fail while the plugin is away.
 fn come_and_go(bed: &Bed, name: &str) {
-    let run = ["run", "-d", "--name", name, "--network", "small", "-v", "sized:/s", "busybox", "true"];
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        name,
+        "--network",
+        "small",
+        "-v",
+        "sized:/s",
+        "busybox",
+        "true",
+    ];
     let _ = bed.docker(&run);
     let _ = bed.docker(&["rm", "-f", name]);
 }
@@ -238,7 +354,17 @@ fn come_and_go(bed: &Bed, name: &str) {
 fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
-    let small = ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.79.0.0/29", "small"];
+    let small = [
+        "network",
+        "create",
+        "-d",
+        NAME,
+        "--ipam-driver",
+        NAME,
+        "--subnet",
+        "10.79.0.0/29",
+        "small",
+    ];
     bed.docker(&small).ok();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -267,7 +393,11 @@ fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
     }
     bed.docker(&["network", "rm", "small"]).ok();
     let left = bed.exec_in_ns(&["ip", "-o", "link"]).ok();
-    assert_eq!(left.matches(": mdh").count(), 1, "links without a container: {left}");
+    assert_eq!(
+        left.matches(": mdh").count(),
+        1,
+        "links without a container: {left}"
+    );
     bed.docker(&["rm", "-f", "writer"]).ok();
     // Of an Unmount that a kill cut off, the engine repeats an empty one (protocol 1.6), which is refused: its use ends
     // with the volume.
@@ -291,7 +421,9 @@ fn containers_that_always_restart_come_back_with_what_they_had() {
     for signal in ["TERM", "KILL"] {
         engine_again(&bed, signal);
         assert_eq!(plugin.inspect()["Enabled"], true, "after {signal}");
-        wait_for("the writer is back", SOON, || bed.inspect("writer", "{{.State.Running}}") == "true");
+        wait_for("the writer is back", SOON, || {
+            bed.inspect("writer", "{{.State.Running}}") == "true"
+        });
         bed.writer_writes_on();
         bed.copy_to_and_from_the_writer(signal);
     }
@@ -312,7 +444,11 @@ fn containers_that_outlive_the_engine_keep_what_they_have() {
         bed.writer_writes_on();
         bed.copy_to_and_from_the_writer(signal);
         bed.writer_writes_on();
-        assert_eq!(bed.inspect("writer", "{{.State.Pid}}"), pid, "after {signal}");
+        assert_eq!(
+            bed.inspect("writer", "{{.State.Pid}}"),
+            pid,
+            "after {signal}"
+        );
     }
     plugin.kill(0);
     bed.writer_writes_on();

@@ -34,7 +34,11 @@ impl Bed {
         let file = self.dir().join("registry.yml").display().to_string();
         let argv = ["/usr/bin/docker-registry", "serve", &file].map(str::to_owned);
         let daemon = Daemon::start(self.namespaces(), "registry", &argv);
-        let answers = || self.exec_in_ns(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/5000"]).code == Some(0);
+        let answers = || {
+            self.exec_in_ns(&["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/5000"])
+                .code
+                == Some(0)
+        };
         wait_for(&format!("a registry: {}", daemon.log()), SOON, answers);
         daemon
     }
@@ -49,8 +53,12 @@ impl Bed {
     /// A command that asks the user, who says `answer`.
     fn docker_asked(&self, args: &[&str], answer: &str) -> Output {
         let mut command = self.docker_command(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         writeln!(child.stdin.take().unwrap(), "{answer}").unwrap();
         let done = child.wait_with_output().unwrap();
         Output::from_done(&format!("{command:?}"), &done)
@@ -68,7 +76,10 @@ const PRIVILEGES: &[&str] = &[
 ];
 
 fn asks_for_what_is_granted(seen: &str) {
-    let mut listed: Vec<&str> = seen.lines().filter(|line| line.starts_with(" - ")).collect();
+    let mut listed: Vec<&str> = seen
+        .lines()
+        .filter(|line| line.starts_with(" - "))
+        .collect();
     let mut wanted = PRIVILEGES.to_vec();
     listed.sort_unstable();
     wanted.sort_unstable();
@@ -76,8 +87,16 @@ fn asks_for_what_is_granted(seen: &str) {
 }
 
 fn upgrade(bed: &Bed, plugin: &Installed) {
-    let refused = ["plugin", "upgrade", "--grant-all-permissions", "--skip-remote-check", NAME, SECOND];
-    bed.docker(&refused).fails_with(&["the plugin must be disabled before upgrading"]);
+    let refused = [
+        "plugin",
+        "upgrade",
+        "--grant-all-permissions",
+        "--skip-remote-check",
+        NAME,
+        SECOND,
+    ];
+    bed.docker(&refused)
+        .fails_with(&["the plugin must be disabled before upgrading"]);
     plugin.run("disable", &[]).fails_with(&["is in use"]);
     plugin.run("disable", &["-f"]).ok();
     bed.docker(&refused).ok();
@@ -95,15 +114,31 @@ fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
     assert!(volume.contains(MARK.0), "the script is another");
     bed.write_script("scripts/ops/volume.lua", &volume.replace(MARK.0, MARK.1));
     let manifest = std::fs::read_to_string(scripts.join("plugin.toml")).unwrap();
-    bed.write_script("scripts/ops/plugin.toml", &(manifest + "\ngreeting = \"as shipped\"\n"));
+    bed.write_script(
+        "scripts/ops/plugin.toml",
+        &(manifest + "\ngreeting = \"as shipped\"\n"),
+    );
     bed.publish(&scripts, SECOND);
 
     let install = ["plugin", "install", "--alias", NAME, FIRST];
     asks_for_what_is_granted(&bed.docker_asked(&install, "n").text());
     let listed = bed.docker(&["plugin", "ls", "-q"]).ok();
-    assert!(listed.is_empty(), "a refused plugin was installed: {listed}");
+    assert!(
+        listed.is_empty(),
+        "a refused plugin was installed: {listed}"
+    );
     let settings = [&volume_root(&bed)[..], "MOONDOCK_LOG_LEVEL=debug"];
-    let install = [&["plugin", "install", "--grant-all-permissions", "--alias", NAME, FIRST], &settings[..]];
+    let install = [
+        &[
+            "plugin",
+            "install",
+            "--grant-all-permissions",
+            "--alias",
+            NAME,
+            FIRST,
+        ],
+        &settings[..],
+    ];
     bed.docker(&install.concat()).ok();
     let plugin = bed.installed(NAME);
     assert_eq!(plugin.inspect()["Enabled"], true);
@@ -113,11 +148,23 @@ fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
     bed.writer_writes_on();
     let (id, before) = (plugin.id(), plugin.inspect()["Settings"]["Env"].clone());
     upgrade(&bed, &plugin);
-    assert_eq!((plugin.id(), &plugin.inspect()["Settings"]["Env"]), (id, &before));
+    assert_eq!(
+        (plugin.id(), &plugin.inspect()["Settings"]["Env"]),
+        (id, &before)
+    );
     assert!(before.to_string().contains(settings[0]), "{before}");
     bed.writer_writes_on();
     bed.copy_to_and_from_the_writer("upgraded");
-    let taken = ["run", "--rm", "--network", "net", "--ip", "10.77.0.20", "busybox", "true"];
+    let taken = [
+        "run",
+        "--rm",
+        "--network",
+        "net",
+        "--ip",
+        "10.77.0.20",
+        "busybox",
+        "true",
+    ];
     bed.docker(&taken).fails_with(&["already in use"]);
     bed.managed_volume("new", &[]);
     plugin.wait_for_log("greeting: as shipped");

@@ -33,13 +33,18 @@ impl Bed {
         fs::copy(logs, scripts.join("log.lua")).unwrap();
         fs::write(scripts.join("metrics.lua"), metrics).unwrap();
         fs::write(scripts.join("secret.lua"), secret).unwrap();
-        let mut manifest: toml::Table =
-            fs::read_to_string(scripts.join("plugin.toml")).unwrap().parse().unwrap();
+        let mut manifest: toml::Table = fs::read_to_string(scripts.join("plugin.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
         let settings = manifest["settings"].as_table_mut().unwrap();
         settings.insert("root".into(), "/var/lib/moondock/logs".into());
         settings.insert("max_size".into(), "1m".into());
         settings.insert("max_file".into(), 2.into());
-        manifest.insert("metrics".into(), toml::Table::from_iter([("interval_s".into(), 1.into())]).into());
+        manifest.insert(
+            "metrics".into(),
+            toml::Table::from_iter([("interval_s".into(), 1.into())]).into(),
+        );
         fs::write(scripts.join("plugin.toml"), manifest.to_string()).unwrap();
         scripts
     }
@@ -47,10 +52,29 @@ impl Bed {
     /// A round of what users do, each of which calls the plugin.
     fn use_everything(&self) {
         self.managed_volume("busy", &["-o", "size=8m"]);
-        let network =
-            ["network", "create", "-d", NAME, "--ipam-driver", NAME, "--subnet", "10.78.0.0/24", "more"];
+        let network = [
+            "network",
+            "create",
+            "-d",
+            NAME,
+            "--ipam-driver",
+            NAME,
+            "--subnet",
+            "10.78.0.0/24",
+            "more",
+        ];
         self.docker(&network).ok();
-        let run = ["run", "--rm", "--network", "more", "-v", "busy:/b", "busybox", "touch", "/b/file"];
+        let run = [
+            "run",
+            "--rm",
+            "--network",
+            "more",
+            "-v",
+            "busy:/b",
+            "busybox",
+            "touch",
+            "/b/file",
+        ];
         self.docker(&run).ok();
         self.docker(&["volume", "inspect", "busy"]).ok();
         self.docker(&["network", "rm", "more"]).ok();
@@ -93,7 +117,9 @@ fn scripts_are_saved_under_their_users_and_no_call_fails() {
             let before = generations(&plugin);
             let saved = format!("{}\n-- save {round}\n", shipped(name));
             bed.write_script(&format!("scripts/ops/{name}"), &saved);
-            wait_for("the saved script in force", SOON, || generations(&plugin) > before);
+            wait_for("the saved script in force", SOON, || {
+                generations(&plugin) > before
+            });
         }
         drop(saving);
         let (users, lookers) = (users.join().unwrap(), lookers.join().unwrap());
@@ -119,8 +145,18 @@ fn a_plugin_with_all_interfaces_is_killed_and_goes_on() {
     bed.managed_resources();
     bed.run_writer(&[]);
     let chatter = "i=0; while i=$((i+1)); do echo line $i; usleep 100000; done";
-    let logged = ["run", "-d", "--name", "chatter", "--stop-signal", "KILL", "--log-driver", NAME];
-    bed.docker(&[&logged[..], &["busybox", "sh", "-c", chatter]].concat()).ok();
+    let logged = [
+        "run",
+        "-d",
+        "--name",
+        "chatter",
+        "--stop-signal",
+        "KILL",
+        "--log-driver",
+        NAME,
+    ];
+    bed.docker(&[&logged[..], &["busybox", "sh", "-c", chatter]].concat())
+        .ok();
     let lines = || bed.docker(&["logs", "chatter"]).ok().lines().count();
     wait_for("lines in the log", SOON, || lines() > 3);
     plugin.wait_for_log("true samples");
@@ -128,11 +164,15 @@ fn a_plugin_with_all_interfaces_is_killed_and_goes_on() {
         .fails_with(&["privileged: containers may not be privileged"]);
     bed.use_everything();
     bed.writer_writes_on();
-    plugin.run("disable", &[]).fails_with(&["plugins may not be changed"]);
+    plugin
+        .run("disable", &[])
+        .fails_with(&["plugins may not be changed"]);
     plugin.kill(0);
     bed.writer_writes_on();
     let before = lines();
-    wait_for("more lines in the log after the kill", SOON, || lines() > before + 3);
+    wait_for("more lines in the log after the kill", SOON, || {
+        lines() > before + 3
+    });
     bed.docker(&["rm", "-f", "chatter"]).ok();
     bed.authorize_by(&[]);
     bed.remove_managed_resources(&plugin);

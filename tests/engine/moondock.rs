@@ -20,8 +20,15 @@ impl Bed {
     /// The same, with its sockets in another directory than the engine's.
     pub fn moondock_start_at(&self, sockets: &str, scripts: &Path, args: &[&str]) {
         let state = self.dir().join("state");
-        let fixed = ["--sockets".to_owned(), sockets.to_owned(), "--state".to_owned()];
-        let mut argv = vec![env!("CARGO_BIN_EXE_moondock").to_owned(), "serve".to_owned()];
+        let fixed = [
+            "--sockets".to_owned(),
+            sockets.to_owned(),
+            "--state".to_owned(),
+        ];
+        let mut argv = vec![
+            env!("CARGO_BIN_EXE_moondock").to_owned(),
+            "serve".to_owned(),
+        ];
         argv.push(scripts.display().to_string());
         argv.extend(fixed.into_iter().chain([state.display().to_string()]));
         argv.extend(args.iter().map(|&arg| arg.to_owned()));

@@ -27,7 +27,9 @@ impl Bed {
         copy_tree(Path::new(SHIPPED), &ops);
         let text = fs::read_to_string(ops.join("plugin.toml")).unwrap_or_default();
         let mut table: toml::Table = text.parse().unwrap();
-        let settings = table.entry("settings").or_insert_with(|| toml::Table::new().into());
+        let settings = table
+            .entry("settings")
+            .or_insert_with(|| toml::Table::new().into());
         let settings = settings.as_table_mut().expect("`settings` is a table");
         settings.insert("roots".into(), vec!["/srv/data"].into());
         settings.insert("volume_root".into(), self.volume_root().into());
@@ -79,7 +81,9 @@ impl Bed {
     #[track_caller]
     pub fn endpoint_field(&self, container: &str, network: &str, field: &str) -> String {
         let endpoint = &self.inspect_json(container)["NetworkSettings"]["Networks"][network];
-        let value = endpoint[field].as_str().unwrap_or_else(|| panic!("no {field} in {endpoint}"));
+        let value = endpoint[field]
+            .as_str()
+            .unwrap_or_else(|| panic!("no {field} in {endpoint}"));
         assert!(!value.is_empty(), "{field} is empty in {endpoint}");
         value.to_owned()
     }
@@ -91,8 +95,14 @@ impl Bed {
 
     /// Whether a running container gets an answer from `address`.
     pub fn reaches(&self, container: &str, address: &str) -> bool {
-        let ping = if address.contains(':') { "ping6" } else { "ping" };
-        self.docker(&["exec", container, ping, "-c2", "-W2", address]).code == Some(0)
+        let ping = if address.contains(':') {
+            "ping6"
+        } else {
+            "ping"
+        };
+        self.docker(&["exec", container, ping, "-c2", "-W2", address])
+            .code
+            == Some(0)
     }
 
     /// What the plugin's drivers keep in the kernel: links, firewall, volume mounts, loop devices.
@@ -102,8 +112,15 @@ impl Bed {
         let mut names: Vec<&str> = names.filter_map(|name| name.split('@').next()).collect();
         names.sort_unstable();
         let rules = self.exec_in_ns(&["nft", "list", "ruleset"]).ok();
-        let rules: String = rules.lines().filter(|line| !line.contains("counter packets")).collect();
-        format!("links {names:?}\nmounts {:?}\nloops {:?}\nrules {rules}", self.volume_mounts(), self.loops())
+        let rules: String = rules
+            .lines()
+            .filter(|line| !line.contains("counter packets"))
+            .collect();
+        format!(
+            "links {names:?}\nmounts {:?}\nloops {:?}\nrules {rules}",
+            self.volume_mounts(),
+            self.loops()
+        )
     }
 
     /// The mounts below the volume root.
@@ -111,15 +128,24 @@ impl Bed {
         let root = self.volume_root();
         let mounts = self.exec_in_ns(&["cat", "/proc/self/mounts"]).ok();
         let points = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-        points.filter(|point| point.starts_with(&root)).map(str::to_owned).collect()
+        points
+            .filter(|point| point.starts_with(&root))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The files of this bed that a loop device holds. Their paths are those of whoever mounted them, so a part of the
     /// path is the bed's name.
     pub fn loops(&self) -> Vec<String> {
-        let files = self.exec_in_ns(&["losetup", "--list", "--noheadings", "-O", "BACK-FILE"]).ok();
+        let files = self
+            .exec_in_ns(&["losetup", "--list", "--noheadings", "-O", "BACK-FILE"])
+            .ok();
         let part = format!("/{}/", self.name());
-        files.lines().filter(|file| file.contains(&part)).map(str::to_owned).collect()
+        files
+            .lines()
+            .filter(|file| file.contains(&part))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The names of all volumes, sorted.
@@ -131,7 +157,14 @@ impl Bed {
     /// The names of all networks that are not the engine's own, sorted.
     #[track_caller]
     pub fn networks(&self) -> Vec<String> {
-        self.names(&["network", "ls", "--filter", "type=custom", "--format", "{{.Name}}"])
+        self.names(&[
+            "network",
+            "ls",
+            "--filter",
+            "type=custom",
+            "--format",
+            "{{.Name}}",
+        ])
     }
 
     /// The names of all containers, sorted.
@@ -151,7 +184,10 @@ impl Bed {
 fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap_or_else(|e| panic!("{}: {e}", from.display())) {
-        let (source, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        let (source, target) = (
+            entry.as_ref().unwrap().path(),
+            to.join(entry.unwrap().file_name()),
+        );
         if source.is_dir() {
             copy_tree(&source, &target);
         } else {

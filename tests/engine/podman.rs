@@ -77,14 +77,23 @@ impl Bed {
     fn podman_import_busybox(&self) {
         let tar = self.dir().join("busybox.tar");
         fs::write(&tar, busybox_tar()).unwrap();
-        self.podman(&["import", tar.to_str().unwrap(), "busybox"]).ok();
+        self.podman(&["import", tar.to_str().unwrap(), "busybox"])
+            .ok();
     }
 
     /// Runs a shell command in a container with the volume `a` at `/v`.
     fn podman_run(&self, command: &str) -> Output {
-        let parent = format!("--cgroup-parent=/{}", self.dir().file_name().unwrap().display());
-        let options =
-            ["run", "--rm", "--network=none", "--ulimit=nofile=1000:1000", "--ulimit=nproc=1000:1000"];
+        let parent = format!(
+            "--cgroup-parent=/{}",
+            self.dir().file_name().unwrap().display()
+        );
+        let options = [
+            "run",
+            "--rm",
+            "--network=none",
+            "--ulimit=nofile=1000:1000",
+            "--ulimit=nproc=1000:1000",
+        ];
         let container = ["-v=a:/v", &parent, "busybox", "sh", "-c", command];
         self.podman(&[&options[..], &container].concat())
     }
@@ -92,7 +101,9 @@ impl Bed {
     /// How often moondock answered a call with this outcome.
     fn answered(&self, method: &str, outcome: &str) -> usize {
         let log = self.moondock_log();
-        log.lines().filter(|line| line.contains(method) && line.contains(outcome)).count()
+        log.lines()
+            .filter(|line| line.contains(method) && line.contains(outcome))
+            .count()
     }
 }
 
@@ -100,16 +111,29 @@ impl Bed {
 #[ignore = "needs root and podman: run tests/run"]
 fn podman_makes_uses_finds_and_removes_volumes() {
     let bed = Bed::with_podman();
-    bed.podman(&["volume", "create", "--driver", "vol", "a"]).ok();
+    bed.podman(&["volume", "create", "--driver", "vol", "a"])
+        .ok();
     assert_eq!(bed.answered("VolumeDriver.Get", "no such volume"), 1);
-    assert_eq!(bed.podman(&["volume", "inspect", "-f", "{{.Driver}}", "a"]).ok(), "vol");
-    bed.podman(&["volume", "inspect", "b"]).fails_with(&["no such volume b"]);
+    assert_eq!(
+        bed.podman(&["volume", "inspect", "-f", "{{.Driver}}", "a"])
+            .ok(),
+        "vol"
+    );
+    bed.podman(&["volume", "inspect", "b"])
+        .fails_with(&["no such volume b"]);
     bed.podman_import_busybox();
     assert_eq!(bed.podman_run("echo kept >/v/file").ok(), "");
-    assert_eq!(bed.podman_run("read line </v/file; echo $line").ok(), "kept");
-    assert_eq!(fs::read_to_string(bed.dir().join("srv/data/file")).unwrap(), "kept\n");
+    assert_eq!(
+        bed.podman_run("read line </v/file; echo $line").ok(),
+        "kept"
+    );
+    assert_eq!(
+        fs::read_to_string(bed.dir().join("srv/data/file")).unwrap(),
+        "kept\n"
+    );
     wait_for("as many unmounts as mounts", SOON, || {
-        bed.answered("VolumeDriver.Mount", "ok") == 2 && bed.answered("VolumeDriver.Unmount", "ok") == 2
+        bed.answered("VolumeDriver.Mount", "ok") == 2
+            && bed.answered("VolumeDriver.Unmount", "ok") == 2
     });
     bed.podman_at("other", &["volume", "reload"]).ok();
     assert_eq!(bed.podman_at("other", &["volume", "ls", "-q"]).ok(), "a");
@@ -126,16 +150,23 @@ fn podman_makes_uses_finds_and_removes_volumes() {
 #[ignore = "needs root and podman: run tests/run"]
 fn podman_loses_no_data_while_the_storage_is_away() {
     let bed = Bed::with_podman();
-    bed.podman(&["volume", "create", "--driver", "vol", "kept"]).ok();
+    bed.podman(&["volume", "create", "--driver", "vol", "kept"])
+        .ok();
     bed.write_script("scripts/vol/volume.lua", AWAY);
-    wait_for("the new script", SOON, || bed.moondock_log().contains("generation=2"));
+    wait_for("the new script", SOON, || {
+        bed.moondock_log().contains("generation=2")
+    });
     let create = ["volume", "create", "--driver", "vol", "new"];
-    bed.podman(&create).fails_with(&["volume.lua:4: the storage is away"]);
-    bed.podman(&["volume", "rm", "kept"]).fails_with(&["could not be retrieved from plugin vol"]);
+    bed.podman(&create)
+        .fails_with(&["volume.lua:4: the storage is away"]);
+    bed.podman(&["volume", "rm", "kept"])
+        .fails_with(&["could not be retrieved from plugin vol"]);
     assert_eq!(bed.podman(&["volume", "ls", "-q"]).ok(), "");
     assert_eq!(bed.answered("VolumeDriver.Remove", ""), 0);
     bed.write_script("scripts/vol/volume.lua", VOLUME);
-    wait_for("the old script", SOON, || bed.moondock_log().contains("generation=3"));
+    wait_for("the old script", SOON, || {
+        bed.moondock_log().contains("generation=3")
+    });
     bed.podman(&["volume", "reload"]).ok();
     assert_eq!(bed.podman(&["volume", "ls", "-q"]).ok(), "kept");
 }

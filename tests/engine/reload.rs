@@ -30,8 +30,8 @@ impl Bed {
 fn saves_do_not_disturb_commands_in_flight() {
     let bed = Bed::with_ops();
     let done = AtomicBool::new(false);
-    let scripts =
-        ["authz.lua", "volume.lua", "network.lua", "ipam.lua"].map(|name| (name, bed.ops_script(name)));
+    let scripts = ["authz.lua", "volume.lua", "network.lua", "ipam.lua"]
+        .map(|name| (name, bed.ops_script(name)));
     thread::scope(|scope| {
         let volumes = scope.spawn(|| work(&done, || cycle_volume(&bed)));
         let networks = scope.spawn(|| work(&done, || cycle_network(&bed)));
@@ -41,7 +41,10 @@ fn saves_do_not_disturb_commands_in_flight() {
             thread::sleep(Duration::from_millis(50));
         }
         done.store(true, Ordering::Relaxed);
-        assert!(volumes.join().unwrap() > 2 && networks.join().unwrap() > 0, "too few commands in flight");
+        assert!(
+            volumes.join().unwrap() > 2 && networks.join().unwrap() > 0,
+            "too few commands in flight"
+        );
     });
     assert!(bed.volumes().is_empty() && bed.networks().is_empty());
 }
@@ -62,8 +65,10 @@ fn cycle_volume(bed: &Bed) {
 }
 
 fn cycle_network(bed: &Bed) {
-    bed.network_create("busy", &["--subnet", "10.90.0.0/24"]).ok();
-    bed.docker(&["run", "--rm", "--network", "busy", "busybox", "true"]).ok();
+    bed.network_create("busy", &["--subnet", "10.90.0.0/24"])
+        .ok();
+    bed.docker(&["run", "--rm", "--network", "busy", "busybox", "true"])
+        .ok();
     bed.docker(&["network", "rm", "busy"]).ok();
 }
 
@@ -79,11 +84,14 @@ fn a_saved_policy_is_live_at_once() {
             .text()
             .contains("authorization denied by plugin ops: no volumes today")
     });
-    bed.docker(&["run", "--rm", "-v", "before:/data", "busybox", "true"]).ok();
+    bed.docker(&["run", "--rm", "-v", "before:/data", "busybox", "true"])
+        .ok();
     bed.save("authz.lua", &shipped);
-    wait_for("allowed by the old policy again", Duration::from_secs(1), || {
-        bed.volume_create("again", &[]).code == Some(0)
-    });
+    wait_for(
+        "allowed by the old policy again",
+        Duration::from_secs(1),
+        || bed.volume_create("again", &[]).code == Some(0),
+    );
 }
 
 #[test]
@@ -91,10 +99,15 @@ fn a_saved_policy_is_live_at_once() {
 fn a_broken_save_keeps_the_last_good_script() {
     let bed = Bed::with_ops();
     let shipped = bed.ops_script("volume.lua");
-    for (broken, said) in [("local volume = {\nfunction", "volume.lua:2"), ("return 7", "volume.lua")] {
+    for (broken, said) in [
+        ("local volume = {\nfunction", "volume.lua:2"),
+        ("return 7", "volume.lua"),
+    ] {
         let seen = bed.moondock_log().len();
         bed.save("volume.lua", broken);
-        wait_for("told in the log", SOON, || bed.moondock_log()[seen..].contains(said));
+        wait_for("told in the log", SOON, || {
+            bed.moondock_log()[seen..].contains(said)
+        });
         bed.volume_create("still", &[]).ok();
         bed.docker(&["volume", "rm", "still"]).ok();
     }
@@ -107,14 +120,18 @@ fn a_broken_save_keeps_the_last_good_script() {
 fn a_saved_driver_goes_on_with_what_is_in_use() {
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
-    bed.network_create("net", &["--subnet", "10.91.0.0/30"]).ok();
+    bed.network_create("net", &["--subnet", "10.91.0.0/30"])
+        .ok();
     bed.run_sleeper("web", &["-v", "data:/data", "--network", "net"]);
     for name in ["volume.lua", "network.lua", "ipam.lua"] {
         let seen = bed.moondock_log().len();
         bed.save(name, &format!("{}\n-- saved\n", bed.ops_script(name)));
-        wait_for("a new generation", SOON, || bed.moondock_log()[seen..].contains("generation"));
+        wait_for("a new generation", SOON, || {
+            bed.moondock_log()[seen..].contains("generation")
+        });
     }
-    bed.sh("web", "echo kept >/data/file && cat /data/file").ok();
+    bed.sh("web", "echo kept >/data/file && cat /data/file")
+        .ok();
     assert_eq!(bed.volume_mounts().len(), 1);
     bed.docker(&["restart", "web"]).ok();
     assert_eq!(bed.sh("web", "cat /data/file").ok(), "kept");

@@ -28,7 +28,8 @@ impl Bed {
         let bed = Bed::new();
         bed.without_resolver();
         bed.engine_start(&[]);
-        bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"]).ok();
+        bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"])
+            .ok();
         bed.write_script("scripts/vault/secret.lua", VAULT);
         let dir = bed.dir();
         let argv = [
@@ -48,18 +49,33 @@ impl Bed {
     pub fn without_resolver(&self) {
         self.write_script("resolv.conf", "nameserver 127.0.0.1\n");
         let conf = self.dir().join("resolv.conf");
-        self.exec_in_ns(&["mount", "--bind", conf.to_str().unwrap(), "/etc/resolv.conf"]).ok();
+        self.exec_in_ns(&[
+            "mount",
+            "--bind",
+            conf.to_str().unwrap(),
+            "/etc/resolv.conf",
+        ])
+        .ok();
     }
 
     fn secret(&self, name: &str, args: &[&str]) {
-        self.docker(&[&["secret", "create", "--driver", "vault"], args, &[name]].concat()).ok();
+        self.docker(&[&["secret", "create", "--driver", "vault"], args, &[name]].concat())
+            .ok();
     }
 
     /// A service whose tasks run `command` with that secret.
     fn service(&self, name: &str, secret: &str, args: &[&str], command: &str) {
         let head = ["service", "create", "--detach", "--no-resolve-image"];
-        let own = ["--restart-condition", "none", "--name", name, "--secret", secret];
-        self.docker(&[&head[..], &own, args, &["busybox", "sh", "-c", command]].concat()).ok();
+        let own = [
+            "--restart-condition",
+            "none",
+            "--name",
+            name,
+            "--secret",
+            secret,
+        ];
+        self.docker(&[&head[..], &own, args, &["busybox", "sh", "-c", command]].concat())
+            .ok();
     }
 
     /// What the tasks of a service have printed, each one's words in a line.
@@ -68,9 +84,16 @@ impl Bed {
         let mut printed = Vec::new();
         wait_for(&format!("printed by {tasks} tasks"), PATIENCE, || {
             let ids = self.docker(&["ps", "-aq", "--filter", &filter]).ok();
-            ids.lines().filter(|id| self.docker(&["logs", id]).stdout.contains("end")).count() >= tasks
+            ids.lines()
+                .filter(|id| self.docker(&["logs", id]).stdout.contains("end"))
+                .count()
+                >= tasks
         });
-        for id in self.docker(&["ps", "-aq", "--filter", &filter]).ok().lines() {
+        for id in self
+            .docker(&["ps", "-aq", "--filter", &filter])
+            .ok()
+            .lines()
+        {
             printed.push(self.docker(&["logs", id]).stdout.replace('\n', " "));
         }
         printed.retain(|text| !text.is_empty());
@@ -88,11 +111,20 @@ fn a_task_finds_what_the_script_gave() {
     let printed = bed.printed("web", 1);
     let expected = b"\0\xff\r\ngold blue web busybox:latest hunter2";
     let hex: Vec<_> = expected.iter().map(|byte| format!("{byte:02x}")).collect();
-    let seen: Vec<_> = printed[0].split_whitespace().filter(|word| *word != "end").collect();
+    let seen: Vec<_> = printed[0]
+        .split_whitespace()
+        .filter(|word| *word != "end")
+        .collect();
     assert_eq!(seen, hex, "{printed:?}");
     let log = bed.moondock_log();
-    assert!(log.contains("method=SecretProvider.GetSecret") && log.contains("object=token"), "{log}");
-    assert!(!log.contains("hunter2") && !bed.engine.log().contains("hunter2"), "the value is in a log");
+    assert!(
+        log.contains("method=SecretProvider.GetSecret") && log.contains("object=token"),
+        "{log}"
+    );
+    assert!(
+        !log.contains("hunter2") && !bed.engine.log().contains("hunter2"),
+        "the value is in a log"
+    );
 }
 
 #[test]
@@ -100,12 +132,20 @@ fn a_task_finds_what_the_script_gave() {
 fn a_value_that_is_not_to_be_reused_is_asked_for_by_each_task() {
     let bed = Bed::with_swarm();
     bed.secret("each", &[]);
-    bed.service("web", "each", &["--replicas", "2"], "cat /run/secrets/each; echo; echo end");
+    bed.service(
+        "web",
+        "each",
+        &["--replicas", "2"],
+        "cat /run/secrets/each; echo; echo end",
+    );
     let mut printed = bed.printed("web", 2);
     printed.sort();
     printed.dedup();
     assert_eq!(printed.len(), 2, "{printed:?}");
-    assert!(printed.iter().all(|text| text.starts_with("only for ")), "{printed:?}");
+    assert!(
+        printed.iter().all(|text| text.starts_with("only for ")),
+        "{printed:?}"
+    );
 }
 
 #[test]
@@ -114,14 +154,23 @@ fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
     let bed = Bed::with_swarm();
     for name in ["sealed", "faulty", "huge", "large"] {
         bed.secret(name, &[]);
-        bed.service(name, name, &[], &format!("wc -c </run/secrets/{name}; echo end"));
+        bed.service(
+            name,
+            name,
+            &[],
+            &format!("wc -c </run/secrets/{name}; echo end"),
+        );
     }
     assert_eq!(bed.printed("large", 1), ["511999 end "]);
     // The engine keeps the reason to itself.
     for name in ["sealed", "faulty", "huge"] {
         let tasks = || bed.docker(&["service", "ps", "--no-trunc", name]).ok();
         wait_for("a failed task", PATIENCE, || tasks().contains("Failed"));
-        assert!(tasks().contains("unable to get secret from secret store"), "{}", tasks());
+        assert!(
+            tasks().contains("unable to get secret from secret store"),
+            "{}",
+            tasks()
+        );
     }
     let log = bed.moondock_log();
     for reason in [
@@ -131,7 +180,10 @@ fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
     ] {
         assert!(log.contains(reason), "`{reason}` is not in\n{log}");
     }
-    assert!(!log.contains("xxxx") && !bed.engine.log().contains("xxxx"), "the value is in a log");
+    assert!(
+        !log.contains("xxxx") && !bed.engine.log().contains("xxxx"),
+        "the value is in a log"
+    );
 }
 
 #[test]
@@ -140,7 +192,12 @@ fn a_service_goes_on_once_the_script_is_mended() {
     let bed = Bed::with_swarm();
     bed.secret("sealed", &[]);
     let restarts = ["--restart-condition", "any", "--restart-delay", "1s"];
-    bed.service("web", "sealed", &restarts, "cat /run/secrets/sealed; echo; echo end; sleep 600");
+    bed.service(
+        "web",
+        "sealed",
+        &restarts,
+        "cat /run/secrets/sealed; echo; echo end; sleep 600",
+    );
     let tasks = || bed.docker(&["service", "ps", "--no-trunc", "web"]).ok();
     wait_for("a failed task", PATIENCE, || tasks().contains("Failed"));
     bed.write_script(

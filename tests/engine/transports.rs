@@ -77,17 +77,32 @@ impl Bed {
     fn serve_again(&self, plugins: usize, listens: &[&str]) {
         let before = self.ready();
         let mut daemon = Daemon::start(self.namespaces(), "moondock", &self.serving(listens));
-        let up = holds_within(START, || daemon.ended().is_some() || self.ready() == before + plugins);
-        assert!(up && daemon.ended().is_none(), "moondock did not start: {}", daemon.log());
+        let up = holds_within(START, || {
+            daemon.ended().is_some() || self.ready() == before + plugins
+        });
+        assert!(
+            up && daemon.ended().is_none(),
+            "moondock did not start: {}",
+            daemon.log()
+        );
         self.moondock.put(daemon);
     }
 
     /// The command that serves all scripts.
     fn serving(&self, listens: &[&str]) -> Vec<String> {
         let dir = self.dir().display();
-        let fixed = ["serve".to_owned(), format!("{dir}/scripts"), "--state".into(), format!("{dir}/state")];
+        let fixed = [
+            "serve".to_owned(),
+            format!("{dir}/scripts"),
+            "--state".into(),
+            format!("{dir}/state"),
+        ];
         let listens = listens.iter().map(|listen| format!("--listen={listen}"));
-        [env!("CARGO_BIN_EXE_moondock").to_owned()].into_iter().chain(fixed).chain(listens).collect()
+        [env!("CARGO_BIN_EXE_moondock").to_owned()]
+            .into_iter()
+            .chain(fixed)
+            .chain(listens)
+            .collect()
     }
 
     /// How many plugins have become ready, in all of moondock's lives.
@@ -97,7 +112,8 @@ impl Bed {
     }
 
     fn spec(&self, name: &str) -> PathBuf {
-        self.namespaces().path(&format!("/etc/docker/plugins/{name}"))
+        self.namespaces()
+            .path(&format!("/etc/docker/plugins/{name}"))
     }
 
     /// All that a volume goes through, with data in it.
@@ -105,9 +121,22 @@ impl Bed {
         self.docker(&["volume", "create", "-d", driver, name]).ok();
         let mount = format!("{name}:/v");
         let write = format!("echo {name} >/v/{name} && cat /v/{name}");
-        assert_eq!(self.docker(&["run", "--rm", "-v", &mount, "busybox", "sh", "-c", &write]).ok(), name);
-        assert_eq!(fs::read_to_string(self.dir().join("srv/data").join(name)).unwrap().trim(), name);
-        assert_eq!(self.docker(&["volume", "inspect", "-f", "{{.Driver}}", name]).ok(), driver);
+        assert_eq!(
+            self.docker(&["run", "--rm", "-v", &mount, "busybox", "sh", "-c", &write])
+                .ok(),
+            name
+        );
+        assert_eq!(
+            fs::read_to_string(self.dir().join("srv/data").join(name))
+                .unwrap()
+                .trim(),
+            name
+        );
+        assert_eq!(
+            self.docker(&["volume", "inspect", "-f", "{{.Driver}}", name])
+                .ok(),
+            driver
+        );
     }
 }
 
@@ -117,8 +146,11 @@ impl Bed {
 fn plugins_are_found_by_spec_files_and_survive_restarts_of_either_side() {
     let bed = Bed::new();
     let listens = ["plain=tcp://127.0.0.1:0", "sealed=tls://127.0.0.1:0"];
-    let plugins =
-        [("plain", "volume.lua", VOLUME), ("sealed", "volume.lua", VOLUME), ("socket", "volume.lua", VOLUME)];
+    let plugins = [
+        ("plain", "volume.lua", VOLUME),
+        ("sealed", "volume.lua", VOLUME),
+        ("socket", "volume.lua", VOLUME),
+    ];
     bed.serve(&plugins, &listens);
     bed.engine_start(&[]);
     for (driver, _, _) in plugins {
@@ -145,7 +177,13 @@ fn plugins_are_found_by_spec_files_and_survive_restarts_of_either_side() {
 fn a_fixed_port_is_found_again_by_an_engine_that_runs() {
     let bed = Bed::new();
     let listens = ["plain=tcp://127.0.0.1:9001", "sealed=tls://127.0.0.1:9002"];
-    bed.serve(&[("plain", "volume.lua", VOLUME), ("sealed", "volume.lua", VOLUME)], &listens);
+    bed.serve(
+        &[
+            ("plain", "volume.lua", VOLUME),
+            ("sealed", "volume.lua", VOLUME),
+        ],
+        &listens,
+    );
     bed.engine_start(&[]);
     bed.use_volume("plain", "plain-1");
     bed.use_volume("sealed", "sealed-1");
@@ -153,7 +191,10 @@ fn a_fixed_port_is_found_again_by_an_engine_that_runs() {
     fs::remove_file(bed.dir().join("state/sealed/tls/server-cert.pem")).unwrap();
     assert!(bed.moondock_term().success());
     bed.serve_again(2, &listens);
-    assert_ne!(fs::read(bed.dir().join("state/sealed/tls/server-cert.pem")).unwrap(), certificate);
+    assert_ne!(
+        fs::read(bed.dir().join("state/sealed/tls/server-cert.pem")).unwrap(),
+        certificate
+    );
     bed.use_volume("plain", "plain-2");
     bed.use_volume("sealed", "sealed-2");
 }
@@ -168,10 +209,16 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
     bed.engine_configure(&["gate"]);
     let file = bed.dir().join("daemon.json");
     let mut config: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-    config["hosts"].as_array_mut().unwrap().push(json!("tcp://127.0.0.1:2376"));
+    config["hosts"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!("tcp://127.0.0.1:2376"));
     config["tlsverify"] = true.into();
-    for (key, name) in [("tlscacert", "ca.pem"), ("tlscert", "server-cert.pem"), ("tlskey", "server-key.pem")]
-    {
+    for (key, name) in [
+        ("tlscacert", "ca.pem"),
+        ("tlscert", "server-cert.pem"),
+        ("tlskey", "server-key.pem"),
+    ] {
         config[key] = certificates.join(name).display().to_string().into();
     }
     bed.write_script("daemon.json", &config.to_string());
@@ -195,7 +242,8 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
     remote(&["volume", "create", "mine"]).ok();
     assert_eq!(bed.volumes(), ["mine"]);
     wait_for("the policy's line", START, || {
-        bed.moondock_log().contains("asked by engine (TLS), certified as engine")
+        bed.moondock_log()
+            .contains("asked by engine (TLS), certified as engine")
     });
 }
 
@@ -206,15 +254,28 @@ fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
     let bed = Bed::new();
     bed.write_script("scripts/gate/authz.lua", AUTHZ);
     let socket = "/run/docker/plugins/gate.sock";
-    let activate = ["systemd-socket-activate", "--fdname=gate", "--listen", socket].map(str::to_owned);
-    let daemon = Daemon::start(bed.namespaces(), "moondock", &[&activate[..], &bed.serving(&[])].concat());
+    let activate = [
+        "systemd-socket-activate",
+        "--fdname=gate",
+        "--listen",
+        socket,
+    ]
+    .map(str::to_owned);
+    let daemon = Daemon::start(
+        bed.namespaces(),
+        "moondock",
+        &[&activate[..], &bed.serving(&[])].concat(),
+    );
     bed.moondock.put(daemon);
-    wait_for("the socket", START, || bed.namespaces().path(socket).exists());
+    wait_for("the socket", START, || {
+        bed.namespaces().path(socket).exists()
+    });
     assert_eq!(bed.ready(), 0);
     bed.engine_configure(&["gate"]);
     bed.engine_boot();
     assert_eq!(bed.ready(), 1);
-    bed.docker(&["volume", "create", "mine"]).fails_with(&["not for those whom nobody knows"]);
+    bed.docker(&["volume", "create", "mine"])
+        .fails_with(&["not for those whom nobody knows"]);
     assert!(bed.moondock_term().success());
     assert!(bed.namespaces().path(socket).exists());
 }
@@ -223,19 +284,27 @@ fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
 #[test]
 #[ignore = "needs root and dockerd: run tests/run"]
 fn a_policy_that_denies_everything_is_mended_by_saving_or_taken_out_by_a_reload() {
-    const NOBODY: &str = "return { request = function() return false, \"nobody may do anything\" end }\n";
+    const NOBODY: &str =
+        "return { request = function() return false, \"nobody may do anything\" end }\n";
     let bed = Bed::new();
     bed.serve(&[("gate", "authz.lua", NOBODY)], &[]);
     bed.engine_configure(&["gate"]);
     bed.engine_boot();
-    bed.docker(&["volume", "ls"]).fails_with(&["nobody may do anything"]);
+    bed.docker(&["volume", "ls"])
+        .fails_with(&["nobody may do anything"]);
     bed.write_script("scripts/gate/authz.lua", AUTHZ);
-    wait_for("the mended policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
+    wait_for("the mended policy", START, || {
+        bed.docker(&["volume", "ls"]).code == Some(0)
+    });
 
     bed.write_script("scripts/gate/authz.lua", NOBODY);
-    wait_for("the other again", START, || bed.docker(&["volume", "ls"]).code != Some(0));
+    wait_for("the other again", START, || {
+        bed.docker(&["volume", "ls"]).code != Some(0)
+    });
     assert!(bed.moondock_term().success());
     bed.engine_configure(&[]);
     bed.engine.signal("HUP");
-    wait_for("an engine without a policy", START, || bed.docker(&["volume", "ls"]).code == Some(0));
+    wait_for("an engine without a policy", START, || {
+        bed.docker(&["volume", "ls"]).code == Some(0)
+    });
 }

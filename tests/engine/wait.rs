@@ -8,7 +8,10 @@ const POLL: Duration = Duration::from_millis(20);
 /// Polls until `condition` holds, and fails the test with `what` when it does not in time.
 #[track_caller]
 pub fn wait_for(what: &str, timeout: Duration, condition: impl Fn() -> bool) {
-    assert!(holds_within(timeout, condition), "after {timeout:?}: not yet {what}");
+    assert!(
+        holds_within(timeout, condition),
+        "after {timeout:?}: not yet {what}"
+    );
 }
 
 /// Polls until `condition` holds; false when it does not in time.

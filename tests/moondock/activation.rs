@@ -14,7 +14,11 @@ fn both() -> Scripts {
 }
 
 async fn activation(plugin: &Scripted) -> Value {
-    plugin.call("IpamDriver.RequestPool", json!({ "Pool": "" })).await.1["PoolID"].take()
+    plugin
+        .call("IpamDriver.RequestPool", json!({ "Pool": "" }))
+        .await
+        .1["PoolID"]
+        .take()
 }
 
 async fn ask(plugin: &Scripted, methods: &[&str]) {
@@ -23,7 +27,10 @@ async fn ask(plugin: &Scripted, methods: &[&str]) {
     }
 }
 
-const CAPABILITIES: [&str; 2] = ["NetworkDriver.GetCapabilities", "IpamDriver.GetCapabilities"];
+const CAPABILITIES: [&str; 2] = [
+    "NetworkDriver.GetCapabilities",
+    "IpamDriver.GetCapabilities",
+];
 
 #[test]
 fn a_daemon_is_counted_when_it_activates_and_not_for_what_it_asks_then() {

@@ -48,8 +48,17 @@ const NAMES: &[&str] = &[
     "GlobalDefaultAddressSpace",
 ];
 
-const TEXTS: &[&str] =
-    &["", "v1", "/m", "local", "2026-01-02T03:04:05Z", "2026-02-30T03:04:05Z", "10.0.0.1/24", "GET", "e30="];
+const TEXTS: &[&str] = &[
+    "",
+    "v1",
+    "/m",
+    "local",
+    "2026-01-02T03:04:05Z",
+    "2026-02-30T03:04:05Z",
+    "10.0.0.1/24",
+    "GET",
+    "e30=",
+];
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -86,7 +95,10 @@ fn any_body() -> impl Strategy<Value = (String, String)> {
             let text = json.to_string();
             text.chars().take(at.index(text.len() + 1)).collect()
         });
-        (Just(path), prop_oneof![4 => changed, 3 => whole, 1 => cut, 1 => any::<String>()])
+        (
+            Just(path),
+            prop_oneof![4 => changed, 3 => whole, 1 => cut, 1 => any::<String>()],
+        )
     })
 }
 
@@ -104,10 +116,17 @@ fn run_on<S: Strategy<Value = (String, String)>>(
     bed: impl AsyncFnOnce() -> Bed,
     bodies: impl FnOnce(Vec<(String, Value)>) -> S,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     let local = tokio::task::LocalSet::new();
     let (bed, replies) = local.block_on(&runtime, async { (bed().await, good_replies().await) });
-    let mut runner = TestRunner::new(Config { cases: 3000, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config {
+        cases: 3000,
+        failure_persistence: None,
+        ..Config::default()
+    });
     let outcome = runner.run(&bodies(replies), |(path, body)| {
         let reply = local.block_on(&runtime, bed.call(&path, &body));
         well_formed(&path, &body, &reply)
@@ -119,7 +138,9 @@ fn run_on<S: Strategy<Value = (String, String)>>(
 async fn good_replies() -> Vec<(String, Value)> {
     let (bed, mut replies) = (Bed::permissive().await, Vec::new());
     for path in paths() {
-        let Reply::Answer { body, .. } = bed.call(&path, &good_body(&path)).await else { panic!("{path}") };
+        let Reply::Answer { body, .. } = bed.call(&path, &good_body(&path)).await else {
+            panic!("{path}")
+        };
         replies.push((path, serde_json::from_slice(&body).unwrap()));
     }
     replies
@@ -128,13 +149,22 @@ async fn good_replies() -> Vec<(String, Value)> {
 /// Every place in a value, as JSON pointers.
 fn places(value: &Value) -> Vec<String> {
     let inner: Vec<_> = match value {
-        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), value)).collect(),
-        Value::Array(items) => items.iter().enumerate().map(|(at, value)| (at.to_string(), value)).collect(),
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| (key.clone(), value))
+            .collect(),
+        Value::Array(items) => items
+            .iter()
+            .enumerate()
+            .map(|(at, value)| (at.to_string(), value))
+            .collect(),
         _ => Vec::new(),
     };
-    let deeper = inner
-        .iter()
-        .flat_map(|(key, value)| places(value).into_iter().map(move |place| format!("/{key}{place}")));
+    let deeper = inner.iter().flat_map(|(key, value)| {
+        places(value)
+            .into_iter()
+            .map(move |place| format!("/{key}{place}"))
+    });
     std::iter::once(String::new()).chain(deeper).collect()
 }
 
@@ -147,8 +177,15 @@ fn any_body_gets_a_well_formed_reply() {
 #[test]
 fn any_value_of_a_hook_becomes_a_well_formed_reply() {
     let changed = |replies: Vec<(String, Value)>| {
-        let value = prop_oneof![any_json(), prop::sample::select(TEXTS).prop_map(Value::from)];
-        let reply = (prop::sample::select(replies), any::<prop::sample::Index>(), value);
+        let value = prop_oneof![
+            any_json(),
+            prop::sample::select(TEXTS).prop_map(Value::from)
+        ];
+        let reply = (
+            prop::sample::select(replies),
+            any::<prop::sample::Index>(),
+            value,
+        );
         reply.prop_map(|((path, mut reply), at, value)| {
             let places = places(&reply);
             *reply.pointer_mut(&places[at.index(places.len())]).unwrap() = value;

@@ -36,13 +36,22 @@ impl Request {
     }
 
     fn body(&self) -> Result<Body, Refusal> {
-        let headers = self.request_headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        Body::read(&self.target(), &Announced::of(headers), self.request_body.as_deref())
+        let headers = self
+            .request_headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        Body::read(
+            &self.target(),
+            &Announced::of(headers),
+            self.request_body.as_deref(),
+        )
     }
 }
 
 fn calls() -> impl Iterator<Item = Call> {
-    CALLS.lines().map(|line| serde_json::from_str(line).unwrap())
+    CALLS
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
 }
 
 /// One line a call: what ran, what the policy sees.
@@ -58,13 +67,20 @@ fn seen(call: &Call) -> String {
     );
     let mounts = |body: &Body| {
         let document = body.document().filter(|_| target.action().is_some());
-        document.map(|document| host_paths(target.action().unwrap(), document)).transpose()
+        document
+            .map(|document| host_paths(target.action().unwrap(), document))
+            .transpose()
     };
-    let _ = match call.request.body().and_then(|body| Ok((body.state(), mounts(&body)?.unwrap_or_default())))
+    let _ = match call
+        .request
+        .body()
+        .and_then(|body| Ok((body.state(), mounts(&body)?.unwrap_or_default())))
     {
         Ok((state, mounts)) => {
-            let mounts: Vec<_> =
-                mounts.iter().map(|mount| format!(" {}={}", mount.via, mount.source)).collect();
+            let mounts: Vec<_> = mounts
+                .iter()
+                .map(|mount| format!(" {}={}", mount.via, mount.source))
+                .collect();
             write!(line, " {state}{}", mounts.concat())
         }
         Err(refusal) => write!(line, " REFUSED {refusal}"),
@@ -88,9 +104,16 @@ fn recorded_calls_are_seen_as_they_were_meant() {
 #[test]
 fn recorded_bodies_read_the_same_as_with_another_decoder() {
     for call in calls() {
-        let Ok(Body::Json(document)) = call.request.body() else { continue };
+        let Ok(Body::Json(document)) = call.request.body() else {
+            continue;
+        };
         let bytes = STANDARD.decode(call.request.request_body.unwrap()).unwrap();
-        assert_eq!(value(document.root()), serde_json::from_slice::<Value>(&bytes).unwrap(), "{}", call.op);
+        assert_eq!(
+            value(document.root()),
+            serde_json::from_slice::<Value>(&bytes).unwrap(),
+            "{}",
+            call.op
+        );
     }
 }
 
@@ -98,12 +121,16 @@ fn value(node: Node<'_>) -> Value {
     match node.kind() {
         Kind::Null => Value::Null,
         Kind::Bool => node.as_bool().into(),
-        Kind::Number => node.as_i64().map_or_else(|| node.as_f64().into(), Value::from),
+        Kind::Number => node
+            .as_i64()
+            .map_or_else(|| node.as_f64().into(), Value::from),
         Kind::String => node.as_str().unwrap().into(),
         Kind::Array => node.items().map(value).collect(),
-        Kind::Object => {
-            node.entries().map(|(key, node)| (key.into_owned(), value(node))).collect::<Map<_, _>>().into()
-        }
+        Kind::Object => node
+            .entries()
+            .map(|(key, node)| (key.into_owned(), value(node)))
+            .collect::<Map<_, _>>()
+            .into(),
     }
 }
 
@@ -112,7 +139,13 @@ fn value(node: Node<'_>) -> Value {
 fn bodies_at_the_engines_limits() {
     for size in [1_048_000, 2_000_000, 4_100_000] {
         let mut call = create_of(size);
-        assert_eq!(call.body().unwrap().document().map(|document| document.text().len()), Some(size));
+        assert_eq!(
+            call.body()
+                .unwrap()
+                .document()
+                .map(|document| document.text().len()),
+            Some(size)
+        );
         call.request_body = None;
         assert_eq!(call.body().unwrap_err(), Refusal::Withheld);
         call.request_headers.remove("Content-Length");
@@ -123,11 +156,16 @@ fn bodies_at_the_engines_limits() {
 fn create_of(size: usize) -> Request {
     let body = r#"{"Image":"busybox","Cmd":["true"],"Labels":{"pad":""}}"#;
     let body = body.replace("\"\"", &format!("\"{}\"", "A".repeat(size - body.len())));
-    let headers = [("Content-Type", "application/json"), ("Content-Length", &size.to_string())];
+    let headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", &size.to_string()),
+    ];
     Request {
         request_method: "POST".into(),
         request_uri: "/v1.41/containers/create?name=c9".into(),
-        request_headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
+        request_headers: headers
+            .map(|(name, value)| (name.into(), value.into()))
+            .into(),
         request_body: Some(STANDARD.encode(body)),
     }
 }
@@ -137,16 +175,29 @@ fn create_of(size: usize) -> Request {
 #[ignore = "it measures, it asserts nothing"]
 fn authz_speed() {
     let create = calls().find(|call| call.op == "az-run").unwrap().request;
-    let small = calls().find(|call| call.request.request_uri.ends_with("/containers/create")).unwrap();
-    let small = STANDARD.decode(small.request.request_body.unwrap()).unwrap();
+    let small = calls()
+        .find(|call| call.request.request_uri.ends_with("/containers/create"))
+        .unwrap();
+    let small = STANDARD
+        .decode(small.request.request_body.unwrap())
+        .unwrap();
     measure("Target::parse GET containers/json", 0, || {
-        Target::parse("GET", "/v1.41/containers/json").route.is_some()
+        Target::parse("GET", "/v1.41/containers/json")
+            .route
+            .is_some()
     });
     measure("Target::parse POST containers/ID/update", 0, || {
-        Target::parse("POST", "/v1.41/containers/0543474ce7eb9d600095fcbbe147165c/update").route.is_some()
+        Target::parse(
+            "POST",
+            "/v1.41/containers/0543474ce7eb9d600095fcbbe147165c/update",
+        )
+        .route
+        .is_some()
     });
     measure("Body::read create", 0, || create.body().is_ok());
-    measure("Document::parse create", small.len(), || Document::parse(small.clone()).is_ok());
+    measure("Document::parse create", small.len(), || {
+        Document::parse(small.clone()).is_ok()
+    });
     let document = Document::parse(small.clone()).unwrap();
     measure("two fields", 0, || {
         let config = document.root().get("HostConfig").unwrap();
@@ -157,21 +208,35 @@ fn authz_speed() {
             (0..size / unit).map(what).collect::<Vec<_>>().join(",")
         };
         let shapes = [
-            ("one string", format!("{{\"Labels\":{{\"pad\":\"{}\"}}}}", "A".repeat(size))),
+            (
+                "one string",
+                format!("{{\"Labels\":{{\"pad\":\"{}\"}}}}", "A".repeat(size)),
+            ),
             (
                 "labels",
-                format!("{{\"Labels\":{{{}}}}}", entries(&|n| format!("\"key{n:08}\":\"value\""), 22)),
+                format!(
+                    "{{\"Labels\":{{{}}}}}",
+                    entries(&|n| format!("\"key{n:08}\":\"value\""), 22)
+                ),
             ),
             (
                 "create",
-                format!("[{}]", entries(&|_| String::from_utf8_lossy(&small).into_owned(), small.len())),
+                format!(
+                    "[{}]",
+                    entries(
+                        &|_| String::from_utf8_lossy(&small).into_owned(),
+                        small.len()
+                    )
+                ),
             ),
             ("zeros", format!("[{}]", entries(&|_| "0".into(), 2))),
         ];
         for (name, text) in shapes {
-            measure(&format!("Document::parse {name} {}K", size >> 10), text.len(), || {
-                Document::parse(text.clone()).is_ok()
-            });
+            measure(
+                &format!("Document::parse {name} {}K", size >> 10),
+                text.len(),
+                || Document::parse(text.clone()).is_ok(),
+            );
         }
     }
 }
@@ -186,5 +251,8 @@ fn measure(name: &str, bytes: usize, mut work: impl FnMut() -> bool) {
         }
     }
     let each = start.elapsed().as_nanos() as f64 / f64::from(rounds);
-    println!("{name}: {each:.0} ns, {:.0} MB/s", bytes as f64 * 1000.0 / each);
+    println!(
+        "{name}: {each:.0} ns, {:.0} MB/s",
+        bytes as f64 * 1000.0 / each
+    );
 }

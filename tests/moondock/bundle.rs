@@ -50,10 +50,17 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
         let seen = fs::symlink_metadata(&path).unwrap();
         let content = match seen.file_type() {
             kind if kind.is_dir() => {
-                open.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+                open.extend(
+                    fs::read_dir(&path)
+                        .unwrap()
+                        .map(|entry| entry.unwrap().path()),
+                );
                 Vec::new()
             }
-            kind if kind.is_symlink() => fs::read_link(&path).unwrap().into_os_string().into_encoded_bytes(),
+            kind if kind.is_symlink() => fs::read_link(&path)
+                .unwrap()
+                .into_os_string()
+                .into_encoded_bytes(),
             _ => fs::read(&path).unwrap(),
         };
         let below = path.strip_prefix(root).unwrap().to_owned();
@@ -65,16 +72,33 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
 #[test]
 fn config_json_follows_from_the_plugin() {
     let update = std::env::var_os("UPDATE_DOCS").is_some();
-    let all =
-        [("authz", AUTHZ), ("volume", VOLUME), ("network", NETWORK), ("ipam", IPAM), ("secret", SECRET)];
+    let all = [
+        ("authz", AUTHZ),
+        ("volume", VOLUME),
+        ("network", NETWORK),
+        ("ipam", IPAM),
+        ("secret", SECRET),
+    ];
     for (case, scripts, manifest, args) in [
         ("bare", &all[1..2], "", &[][..]),
         ("grants", &all[1..2], GRANTS, &[]),
-        ("everything", &all[..], EVERYTHING, &["--name", "acme/p:1.0"]),
-        ("mounted", &all[..1], SETTINGS, &["--scripts-mount", "/etc/moondock/p", "--host-network"]),
+        (
+            "everything",
+            &all[..],
+            EVERYTHING,
+            &["--name", "acme/p:1.0"],
+        ),
+        (
+            "mounted",
+            &all[..1],
+            SETTINGS,
+            &["--scripts-mount", "/etc/moondock/p", "--host-network"],
+        ),
     ] {
         let place = Workplace::new(&[("p/plugin.toml", manifest)]);
-        scripts.iter().for_each(|(name, text)| place.write(&format!("p/{name}.lua"), text));
+        scripts
+            .iter()
+            .for_each(|(name, text)| place.write(&format!("p/{name}.lua"), text));
         bundled(&place, args);
         let made = fs::read_to_string(place.path().join("out/config.json")).unwrap();
         let golden = Path::new(GOLDEN).join(format!("{case}.json"));
@@ -124,12 +148,21 @@ fn the_same_bundle_twice_is_the_same_and_under_another_name_another() {
     let first = listing(&place.path().join("out"));
     place.write("p/volume.lua", VOLUME);
     bundled(&place, &["--force"]);
-    assert!(first == listing(&place.path().join("out")), "the second differs");
+    assert!(
+        first == listing(&place.path().join("out")),
+        "the second differs"
+    );
     bundled(&place, &["--force", "--name", "acme/p:2"]);
     let other = listing(&place.path().join("out"));
-    let changed: Vec<_> = first.iter().filter(|(path, seen)| other.get(*path) != Some(seen)).collect();
+    let changed: Vec<_> = first
+        .iter()
+        .filter(|(path, seen)| other.get(*path) != Some(seen))
+        .collect();
     assert_eq!(
-        changed.iter().map(|(path, _)| path.to_str().unwrap()).collect::<Vec<_>>(),
+        changed
+            .iter()
+            .map(|(path, _)| path.to_str().unwrap())
+            .collect::<Vec<_>>(),
         ["rootfs/etc/moondock-bundle"]
     );
 }
@@ -141,24 +174,42 @@ fn a_bundle_has_scripts_and_what_the_grants_name_and_runs_alone() {
     let tool = tool.to_str().unwrap();
     let grants = ["mkfs.ext4", "nft", "busybox", tool].map(|program| format!("exec:{program}"));
     place.write("p/plugin.toml", &format!("grants = {grants:?}"));
-    for (path, text) in
-        [("lib/a.luau", "return {}"), (".git/x.lua", "?"), ("volume.lua~", "?"), ("README", "no")]
-    {
+    for (path, text) in [
+        ("lib/a.luau", "return {}"),
+        (".git/x.lua", "?"),
+        ("volume.lua~", "?"),
+        ("README", "no"),
+    ] {
         place.write(&format!("p/{path}"), text);
     }
     let printed = bundled(&place, &[]);
-    for part in ["p:latest in out", "scripts ", "3 files", "mkfs.ext4", "in all", "is a script for `/bin/sh`"]
-    {
+    for part in [
+        "p:latest in out",
+        "scripts ",
+        "3 files",
+        "mkfs.ext4",
+        "in all",
+        "is a script for `/bin/sh`",
+    ] {
         assert!(printed.contains(part), "no `{part}` in\n{printed}");
     }
     let own = fs::metadata(env!("CARGO_BIN_EXE_moondock")).unwrap().len() as f64 / 1e6;
-    let told = printed.lines().find_map(|line| line.trim_start().strip_prefix("moondock ")).unwrap();
+    let told = printed
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("moondock "))
+        .unwrap();
     let told: f64 = told.split_whitespace().next().unwrap().parse().unwrap();
-    assert!(told > own && told < own + 20.0, "{told} MB with its libraries, {own} MB alone");
+    assert!(
+        told > own && told < own + 20.0,
+        "{told} MB with its libraries, {own} MB alone"
+    );
     let root = place.path().join("out/rootfs");
     let scripts = listing(&root.join("scripts/p"));
     let names: Vec<_> = scripts.keys().map(|path| path.to_str().unwrap()).collect();
-    assert_eq!(names, ["", "lib", "lib/a.luau", "plugin.toml", "volume.lua"]);
+    assert_eq!(
+        names,
+        ["", "lib", "lib/a.luau", "plugin.toml", "volume.lua"]
+    );
     if rustix::process::geteuid().is_root() {
         for argv in [
             &["/usr/bin/moondock", "check", "/scripts/p"][..],
@@ -167,8 +218,16 @@ fn a_bundle_has_scripts_and_what_the_grants_name_and_runs_alone() {
             &["busybox", "true"],
             &[tool],
         ] {
-            let run = std::process::Command::new("chroot").arg(&root).args(argv).output().unwrap();
-            assert!(run.status.success(), "{argv:?}: {}", String::from_utf8_lossy(&run.stderr));
+            let run = std::process::Command::new("chroot")
+                .arg(&root)
+                .args(argv)
+                .output()
+                .unwrap();
+            assert!(
+                run.status.success(),
+                "{argv:?}: {}",
+                String::from_utf8_lossy(&run.stderr)
+            );
         }
     }
 }
@@ -186,7 +245,9 @@ fn plugin_tool(place: &Workplace) -> PathBuf {
 fn certificates_come_with_http_only() {
     let place = plugin("grants = [\"http:api.example.com\"]");
     bundled(&place, &[]);
-    let certificates = place.path().join("out/rootfs/etc/ssl/certs/ca-certificates.crt");
+    let certificates = place
+        .path()
+        .join("out/rootfs/etc/ssl/certs/ca-certificates.crt");
     assert!(fs::metadata(&certificates).unwrap().len() > 0);
     assert_eq!(config(&place)["network"]["type"], "host");
     place.write("p/plugin.toml", "");
@@ -200,7 +261,12 @@ fn mounted_scripts_are_not_in_the_bundle() {
     let place = plugin("");
     bundled(&place, &["--scripts-mount", "/etc/moondock/p"]);
     let root = place.path().join("out/rootfs");
-    assert!(fs::read_dir(root.join("etc/moondock/p")).unwrap().next().is_none());
+    assert!(
+        fs::read_dir(root.join("etc/moondock/p"))
+            .unwrap()
+            .next()
+            .is_none()
+    );
     assert!(!root.join("scripts").exists());
     assert_eq!(config(&place)["mounts"][0]["settable"][0], "source");
     assert_eq!(config(&place)["entrypoint"][2], "/etc/moondock/p");
@@ -214,39 +280,88 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
             &[][..],
             "plugin.toml:3: the grant `exec:nonsuch`: the program `nonsuch` was not found on the path",
         ),
-        ("grants = [\"exec:/etc/passwd\"]", &[], "the program `/etc/passwd` is not there, or may not be run"),
+        (
+            "grants = [\"exec:/etc/passwd\"]",
+            &[],
+            "the program `/etc/passwd` is not there, or may not be run",
+        ),
         (
             "grants = [\"fs.write:/\"]",
             &[],
             "`fs.write:/` cannot be had in a managed plugin: it would hide `/dev`",
         ),
-        ("grants = [\"fs.read:/etc\"]", &[], "it would hide `/etc/group`"),
-        ("grants = [\"fs.write:/var/lib\"]", &[], "it would hide `/var/lib/moondock`"),
+        (
+            "grants = [\"fs.read:/etc\"]",
+            &[],
+            "it would hide `/etc/group`",
+        ),
+        (
+            "grants = [\"fs.write:/var/lib\"]",
+            &[],
+            "it would hide `/var/lib/moondock`",
+        ),
         (
             "grants = [\"fs.write:/var/lib/moondock2\"]",
             &[],
             "each path that begins with the text `/var/lib/moondock`",
         ),
-        ("grants = [\"fs.read:/dev/fuse\"]", &[], "devices come with the grant `mount` only"),
+        (
+            "grants = [\"fs.read:/dev/fuse\"]",
+            &[],
+            "devices come with the grant `mount` only",
+        ),
         (
             "[settings]\npath = 1",
             &[],
             "the setting `path` cannot be set from the environment: its variable would be `PATH`",
         ),
-        ("[settings]\nmoondock_state = 1", &[], "would be `MOONDOCK_STATE`"),
-        ("[settings]\na-b = 1\na_b = 2", &[], "two settings or grants want the variable `A_B`"),
-        ("grants = [\"env:ROOT\"]\n[settings]\nroot = 1", &[], "want the variable `ROOT`"),
-        ("nonsense", &[], "the scripts must be right before they are bundled"),
-        ("", &["--scripts-mount", "/etc/moondock/other"], "be named `p`, as the plugin is"),
-        ("", &["--scripts-mount", "etc/p"], "the directory must be absolute"),
-        ("", &["--scripts-mount", "/etc/../p"], "without `.` and `..`"),
+        (
+            "[settings]\nmoondock_state = 1",
+            &[],
+            "would be `MOONDOCK_STATE`",
+        ),
+        (
+            "[settings]\na-b = 1\na_b = 2",
+            &[],
+            "two settings or grants want the variable `A_B`",
+        ),
+        (
+            "grants = [\"env:ROOT\"]\n[settings]\nroot = 1",
+            &[],
+            "want the variable `ROOT`",
+        ),
+        (
+            "nonsense",
+            &[],
+            "the scripts must be right before they are bundled",
+        ),
+        (
+            "",
+            &["--scripts-mount", "/etc/moondock/other"],
+            "be named `p`, as the plugin is",
+        ),
+        (
+            "",
+            &["--scripts-mount", "etc/p"],
+            "the directory must be absolute",
+        ),
+        (
+            "",
+            &["--scripts-mount", "/etc/../p"],
+            "without `.` and `..`",
+        ),
     ] {
         let place = plugin(manifest);
         let error = refused(&place, args);
         assert!(error.contains(part), "{error}");
-        let left: Vec<_> =
-            fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert!(left.iter().all(|name| name == "p" || name == ".tmp"), "{part}: {left:?}");
+        let left: Vec<_> = fs::read_dir(place.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        assert!(
+            left.iter().all(|name| name == "p" || name == ".tmp"),
+            "{part}: {left:?}"
+        );
     }
 }
 
@@ -255,12 +370,26 @@ fn names_are_those_that_the_engine_takes() {
     let place = plugin("");
     let ended = bundle(&place, &["--name", "Acme/p"]);
     assert_eq!(ended.code, Some(2));
-    assert!(ended.stderr.contains("`Acme/p` cannot be the name of a managed plugin"), "{}", ended.stderr);
-    let place = Workplace::new(&[("p.-x/volume.lua", VOLUME), ("a-rather-long-name/volume.lua", VOLUME)]);
+    assert!(
+        ended
+            .stderr
+            .contains("`Acme/p` cannot be the name of a managed plugin"),
+        "{}",
+        ended.stderr
+    );
+    let place = Workplace::new(&[
+        ("p.-x/volume.lua", VOLUME),
+        ("a-rather-long-name/volume.lua", VOLUME),
+    ]);
     let error = place.run(&["bundle", "p.-x", "--out", "out"]).stderr;
     assert!(error.contains("choose another by `--name`"), "{error}");
-    let error = place.run(&["bundle", "a-rather-long-name", "--out", "out"]).stderr;
-    assert!(error.contains("`a-rather-long-name` is too long"), "{error}");
+    let error = place
+        .run(&["bundle", "a-rather-long-name", "--out", "out"])
+        .stderr;
+    assert!(
+        error.contains("`a-rather-long-name` is too long"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -270,21 +399,32 @@ fn a_directory_with_something_in_it_is_left_alone() {
     bundled(&place, &[]);
     let error = refused(&place, &[]);
     assert!(
-        error.contains("is not empty: choose another directory, or replace the bundle in it with `--force`"),
+        error.contains(
+            "is not empty: choose another directory, or replace the bundle in it with `--force`"
+        ),
         "{error}"
     );
     bundled(&place, &["--force"]);
     place.write("out/notes", "mine");
     let error = refused(&place, &["--force"]);
-    assert!(error.contains("holds something else than a bundle"), "{error}");
-    assert_eq!(fs::read_to_string(place.path().join("out/notes")).unwrap(), "mine");
+    assert!(
+        error.contains("holds something else than a bundle"),
+        "{error}"
+    );
+    assert_eq!(
+        fs::read_to_string(place.path().join("out/notes")).unwrap(),
+        "mine"
+    );
 }
 
 #[test]
 fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
     let place = plugin("");
     let error = refused(&place, &["--create", "--host", "unix:///no/such.sock"]);
-    assert!(error.contains("the engine did not take it: `docker`"), "{error}");
+    assert!(
+        error.contains("the engine did not take it: `docker`"),
+        "{error}"
+    );
     assert!(place.path().join("out/config.json").exists());
 }
 
@@ -293,7 +433,10 @@ fn a_policy_is_told_what_it_will_not_see() {
     let place = Workplace::new(&[("p/authz.lua", AUTHZ)]);
     let told = bundled(&place, &[]);
     assert!(told.contains("note: authz.lua sees no path of the host, so a request that mounts one is refused: grant `fs.read:` for each directory that containers may mount"), "{told}");
-    place.write("p/plugin.toml", "grants = [\"fs.read:/srv/data\", \"fs.read:/opt\"]");
+    place.write(
+        "p/plugin.toml",
+        "grants = [\"fs.read:/srv/data\", \"fs.read:/opt\"]",
+    );
     let told = bundled(&place, &["--force"]);
     assert!(told.contains("note: authz.lua sees /opt, /srv/data of the host, so a request that mounts another path is refused"), "{told}");
     let place = plugin("");
@@ -306,6 +449,9 @@ fn a_bundle_of_others_is_left_alone() {
     place.write("out/config.json", "{}");
     place.write("out/rootfs/etc/hostname", "theirs");
     let error = refused(&place, &["--force"]);
-    assert!(error.contains("holds something else than a bundle"), "{error}");
+    assert!(
+        error.contains("holds something else than a bundle"),
+        "{error}"
+    );
     assert!(place.path().join("out/rootfs/etc/hostname").exists());
 }

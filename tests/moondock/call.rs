@@ -36,7 +36,10 @@ fn a_method_is_called_by_either_name() {
     let place = place();
     for method in ["VolumeDriver.Mount", "volume.mount", "/VolumeDriver.Mount"] {
         let called = place.run(&["call", "scripts/vol", method, r#"{"Name":"a","ID":"1"}"#]);
-        assert_eq!(called.stdout, "{\n  \"Mountpoint\": \"/m/a\"\n}\n", "{called:?}");
+        assert_eq!(
+            called.stdout, "{\n  \"Mountpoint\": \"/m/a\"\n}\n",
+            "{called:?}"
+        );
         assert_eq!(called.code, Some(0));
     }
 }
@@ -44,8 +47,10 @@ fn a_method_is_called_by_either_name() {
 #[test]
 fn the_request_comes_from_stdin_when_it_is_no_argument() {
     let place = place();
-    for args in [&["call", "scripts/vol", "volume.mount"][..], &["call", "scripts/vol", "volume.mount", "-"]]
-    {
+    for args in [
+        &["call", "scripts/vol", "volume.mount"][..],
+        &["call", "scripts/vol", "volume.mount", "-"],
+    ] {
         let called = place.run_with(args, r#"{"Name":"b","ID":"1"}"#);
         assert_eq!(reply(&called)["Mountpoint"], "/m/b");
     }
@@ -58,25 +63,43 @@ fn state_is_thrown_away_unless_a_directory_is_given() {
     let list = ["call", "scripts/vol", "volume.list", "{}"];
     assert_eq!(place.run(&create).code, Some(0));
     assert_eq!(reply(&place.run(&list))["Volumes"], json!([]));
-    assert_eq!(place.temporary().read_dir().unwrap().count(), 0, "nothing is left behind");
+    assert_eq!(
+        place.temporary().read_dir().unwrap().count(),
+        0,
+        "nothing is left behind"
+    );
 
     let kept = ["--state", "state"];
     assert_eq!(place.run(&[&create[..], &kept].concat()).code, Some(0));
     let listed = place.run(&[&list[..], &kept].concat());
     assert_eq!(reply(&listed)["Volumes"][0]["Name"], "a");
-    assert!(listed.stderr.contains("found"), "the log goes to stderr: {listed:?}");
-    assert!(place.path().join("state/vol/store.redb").exists(), "where `serve` keeps it");
+    assert!(
+        listed.stderr.contains("found"),
+        "the log goes to stderr: {listed:?}"
+    );
+    assert!(
+        place.path().join("state/vol/store.redb").exists(),
+        "where `serve` keeps it"
+    );
 }
 
 #[test]
 fn a_failure_is_printed_and_has_its_exit_code() {
     let place = place();
     let refused = place.run(&["call", "scripts/vol", "volume.path", r#"{"Name":"a"}"#]);
-    assert_eq!(reply(&refused)["Err"], "VolumeDriver.Path is not implemented");
+    assert_eq!(
+        reply(&refused)["Err"],
+        "VolumeDriver.Path is not implemented"
+    );
     assert_eq!(refused.code, Some(1));
 
     let unanswered = place.run(&["call", "scripts/vol", "volume.get", r#"{"Name":"a"}"#]);
-    assert!(unanswered.stderr.contains("no answer: the connection is closed"), "{unanswered:?}");
+    assert!(
+        unanswered
+            .stderr
+            .contains("no answer: the connection is closed"),
+        "{unanswered:?}"
+    );
     let place = "WARN volume.lua:8: the disk is on fire plugin=vol\n  |\n8 | function volume.get";
     assert!(unanswered.stderr.contains(place), "{unanswered:?}");
     assert_eq!((unanswered.stdout.as_str(), unanswered.code), ("", Some(1)));
@@ -84,8 +107,10 @@ fn a_failure_is_printed_and_has_its_exit_code() {
 
 #[test]
 fn a_denial_is_a_decision_and_no_failure() {
-    let place =
-        Workplace::new(&[("no/authz.lua", "return { request = function() return false, \"no\" end }")]);
+    let place = Workplace::new(&[(
+        "no/authz.lua",
+        "return { request = function() return false, \"no\" end }",
+    )]);
     let request = r#"{"RequestMethod":"GET","RequestUri":"/info"}"#;
     let called = place.run(&["call", "no", "authz.request", request]);
     assert_eq!(reply(&called), json!({ "Allow": false, "Msg": "no" }));
@@ -98,14 +123,29 @@ fn what_cannot_be_called_is_said() {
     place.write("scripts/other/volume.lua", VOLUME);
     place.write("broken/volume.lua", "return {");
     for (args, part) in [
-        (["scripts/vol", "volume.mont"], "`volume.mont` is no method; did you mean `volume.mount`?"),
-        (["scripts/vol", "VolumeDriver.Creat"], "did you mean `VolumeDriver.Create`?"),
-        (["scripts/vol", "x"], "`x` is no method: write `interface.hook`, such as `volume.create`"),
-        (["scripts", "volume.list"], "`scripts` holds more than one plugin: give the directory of one"),
+        (
+            ["scripts/vol", "volume.mont"],
+            "`volume.mont` is no method; did you mean `volume.mount`?",
+        ),
+        (
+            ["scripts/vol", "VolumeDriver.Creat"],
+            "did you mean `VolumeDriver.Create`?",
+        ),
+        (
+            ["scripts/vol", "x"],
+            "`x` is no method: write `interface.hook`, such as `volume.create`",
+        ),
+        (
+            ["scripts", "volume.list"],
+            "`scripts` holds more than one plugin: give the directory of one",
+        ),
         (["broken", "volume.list"], "volume.lua:1: Expected"),
     ] {
         let called = place.run(&["call", args[0], args[1], "{}"]);
-        assert!(called.stderr.contains(part), "`{part}` is not in {called:?}");
+        assert!(
+            called.stderr.contains(part),
+            "`{part}` is not in {called:?}"
+        );
         assert_eq!((called.stdout.as_str(), called.code), ("", Some(1)));
     }
 }
@@ -130,7 +170,10 @@ return { request = function(req) return false, handlers[req.path]() end }
     ]);
     let message = "fs.read: `/nonexistent/x`: no such file or directory";
     for (path, expected) in [
-        ("/raise", format!("the policy failed: authz.lua:2: {message}")),
+        (
+            "/raise",
+            format!("the policy failed: authz.lua:2: {message}"),
+        ),
         ("/pcall", format!("authz.lua:2: {message}")),
         ("/xpcall", format!("seen: authz.lua:2: {message}")),
         ("/coroutine", message.to_owned()),
@@ -157,22 +200,48 @@ end
 return log
 "#;
     let place = Workplace::new(&[("scripts/log/log.lua", script)]);
-    let call = |method: &str, body: Value| place.run(&["call", "scripts/log", method, &body.to_string()]);
+    let call =
+        |method: &str, body: Value| place.run(&["call", "scripts/log", method, &body.to_string()]);
     let info = json!({ "ContainerID": "c0ffee" });
     let batch = |line: &str| json!({ "Info": info, "Entries": [{ "time": "1", "line": line }] });
     let good = call("log.write_batch", batch("good"));
-    assert_eq!((good.code, good.stdout.as_str()), (Some(0), "{}\n"), "{good:?}");
+    assert_eq!(
+        (good.code, good.stdout.as_str()),
+        (Some(0), "{}\n"),
+        "{good:?}"
+    );
     assert!(good.stderr.contains("c0ffee\t1\tgood"), "{good:?}");
     let bad = call("log.write_batch", batch("bad"));
     assert_eq!(bad.code, Some(1));
-    assert!(bad.stdout.contains("log.lua:3: the disk is full"), "{bad:?}");
-    assert!(call("log.write_batch", json!({ "Entries": 3 })).stdout.contains("a list in `Entries`"));
-    assert_eq!(call("log.write", json!({})).code, Some(1), "the script has the other");
-    let read = call("LogDriver.ReadLogs", json!({ "Info": info, "Config": { "Tail": 2 } }));
+    assert!(
+        bad.stdout.contains("log.lua:3: the disk is full"),
+        "{bad:?}"
+    );
+    assert!(
+        call("log.write_batch", json!({ "Entries": 3 }))
+            .stdout
+            .contains("a list in `Entries`")
+    );
+    assert_eq!(
+        call("log.write", json!({})).code,
+        Some(1),
+        "the script has the other"
+    );
+    let read = call(
+        "LogDriver.ReadLogs",
+        json!({ "Info": info, "Config": { "Tail": 2 } }),
+    );
     let expected = "{\"line\":\"hello 2\\n\",\"source\":\"stderr\",\"time\":\"12\"}\n\
                     {\"line\":\"false\\n\",\"source\":\"stdout\",\"time\":\"13\"}\n";
-    assert_eq!((read.code, read.stdout.as_str()), (Some(0), expected), "{read:?}");
+    assert_eq!(
+        (read.code, read.stdout.as_str()),
+        (Some(0), expected),
+        "{read:?}"
+    );
     let torn = call("log.read", json!({ "Info": info, "Config": { "Tail": 7 } }));
     assert_eq!(torn.code, Some(1));
-    assert!(torn.stdout.contains("hello 7") && torn.stderr.contains("the tape is torn"), "{torn:?}");
+    assert!(
+        torn.stdout.contains("hello 7") && torn.stderr.contains("the tape is torn"),
+        "{torn:?}"
+    );
 }

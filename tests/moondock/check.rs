@@ -2,7 +2,8 @@
 
 use crate::command::Workplace;
 
-const POLICY: &str = "local authz = {}\nfunction authz.request(req) return true end\nreturn authz\n";
+const POLICY: &str =
+    "local authz = {}\nfunction authz.request(req) return true end\nreturn authz\n";
 
 #[test]
 fn a_good_plugin_is_described() {
@@ -59,7 +60,11 @@ root = "/nonexistent/x"
         "warning: plugin.toml:3: `/etc` is no program\n",
         "1 plugin: no errors, 2 warnings\n",
     ] {
-        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+        assert!(
+            checked.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            checked.stdout
+        );
     }
     assert_eq!(checked.code, Some(0));
 }
@@ -69,22 +74,39 @@ fn a_plugin_that_may_write_itself_is_warned_of() {
     let place = Workplace::new(&[("p/authz.lua", POLICY)]);
     place.write(
         "p/plugin.toml",
-        &format!("grants = [{:?}]\n", format!("fs.write:{}", place.path().display())),
+        &format!(
+            "grants = [{:?}]\n",
+            format!("fs.write:{}", place.path().display())
+        ),
     );
     let checked = place.run(&["check", "p"]);
-    assert!(checked.stdout.contains("holds the plugin itself: it can write itself any grant"), "{checked:?}");
+    assert!(
+        checked
+            .stdout
+            .contains("holds the plugin itself: it can write itself any grant"),
+        "{checked:?}"
+    );
 }
 
 #[test]
 fn a_program_that_the_plugin_may_replace_is_warned_of() {
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("tools/run", "")]);
     let tools = place.path().join("tools");
-    std::fs::set_permissions(tools.join("run"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(
+        tools.join("run"),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
     let tools = tools.display();
-    place.write("p/plugin.toml", &format!("grants = [\"fs.write:{tools}\", \"exec:{tools}/run\"]\n"));
+    place.write(
+        "p/plugin.toml",
+        &format!("grants = [\"fs.write:{tools}\", \"exec:{tools}/run\"]\n"),
+    );
     let checked = place.run(&["check", "p"]);
     assert!(
-        checked.stdout.contains("tools/run` lies where the plugin may write: it can put any"),
+        checked
+            .stdout
+            .contains("tools/run` lies where the plugin may write: it can put any"),
         "{checked:?}"
     );
 }
@@ -93,14 +115,22 @@ fn a_program_that_the_plugin_may_replace_is_warned_of() {
 fn the_shipped_plugins_are_in_order() {
     let place = Workplace::new(&[]);
     let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
-    assert!(checked.stdout.ends_with("3 plugins: no errors, no warnings\n"), "{checked:?}");
+    assert!(
+        checked
+            .stdout
+            .ends_with("3 plugins: no errors, no warnings\n"),
+        "{checked:?}"
+    );
     assert_eq!(checked.code, Some(0));
 }
 
 #[test]
 fn every_fault_of_every_file_is_shown() {
     let place = Workplace::new(&[
-        ("bad/authz.lua", "local rules = require(\"./lib/rules\")\nreturn {}\n"),
+        (
+            "bad/authz.lua",
+            "local rules = require(\"./lib/rules\")\nreturn {}\n",
+        ),
         ("bad/lib/rules.lua", "local x =\nreturn {}\n"),
         ("bad/lib/unused.lua", "local list = { 1 2 }\n"),
         (
@@ -122,9 +152,17 @@ fn every_fault_of_every_file_is_shown() {
         "  volume.lua    cannot be loaded\n",
         "1 plugin: 9 errors, no warnings\n",
     ] {
-        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+        assert!(
+            checked.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            checked.stdout
+        );
     }
-    assert!(!checked.stdout.contains("no hook `mount`"), "what was meant is told once\n{}", checked.stdout);
+    assert!(
+        !checked.stdout.contains("no hook `mount`"),
+        "what was meant is told once\n{}",
+        checked.stdout
+    );
     assert_eq!(checked.code, Some(1));
 }
 
@@ -136,7 +174,11 @@ fn what_is_served_otherwise_than_meant_is_a_warning() {
         "warning: volume.luau: this file is not served: an interface's script is named `volume.lua`\n",
         "1 plugin: no errors, 1 warning\n",
     ] {
-        assert!(checked.stdout.contains(part), "`{part}` is not in\n{}", checked.stdout);
+        assert!(
+            checked.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            checked.stdout
+        );
     }
     assert_eq!(checked.code, Some(0));
 }
@@ -147,7 +189,9 @@ fn a_file_that_cannot_be_read_is_an_error() {
     std::os::unix::fs::symlink("../elsewhere.lua", place.path().join("p/out.lua")).unwrap();
     let checked = place.run(&["check", "p"]);
     assert!(
-        checked.stdout.contains("error: out.lua: the link leads out of the plugin's directory"),
+        checked
+            .stdout
+            .contains("error: out.lua: the link leads out of the plugin's directory"),
         "{checked:?}"
     );
     assert_eq!(checked.code, Some(1));
@@ -159,7 +203,12 @@ fn top_level_code_reaches_nothing() {
     let place = Workplace::new(&[("p/authz.lua", script)]);
     let before = place.listing();
     let checked = place.run(&["check", "p"]);
-    assert!(checked.stdout.contains("error: authz.lua:2: `fs.write` cannot be used"), "{checked:?}");
+    assert!(
+        checked
+            .stdout
+            .contains("error: authz.lua:2: `fs.write` cannot be used"),
+        "{checked:?}"
+    );
     assert_eq!(place.listing(), before);
 }
 
@@ -177,6 +226,16 @@ fn what_files_say_does_not_reach_the_terminal_as_it_is() {
     let place = Workplace::new(&[("p/volume.lua", "x \u{1b}[2J"), ("p/plugin.toml", manifest)]);
     let ended = place.run(&["check", "p"]);
     assert!(!ended.stdout.contains(['\u{1b}', '\r']), "{}", ended.stdout);
-    assert!(ended.stdout.contains("p: fine\u{fffd}[1A\u{fffd}[2K\u{fffd}gone\n"), "{}", ended.stdout);
-    assert!(ended.stdout.contains("may change links"), "{}", ended.stdout);
+    assert!(
+        ended
+            .stdout
+            .contains("p: fine\u{fffd}[1A\u{fffd}[2K\u{fffd}gone\n"),
+        "{}",
+        ended.stdout
+    );
+    assert!(
+        ended.stdout.contains("may change links"),
+        "{}",
+        ended.stdout
+    );
 }

@@ -46,7 +46,10 @@ impl Engine {
         let listener = UnixListener::bind(&socket).unwrap();
         listener.set_nonblocking(true).unwrap();
         let answer = Arc::new(Mutex::new(answer));
-        let (asked, over) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (asked, over) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (shared, count, end) = (answer.clone(), asked.clone(), over.clone());
         let thread = spawn(move || {
             let mut kept = Vec::new();
@@ -61,7 +64,13 @@ impl Engine {
                 count.fetch_add(1, SeqCst);
             }
         });
-        Engine { socket, answer, asked, over, thread: Some(thread) }
+        Engine {
+            socket,
+            answer,
+            asked,
+            over,
+            thread: Some(thread),
+        }
     }
 
     fn answers(&self, answer: Answer) {
@@ -93,8 +102,14 @@ fn serve(mut stream: UnixStream, answer: Answer) -> Option<UnixStream> {
             Ok(count) => head.extend_from_slice(&part[..count]),
         }
     }
-    assert!(head.starts_with(b"GET /metrics HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
-    let Answer::Raw(bytes) = answer else { return Some(stream) };
+    assert!(
+        head.starts_with(b"GET /metrics HTTP/1.1\r\n"),
+        "{}",
+        String::from_utf8_lossy(&head)
+    );
+    let Answer::Raw(bytes) = answer else {
+        return Some(stream);
+    };
     // Whoever has read enough hangs up.
     let _ = stream.write_all(&bytes);
     None
@@ -102,9 +117,10 @@ fn serve(mut stream: UnixStream, answer: Answer) -> Option<UnixStream> {
 
 /// As Go's server sends what it has no length of.
 fn page(text: &[u8]) -> Answer {
-    let mut bytes = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+    let mut bytes =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
                       Transfer-Encoding: chunked\r\n\r\n"
-        .to_vec();
+            .to_vec();
     for chunk in text.chunks(2048) {
         bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
         bytes.extend_from_slice(chunk);
@@ -145,11 +161,18 @@ fn start(served: &Served) {
 /// A number of Moondock's own.
 fn own(served: &Served, series: &str) -> f64 {
     let mut stream = UnixStream::connect(served.bed().path().join("own.sock")).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("`{series}` is not in\n{page}")).parse().unwrap()
+    let value = page
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value
+        .unwrap_or_else(|| panic!("`{series}` is not in\n{page}"))
+        .parse()
+        .unwrap()
 }
 
 const COLLECTED: &str = r#"moondock_calls_total{plugin="m",method="metrics.collect",outcome="ok"}"#;
@@ -179,7 +202,10 @@ end }
     let text = [RECORDED, b"odd{l=\"a\\\"b\\\\c\\nd\"} NaN 17\nodd +Inf\n"].concat();
     let (_engine, served) = served(script, "", page(&text));
     start(&served);
-    let count = text.split(|b| *b == b'\n').filter(|l| !l.is_empty() && l[0] != b'#').count();
+    let count = text
+        .split(|b| *b == b'\n')
+        .filter(|l| !l.is_empty() && l[0] != b'#')
+        .count();
     served.wait_for_log(&format!("got {count} samples"));
     for line in [
         r#"["engine_daemon_engine_cpus_cpus",{},"2","gauge","The number of cpus that the host system of the engine has"]"#,
@@ -230,11 +256,20 @@ fn a_script_with_collect_alone_will_do() {
     let (_engine, served) = served(script, "", page(b"a 1\n"));
     start(&served);
     served.wait_for_log("collected");
-    assert_eq!(served.call("m", "MetricsCollector.StopMetrics", "").body, "{}");
+    assert_eq!(
+        served.call("m", "MetricsCollector.StopMetrics", "").body,
+        "{}"
+    );
     let (code, stdout) = checked("return { start = function() end }");
     assert_eq!(code, Some(1));
-    assert!(stdout.contains("there is no hook `collect`, which moondock needs"), "{stdout}");
-    assert!(stdout.contains("add `function metrics.collect(samples) … end`"), "{stdout}");
+    assert!(
+        stdout.contains("there is no hook `collect`, which moondock needs"),
+        "{stdout}"
+    );
+    assert!(
+        stdout.contains("add `function metrics.collect(samples) … end`"),
+        "{stdout}"
+    );
 }
 
 fn checked(script: &str) -> (Option<i32>, String) {
@@ -244,11 +279,13 @@ fn checked(script: &str) -> (Option<i32>, String) {
 
 #[test]
 fn a_start_that_raises_prevents_it() {
-    let script =
-        "return { start = function() error('no', 0) end, collect = function() print('collected') end }";
+    let script = "return { start = function() error('no', 0) end, collect = function() print('collected') end }";
     let (engine, served) = served(script, "interval_s = 1", page(b"a 1\n"));
     let answer = served.call("m", "MetricsCollector.StartMetrics", "");
-    assert_eq!((answer.status, answer.body.as_str()), (500, r#"{"Err":"no","Error":"no"}"#));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (500, r#"{"Err":"no","Error":"no"}"#)
+    );
     sleep(Duration::from_millis(300));
     assert_eq!(engine.asked(), 0);
 }
@@ -258,8 +295,11 @@ fn a_reload_goes_on_with_the_new_generation() {
     let (engine, served) = served(SCRIPT, "interval_s = 1", page(b"a 1\n"));
     start(&served);
     served.wait_for_log("first got 1 samples");
-    fs::write(served.bed().scripts().join("m/metrics.lua"), SCRIPT.replace("first got", "second got"))
-        .unwrap();
+    fs::write(
+        served.bed().scripts().join("m/metrics.lua"),
+        SCRIPT.replace("first got", "second got"),
+    )
+    .unwrap();
     served.wait_for_log("second got 1 samples");
     assert_eq!(served.log().matches("begun").count(), 1);
     drop(engine);
@@ -292,16 +332,25 @@ end }
     start(&served);
     engine.wait_until_asked(2);
     assert!(own(&served, SKIPPED) >= 2.0);
-    assert_eq!(served.call("m", "MetricsCollector.StopMetrics", "").status, 200);
+    assert_eq!(
+        served.call("m", "MetricsCollector.StopMetrics", "").status,
+        200
+    );
     start(&served);
-    wait_for("three are done", || served.log().matches("done").count() >= 3);
+    wait_for("three are done", || {
+        served.log().matches("done").count() >= 3
+    });
     assert!(!served.log().contains("twice at work"), "{}", served.log());
 }
 
 #[test]
 fn an_error_is_shown_with_its_line_and_the_next_beat_comes() {
     let script = "local n = 0\nlocal metrics = {}\nfunction metrics.collect(samples)\n  n += 1\n  if n == 1 then local x = nil + 1 end\n  if n == 2 then error('deliberate', 0) end\n  if n == 3 then return { a = 1 } end\n  if n == 4 then while true do end end\n  print(`fine {n}`)\nend\nreturn metrics\n";
-    let (_engine, served) = served(script, "interval_s = 1\n[limits]\ncpu_ms = 50", page(b"a 1\n"));
+    let (_engine, served) = served(
+        script,
+        "interval_s = 1\n[limits]\ncpu_ms = 50",
+        page(b"a 1\n"),
+    );
     start(&served);
     served.wait_for_log("metrics.lua:5: attempt to perform arithmetic (add) on nil and number");
     served.wait_for_log("if n == 1 then local x = nil + 1 end");
@@ -309,33 +358,49 @@ fn an_error_is_shown_with_its_line_and_the_next_beat_comes() {
     served.wait_for_log("metrics.lua:3: `collect`: ");
     served.wait_for_log("metrics.lua:3: used more than 50 ms of processor time");
     served.wait_for_log("fine 5");
-    let failed =
-        own(&served, r#"moondock_calls_total{plugin="m",method="metrics.collect",outcome="failed"}"#);
+    let failed = own(
+        &served,
+        r#"moondock_calls_total{plugin="m",method="metrics.collect",outcome="failed"}"#,
+    );
     assert_eq!(failed, 4.0);
 }
 
 #[test]
 fn what_an_engine_answers_amiss_is_told_once_and_overcome() {
     let raw = |text: &str| Answer::Raw(text.as_bytes().to_vec());
-    let (engine, served) =
-        served(SCRIPT, "interval_s = 1", raw("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"));
+    let (engine, served) = served(
+        SCRIPT,
+        "interval_s = 1",
+        raw("HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n"),
+    );
     start(&served);
     served.wait_for_log("engine.sock` answered with status 500");
     engine.wait_until_asked(engine.asked() + 2);
     assert_eq!(served.log().matches("with status 500").count(), 1);
     let amiss = [
-        (raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\n"), "engine.sock` gave no answer: "),
+        (
+            raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\n"),
+            "engine.sock` gave no answer: ",
+        ),
         (
             raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n"),
             "engine.sock` gave no answer: ",
         ),
-        (raw("SSH-2.0-OpenSSH_9.2\r\n"), "engine.sock` gave no answer: "),
+        (
+            raw("SSH-2.0-OpenSSH_9.2\r\n"),
+            "engine.sock` gave no answer: ",
+        ),
         (raw(""), "engine.sock` gave no answer: "),
-        (page(&vec![b'#'; (16 << 20) + 1]), "engine.sock` answered with more than 16777216 bytes"),
+        (
+            page(&vec![b'#'; (16 << 20) + 1]),
+            "engine.sock` answered with more than 16777216 bytes",
+        ),
     ];
     for (overcome, (answer, told)) in amiss.into_iter().enumerate() {
         engine.answers(page(b"a 1\n"));
-        wait_for("overcome", || served.log().matches("can be read again").count() > overcome);
+        wait_for("overcome", || {
+            served.log().matches("can be read again").count() > overcome
+        });
         let before = served.log().matches(told).count();
         engine.answers(answer);
         wait_for(told, || served.log().matches(told).count() > before);
@@ -352,7 +417,10 @@ fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
     start(&served);
     engine.wait_until_asked(1);
     let begun = Instant::now();
-    assert_eq!(served.call("m", "MetricsCollector.StartMetrics", "").status, 200);
+    assert_eq!(
+        served.call("m", "MetricsCollector.StartMetrics", "").status,
+        200
+    );
     assert!(begun.elapsed() < Duration::from_secs(5));
     served.wait_for_log("gave no whole answer in 10 s");
     drop(engine);
@@ -364,14 +432,25 @@ fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
     engine.answers(Answer::Nothing);
     engine.wait_until_asked(engine.asked() + 1);
     let begun = Instant::now();
-    assert_eq!(served.call("m", "MetricsCollector.StopMetrics", "").status, 200);
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!(
+        served.call("m", "MetricsCollector.StopMetrics", "").status,
+        200
+    );
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[test]
 fn more_than_a_script_may_hold_is_told_with_the_cure() {
     let text = b"name{label=\"value\",other=\"thing\"} 12345\n".repeat(60_000);
-    let (engine, served) = served(SCRIPT, "interval_s = 1\n[limits]\nmemory_mib = 8", page(&text));
+    let (engine, served) = served(
+        SCRIPT,
+        "interval_s = 1\n[limits]\nmemory_mib = 8",
+        page(&text),
+    );
     start(&served);
     served.wait_for_log("metrics.lua: the engine's 60000 samples take more than 8 MiB of memory");
     served.wait_for_log("raise `memory_mib` in plugin.toml");
@@ -385,9 +464,18 @@ fn it_can_be_tried_without_an_engine() {
     let place = Workplace::new(&[("p/metrics.lua", script)]);
     let request = r#"{"samples":[{"name":"x","labels":{"a":"b"},"value":1.5,"type":"gauge"}]}"#;
     let ended = place.run(&["call", "p", "metrics.collect", request]);
-    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "{}\n"), "{}", ended.stderr);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str()),
+        (Some(0), "{}\n"),
+        "{}",
+        ended.stderr
+    );
     assert!(ended.stderr.contains("x\tb\t1.5"), "{}", ended.stderr);
     let ended = place.run(&["call", "p", "metrics.collect", "{}"]);
     assert_eq!(ended.code, Some(1));
-    assert!(ended.stdout.contains("`samples` is missing"), "{}", ended.stdout);
+    assert!(
+        ended.stdout.contains("`samples` is missing"),
+        "{}",
+        ended.stdout
+    );
 }

@@ -21,7 +21,9 @@ impl Workplace {
     /// With these files in it, by their paths.
     pub fn new(files: &[(&str, &str)]) -> Self {
         let place = Self(TempDir::new().unwrap());
-        files.iter().for_each(|(path, text)| place.write(path, text));
+        files
+            .iter()
+            .for_each(|(path, text)| place.write(path, text));
         place
     }
 
@@ -56,7 +58,11 @@ impl Workplace {
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         let output = child.wait_with_output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+        Ended {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
     }
 
     /// Where a command makes its temporary files.
@@ -70,7 +76,10 @@ impl Workplace {
     pub fn listing(&self) -> Vec<PathBuf> {
         let (mut found, mut open) = (Vec::new(), vec![self.path().to_owned()]);
         while let Some(dir) = open.pop() {
-            for entry in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+            for entry in fs::read_dir(dir)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+            {
                 if entry.is_dir() {
                     open.push(entry.clone());
                 }

@@ -4,8 +4,11 @@ use crate::process::{Bed, VOLUME};
 use std::process::Command;
 
 fn moondock(args: &[&str]) -> (Option<i32>, String) {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_moondock")).args(args).env("COLUMNS", "100").output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_moondock"))
+        .args(args)
+        .env("COLUMNS", "100")
+        .output()
+        .unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
 }
@@ -16,10 +19,26 @@ fn help_names_every_option_its_variable_and_its_default() {
     assert_eq!(code, Some(0));
     for (option, variable, default) in [
         ("[PATH]...", "", "[default: scripts]"),
-        ("--sockets <DIR>", "[env: MOONDOCK_SOCKETS]", "[default: /run/docker/plugins]"),
-        ("--state <DIR>", "[env: MOONDOCK_STATE]", "[default: /var/lib/moondock]"),
-        ("--log-level <LEVEL>", "[env: MOONDOCK_LOG_LEVEL]", "[default: info]"),
-        ("--log-format <FORMAT>", "[env: MOONDOCK_LOG_FORMAT]", "[default: pretty]"),
+        (
+            "--sockets <DIR>",
+            "[env: MOONDOCK_SOCKETS]",
+            "[default: /run/docker/plugins]",
+        ),
+        (
+            "--state <DIR>",
+            "[env: MOONDOCK_STATE]",
+            "[default: /var/lib/moondock]",
+        ),
+        (
+            "--log-level <LEVEL>",
+            "[env: MOONDOCK_LOG_LEVEL]",
+            "[default: info]",
+        ),
+        (
+            "--log-format <FORMAT>",
+            "[env: MOONDOCK_LOG_FORMAT]",
+            "[default: pretty]",
+        ),
     ] {
         for part in [option, variable, default] {
             assert!(help.contains(part), "`{part}` is not in\n{help}");
@@ -30,20 +49,31 @@ fn help_names_every_option_its_variable_and_its_default() {
 
 #[test]
 fn what_makes_no_sense_is_refused_with_code_2() {
-    for args in [&["serve", "--nothing"][..], &["serve", "--log-level", "loud"], &["nothing"], &[]] {
+    for args in [
+        &["serve", "--nothing"][..],
+        &["serve", "--log-level", "loud"],
+        &["nothing"],
+        &[],
+    ] {
         assert_eq!(moondock(args).0, Some(2), "{args:?}");
     }
 }
 
 #[test]
 fn an_option_wins_over_its_variable() {
-    let bed = Bed::with_volume().env("MOONDOCK_LOG_FORMAT", "json").arg("--log-level=info");
+    let bed = Bed::with_volume()
+        .env("MOONDOCK_LOG_FORMAT", "json")
+        .arg("--log-level=info");
     let served = bed.env("MOONDOCK_LOG_LEVEL", "off").start();
     served.assert_answers();
     served.wait_for_log("VolumeDriver.Get");
     for line in served.log().lines() {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-        assert!(event["level"].is_string() && event["timestamp"].is_string(), "{line}");
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        assert!(
+            event["level"].is_string() && event["timestamp"].is_string(),
+            "{line}"
+        );
     }
 }
 
@@ -56,7 +86,9 @@ fn nothing_is_logged_when_logging_is_off() {
 
 #[test]
 fn a_path_names_one_plugin() {
-    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME).arg("scripts/other");
+    let bed = Bed::with_volume()
+        .plugin("other", "volume.lua", VOLUME)
+        .arg("scripts/other");
     let command = bed.command();
     let served = bed.launch(command);
     served.wait_for_log("ready");

@@ -7,30 +7,49 @@ use serde_json::Value;
 /// What `check` says of a plugin with these files, after its first lines on what the plugin is.
 fn checked(files: &[(&str, &str)]) -> String {
     let place = Workplace::new(&[]);
-    files.iter().for_each(|(path, text)| place.write(&format!("p/{path}"), text));
+    files
+        .iter()
+        .for_each(|(path, text)| place.write(&format!("p/{path}"), text));
     let Ended { code, stdout, .. } = place.run(&["check", "p"]);
     assert_eq!(code, Some(1), "{stdout}");
     let (findings, _) = stdout.rsplit_once("\n\n").unwrap();
-    findings.split_once("error: ").unwrap_or_else(|| panic!("{stdout}")).1.to_owned()
+    findings
+        .split_once("error: ")
+        .unwrap_or_else(|| panic!("{stdout}"))
+        .1
+        .to_owned()
 }
 
 /// A secret provider that serves, beside a fault elsewhere.
-const GOOD: (&str, &str) =
-    ("secret.lua", "return { get_secret = function() return { Value = \"x\" } end }\n");
+const GOOD: (&str, &str) = (
+    "secret.lua",
+    "return { get_secret = function() return { Value = \"x\" } end }\n",
+);
 
 /// What Docker is told of a call, and what the log says of it besides.
 fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
     let grants = "grants = [\"fs.read:/nowhere\"]\n";
-    let place =
-        Workplace::new(&[("v/plugin.toml", grants), ("v/volume.lua", volume), ("v/lib/rules.lua", lib)]);
+    let place = Workplace::new(&[
+        ("v/plugin.toml", grants),
+        ("v/volume.lua", volume),
+        ("v/lib/rules.lua", lib),
+    ]);
     let body = r#"{"Name":"v1","ID":"1"}"#;
     let Ended { stdout, stderr, .. } = place.run(&["call", "v", method, body]);
     let told: Value = serde_json::from_str(&stdout).unwrap_or_default();
     assert_eq!(told["Err"], told["Error"]);
-    let log: Vec<_> = stderr.lines().filter(|line| !line.contains(" INFO ")).collect();
+    let log: Vec<_> = stderr
+        .lines()
+        .filter(|line| !line.contains(" INFO "))
+        .collect();
     let log = log.join("\n").replace(" plugin=v", "");
-    let diagnostic = log.split_once(" WARN ").map_or(log.as_str(), |(_, diagnostic)| diagnostic);
-    (told["Err"].as_str().unwrap_or_default().to_owned(), diagnostic.to_owned())
+    let diagnostic = log
+        .split_once(" WARN ")
+        .map_or(log.as_str(), |(_, diagnostic)| diagnostic);
+    (
+        told["Err"].as_str().unwrap_or_default().to_owned(),
+        diagnostic.to_owned(),
+    )
 }
 
 /// A volume driver of which `create` is as given, on line 5.
@@ -100,7 +119,11 @@ error: authz.lua:4: the hook `response` is a table, not a function
 
 #[test]
 fn a_script_returns_its_hooks() {
-    for (end, what) in [("", "nothing"), ("return nil", "nothing"), ("return 'x'", "a string")] {
+    for (end, what) in [
+        ("", "nothing"),
+        ("return nil", "nothing"),
+        ("return 'x'", "a string"),
+    ] {
         assert_eq!(
             checked(&[("authz.lua", end)]),
             format!(
@@ -114,16 +137,25 @@ fn a_script_returns_its_hooks() {
 #[test]
 fn an_error_at_the_top_level_is_the_author_s() {
     assert_eq!(
-        checked(&[("authz.lua", "local settings\n\tlocal roots = settings.roots\nreturn {}\n")]),
+        checked(&[(
+            "authz.lua",
+            "local settings\n\tlocal roots = settings.roots\nreturn {}\n"
+        )]),
         "authz.lua:2: attempt to index nil with 'roots'
   |
 2 |     local roots = settings.roots
   |                            ^^^^^
   cure: what stands before the dot is nil here: check it first (`if x then …`)"
     );
-    for raised in ["\"no roots are set\", 0", "{ message = \"no roots are set\" }"] {
+    for raised in [
+        "\"no roots are set\", 0",
+        "{ message = \"no roots are set\" }",
+    ] {
         let text = format!("error({raised})\n");
-        assert_eq!(checked(&[("authz.lua", &text)]), "authz.lua: no roots are set");
+        assert_eq!(
+            checked(&[("authz.lua", &text)]),
+            "authz.lua: no roots are set"
+        );
     }
 }
 
@@ -133,7 +165,10 @@ fn an_error_in_a_required_file_is_shown_there() {
     assert_eq!(
         checked(&[
             ("authz.lua", main),
-            ("lib/rules.lua", "local limits\nlocal most = limits.most\nreturn most\n")
+            (
+                "lib/rules.lua",
+                "local limits\nlocal most = limits.most\nreturn most\n"
+            )
         ]),
         "lib/rules.lua:2: attempt to index nil with 'most'
   |
@@ -158,13 +193,21 @@ fn what_cannot_be_required_is_named() {
             "`./lib/rule`: there is no `lib/rule.lua` in this plugin; did you mean `./lib/rules`?",
             "./lib/rule",
         ),
-        ("./zzz", "`./zzz`: there is no `zzz.lua` in this plugin", "./zzz"),
+        (
+            "./zzz",
+            "`./zzz`: there is no `zzz.lua` in this plugin",
+            "./zzz",
+        ),
         (
             "../other/x",
             "`../other/x` leaves the directory of the plugin: move the file into it",
             "../other/x",
         ),
-        ("./../../x", "`./../../x` leaves the directory of the plugin: move the file into it", "./../../x"),
+        (
+            "./../../x",
+            "`./../../x` leaves the directory of the plugin: move the file into it",
+            "./../../x",
+        ),
         (
             "/etc/x",
             "`/etc/x` cannot be required: write `./name` for a file of this plugin, or `@moondock/name` for a module \
@@ -210,7 +253,10 @@ fn a_manifest_is_held_to_its_form() {
             "2 | \"volume.mont\" = 5\n  |  ^^^^^^^^^^^",
         ),
     ] {
-        assert_eq!(checked(&[GOOD, ("plugin.toml", text)]), format!("{message}\n  |\n{excerpt}"));
+        assert_eq!(
+            checked(&[GOOD, ("plugin.toml", text)]),
+            format!("{message}\n  |\n{excerpt}")
+        );
     }
 }
 
@@ -273,11 +319,18 @@ fn an_error_of_a_host_function_is_shown_where_it_was_called() {
 /// What is raised on purpose is for Docker's user: no place in it, and no fault in the log.
 #[test]
 fn what_is_raised_on_purpose_is_told_as_it_stands() {
-    for raised in ["\"no space left\", 0", "{ message = \"no space left\" }", "\"no space left\\nat all\", 0"]
-    {
+    for raised in [
+        "\"no space left\", 0",
+        "{ message = \"no space left\" }",
+        "\"no space left\\nat all\", 0",
+    ] {
         let create = format!("error({raised})");
         let outcome = called(&driver(&create), RULES, "volume.create");
-        assert_eq!(outcome, ("no space left".to_owned(), String::new()), "{raised}");
+        assert_eq!(
+            outcome,
+            ("no space left".to_owned(), String::new()),
+            "{raised}"
+        );
     }
 }
 
@@ -292,23 +345,40 @@ fn what_is_raised_otherwise_has_its_place() {
         let create = format!("error({raised})");
         let pointer = "^".repeat(create.len());
         let rest = format!("\n  |\n5 |   {create}\n  |   {pointer}");
-        assert_called(&create, "volume.create", &format!("volume.lua:5: {message}"), &rest);
+        assert_called(
+            &create,
+            "volume.create",
+            &format!("volume.lua:5: {message}"),
+            &rest,
+        );
     }
 }
 
 #[test]
 fn a_reply_that_docker_would_not_read_names_the_field() {
-    const CREATE: &str = "\n  |\n4 | function volume.create(req)\n  |                 ^^^^^^\n  cure: ";
-    const HOOK: &str = "\n  |\n4 | function volume.create(req)\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  cure: ";
+    const CREATE: &str =
+        "\n  |\n4 | function volume.create(req)\n  |                 ^^^^^^\n  cure: ";
+    const HOOK: &str =
+        "\n  |\n4 | function volume.create(req)\n  | ^^^^^^^^^^^^^^^^^^^^^^^^^^^\n  cure: ";
     for (method, returned, message, cure) in [
-        ("create", "true", "the reply must be a table, not `true`", "return nothing"),
+        (
+            "create",
+            "true",
+            "the reply must be a table, not `true`",
+            "return nothing",
+        ),
         (
             "create",
             "{ Err = 'x' }",
             "the reply's `Err` is not a field that Docker reads",
             "report a failure with `error(\"…\", 0)`",
         ),
-        ("mount", "nil", "the reply is missing", "return { Mountpoint = … }"),
+        (
+            "mount",
+            "nil",
+            "the reply is missing",
+            "return { Mountpoint = … }",
+        ),
         (
             "mount",
             "{ Mountpont = '/m' }",
@@ -346,7 +416,9 @@ fn a_failing_get_is_only_logged() {
     let (told, logged) = called(&driver(returned), RULES, "volume.get");
     assert_eq!(told, "");
     assert!(
-        logged.starts_with("volume.lua:4: `get`: the reply's `Volume.CreatedAt` is not an RFC 3339 time\n"),
+        logged.starts_with(
+            "volume.lua:4: `get`: the reply's `Volume.CreatedAt` is not an RFC 3339 time\n"
+        ),
         "{logged}"
     );
 }

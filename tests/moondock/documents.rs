@@ -35,17 +35,30 @@ impl Block {
 
     /// The commands of a console block that can be run here, each with what it must print.
     fn commands(&self) -> Vec<(&str, String)> {
-        let all = self.text.split("$ ").skip(1).filter_map(|part| part.split_once('\n'));
-        let ours =
-            |command: &str| command.starts_with("moondock check ") || command.starts_with("moondock call ");
-        all.filter(|(command, _)| ours(command)).map(|(command, out)| (command, out.to_owned())).collect()
+        let all = self
+            .text
+            .split("$ ")
+            .skip(1)
+            .filter_map(|part| part.split_once('\n'));
+        let ours = |command: &str| {
+            command.starts_with("moondock check ") || command.starts_with("moondock call ")
+        };
+        all.filter(|(command, _)| ours(command))
+            .map(|(command, out)| (command, out.to_owned()))
+            .collect()
     }
 }
 
 fn documents() -> Vec<PathBuf> {
-    let (mut found, mut open) = (vec![Path::new(ROOT).join("README.md")], vec![Path::new(ROOT).join("docs")]);
+    let (mut found, mut open) = (
+        vec![Path::new(ROOT).join("README.md")],
+        vec![Path::new(ROOT).join("docs")],
+    );
     while let Some(dir) = open.pop() {
-        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|end| end == "md") {
@@ -62,7 +75,11 @@ fn blocks(document: &str) -> Vec<Block> {
     for (index, line) in document.lines().enumerate() {
         match (&mut open, line.strip_prefix("```")) {
             (None, Some(language)) => {
-                open = Some(Block { language: language.to_owned(), text: String::new(), line: index + 1 });
+                open = Some(Block {
+                    language: language.to_owned(),
+                    text: String::new(),
+                    line: index + 1,
+                });
             }
             (Some(_), Some("")) => blocks.extend(open.take()),
             (Some(block), _) => block.text += &format!("{line}\n"),
@@ -95,9 +112,10 @@ fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
         let result = match (block.language.as_str(), block.path()) {
             ("lua" | "toml", Some(path)) => write(&place, path, &block.text, shown_next),
             ("lua", None) => compile(&block.text),
-            ("console", _) => {
-                block.commands().into_iter().try_for_each(|(command, out)| run(&place, command, &out))
-            }
+            ("console", _) => block
+                .commands()
+                .into_iter()
+                .try_for_each(|(command, out)| run(&place, command, &out)),
             _ => Ok(()),
         };
         faults.extend(result.err().map(|problem| (block.line, problem)));
@@ -119,11 +137,20 @@ fn write(place: &Workplace, path: &str, text: &str, shown_next: bool) -> Result<
         fs::remove_file(place.path().join(&policy)).unwrap();
     }
     let fine = checked.code == Some(0) && checked.stdout.contains("no errors, no warnings");
-    if fine || shown_next { Ok(()) } else { Err(checked.stdout + &checked.stderr) }
+    if fine || shown_next {
+        Ok(())
+    } else {
+        Err(checked.stdout + &checked.stderr)
+    }
 }
 
 fn compile(text: &str) -> Result<(), String> {
-    mlua::Lua::new().load(text).set_name("=block").into_function().map(drop).map_err(|e| e.to_string())
+    mlua::Lua::new()
+        .load(text)
+        .set_name("=block")
+        .into_function()
+        .map(drop)
+        .map_err(|e| e.to_string())
 }
 
 /// What a command prints is its output, or, when it has none, its complaint.
@@ -131,9 +158,17 @@ fn run(place: &Workplace, command: &str, shown: &str) -> Result<(), String> {
     let bin = Path::new(env!("CARGO_BIN_EXE_moondock")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
-    shell.args(["-c", command]).current_dir(place.path()).env("PATH", path).env("TMPDIR", place.temporary());
+    shell
+        .args(["-c", command])
+        .current_dir(place.path())
+        .env("PATH", path)
+        .env("TMPDIR", place.temporary());
     let output = shell.stdin(std::process::Stdio::null()).output().unwrap();
-    let printed = if output.stdout.is_empty() { output.stderr } else { output.stdout };
+    let printed = if output.stdout.is_empty() {
+        output.stderr
+    } else {
+        output.stdout
+    };
     let printed = String::from_utf8(printed).unwrap();
     match printed.trim_end() == shown.trim_end() {
         true => Ok(()),
@@ -169,9 +204,16 @@ fn links_lead_somewhere() {
         let text = fs::read_to_string(&path).unwrap();
         for link in links(&text).filter(|link| !link.starts_with("http")) {
             let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
-            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let target = if file.is_empty() {
+                path.clone()
+            } else {
+                path.parent().unwrap().join(file)
+            };
             if !target.exists() || !has_anchor(&target, anchor) {
-                wrong.push(format!("{}: {link}", path.strip_prefix(ROOT).unwrap().display()));
+                wrong.push(format!(
+                    "{}: {link}",
+                    path.strip_prefix(ROOT).unwrap().display()
+                ));
             }
         }
     }
@@ -179,18 +221,26 @@ fn links_lead_somewhere() {
 }
 
 fn links(text: &str) -> impl Iterator<Item = &str> {
-    text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+    text.split("](")
+        .skip(1)
+        .filter_map(|rest| rest.split_once(')'))
+        .map(|(link, _)| link)
 }
 
 fn has_anchor(file: &Path, anchor: &str) -> bool {
     let headings = || fs::read_to_string(file).unwrap_or_default();
     anchor.is_empty()
-        || headings().lines().filter_map(|line| line.strip_prefix('#')).any(|h| slug(h) == anchor)
+        || headings()
+            .lines()
+            .filter_map(|line| line.strip_prefix('#'))
+            .any(|h| slug(h) == anchor)
 }
 
 /// As forges make it of a heading.
 fn slug(heading: &str) -> String {
     let kept = heading.trim_start_matches('#').trim().to_lowercase();
-    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    let kept = kept
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
     kept.map(|c| if c == ' ' { '-' } else { c }).collect()
 }

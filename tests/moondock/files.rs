@@ -15,7 +15,11 @@ fn to(path: impl AsRef<Path>) -> Found {
 }
 
 fn names(path: &Path) -> Vec<String> {
-    files::list(&to(path)).unwrap().into_iter().map(|name| name.into_string().unwrap()).collect()
+    files::list(&to(path))
+        .unwrap()
+        .into_iter()
+        .map(|name| name.into_string().unwrap())
+        .collect()
 }
 
 #[test]
@@ -25,7 +29,11 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
     files::write(&to(&path), b"one", Some(0o640)).unwrap();
     let reader = fs::File::open(&path).unwrap();
     files::write(&to(&path), b"two", None).unwrap();
-    assert_eq!(std::io::read_to_string(reader).unwrap(), "one", "who reads it meanwhile sees the old one");
+    assert_eq!(
+        std::io::read_to_string(reader).unwrap(),
+        "one",
+        "who reads it meanwhile sees the old one"
+    );
     files::append(&to(&path), b"three", None).unwrap();
     assert_eq!(files::read(&to(&path)).unwrap(), b"twothree");
     let stat = files::stat(&to(&path)).unwrap().unwrap();
@@ -37,24 +45,45 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
 fn what_cannot_be_written_leaves_no_trace() {
     let place = tempdir().unwrap();
     fs::create_dir(place.path().join("directory")).unwrap();
-    let error = files::write(&to(place.path().join("directory")), b"x", None).unwrap_err().to_string();
+    let error = files::write(&to(place.path().join("directory")), b"x", None)
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("directory`: is a directory"), "{error}");
     assert_eq!(names(place.path()), ["directory"]);
-    let error = files::write(&to(place.path().join("no/where")), b"x", None).unwrap_err().to_string();
-    assert!(error.ends_with("no/where`: no such file or directory"), "{error}");
+    let error = files::write(&to(place.path().join("no/where")), b"x", None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("no/where`: no such file or directory"),
+        "{error}"
+    );
 }
 
 #[test]
 fn only_regular_files_are_read() {
     let place = tempdir().unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, place.path().join("pipe"), rustix::fs::Mode::RUSR).unwrap();
-    for path in [place.path().join("pipe"), place.path().into(), "/dev/zero".into()] {
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        place.path().join("pipe"),
+        rustix::fs::Mode::RUSR,
+    )
+    .unwrap();
+    for path in [
+        place.path().join("pipe"),
+        place.path().into(),
+        "/dev/zero".into(),
+    ] {
         let error = files::read(&to(&path)).unwrap_err().to_string();
         assert!(error.ends_with("is not a regular file"), "{error}");
     }
     let large = place.path().join("large");
     files::allocate(&to(&large), files::MAX_READ + 1).unwrap();
-    assert!(files::read(&to(&large)).unwrap_err().to_string().ends_with("is larger than 16 MiB"));
+    assert!(
+        files::read(&to(&large))
+            .unwrap_err()
+            .to_string()
+            .ends_with("is larger than 16 MiB")
+    );
 }
 
 #[test]
@@ -64,9 +93,15 @@ fn directories_get_their_mode_whatever_the_umask_says() {
     assert!(files::make_directory(&to(&path), 0o777, false).is_err());
     files::make_directory(&to(&path), 0o1777, true).unwrap();
     files::make_directory(&to(&path), 0o700, true).unwrap();
-    assert_eq!(files::stat(&to(&path)).unwrap().unwrap().mode, 0o1777, "one that exists is left as it is");
+    assert_eq!(
+        files::stat(&to(&path)).unwrap().unwrap().mode,
+        0o1777,
+        "one that exists is left as it is"
+    );
     fs::write(place.path().join("file"), "").unwrap();
-    let error = files::make_directory(&to(place.path().join("file")), 0o755, true).unwrap_err().to_string();
+    let error = files::make_directory(&to(place.path().join("file")), 0o755, true)
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("file exists"), "{error}");
 }
 
@@ -79,8 +114,15 @@ fn a_link_is_neither_followed_nor_missing() {
     symlink(&target, &link).unwrap();
     assert!(files::change_mode(&to(&link), 0o777).is_err());
     assert_eq!(files::stat(&to(&target)).unwrap().unwrap().mode, 0o600);
-    assert_eq!(files::stat(&to(&link)).unwrap().unwrap().kind, Kind::Symlink);
-    assert!(files::remove(&to(&link)).unwrap() && !files::remove(&to(&link)).unwrap() && target.exists());
+    assert_eq!(
+        files::stat(&to(&link)).unwrap().unwrap().kind,
+        Kind::Symlink
+    );
+    assert!(
+        files::remove(&to(&link)).unwrap()
+            && !files::remove(&to(&link)).unwrap()
+            && target.exists()
+    );
     assert_eq!(files::stat(&to(target.join("below a file"))).unwrap(), None);
 }
 
@@ -90,11 +132,18 @@ fn a_file_takes_no_room_until_it_is_filled() {
     let path = place.path().join("image");
     files::allocate(&to(&path), 1 << 40).unwrap();
     assert_eq!(files::stat(&to(&path)).unwrap().unwrap().size, 1 << 40);
-    assert!(files::allocate(&to(&path), 1).unwrap_err().to_string().ends_with("file exists"));
+    assert!(
+        files::allocate(&to(&path), 1)
+            .unwrap_err()
+            .to_string()
+            .ends_with("file exists")
+    );
     let usage = files::usage(&to(&path)).unwrap();
     assert!(usage.free <= usage.total && usage.used <= usage.total);
     files::rename(&to(&path), &to(place.path().join("moved"))).unwrap();
-    let error = files::rename(&to(&path), &to(place.path().join("moved"))).unwrap_err().to_string();
+    let error = files::rename(&to(&path), &to(place.path().join("moved")))
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("image`: cannot become `") && error.ends_with("no such file or directory"),
         "{error}"
@@ -126,7 +175,9 @@ fn a_tree_deeper_than_any_path_is_removed() {
     for _ in 0..3000 {
         rustix::fs::mkdirat(&at, "deeper", rustix::fs::Mode::RWXU).unwrap();
         let flags = rustix::fs::OFlags::DIRECTORY;
-        at = rustix::fs::openat(&at, "deeper", flags, rustix::fs::Mode::empty()).unwrap().into();
+        at = rustix::fs::openat(&at, "deeper", flags, rustix::fs::Mode::empty())
+            .unwrap()
+            .into();
     }
     assert!(remove_all(&to(&tree)).unwrap());
     assert_eq!(names(place.path()), [] as [&str; 0]);
@@ -178,8 +229,17 @@ impl Drop for Place {
 
 fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Request {
     let options = options.iter().map(ToString::to_string).collect();
-    let source = if source.is_absolute() { Source::Place(to(source)) } else { Source::Name(source.into()) };
-    Request { source, target: to(target), kind: kind.into(), options }
+    let source = if source.is_absolute() {
+        Source::Place(to(source))
+    } else {
+        Source::Name(source.into())
+    };
+    Request {
+        source,
+        target: to(target),
+        kind: kind.into(),
+        options,
+    }
 }
 
 #[test]
@@ -187,19 +247,35 @@ fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Reques
 fn a_mount_is_seen_and_goes() {
     let place = Place::new();
     let (at, again) = (place.make("a mount"), place.make("again"));
-    mounts::mount(&request(Path::new("none"), &at, "tmpfs", &["size=1m", "nosuid", "mode=0750"])).unwrap();
+    mounts::mount(&request(
+        Path::new("none"),
+        &at,
+        "tmpfs",
+        &["size=1m", "nosuid", "mode=0750"],
+    ))
+    .unwrap();
     assert!(mounts::is_mounted(&to(&at)).unwrap() && !mounts::is_mounted(&to(&again)).unwrap());
     let mount = mounts::at_or_below(&at).unwrap().pop().unwrap();
-    assert_eq!((mount.target, mount.kind.as_str()), (at.canonicalize().unwrap(), "tmpfs"));
-    assert!(mount.options.contains(&"nosuid".into()) && mount.options.contains(&"size=1024k".into()));
+    assert_eq!(
+        (mount.target, mount.kind.as_str()),
+        (at.canonicalize().unwrap(), "tmpfs")
+    );
+    assert!(
+        mount.options.contains(&"nosuid".into()) && mount.options.contains(&"size=1024k".into())
+    );
     mounts::mount(&request(&at, &again, "", &["bind", "ro"])).unwrap();
-    let error = files::write(&to(again.join("x")), b"", None).unwrap_err().to_string();
+    let error = files::write(&to(again.join("x")), b"", None)
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("read-only file system"), "{error}");
     let held = fs::File::create(at.join("held")).unwrap();
     let error = mounts::unmount(&to(&at), false).unwrap_err().to_string();
     assert!(error.contains("a mount`: is busy: a process"), "{error}");
     drop(held);
-    assert!(mounts::unmount(&to(&again), false).unwrap() && !mounts::unmount(&to(&again), false).unwrap());
+    assert!(
+        mounts::unmount(&to(&again), false).unwrap()
+            && !mounts::unmount(&to(&again), false).unwrap()
+    );
     assert!(
         mounts::unmount(&to(&at), false).unwrap()
             && !mounts::unmount(&to(at.join("nothing")), false).unwrap()
@@ -213,7 +289,10 @@ fn a_mount_that_cannot_be_says_why() {
     let at = place.make("a");
     let error = |request| mounts::mount(&request).unwrap_err().to_string();
     let said = error(request(Path::new("none"), &at, "nosuchfs", &[]));
-    assert!(said.ends_with("a`: cannot mount `none` as nosuchfs here: no such device"), "{said}");
+    assert!(
+        said.ends_with("a`: cannot mount `none` as nosuchfs here: no such device"),
+        "{said}"
+    );
     let said = error(request(Path::new("none"), &at.join("b"), "tmpfs", &[]));
     assert!(said.ends_with("no such file or directory"), "{said}");
     let said = error(request(Path::new("none"), &at, "tmpfs", &["size=1m,suid"]));
@@ -230,10 +309,18 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
     fs::write(inside.join("kept"), "").unwrap();
     for path in [&tree, &inside] {
         let error = remove_all(&to(path)).unwrap_err().to_string();
-        assert!(error.contains("tree/z/mount`: a file system is mounted here"), "{error}");
+        assert!(
+            error.contains("tree/z/mount`: a file system is mounted here"),
+            "{error}"
+        );
     }
     assert!(inside.join("kept").exists() && tree.join("a").exists());
-    assert!(files::remove(&to(&inside)).unwrap_err().to_string().ends_with("resource busy"));
+    assert!(
+        files::remove(&to(&inside))
+            .unwrap_err()
+            .to_string()
+            .ends_with("resource busy")
+    );
     mounts::unmount(&to(&inside), false).unwrap();
     assert!(remove_all(&to(&tree)).unwrap());
 }
@@ -244,17 +331,42 @@ async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
     let place = Place::new();
     let (image, at) = (place.0.path().join("image"), place.make("at"));
     files::allocate(&to(&image), 8 << 20).unwrap();
-    let error = mounts::mount_image(&request(&image, &at, "ext4", &[])).await.unwrap_err().to_string();
-    assert!(error.contains("cannot mount") && error.contains("wrong fs type"), "{error}");
-    assert!(Command::new("mkfs.ext4").args(["-q", "-m0"]).arg(&image).status().unwrap().success());
-    mounts::mount_image(&request(&image, &at, "ext4", &["nosuid"])).await.unwrap();
+    let error = mounts::mount_image(&request(&image, &at, "ext4", &[]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("cannot mount") && error.contains("wrong fs type"),
+        "{error}"
+    );
+    assert!(
+        Command::new("mkfs.ext4")
+            .args(["-q", "-m0"])
+            .arg(&image)
+            .status()
+            .unwrap()
+            .success()
+    );
+    mounts::mount_image(&request(&image, &at, "ext4", &["nosuid"]))
+        .await
+        .unwrap();
     assert!(files::usage(&to(&at)).unwrap().total < 8 << 20);
-    let error = files::write(&to(at.join("big")), &[1; 9 << 20], None).unwrap_err().to_string();
-    assert!(error.ends_with("no space left on device") || error.ends_with("no storage space"), "{error}");
+    let error = files::write(&to(at.join("big")), &[1; 9 << 20], None)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.ends_with("no space left on device") || error.ends_with("no storage space"),
+        "{error}"
+    );
     let device = mounts::at_or_below(&at).unwrap().pop().unwrap().source;
     assert!(device.starts_with("/dev"), "{device:?}");
     assert!(mounts::unmount(&to(&at), false).unwrap());
-    let left = Command::new("losetup").arg("-j").arg(&image).output().unwrap().stdout;
+    let left = Command::new("losetup")
+        .arg("-j")
+        .arg(&image)
+        .output()
+        .unwrap()
+        .stdout;
     assert_eq!(String::from_utf8(left).unwrap(), "");
 }
 
@@ -264,7 +376,9 @@ fn an_owner_that_means_none_is_refused() {
     let file = place.0.path().join("file");
     fs::write(&file, "").unwrap();
     for (uid, gid) in [(u32::MAX, 0), (0, u32::MAX)] {
-        let error = files::change_owner(&to(&file), uid, gid).unwrap_err().to_string();
+        let error = files::change_owner(&to(&file), uid, gid)
+            .unwrap_err()
+            .to_string();
         assert!(error.ends_with("4294967295 is no owner"), "{error}");
     }
 }
@@ -279,12 +393,20 @@ fn what_is_no_file_is_not_even_opened() {
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
     let reader = rustix::fs::open(&fifo, flags, rustix::fs::Mode::empty()).unwrap();
     let polled = |reader| {
-        let mut fds = [rustix::event::PollFd::new(reader, rustix::event::PollFlags::IN)];
-        let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut fds = [rustix::event::PollFd::new(
+            reader,
+            rustix::event::PollFlags::IN,
+        )];
+        let now = rustix::event::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         rustix::event::poll(&mut fds, Some(&now)).unwrap();
         fds[0].revents()
     };
-    let error = files::append(&to(&fifo), b"x", None).unwrap_err().to_string();
+    let error = files::append(&to(&fifo), b"x", None)
+        .unwrap_err()
+        .to_string();
     assert!(error.ends_with("is not a regular file"), "{error}");
     // A writer that has been there, and gone, leaves a hang-up.
     assert!(!polled(&reader).contains(rustix::event::PollFlags::HUP));

@@ -25,27 +25,106 @@ const PORTS: &str = r#"ports = {
 /// What must hold of a network with [`PORTS`], whatever else the host filters.
 fn published_ports_answer(world: &World, server: &Namespace, neighbour: &Namespace) {
     let (host, outside) = (&world.host, &world.outside);
-    assert_eq!(ask(outside, "192.0.2.1:8080"), answer("192.0.2.9"), "from outside");
-    assert_eq!(ask(outside, "[fd99::1]:8080"), answer("fd99::9"), "from outside by IPv6");
-    assert_eq!(ask_udp(outside, "192.0.2.1:8080"), answer("192.0.2.9"), "from outside by UDP");
-    assert_eq!(ask(outside, "192.0.2.1:8082"), answer("192.0.2.9"), "on the one address");
-    assert_eq!(ask(outside, "192.0.2.1:8081"), None, "loopback is not for those outside");
-    assert_eq!(ask(host, "127.0.0.1:8080"), answer("10.1.0.1"), "from the host by 127.0.0.1");
-    assert_eq!(ask(host, "127.0.0.1:8081"), answer("10.1.0.1"), "published on 127.0.0.1 only");
-    assert_eq!(ask_udp(host, "127.0.0.1:8080"), answer("10.1.0.1"), "from the host by UDP");
-    assert_eq!(ask(host, "127.0.0.1:8082"), None, "published on another address only");
-    assert_eq!(ask(host, "192.0.2.1:8080"), answer("10.1.0.1"), "from the host by its other address");
-    assert!(ask(host, "[fd99::1]:8080").is_some(), "from the host by IPv6");
-    assert_eq!(ask(host, "[::1]:8080"), None, "the kernel translates no ::1");
-    assert_eq!(ask(neighbour, "192.0.2.1:8080"), answer("10.1.0.1"), "from another container");
-    assert_eq!(ask(server, "192.0.2.1:8080"), answer("10.1.0.1"), "from itself");
-    assert_eq!(ask(neighbour, "[fd99::1]:8080"), answer("fd00:1::1"), "from another container by IPv6");
-    assert_eq!(ask(neighbour, "10.1.0.2:80"), answer("10.1.0.3"), "containers reach each other");
-    assert_eq!(ask(neighbour, "[fd00:1::2]:80"), answer("fd00:1::3"), "containers reach each other by IPv6");
-    assert_eq!(ask(outside, "10.1.0.2:80"), None, "the container's own address is not for those outside");
+    assert_eq!(
+        ask(outside, "192.0.2.1:8080"),
+        answer("192.0.2.9"),
+        "from outside"
+    );
+    assert_eq!(
+        ask(outside, "[fd99::1]:8080"),
+        answer("fd99::9"),
+        "from outside by IPv6"
+    );
+    assert_eq!(
+        ask_udp(outside, "192.0.2.1:8080"),
+        answer("192.0.2.9"),
+        "from outside by UDP"
+    );
+    assert_eq!(
+        ask(outside, "192.0.2.1:8082"),
+        answer("192.0.2.9"),
+        "on the one address"
+    );
+    assert_eq!(
+        ask(outside, "192.0.2.1:8081"),
+        None,
+        "loopback is not for those outside"
+    );
+    assert_eq!(
+        ask(host, "127.0.0.1:8080"),
+        answer("10.1.0.1"),
+        "from the host by 127.0.0.1"
+    );
+    assert_eq!(
+        ask(host, "127.0.0.1:8081"),
+        answer("10.1.0.1"),
+        "published on 127.0.0.1 only"
+    );
+    assert_eq!(
+        ask_udp(host, "127.0.0.1:8080"),
+        answer("10.1.0.1"),
+        "from the host by UDP"
+    );
+    assert_eq!(
+        ask(host, "127.0.0.1:8082"),
+        None,
+        "published on another address only"
+    );
+    assert_eq!(
+        ask(host, "192.0.2.1:8080"),
+        answer("10.1.0.1"),
+        "from the host by its other address"
+    );
+    assert!(
+        ask(host, "[fd99::1]:8080").is_some(),
+        "from the host by IPv6"
+    );
+    assert_eq!(
+        ask(host, "[::1]:8080"),
+        None,
+        "the kernel translates no ::1"
+    );
+    assert_eq!(
+        ask(neighbour, "192.0.2.1:8080"),
+        answer("10.1.0.1"),
+        "from another container"
+    );
+    assert_eq!(
+        ask(server, "192.0.2.1:8080"),
+        answer("10.1.0.1"),
+        "from itself"
+    );
+    assert_eq!(
+        ask(neighbour, "[fd99::1]:8080"),
+        answer("fd00:1::1"),
+        "from another container by IPv6"
+    );
+    assert_eq!(
+        ask(neighbour, "10.1.0.2:80"),
+        answer("10.1.0.3"),
+        "containers reach each other"
+    );
+    assert_eq!(
+        ask(neighbour, "[fd00:1::2]:80"),
+        answer("fd00:1::3"),
+        "containers reach each other by IPv6"
+    );
+    assert_eq!(
+        ask(outside, "10.1.0.2:80"),
+        None,
+        "the container's own address is not for those outside"
+    );
     assert_eq!(ask(outside, "[fd00:1::2]:80"), None, "nor by IPv6");
-    assert_eq!(ask(server, "192.0.2.9:80"), answer("192.0.2.1"), "outside sees the host");
-    assert_eq!(ask(server, "[fd99::9]:80"), answer("fd99::1"), "outside sees the host by IPv6");
+    assert_eq!(
+        ask(server, "192.0.2.9:80"),
+        answer("192.0.2.1"),
+        "outside sees the host"
+    );
+    assert_eq!(
+        ask(server, "[fd99::9]:80"),
+        answer("fd99::1"),
+        "outside sees the host by IPv6"
+    );
 }
 
 #[test]
@@ -65,10 +144,19 @@ fn published_ports_answer_from_everywhere() {
     assert_eq!(world.ruleset(), once, "applying again changes nothing");
     published_ports_answer(&world, &server, &neighbour);
 
-    world.lua("web.x-y", &format!(r#"local l = firewall.list() assert(#l == 1 and l[1] == "{ID}")"#));
+    world.lua(
+        "web.x-y",
+        &format!(r#"local l = firewall.list() assert(#l == 1 and l[1] == "{ID}")"#),
+    );
     world.lua("web.x-y", &format!(r#"assert(firewall.remove("{ID}")) assert(not firewall.remove("{ID}")) assert(#firewall.list() == 0)"#));
     assert_eq!(world.ruleset(), before, "removal leaves nothing");
-    assert_eq!(world.host.sh("cat /proc/sys/net/ipv4/conf/br1/route_localnet").trim(), "0");
+    assert_eq!(
+        world
+            .host
+            .sh("cat /proc/sys/net/ipv4/conf/br1/route_localnet")
+            .trim(),
+        "0"
+    );
     assert_eq!(ask(&world.outside, "192.0.2.1:8080"), None);
 }
 
@@ -130,15 +218,24 @@ fn what_moondock_accepts_does_not_open_dockers_bridges() {
     let moons = world.container(1, 2);
     let dockers = Namespace::new();
     world.host.sh(&format!("ip link add hd type veth peer name eth0 netns {}; ip link set hd master br-0123456789ab; ip link set hd up", dockers.path()));
-    dockers.sh("ip addr add 10.2.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.2.0.1");
+    dockers.sh(
+        "ip addr add 10.2.0.2/24 dev eth0; ip link set eth0 up; ip route add default via 10.2.0.1",
+    );
     dockers.enter(serve);
     world.host.sh("iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN");
     world.lua("p", &format!(r#"firewall.apply("a", {})"#, rules(1, "")));
     assert_eq!(ask(&moons, "10.2.0.2:80"), None, "Docker's policy decides");
     assert_eq!(ask(&dockers, "10.1.0.2:80"), None);
 
-    world.lua("p", r#"firewall.apply("b", { bridge = "br-0123456789ab", subnets = { "10.2.0.0/24" } })"#);
-    assert_eq!(ask(&moons, "10.2.0.2:80"), answer("10.2.0.1"), "unless the bridge is Moondock's");
+    world.lua(
+        "p",
+        r#"firewall.apply("b", { bridge = "br-0123456789ab", subnets = { "10.2.0.0/24" } })"#,
+    );
+    assert_eq!(
+        ask(&moons, "10.2.0.2:80"),
+        answer("10.2.0.1"),
+        "unless the bridge is Moondock's"
+    );
     assert!(ask(&dockers, "10.1.0.2:80").is_some());
 }
 
@@ -150,16 +247,41 @@ fn an_internal_network_has_no_way_out() {
     world.bridge(2);
     world.outside.enter(serve);
     world.host.enter(serve);
-    let (inner, neighbour, other) = (world.container(1, 2), world.container(1, 3), world.container(2, 2));
-    let publish = r#"ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
-    world.lua("p", &format!(r#"firewall.apply("open", {})"#, rules(2, publish)));
-    assert!(ask(&inner, "192.0.2.9:80").is_some() && ask(&inner, "192.0.2.1:8080").is_some(), "not yet");
-    world.lua("p", &format!(r#"firewall.apply("inner", {})"#, rules(1, "internal = true")));
+    let (inner, neighbour, other) = (
+        world.container(1, 2),
+        world.container(1, 3),
+        world.container(2, 2),
+    );
+    let publish =
+        r#"ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("open", {})"#, rules(2, publish)),
+    );
+    assert!(
+        ask(&inner, "192.0.2.9:80").is_some() && ask(&inner, "192.0.2.1:8080").is_some(),
+        "not yet"
+    );
+    world.lua(
+        "p",
+        &format!(
+            r#"firewall.apply("inner", {})"#,
+            rules(1, "internal = true")
+        ),
+    );
     assert_eq!(ask(&inner, "10.1.0.3:80"), answer("10.1.0.2"));
     assert_eq!(ask(&inner, "[fd00:1::3]:80"), answer("fd00:1::2"));
-    assert_eq!(ask(&inner, "10.1.0.1:80"), answer("10.1.0.2"), "the bridge's own address");
+    assert_eq!(
+        ask(&inner, "10.1.0.1:80"),
+        answer("10.1.0.2"),
+        "the bridge's own address"
+    );
     assert_eq!(ask(&inner, "[fd00:1::1]:80"), answer("fd00:1::2"));
-    assert_eq!(ask(&world.host, "10.1.0.2:80"), answer("10.1.0.1"), "the host itself");
+    assert_eq!(
+        ask(&world.host, "10.1.0.2:80"),
+        answer("10.1.0.1"),
+        "the host itself"
+    );
     for target in [
         "192.0.2.9:80",
         "[fd99::9]:80",
@@ -173,13 +295,31 @@ fn an_internal_network_has_no_way_out() {
     }
     assert_eq!(ask(&world.outside, "10.1.0.2:80"), None);
     assert_eq!(ask(&other, "10.1.0.2:80"), None);
-    assert_eq!(ask(&other, "192.0.2.9:80"), answer("192.0.2.1"), "others are unharmed");
+    assert_eq!(
+        ask(&other, "192.0.2.9:80"),
+        answer("192.0.2.1"),
+        "others are unharmed"
+    );
 
-    world.lua("p", &format!(r#"firewall.apply("inner", {})"#, rules(1, "")));
-    assert_eq!(ask(&neighbour, "192.0.2.9:80"), answer("192.0.2.1"), "no longer internal");
-    world.lua("p", r#"assert(table.concat(firewall.list(), " ") == "inner open")"#);
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("inner", {})"#, rules(1, "")),
+    );
+    assert_eq!(
+        ask(&neighbour, "192.0.2.9:80"),
+        answer("192.0.2.1"),
+        "no longer internal"
+    );
+    world.lua(
+        "p",
+        r#"assert(table.concat(firewall.list(), " ") == "inner open")"#,
+    );
     world.lua("p", r#"firewall.remove("inner")"#);
-    assert_eq!(ask(&other, "192.0.2.9:80"), answer("192.0.2.1"), "others stay");
+    assert_eq!(
+        ask(&other, "192.0.2.9:80"),
+        answer("192.0.2.1"),
+        "others stay"
+    );
 }
 
 #[test]
@@ -189,23 +329,46 @@ fn isolation_keeps_networks_apart() {
     world.bridge(1);
     world.bridge(2);
     world.bridge(3);
-    let (one, two, three) = (world.container(1, 2), world.container(2, 2), world.container(3, 2));
-    let publish =
-        r#"isolate = true, ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
+    let (one, two, three) = (
+        world.container(1, 2),
+        world.container(2, 2),
+        world.container(3, 2),
+    );
+    let publish = r#"isolate = true, ports = { { protocol = "tcp", host_port = 8080, ip = "10.2.0.2", port = 80 } }"#;
     world.lua(
         "p",
-        &format!(r#"firewall.apply("one", {}) firewall.apply("two", {})"#, rules(1, ""), rules(2, publish)),
+        &format!(
+            r#"firewall.apply("one", {}) firewall.apply("two", {})"#,
+            rules(1, ""),
+            rules(2, publish)
+        ),
     );
-    world.lua("p", &format!(r#"firewall.apply("three", {})"#, rules(3, "")));
-    assert!(ask(&one, "10.3.0.2:80").is_some() && ask(&three, "10.1.0.2:80").is_some(), "open ones");
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("three", {})"#, rules(3, "")),
+    );
+    assert!(
+        ask(&one, "10.3.0.2:80").is_some() && ask(&three, "10.1.0.2:80").is_some(),
+        "open ones"
+    );
     assert!(ask(&one, "[fd00:3::2]:80").is_some());
     assert_eq!(ask(&one, "10.2.0.2:80"), None);
     assert_eq!(ask(&two, "10.1.0.2:80"), None);
     assert_eq!(ask(&three, "[fd00:2::2]:80"), None);
-    assert!(ask(&one, "192.0.2.1:8080").is_some(), "published ports answer all the same");
+    assert!(
+        ask(&one, "192.0.2.1:8080").is_some(),
+        "published ports answer all the same"
+    );
 
-    world.lua("q", &format!(r#"firewall.apply("one", {})"#, rules(1, "isolate = true")));
-    assert_eq!(ask(&three, "10.1.0.2:80"), None, "another plugin has its say");
+    world.lua(
+        "q",
+        &format!(r#"firewall.apply("one", {})"#, rules(1, "isolate = true")),
+    );
+    assert_eq!(
+        ask(&three, "10.1.0.2:80"),
+        None,
+        "another plugin has its say"
+    );
     world.lua("q", r#"firewall.remove("one")"#);
     assert!(ask(&three, "10.1.0.2:80").is_some());
 }
@@ -245,25 +408,62 @@ fn ports_in_use_are_refused() {
             ),
         )
     };
-    world.lua("p", &format!(r#"firewall.apply("one", {})"#, port("10.1.0.2", "")));
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("one", {})"#, port("10.1.0.2", "")),
+    );
     for plugin in ["p", "q"] {
-        let error = world.fail(plugin, &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")));
-        assert!(error.contains("firewall.apply: port 8080/tcp is already published by `one`"), "{error}");
         let error = world.fail(
             plugin,
-            &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "192.0.2.1""#)),
+            &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")),
         );
-        assert!(error.contains("port 192.0.2.1:8080/tcp is already published by `one`"), "{error}");
+        assert!(
+            error.contains("firewall.apply: port 8080/tcp is already published by `one`"),
+            "{error}"
+        );
+        let error = world.fail(
+            plugin,
+            &format!(
+                r#"firewall.apply("two", {})"#,
+                port("10.2.0.2", r#"host_ip = "192.0.2.1""#)
+            ),
+        );
+        assert!(
+            error.contains("port 192.0.2.1:8080/tcp is already published by `one`"),
+            "{error}"
+        );
     }
     world.lua("p", r#"firewall.remove("one")"#);
-    let listener = world.host.enter(|| TcpListener::bind("127.0.0.1:8080").unwrap());
-    let error = world.fail("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")));
-    assert!(error.contains("port 8080/tcp is in use on the host"), "{error}");
-    let error = world
-        .fail("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "198.51.100.1""#)));
-    assert!(error.contains("the host does not have that address"), "{error}");
+    let listener = world
+        .host
+        .enter(|| TcpListener::bind("127.0.0.1:8080").unwrap());
+    let error = world.fail(
+        "p",
+        &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", "")),
+    );
+    assert!(
+        error.contains("port 8080/tcp is in use on the host"),
+        "{error}"
+    );
+    let error = world.fail(
+        "p",
+        &format!(
+            r#"firewall.apply("two", {})"#,
+            port("10.2.0.2", r#"host_ip = "198.51.100.1""#)
+        ),
+    );
+    assert!(
+        error.contains("the host does not have that address"),
+        "{error}"
+    );
     assert!(!world.ruleset().contains("moondock"), "nothing was changed");
-    world.lua("p", &format!(r#"firewall.apply("two", {})"#, port("10.2.0.2", r#"host_ip = "192.0.2.1""#)));
+    world.lua(
+        "p",
+        &format!(
+            r#"firewall.apply("two", {})"#,
+            port("10.2.0.2", r#"host_ip = "192.0.2.1""#)
+        ),
+    );
     drop(listener);
     world.lua(
         "p",
@@ -288,27 +488,44 @@ fn many_at_once_lose_nothing() {
     world.host.sh(
         "iptables-nft -P FORWARD DROP; iptables-nft -N DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN",
     );
-    let plugins: Vec<(String, u8)> =
-        (1..=4).flat_map(|n| [("p".to_owned(), n), ("q".to_owned(), n)]).collect();
+    let plugins: Vec<(String, u8)> = (1..=4)
+        .flat_map(|n| [("p".to_owned(), n), ("q".to_owned(), n)])
+        .collect();
     world.host.block_on(async || {
         let (p, q) = (Script::new("p").await, Script::new("q").await);
         let calls = plugins.iter().map(|(plugin, n)| {
             let script = if plugin == "p" { &p } else { &q };
-            async move { script.run::<()>(&format!(r#"firewall.apply("net{n}", {})"#, rules(*n, ""))).await }
+            async move {
+                script
+                    .run::<()>(&format!(r#"firewall.apply("net{n}", {})"#, rules(*n, "")))
+                    .await
+            }
         });
         futures_util::future::join_all(calls).await;
         for script in [&p, &q] {
-            script.run::<()>(r#"assert(table.concat(firewall.list(), " ") == "net1 net2 net3 net4")"#).await;
+            script
+                .run::<()>(r#"assert(table.concat(firewall.list(), " ") == "net1 net2 net3 net4")"#)
+                .await;
         }
         let calls = (1..=4).map(|n| {
             let p = &p;
-            async move { p.run::<()>(&format!(r#"assert(firewall.remove("net{n}"))"#)).await }
+            async move {
+                p.run::<()>(&format!(r#"assert(firewall.remove("net{n}"))"#))
+                    .await
+            }
         });
         futures_util::future::join_all(calls).await;
     });
     let ruleset = world.ruleset();
-    assert!(!ruleset.contains("moondock_p") && !ruleset.contains("moondock p"), "{ruleset}");
-    assert_eq!(ruleset.matches("moondock q net").count(), 2 * 4 + 2 * 4, "{ruleset}");
+    assert!(
+        !ruleset.contains("moondock_p") && !ruleset.contains("moondock p"),
+        "{ruleset}"
+    );
+    assert_eq!(
+        ruleset.matches("moondock q net").count(),
+        2 * 4 + 2 * 4,
+        "{ruleset}"
+    );
 }
 
 #[test]
@@ -316,8 +533,14 @@ fn many_at_once_lose_nothing() {
 fn rules_that_make_no_sense_are_refused() {
     let cases = [
         (r#"firewall.apply("a b", RULES)"#, "`a b` cannot be an id"),
-        (r#"firewall.apply("a", { bridge = "br9", subnets = {} })"#, "link `br9`: no such device"),
-        (r#"firewall.apply("a", { bridge = "br1" })"#, "field `subnets` is missing"),
+        (
+            r#"firewall.apply("a", { bridge = "br9", subnets = {} })"#,
+            "link `br9`: no such device",
+        ),
+        (
+            r#"firewall.apply("a", { bridge = "br1" })"#,
+            "field `subnets` is missing",
+        ),
         (
             r#"firewall.apply("a", { bridge = "br1", subnets = {}, masquerade = 1 })"#,
             "`masquerade` must be a boolean",
@@ -359,6 +582,9 @@ fn rules_that_make_no_sense_are_refused() {
         assert!(error.contains(wanted), "{call}: {error}");
     }
     let error = world.fail("p q", r#"firewall.list()"#);
-    assert!(error.contains("a plugin called `p q` cannot have a firewall"), "{error}");
+    assert!(
+        error.contains("a plugin called `p q` cannot have a firewall"),
+        "{error}"
+    );
     assert_eq!(world.ruleset(), "");
 }

@@ -55,7 +55,10 @@ const MOUNTPOINT: &[Field] = &[("Mountpoint", Path, true)];
 
 /// What the engine reads of each reply.
 const REPLIES: &[(&str, &[Field])] = &[
-    ("/Plugin.Activate", &[("Implements", List, true), ("Implements.*", Name, true)]),
+    (
+        "/Plugin.Activate",
+        &[("Implements", List, true), ("Implements.*", Name, true)],
+    ),
     ("/AuthZPlugin.AuthZReq", DECISION),
     ("/AuthZPlugin.AuthZRes", DECISION),
     ("/VolumeDriver.Create", NONE),
@@ -84,13 +87,29 @@ const REPLIES: &[(&str, &[Field])] = &[
             ("Volumes.*.Status", Object, false),
         ],
     ),
-    ("/VolumeDriver.Capabilities", &[("Capabilities", Object, true), ("Capabilities.Scope", Scope, true)]),
+    (
+        "/VolumeDriver.Capabilities",
+        &[
+            ("Capabilities", Object, true),
+            ("Capabilities.Scope", Scope, true),
+        ],
+    ),
     (
         "/NetworkDriver.GetCapabilities",
-        &[("Scope", Scope, true), ("ConnectivityScope", Reach, false), ("GwAllocChecker", Bool, false)],
+        &[
+            ("Scope", Scope, true),
+            ("ConnectivityScope", Reach, false),
+            ("GwAllocChecker", Bool, false),
+        ],
     ),
-    ("/NetworkDriver.GwAllocCheck", &[("SkipIPv4", Bool, false), ("SkipIPv6", Bool, false)]),
-    ("/NetworkDriver.AllocateNetwork", &[("Options", TextMap, false)]),
+    (
+        "/NetworkDriver.GwAllocCheck",
+        &[("SkipIPv4", Bool, false), ("SkipIPv6", Bool, false)],
+    ),
+    (
+        "/NetworkDriver.AllocateNetwork",
+        &[("Options", TextMap, false)],
+    ),
     ("/NetworkDriver.FreeNetwork", NONE),
     ("/NetworkDriver.CreateNetwork", NONE),
     ("/NetworkDriver.DeleteNetwork", NONE),
@@ -104,7 +123,10 @@ const REPLIES: &[(&str, &[Field])] = &[
         ],
     ),
     ("/NetworkDriver.DeleteEndpoint", NONE),
-    ("/NetworkDriver.EndpointOperInfo", &[("Value", Object, false)]),
+    (
+        "/NetworkDriver.EndpointOperInfo",
+        &[("Value", Object, false)],
+    ),
     (
         "/NetworkDriver.Join",
         &[
@@ -128,29 +150,59 @@ const REPLIES: &[(&str, &[Field])] = &[
     ("/NetworkDriver.DiscoverDelete", NONE),
     (
         "/IpamDriver.GetCapabilities",
-        &[("RequiresMACAddress", Bool, false), ("RequiresRequestReplay", Bool, false)],
+        &[
+            ("RequiresMACAddress", Bool, false),
+            ("RequiresRequestReplay", Bool, false),
+        ],
     ),
     (
         "/IpamDriver.GetDefaultAddressSpaces",
-        &[("LocalDefaultAddressSpace", Name, true), ("GlobalDefaultAddressSpace", Name, true)],
+        &[
+            ("LocalDefaultAddressSpace", Name, true),
+            ("GlobalDefaultAddressSpace", Name, true),
+        ],
     ),
-    ("/IpamDriver.RequestPool", &[("PoolID", Name, true), ("Pool", Cidr, true), ("Data", TextMap, false)]),
+    (
+        "/IpamDriver.RequestPool",
+        &[
+            ("PoolID", Name, true),
+            ("Pool", Cidr, true),
+            ("Data", TextMap, false),
+        ],
+    ),
     ("/IpamDriver.ReleasePool", NONE),
-    ("/IpamDriver.RequestAddress", &[("Address", Cidr, true), ("Data", TextMap, false)]),
+    (
+        "/IpamDriver.RequestAddress",
+        &[("Address", Cidr, true), ("Data", TextMap, false)],
+    ),
     ("/IpamDriver.ReleaseAddress", NONE),
     ("/MetricsCollector.StartMetrics", NONE),
     ("/MetricsCollector.StopMetrics", NONE),
-    ("/SecretProvider.GetSecret", &[("Value", Base64, true), ("DoNotReuse", Bool, false)]),
+    (
+        "/SecretProvider.GetSecret",
+        &[("Value", Base64, true), ("DoNotReuse", Bool, false)],
+    ),
 ];
 
 /// Whether the engine takes `reply` for a success of the call.
-pub fn accept(path: &str, request: &str, reply: &Reply, strictness: Strictness) -> Result<(), String> {
-    let Reply::Answer { status, body } = reply else { return Err("no answer".to_owned()) };
+pub fn accept(
+    path: &str,
+    request: &str,
+    reply: &Reply,
+    strictness: Strictness,
+) -> Result<(), String> {
+    let Reply::Answer { status, body } = reply else {
+        return Err("no answer".to_owned());
+    };
     if *status != 200 {
         return Err(format!("status {status}"));
     }
     let object = one_object(body)?;
-    let fields = REPLIES.iter().find(|(name, _)| *name == path).ok_or("no such method")?.1;
+    let fields = REPLIES
+        .iter()
+        .find(|(name, _)| *name == path)
+        .ok_or("no such method")?
+        .1;
     let known = |key: &String| fields.iter().any(|(field, ..)| field == key);
     if let Some(key) = object.keys().find(|key| !known(key)) {
         return Err(format!("the engine does not read `{key}`"));
@@ -158,10 +210,13 @@ pub fn accept(path: &str, request: &str, reply: &Reply, strictness: Strictness) 
     let reply = Value::Object(object);
     for (field, kind, must) in fields {
         let segments: Vec<_> = field.split('.').collect();
-        check(&reply, &segments, *kind, *must, strictness).map_err(|problem| format!("{field} {problem}"))?;
+        check(&reply, &segments, *kind, *must, strictness)
+            .map_err(|problem| format!("{field} {problem}"))?;
     }
     match (strictness, path) {
-        (Strictness::Meaning, "/NetworkDriver.CreateEndpoint") => changes_nothing_set(request, &reply),
+        (Strictness::Meaning, "/NetworkDriver.CreateEndpoint") => {
+            changes_nothing_set(request, &reply)
+        }
         (Strictness::Meaning, "/VolumeDriver.Get") => {
             same_text(&parsed(request)["Name"], &reply["Volume"]["Name"])
         }
@@ -171,7 +226,9 @@ pub fn accept(path: &str, request: &str, reply: &Reply, strictness: Strictness) 
 
 /// The status and the message of a failure, which says the same in both error fields.
 pub fn refusal(reply: &Reply) -> Result<(u16, String), String> {
-    let Reply::Answer { status, body } = reply else { return Err("no answer".to_owned()) };
+    let Reply::Answer { status, body } = reply else {
+        return Err("no answer".to_owned());
+    };
     let object = one_object(body)?;
     match (object.get("Err"), object.get("Error")) {
         _ if !(400..600).contains(status) => Err(format!("status {status}")),
@@ -180,7 +237,9 @@ pub fn refusal(reply: &Reply) -> Result<(u16, String), String> {
         {
             Ok((*status, err.clone()))
         }
-        _ => Err(format!("{object:?} has not the same line in `Err` and `Error`")),
+        _ => Err(format!(
+            "{object:?} has not the same line in `Err` and `Error`"
+        )),
     }
 }
 
@@ -192,8 +251,16 @@ fn parsed(request: &str) -> Value {
     serde_json::from_str(request).unwrap_or_default()
 }
 
-fn check(value: &Value, at: &[&str], kind: Kind, must: bool, strictness: Strictness) -> Result<(), String> {
-    let Some((first, rest)) = at.split_first() else { return kind.check(value, strictness) };
+fn check(
+    value: &Value,
+    at: &[&str],
+    kind: Kind,
+    must: bool,
+    strictness: Strictness,
+) -> Result<(), String> {
+    let Some((first, rest)) = at.split_first() else {
+        return kind.check(value, strictness);
+    };
     if *first == "*" {
         let mut items = value.as_array().into_iter().flatten();
         return items.try_for_each(|item| check(item, rest, kind, must, strictness));
@@ -207,8 +274,13 @@ fn check(value: &Value, at: &[&str], kind: Kind, must: bool, strictness: Strictn
 
 impl Kind {
     fn check(self, value: &Value, strictness: Strictness) -> Result<(), String> {
-        let is_right = self.decodes(value) && (strictness == Strictness::Types || self.makes_sense(value));
-        if is_right { Ok(()) } else { Err(format!("cannot be {value}")) }
+        let is_right =
+            self.decodes(value) && (strictness == Strictness::Types || self.makes_sense(value));
+        if is_right {
+            Ok(())
+        } else {
+            Err(format!("cannot be {value}"))
+        }
     }
 
     fn decodes(self, value: &Value) -> bool {
@@ -217,7 +289,9 @@ impl Kind {
             Int => value.is_i64(),
             Time => value.as_str().is_some_and(is_time),
             Base64 => value.as_str().is_some_and(is_base64),
-            TextMap => value.as_object().is_some_and(|map| map.values().all(Value::is_string)),
+            TextMap => value
+                .as_object()
+                .is_some_and(|map| map.values().all(Value::is_string)),
             Object => value.is_object(),
             List => value.is_array(),
             Name | Path => value.as_str().is_some_and(|text| !text.is_empty()),
@@ -241,7 +315,9 @@ impl Kind {
 }
 
 fn is_cidr(text: &str) -> bool {
-    let Some((address, length)) = text.split_once('/') else { return false };
+    let Some((address, length)) = text.split_once('/') else {
+        return false;
+    };
     let most = match address.parse() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
@@ -252,11 +328,16 @@ fn is_cidr(text: &str) -> bool {
 
 fn is_mac(text: &str) -> bool {
     let parts: Vec<_> = text.split(':').collect();
-    parts.len() == 6 && parts.iter().all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok())
+    parts.len() == 6
+        && parts
+            .iter()
+            .all(|part| part.len() == 2 && u8::from_str_radix(part, 16).is_ok())
 }
 
 fn is_base64(text: &str) -> bool {
-    base64::engine::general_purpose::STANDARD.decode(text).is_ok()
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .is_ok()
 }
 
 /// As Go's `time.Parse` of RFC 3339 has it, days of the month included; older ones take at most nine digits of a
@@ -265,19 +346,32 @@ fn is_time(text: &str) -> bool {
     let Some((stem, offset)) = text
         .strip_suffix('Z')
         .map(|stem| (stem, "+00:00"))
-        .or_else(|| text.is_char_boundary(text.len().checked_sub(6)?).then(|| text.split_at(text.len() - 6)))
+        .or_else(|| {
+            text.is_char_boundary(text.len().checked_sub(6)?)
+                .then(|| text.split_at(text.len() - 6))
+        })
     else {
         return false;
     };
     let (stem, fraction) = stem.split_once('.').unwrap_or((stem, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let shape: String = stem.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
-    let zone: String = offset.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = stem
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    let zone: String = offset
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
     if shape != "0000-00-00T00:00:00" || !["+00:00", "-00:00"].contains(&zone.as_str()) {
         return false;
     }
     let number = |text: &str| text.parse::<u32>().unwrap();
-    let (year, month, day) = (number(&stem[..4]), number(&stem[5..7]), number(&stem[8..10]));
+    let (year, month, day) = (
+        number(&stem[..4]),
+        number(&stem[5..7]),
+        number(&stem[8..10]),
+    );
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         4 | 6 | 9 | 11 => 30,
@@ -298,14 +392,25 @@ fn is_time(text: &str) -> bool {
 
 /// Setting again what the request has already, even to the same, fails the connect.
 fn changes_nothing_set(request: &str, reply: &Value) -> Result<(), String> {
-    let set = |value: &Value, field: &str| value["Interface"][field].as_str().is_some_and(|s| !s.is_empty());
+    let set = |value: &Value, field: &str| {
+        value["Interface"][field]
+            .as_str()
+            .is_some_and(|s| !s.is_empty())
+    };
     let request = parsed(request);
-    match ["Address", "AddressIPv6", "MacAddress"].iter().find(|f| set(&request, f) && set(reply, f)) {
+    match ["Address", "AddressIPv6", "MacAddress"]
+        .iter()
+        .find(|f| set(&request, f) && set(reply, f))
+    {
         Some(field) => Err(format!("`{field}` is set already")),
         None => Ok(()),
     }
 }
 
 fn same_text(asked: &Value, told: &Value) -> Result<(), String> {
-    if asked == told { Ok(()) } else { Err(format!("{asked} was asked for, not {told}")) }
+    if asked == told {
+        Ok(())
+    } else {
+        Err(format!("{asked} was asked for, not {told}"))
+    }
 }

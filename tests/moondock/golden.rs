@@ -59,7 +59,11 @@ fn methods_without_arguments_take_every_form_of_an_empty_body() {
         for path in WITHOUT_ARGUMENTS {
             for body in ["", "{}", "{}\n", " \r\n", "{ }\n\n"] {
                 let reply = bed.call(path, body).await;
-                assert_eq!(accept(path, body, &reply, Strictness::Meaning), Ok(()), "{path} `{body}`");
+                assert_eq!(
+                    accept(path, body, &reply, Strictness::Meaning),
+                    Ok(()),
+                    "{path} `{body}`"
+                );
             }
         }
     });
@@ -77,7 +81,11 @@ fn methods_with_arguments_refuse_an_empty_body() {
                     true => assert_eq!(reply, Reply::HangUp, "{body:?}"),
                     false if body == "{}" => {} // where all fields are optional, it is a request
                     false => {
-                        assert_eq!(refusal(&reply).map(|(status, _)| status), Ok(400), "{path} {body:?}")
+                        assert_eq!(
+                            refusal(&reply).map(|(status, _)| status),
+                            Ok(400),
+                            "{path} {body:?}"
+                        )
                     }
                 }
             }
@@ -90,16 +98,22 @@ fn unset_fields_may_be_null_or_absent() {
     block_on(async {
         let bed = Bed::permissive().await;
         for call in calls().filter(Call::is_replayed) {
-            let Ok(Value::Object(whole)) = serde_json::from_str(&call.body) else { continue };
-            for field in MAY_BE_UNSET.iter().filter(|field| whole.contains_key(**field)) {
+            let Ok(Value::Object(whole)) = serde_json::from_str(&call.body) else {
+                continue;
+            };
+            for field in MAY_BE_UNSET
+                .iter()
+                .filter(|field| whole.contains_key(**field))
+            {
                 let mut null = whole.clone();
                 null.insert((*field).to_owned(), Value::Null);
                 let mut absent = whole.clone();
                 absent.remove(*field);
                 for body in [null, absent].map(|body| Value::Object(body).to_string()) {
                     let reply = bed.call(&call.path, &body).await;
-                    accept(&call.path, &body, &reply, Strictness::Meaning)
-                        .unwrap_or_else(|problem| panic!("{} {body}: {problem}: {reply:?}", call.path));
+                    accept(&call.path, &body, &reply, Strictness::Meaning).unwrap_or_else(
+                        |problem| panic!("{} {body}: {problem}: {reply:?}", call.path),
+                    );
                 }
             }
         }
@@ -112,10 +126,17 @@ fn what_an_engine_adds_later_does_no_harm() {
         let bed = Bed::permissive().await;
         for path in paths() {
             let mut body: Map<_, _> = serde_json::from_str(&good_body(&path)).unwrap_or_default();
-            body.insert("Later".to_owned(), json!({ "a": [1, 2.5, null, { "b": [] }], "": false }));
+            body.insert(
+                "Later".to_owned(),
+                json!({ "a": [1, 2.5, null, { "b": [] }], "": false }),
+            );
             let body = Value::Object(body).to_string();
             let reply = bed.call(&path, &body).await;
-            assert_eq!(accept(&path, &body, &reply, Strictness::Meaning), Ok(()), "{path}: {reply:?}");
+            assert_eq!(
+                accept(&path, &body, &reply, Strictness::Meaning),
+                Ok(()),
+                "{path}: {reply:?}"
+            );
         }
     });
 }
@@ -134,10 +155,15 @@ fn a_hook_that_raises_fails_its_call() {
                     reply,
                     Reply::Answer {
                         status: 200,
-                        body: br#"{"Allow":false,"Msg":"the policy failed: the disk burns"}"#.to_vec()
+                        body: br#"{"Allow":false,"Msg":"the policy failed: the disk burns"}"#
+                            .to_vec()
                     }
                 ),
-                _ => assert_eq!(refusal(&reply), Ok((500, "the disk burns".to_owned())), "{path}"),
+                _ => assert_eq!(
+                    refusal(&reply),
+                    Ok((500, "the disk burns".to_owned())),
+                    "{path}"
+                ),
             }
         }
     });
@@ -149,7 +175,11 @@ fn no_volume_is_told_as_an_error_that_podman_understands_too() {
         for body in ["", "return nil", "return {}"] {
             let bed = Bed::every_hook(body).await;
             let reply = bed.call(GET, r#"{"Name":"v"}"#).await;
-            assert_eq!(refusal(&reply), Ok((500, "no such volume".to_owned())), "{body}");
+            assert_eq!(
+                refusal(&reply),
+                Ok((500, "no such volume".to_owned())),
+                "{body}"
+            );
         }
     });
 }
@@ -168,26 +198,86 @@ fn the_checks_know_bad_replies() {
         ("/VolumeDriver.Mount", "", r#"{"Mountpoint":"m"}"#),
         ("/VolumeDriver.List", "", r#"{"Volumes":{}}"#),
         ("/VolumeDriver.List", "", r#"{"Volumes":[null]}"#),
-        ("/VolumeDriver.List", "", r#"{"Volumes":[{"Name":"a","CreatedAt":"2026-02-30T00:00:00Z"}]}"#),
-        ("/VolumeDriver.List", "", r#"{"Volumes":[{"Name":"a","Status":[]}]}"#),
-        ("/VolumeDriver.Get", r#"{"Name":"a"}"#, r#"{"Volume":{"Name":"b"}}"#),
-        ("/VolumeDriver.Get", r#"{"Name":"a"}"#, r#"{"Volume":{"Name":"a","CreatedAt":""}}"#),
+        (
+            "/VolumeDriver.List",
+            "",
+            r#"{"Volumes":[{"Name":"a","CreatedAt":"2026-02-30T00:00:00Z"}]}"#,
+        ),
+        (
+            "/VolumeDriver.List",
+            "",
+            r#"{"Volumes":[{"Name":"a","Status":[]}]}"#,
+        ),
+        (
+            "/VolumeDriver.Get",
+            r#"{"Name":"a"}"#,
+            r#"{"Volume":{"Name":"b"}}"#,
+        ),
+        (
+            "/VolumeDriver.Get",
+            r#"{"Name":"a"}"#,
+            r#"{"Volume":{"Name":"a","CreatedAt":""}}"#,
+        ),
         ("/NetworkDriver.GetCapabilities", "", r#"{"Scope":"Local"}"#),
-        ("/NetworkDriver.CreateEndpoint", endpoint, r#"{"Interface":{"Address":"10.0.0.2/24"}}"#),
-        ("/NetworkDriver.CreateEndpoint", endpoint, r#"{"Interface":{"AddressIPv6":"fd00::2"}}"#),
-        ("/NetworkDriver.CreateEndpoint", endpoint, r#"{"Interface":{"MacAddress":"02:42"}}"#),
+        (
+            "/NetworkDriver.CreateEndpoint",
+            endpoint,
+            r#"{"Interface":{"Address":"10.0.0.2/24"}}"#,
+        ),
+        (
+            "/NetworkDriver.CreateEndpoint",
+            endpoint,
+            r#"{"Interface":{"AddressIPv6":"fd00::2"}}"#,
+        ),
+        (
+            "/NetworkDriver.CreateEndpoint",
+            endpoint,
+            r#"{"Interface":{"MacAddress":"02:42"}}"#,
+        ),
         ("/NetworkDriver.Join", "", r#"{"Gateway":"10.0.0.1/24"}"#),
-        ("/NetworkDriver.Join", "", r#"{"InterfaceName":{"SrcName":"longer-than-15-b","DstPrefix":"eth"}}"#),
-        ("/NetworkDriver.Join", "", r#"{"StaticRoutes":[{"Destination":"10.0.0.0/8"}]}"#),
-        ("/IpamDriver.RequestPool", "", r#"{"PoolID":"","Pool":"10.0.0.0/8"}"#),
-        ("/IpamDriver.RequestPool", "", r#"{"PoolID":"p","Pool":"10.0.0.0/8","Data":[]}"#),
-        ("/IpamDriver.RequestAddress", "", r#"{"Address":"10.0.0.2"}"#),
+        (
+            "/NetworkDriver.Join",
+            "",
+            r#"{"InterfaceName":{"SrcName":"longer-than-15-b","DstPrefix":"eth"}}"#,
+        ),
+        (
+            "/NetworkDriver.Join",
+            "",
+            r#"{"StaticRoutes":[{"Destination":"10.0.0.0/8"}]}"#,
+        ),
+        (
+            "/IpamDriver.RequestPool",
+            "",
+            r#"{"PoolID":"","Pool":"10.0.0.0/8"}"#,
+        ),
+        (
+            "/IpamDriver.RequestPool",
+            "",
+            r#"{"PoolID":"p","Pool":"10.0.0.0/8","Data":[]}"#,
+        ),
+        (
+            "/IpamDriver.RequestAddress",
+            "",
+            r#"{"Address":"10.0.0.2"}"#,
+        ),
         ("/SecretProvider.GetSecret", "", r#"{"Value":"no base64"}"#),
         ("/AuthZPlugin.AuthZReq", "", r#"{"Msg":"x"}"#),
     ] {
-        let reply = Reply::Answer { status: 200, body: body.into() };
-        assert!(accept(path, request, &reply, Strictness::Meaning).is_err(), "{path} {body}");
-        let failed = Reply::Answer { status: 204, body: b"{}".to_vec() };
-        assert!(accept(path, request, &failed, Strictness::Types).is_err(), "{path}");
+        let reply = Reply::Answer {
+            status: 200,
+            body: body.into(),
+        };
+        assert!(
+            accept(path, request, &reply, Strictness::Meaning).is_err(),
+            "{path} {body}"
+        );
+        let failed = Reply::Answer {
+            status: 204,
+            body: b"{}".to_vec(),
+        };
+        assert!(
+            accept(path, request, &failed, Strictness::Types).is_err(),
+            "{path}"
+        );
     }
 }

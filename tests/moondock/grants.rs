@@ -23,7 +23,10 @@ const CALLS: &[(&str, &str)] = &[
     ("fs.exists", "'/nonexistent/x'"),
     ("fs.list", "'/nonexistent/x'"),
     ("fs.mkdir", "'/nonexistent/x'"),
-    ("fs.mount", "{ source = '/nonexistent/x', target = '/nonexistent/x', type = 'ext4' }"),
+    (
+        "fs.mount",
+        "{ source = '/nonexistent/x', target = '/nonexistent/x', type = 'ext4' }",
+    ),
     ("fs.mounted", "'/nonexistent/x'"),
     ("fs.mounted_elsewhere", "'/nonexistent/x'"),
     ("fs.mounts", ""),
@@ -38,7 +41,10 @@ const CALLS: &[(&str, &str)] = &[
     ("fs.write", "'/nonexistent/x', ''"),
     ("http.request", "{ url = 'http://host.invalid/' }"),
     ("net.add_address", "'nic', '10.0.0.1/8'"),
-    ("net.add_neighbour", "'nic', '10.0.0.1', '02:00:00:00:00:01'"),
+    (
+        "net.add_neighbour",
+        "'nic', '10.0.0.1', '02:00:00:00:00:01'",
+    ),
     ("net.add_route", "{ destination = '10.0.0.0/8' }"),
     ("net.addresses", "'nic'"),
     ("net.create_bridge", "'nic'"),
@@ -68,8 +74,7 @@ const REQUIRED: &str = "local docker, env, firewall, fs = require('@moondock/doc
                         require('@moondock/fs') local http, net, process = require('@moondock/http'), require('@moondock/net'), \
                         require('@moondock/process')\n";
 
-const OTHER_HOOKS: &str =
-    "for _, name in { 'remove', 'mount', 'unmount', 'get', 'list' } do volume[name] = function() end end";
+const OTHER_HOOKS: &str = "for _, name in { 'remove', 'mount', 'unmount', 'get', 'list' } do volume[name] = function() end end";
 
 /// A driver that does `body` when a volume is made, and `top` while it loads.
 pub fn driver(top: &str, body: &str) -> String {
@@ -85,11 +90,18 @@ pub fn manifest(grants: &[&str]) -> String {
 
 /// What `body` raises under these grants, or nothing.
 pub fn raised(grants: &[&str], body: &str) -> String {
-    let scripts =
-        Scripts::new([("plugin.toml", manifest(grants).as_str()), ("volume.lua", driver("", body).as_str())]);
-    scripts.open(async |plugin| match plugin.call("VolumeDriver.Create", json!({ "Name": "v" })).await {
-        (200, _) => String::new(),
-        (_, reply) => reply["Err"].as_str().unwrap().to_owned(),
+    let scripts = Scripts::new([
+        ("plugin.toml", manifest(grants).as_str()),
+        ("volume.lua", driver("", body).as_str()),
+    ]);
+    scripts.open(async |plugin| {
+        match plugin
+            .call("VolumeDriver.Create", json!({ "Name": "v" }))
+            .await
+        {
+            (200, _) => String::new(),
+            (_, reply) => reply["Err"].as_str().unwrap().to_owned(),
+        }
     })
 }
 
@@ -107,9 +119,13 @@ pub fn refused(grants: &[&str], body: &str, why: &str) {
 }
 
 fn guarded() -> Vec<(String, Needs)> {
-    let functions = MODULES.iter().flat_map(|module| module.functions.iter().map(move |f| (module.name, f)));
+    let functions = MODULES
+        .iter()
+        .flat_map(|module| module.functions.iter().map(move |f| (module.name, f)));
     let guarded = functions.filter(|(_, f)| f.needs != Needs::Nothing);
-    let mut guarded: Vec<_> = guarded.map(|(name, f)| (format!("{name}.{}", f.name), f.needs)).collect();
+    let mut guarded: Vec<_> = guarded
+        .map(|(name, f)| (format!("{name}.{}", f.name), f.needs))
+        .collect();
     guarded.sort_by(|a, b| a.0.cmp(&b.0));
     guarded
 }
@@ -137,20 +153,34 @@ fn every_function_that_touches_the_machine_is_refused_without_a_grant() {
         };
         let error = raised(&[], &format!("{name}({arguments})"));
         let expected = format!("is not granted: add \"{grant}\" to `grants` in plugin.toml");
-        assert!(error.starts_with(&format!("volume.lua:5: {name}: `")), "{error}");
+        assert!(
+            error.starts_with(&format!("volume.lua:5: {name}: `")),
+            "{error}"
+        );
         assert!(error.ends_with(&expected), "{error}");
     }
 }
 
 #[test]
 fn nothing_is_in_force_while_a_script_loads() {
-    let grants =
-        manifest(&["fs.write:/", "net", "mount", "exec:true", "docker", "env:TOKEN", "http:host.invalid"]);
+    let grants = manifest(&[
+        "fs.write:/",
+        "net",
+        "mount",
+        "exec:true",
+        "docker",
+        "env:TOKEN",
+        "http:host.invalid",
+    ]);
     for (name, arguments) in CALLS {
-        for top in [format!("{name}({arguments})"), format!("error(select(2, pcall({name}, {arguments})))")] {
+        for top in [
+            format!("{name}({arguments})"),
+            format!("error(select(2, pcall({name}, {arguments})))"),
+        ] {
             let top = top.replace(", )", ")");
             let text = driver(&top, "");
-            let refusal = Scripts::new([("plugin.toml", grants.as_str()), ("volume.lua", &text)]).refusal();
+            let refusal =
+                Scripts::new([("plugin.toml", grants.as_str()), ("volume.lua", &text)]).refusal();
             let expected = format!("`{name}` cannot be used while the script loads");
             assert!(refusal.contains(&expected), "{top}: {refusal}");
         }
@@ -171,12 +201,27 @@ fn a_program_is_run_by_the_name_that_was_granted() {
     fine(SH, &run("{ 'sh', '-c', 'true' }"));
     fine(SH, &run("{ '/usr/bin/id' }"));
     for (argv, why) in [
-        ("{ 'bash' }", "process.check: `bash` is not granted: add \"exec:bash\" to `grants` in plugin.toml"),
+        (
+            "{ 'bash' }",
+            "process.check: `bash` is not granted: add \"exec:bash\" to `grants` in plugin.toml",
+        ),
         ("{ 'id' }", "`id` is not granted: add \"exec:id\""),
-        ("{ '/bin/sh' }", "`/bin/sh` is not granted: add \"exec:/bin/sh\""),
-        ("{ '/usr/bin/../bin/id' }", "`/usr/bin/../bin/id` is nothing that can be granted"),
-        ("{ './sh' }", "`./sh` is neither the name of a program nor an absolute path"),
-        ("{ 'bin/sh' }", "is neither the name of a program nor an absolute path"),
+        (
+            "{ '/bin/sh' }",
+            "`/bin/sh` is not granted: add \"exec:/bin/sh\"",
+        ),
+        (
+            "{ '/usr/bin/../bin/id' }",
+            "`/usr/bin/../bin/id` is nothing that can be granted",
+        ),
+        (
+            "{ './sh' }",
+            "`./sh` is neither the name of a program nor an absolute path",
+        ),
+        (
+            "{ 'bin/sh' }",
+            "is neither the name of a program nor an absolute path",
+        ),
         ("{ '..' }", "`..` is nothing that can be granted"),
         ("{ 'sh ' }", "`sh ` is not granted"),
         ("{ 'SH' }", "`SH` is not granted"),
@@ -196,19 +241,40 @@ fn a_program_cannot_be_slipped_in() {
     std::os::unix::fs::symlink("/bin/sh", at.join("sh")).unwrap();
     std::os::unix::fs::symlink("/bin/sh", at.join("true")).unwrap();
     let at = at.display();
-    let grants = [format!("fs.write:{at}"), "exec:true".to_owned(), "exec:evil".to_owned()];
+    let grants = [
+        format!("fs.write:{at}"),
+        "exec:true".to_owned(),
+        "exec:evil".to_owned(),
+    ];
     let grants: Vec<_> = grants.iter().map(String::as_str).collect();
     let own = "is not granted: add \"exec:/";
-    refused(&grants, &format!("process.run({{ argv = {{ '{at}/sh', '-c', 'true' }} }})"), own);
-    refused(&grants, &format!("process.run({{ argv = {{ 'sh' }}, cwd = '{at}' }})"), "`sh` is not granted");
-    let body =
-        format!("assert(process.run({{ argv = {{ 'true', '-c', 'exit 3' }}, cwd = '{at}' }}).code == 0)");
+    refused(
+        &grants,
+        &format!("process.run({{ argv = {{ '{at}/sh', '-c', 'true' }} }})"),
+        own,
+    );
+    refused(
+        &grants,
+        &format!("process.run({{ argv = {{ 'sh' }}, cwd = '{at}' }})"),
+        "`sh` is not granted",
+    );
+    let body = format!(
+        "assert(process.run({{ argv = {{ 'true', '-c', 'exit 3' }}, cwd = '{at}' }}).code == 0)"
+    );
     fine(&grants, &body);
     let evil = format!("fs.write('{at}/evil', '#!/bin/sh\\n', {{ mode = '0755' }})\n");
     let run = format!("{evil}process.run({{ argv = {{ 'evil' }}, cwd = '{at}' }})");
     refused(&grants, &run, "cannot start `evil`: no such program");
-    for variable in ["PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "BASH_ENV", "PYTHONPATH"] {
-        let run = format!("{evil}process.run({{ argv = {{ 'evil' }}, env = {{ {variable} = '{at}' }} }})");
+    for variable in [
+        "PATH",
+        "LD_PRELOAD",
+        "LD_LIBRARY_PATH",
+        "BASH_ENV",
+        "PYTHONPATH",
+    ] {
+        let run = format!(
+            "{evil}process.run({{ argv = {{ 'evil' }}, env = {{ {variable} = '{at}' }} }})"
+        );
         refused(&grants, &run, &format!("`{variable}` cannot be set"));
     }
 }

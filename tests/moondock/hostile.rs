@@ -14,8 +14,7 @@ use cases::{BOMBS, CATCHERS, Case, DEPTHS, LIBRARY, LOOPS, MEMORY};
 const DEADLINES: &str = "[limits.deadline_ms]\n\"volume.create\" = 300\n\"authz.request\" = 300\n";
 
 /// Little time, and as much memory as by default. What the scripts are kept from must not be for want of a grant.
-const SHORT: &str =
-    "grants = ['fs.write:/', 'exec:echo', 'exec:sh', 'exec:touch', 'exec:true']\n[limits]\ncpu_ms = 50\n";
+const SHORT: &str = "grants = ['fs.write:/', 'exec:echo', 'exec:sh', 'exec:touch', 'exec:true']\n[limits]\ncpu_ms = 50\n";
 /// Little memory, and time to fill it even without optimisation.
 const NARROW: &str = "grants = ['fs.write:/', 'exec:echo', 'exec:sh', 'exec:touch', 'exec:true']\n[limits]\ncpu_ms = 3000\nmemory_mib = 16\n";
 
@@ -47,8 +46,7 @@ fn policy(body: &str, scratch: &str) -> String {
     )
 }
 
-const OTHER_HOOKS: &str =
-    "for _, name in { 'remove', 'mount', 'unmount', 'get', 'list' } do volume[name] = function() end end";
+const OTHER_HOOKS: &str = "for _, name in { 'remove', 'mount', 'unmount', 'get', 'list' } do volume[name] = function() end end";
 
 fn script(name: &str, scratch: &str, hooks: &str) -> String {
     let modules: String = ["fs", "hash", "json", "log", "process", "store", "time"]
@@ -59,7 +57,11 @@ fn script(name: &str, scratch: &str, hooks: &str) -> String {
 
 /// Runs the cases, each on a plugin of its own, and tells of all that went wrong.
 fn each(cases: &[Case], run: impl Fn(&Case) -> Result<(), String>) {
-    let wrong = |case: &Case| run(case).err().map(|problem| format!("{}: {problem}", case.0));
+    let wrong = |case: &Case| {
+        run(case)
+            .err()
+            .map(|problem| format!("{}: {problem}", case.0))
+    };
     let problems: Vec<String> = cases.iter().filter_map(wrong).collect();
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
@@ -74,13 +76,18 @@ fn fails_as_driver((_, reason, body): &Case) -> Result<(), String> {
     scripts.write("volume.lua", &volume(body, scratch.to_str().unwrap()));
     scripts.open(async |plugin| {
         let begun = Instant::now();
-        let (status, reply) = plugin.call("VolumeDriver.Create", json!({ "Name": "bad" })).await;
+        let (status, reply) = plugin
+            .call("VolumeDriver.Create", json!({ "Name": "bad" }))
+            .await;
         let (error, took) = (reply["Err"].as_str().unwrap_or_default(), begun.elapsed());
         ensure(
             status == 500 && error.starts_with("volume.lua") && error.contains(reason),
             reply.to_string(),
         )?;
-        ensure(error.len() < 2000, format!("an error of {} bytes", error.len()))?;
+        ensure(
+            error.len() < 2000,
+            format!("an error of {} bytes", error.len()),
+        )?;
         ensure(took < BOUND, format!("took {took:?}"))?;
         ensure(!scratch.exists(), "it wrote")?;
         goes_on(&plugin, *reason == MEMORY).await
@@ -88,11 +95,20 @@ fn fails_as_driver((_, reason, body): &Case) -> Result<(), String> {
 }
 
 async fn goes_on(plugin: &Scripted, is_renewed: bool) -> Result<(), String> {
-    let (status, reply) = plugin.call("VolumeDriver.Create", json!({ "Name": "good" })).await;
+    let (status, reply) = plugin
+        .call("VolumeDriver.Create", json!({ "Name": "good" }))
+        .await;
     ensure(status == 200, format!("the next call: {reply}"))?;
     let log = plugin.log();
-    ensure(log.contains("out of memory: started anew") == is_renewed, format!("renewed: {log}"))?;
-    let generation = if is_renewed { "generation=2" } else { "generation=1" };
+    ensure(
+        log.contains("out of memory: started anew") == is_renewed,
+        format!("renewed: {log}"),
+    )?;
+    let generation = if is_renewed {
+        "generation=2"
+    } else {
+        "generation=1"
+    };
     ensure(log.lines().last().unwrap().contains(generation), log)
 }
 
@@ -101,9 +117,15 @@ fn denies_as_policy((_, reason, body): &Case) -> Result<(), String> {
     let scratch = scripts.path().with_file_name("scratch");
     scripts.write("authz.lua", &policy(body, scratch.to_str().unwrap()));
     scripts.open(async |plugin| {
-        let denial = plugin.decision(request("GET", "/v1.41/version")).await.ok_or("allowed")?;
+        let denial = plugin
+            .decision(request("GET", "/v1.41/version"))
+            .await
+            .ok_or("allowed")?;
         ensure(denial.starts_with("the policy failed: authz.lua"), &denial)?;
-        ensure(denial.contains(&reason.replace("volume.lua", "authz.lua")), &denial)?;
+        ensure(
+            denial.contains(&reason.replace("volume.lua", "authz.lua")),
+            &denial,
+        )?;
         ensure(!scratch.exists(), "it wrote")?;
         match plugin.decision(request("GET", "/_ping")).await {
             None => Ok(()),

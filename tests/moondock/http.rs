@@ -52,7 +52,9 @@ impl Connection {
     }
 
     pub fn over(wire: impl Wire + 'static) -> Connection {
-        Connection { stream: BufReader::new(Box::new(wire)) }
+        Connection {
+            stream: BufReader::new(Box::new(wire)),
+        }
     }
 
     /// Sends raw bytes.
@@ -66,13 +68,21 @@ impl Connection {
         let mut headers = HashMap::new();
         loop {
             let line = self.line()?;
-            let Some((name, value)) = line.split_once(": ") else { break };
+            let Some((name, value)) = line.split_once(": ") else {
+                break;
+            };
             headers.insert(name.to_lowercase(), value.to_owned());
         }
-        let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
+        let length = headers
+            .get("content-length")
+            .map_or(0, |l| l.parse().unwrap());
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
-        Ok(Response { status: status.unwrap(), headers, body: String::from_utf8(body).unwrap() })
+        Ok(Response {
+            status: status.unwrap(),
+            headers,
+            body: String::from_utf8(body).unwrap(),
+        })
     }
 
     /// All bytes up to and with `end`.

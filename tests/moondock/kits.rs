@@ -53,32 +53,49 @@ fn run(file: &str) {
 
 fn load(lua: &Lua, file: &str) -> Table {
     let globals = lua.globals();
-    globals.set("compile", lua.create_function(compile).unwrap()).unwrap();
+    globals
+        .set("compile", lua.create_function(compile).unwrap())
+        .unwrap();
     globals.set("arithmetic", arithmetic(lua).unwrap()).unwrap();
     globals
         .set(
             "world",
-            source(lua, Path::new("tests/moondock/kits/world.luau")).unwrap().call::<Table>(()).unwrap(),
+            source(lua, Path::new("tests/moondock/kits/world.luau"))
+                .unwrap()
+                .call::<Table>(())
+                .unwrap(),
         )
         .unwrap();
     let path = format!("tests/moondock/kits/{file}.luau");
-    source(lua, Path::new(&path)).unwrap().call(()).unwrap_or_else(|e| panic!("{path}: {e}"))
+    source(lua, Path::new(&path))
+        .unwrap()
+        .call(())
+        .unwrap_or_else(|e| panic!("{path}: {e}"))
 }
 
 fn compile(lua: &Lua, path: String) -> mlua::Result<Value> {
     let path = PathBuf::from(path);
-    if path.exists() { source(lua, &path).map(Value::Function) } else { Ok(Value::Nil) }
+    if path.exists() {
+        source(lua, &path).map(Value::Function)
+    } else {
+        Ok(Value::Nil)
+    }
 }
 
 fn source(lua: &Lua, path: &Path) -> mlua::Result<Function> {
-    lua.load(fs::read_to_string(path)?).set_name(format!("@{}", path.display())).into_function()
+    lua.load(fs::read_to_string(path)?)
+        .set_name(format!("@{}", path.display()))
+        .into_function()
 }
 
 /// The pure functions of `@moondock/net`.
 fn arithmetic(lua: &Lua) -> mlua::Result<Table> {
     let net = lua.create_table()?;
     net.set("parse_cidr", lua.create_function(parse_cidr)?)?;
-    net.set("canonical", lua.create_function(|_, text: String| Ok(show(canonical(cidr(&text)?))))?)?;
+    net.set(
+        "canonical",
+        lua.create_function(|_, text: String| Ok(show(canonical(cidr(&text)?))))?,
+    )?;
     net.set(
         "contains",
         lua.create_function(|_, (a, b): (String, String)| Ok(contains(cidr(&a)?, either(&b)?)))?,
@@ -107,8 +124,12 @@ fn arithmetic(lua: &Lua) -> mlua::Result<Table> {
             let (address, own) = canonical(cidr(&a)?);
             let shift = u32::from(width(address) - prefix);
             let found = (index >> (prefix - own).min(63)) == 0;
-            Ok(found
-                .then(|| show((from_bits(address, bits(address) | (u128::from(index) << shift)), prefix))))
+            Ok(found.then(|| {
+                show((
+                    from_bits(address, bits(address) | (u128::from(index) << shift)),
+                    prefix,
+                ))
+            }))
         })?,
     )?;
     net.set(
@@ -142,7 +163,8 @@ fn parse_cidr(lua: &Lua, text: String) -> mlua::Result<Table> {
 type Cidr = (IpAddr, u8);
 
 fn ip(text: &str) -> mlua::Result<IpAddr> {
-    text.parse().map_err(|_| mlua::Error::runtime(format!("`{text}` is no IP address")))
+    text.parse()
+        .map_err(|_| mlua::Error::runtime(format!("`{text}` is no IP address")))
 }
 
 fn cidr(text: &str) -> mlua::Result<Cidr> {
@@ -152,7 +174,11 @@ fn cidr(text: &str) -> mlua::Result<Cidr> {
 }
 
 fn either(text: &str) -> mlua::Result<Cidr> {
-    if text.contains('/') { cidr(text) } else { ip(text).map(|ip| (ip, width(ip))) }
+    if text.contains('/') {
+        cidr(text)
+    } else {
+        ip(text).map(|ip| (ip, width(ip)))
+    }
 }
 
 fn show((address, prefix): Cidr) -> String {
@@ -160,15 +186,22 @@ fn show((address, prefix): Cidr) -> String {
 }
 
 fn canonical((address, prefix): Cidr) -> Cidr {
-    (from_bits(address, bits(address) & mask(width(address), prefix)), prefix)
+    (
+        from_bits(address, bits(address) & mask(width(address), prefix)),
+        prefix,
+    )
 }
 
 fn contains((a, prefix): Cidr, (b, inner): Cidr) -> bool {
-    a.is_ipv4() == b.is_ipv4() && prefix <= inner && canonical((a, prefix)) == canonical((b, prefix))
+    a.is_ipv4() == b.is_ipv4()
+        && prefix <= inner
+        && canonical((a, prefix)) == canonical((b, prefix))
 }
 
 fn mask(width: u8, prefix: u8) -> u128 {
-    u128::MAX.checked_shl(u32::from(width - prefix)).unwrap_or(0)
+    u128::MAX
+        .checked_shl(u32::from(width - prefix))
+        .unwrap_or(0)
 }
 
 fn width(ip: IpAddr) -> u8 {
@@ -183,5 +216,9 @@ fn bits(ip: IpAddr) -> u128 {
 }
 
 fn from_bits(like: IpAddr, bits: u128) -> IpAddr {
-    if like.is_ipv4() { Ipv4Addr::from_bits(bits as u32).into() } else { Ipv6Addr::from_bits(bits).into() }
+    if like.is_ipv4() {
+        Ipv4Addr::from_bits(bits as u32).into()
+    } else {
+        Ipv6Addr::from_bits(bits).into()
+    }
 }

@@ -5,12 +5,32 @@ use std::path::{Path, PathBuf};
 
 /// What each part of the crate may name of the others. `main` and `lib` may name all.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("cli", &["bundle", "config", "server", "dispatch", "script", "protocol", "grants", "telemetry"]),
-    ("bundle", &["config", "dispatch", "protocol", "grants", "sys"]),
+    (
+        "cli",
+        &[
+            "bundle",
+            "config",
+            "server",
+            "dispatch",
+            "script",
+            "protocol",
+            "grants",
+            "telemetry",
+        ],
+    ),
+    (
+        "bundle",
+        &["config", "dispatch", "protocol", "grants", "sys"],
+    ),
     ("config", &[]),
     ("telemetry", &[]),
     ("server", &["config", "dispatch", "metrics"]),
-    ("dispatch", &["script", "std", "sys", "protocol", "authz", "grants", "metrics"]),
+    (
+        "dispatch",
+        &[
+            "script", "std", "sys", "protocol", "authz", "grants", "metrics",
+        ],
+    ),
     ("script", &["std", "sys", "protocol", "grants"]),
     ("std", &["sys", "grants"]),
     ("sys", &[]),
@@ -28,48 +48,114 @@ struct Reserved {
 }
 
 /// Where HTTP is spoken besides the server.
-const CLIENT: &[(&str, &str)] = &[("sys/http.rs", "requests of scripts, and for the engine's metrics")];
+const CLIENT: &[(&str, &str)] = &[(
+    "sys/http.rs",
+    "requests of scripts, and for the engine's metrics",
+)];
 
 const RESERVED: &[Reserved] = &[
-    Reserved { word: "hyper::", parts: &["server"], exceptions: CLIENT },
-    Reserved { word: "hyper_util::", parts: &["server"], exceptions: CLIENT },
-    Reserved { word: "tokio_rustls::", parts: &["server"], exceptions: CLIENT },
-    Reserved { word: "rcgen::", parts: &["server"], exceptions: &[] },
-    Reserved { word: "listenfd::", parts: &["server"], exceptions: &[] },
-    Reserved { word: "mlua::", parts: &["script", "std", "dispatch"], exceptions: &[] },
+    Reserved {
+        word: "hyper::",
+        parts: &["server"],
+        exceptions: CLIENT,
+    },
+    Reserved {
+        word: "hyper_util::",
+        parts: &["server"],
+        exceptions: CLIENT,
+    },
+    Reserved {
+        word: "tokio_rustls::",
+        parts: &["server"],
+        exceptions: CLIENT,
+    },
+    Reserved {
+        word: "rcgen::",
+        parts: &["server"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "listenfd::",
+        parts: &["server"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "mlua::",
+        parts: &["script", "std", "dispatch"],
+        exceptions: &[],
+    },
     Reserved {
         word: "clap::",
         parts: &["cli"],
         exceptions: &[("telemetry.rs", "the values of its own options")],
     },
-    Reserved { word: "anyhow::", parts: &["cli"], exceptions: &[] },
-    Reserved { word: "redb::", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "rtnetlink::", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "notify::", parts: &["sys"], exceptions: &[] },
+    Reserved {
+        word: "anyhow::",
+        parts: &["cli"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "redb::",
+        parts: &["sys"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "rtnetlink::",
+        parts: &["sys"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "notify::",
+        parts: &["sys"],
+        exceptions: &[],
+    },
     Reserved {
         word: "std::process::Command",
         parts: &["sys"],
         exceptions: &[("server/init.rs", "PID 1 starts the process that serves")],
     },
-    Reserved { word: "tokio::process", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "tokio::fs", parts: &["sys"], exceptions: &[] },
+    Reserved {
+        word: "tokio::process",
+        parts: &["sys"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "tokio::fs",
+        parts: &["sys"],
+        exceptions: &[],
+    },
     Reserved {
         word: "std::fs",
         parts: &["sys"],
         exceptions: &[
             ("server/socket.rs", "the files of the process's own sockets"),
-            ("server/own_file.rs", "the files by which the engine finds a plugin"),
-            ("server/spec.rs", "the files that name an address, found before they are replaced"),
+            (
+                "server/own_file.rs",
+                "the files by which the engine finds a plugin",
+            ),
+            (
+                "server/spec.rs",
+                "the files that name an address, found before they are replaced",
+            ),
             ("server/state.rs", "the lock on the state directory"),
-            ("std/host.rs", "the count of activations, a file of Moondock's own"),
+            (
+                "std/host.rs",
+                "the count of activations, a file of Moondock's own",
+            ),
         ],
     },
     Reserved {
         word: "rustix::fs",
         parts: &["sys"],
         exceptions: &[
-            ("server/socket.rs", "the umask of a socket that is born private"),
-            ("server/own_file.rs", "knowing an own file from one that replaced it"),
+            (
+                "server/socket.rs",
+                "the umask of a socket that is born private",
+            ),
+            (
+                "server/own_file.rs",
+                "knowing an own file from one that replaced it",
+            ),
             ("server/state.rs", "the lock on the state directory"),
         ],
     },
@@ -77,22 +163,42 @@ const RESERVED: &[Reserved] = &[
         word: "rustix::process",
         parts: &["sys"],
         exceptions: &[
-            ("server/socket.rs", "the umask of a socket that is born private"),
+            (
+                "server/socket.rs",
+                "the umask of a socket that is born private",
+            ),
             ("server/signals.rs", "the signals of the process itself"),
             ("server/init.rs", "PID 1 reaps and passes signals on"),
-            ("server/mod.rs", "the number of the process that is asked to reload"),
+            (
+                "server/mod.rs",
+                "the number of the process that is asked to reload",
+            ),
         ],
     },
     Reserved {
         word: "rustix::net",
         parts: &["sys"],
         exceptions: &[
-            ("server/socket.rs", "asking who listens on a socket before it is replaced"),
-            ("server/acceptor.rs", "having the kernel notice a peer that vanished"),
+            (
+                "server/socket.rs",
+                "asking who listens on a socket before it is replaced",
+            ),
+            (
+                "server/acceptor.rs",
+                "having the kernel notice a peer that vanished",
+            ),
         ],
     },
-    Reserved { word: "rustix::mount", parts: &["sys"], exceptions: &[] },
-    Reserved { word: "unsafe", parts: &[], exceptions: &[] },
+    Reserved {
+        word: "rustix::mount",
+        parts: &["sys"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "unsafe",
+        parts: &[],
+        exceptions: &[],
+    },
 ];
 
 /// Files that are tables more than code, and may be longer.
@@ -101,7 +207,10 @@ const LONGEST: usize = 450;
 
 /// The std modules: none names another.
 fn std_modules() -> Vec<String> {
-    moondock::std::MODULES.iter().map(|module| module.name.to_owned()).collect()
+    moondock::std::MODULES
+        .iter()
+        .map(|module| module.name.to_owned())
+        .collect()
 }
 
 /// A source file without its tests and comments.
@@ -126,7 +235,9 @@ impl Source {
             let rest = &self.code[at + word.len()..];
             word.ends_with(':') || !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')
         };
-        self.code.match_indices(word).any(|(at, _)| whole(at) && ends(at))
+        self.code
+            .match_indices(word)
+            .any(|(at, _)| whole(at) && ends(at))
     }
 }
 
@@ -134,7 +245,10 @@ fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let (mut open, mut found) = (vec![root.clone()], Vec::new());
     while let Some(dir) = open.pop() {
-        for path in fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()) {
+        for path in fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+        {
             if path.is_dir() {
                 open.push(path);
             } else if path.extension().is_some_and(|end| end == "rs") && !is_tests(&path) {
@@ -143,7 +257,12 @@ fn sources() -> Vec<Source> {
         }
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
-    assert!(found.len() > 50, "only {} files in {}", found.len(), root.display());
+    assert!(
+        found.len() > 50,
+        "only {} files in {}",
+        found.len(),
+        root.display()
+    );
     found
 }
 
@@ -154,10 +273,17 @@ fn is_tests(path: &Path) -> bool {
 fn read(root: &Path, path: &PathBuf) -> Source {
     let text = fs::read_to_string(path).unwrap();
     let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-    let code =
-        code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    let code = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
     let path = path.strip_prefix(root).unwrap().display().to_string();
-    Source { path, code: flatten(&code), lines: text.lines().count() }
+    Source {
+        path,
+        code: flatten(&code),
+        lines: text.lines().count(),
+    }
 }
 
 /// `use crate::{a, b::c}` as `crate::a crate::b::c`, as far as one level of braces goes.
@@ -167,7 +293,9 @@ fn flatten(code: &str) -> String {
         let mut added = String::new();
         for (at, opening) in code.match_indices(&format!("{prefix}{{")) {
             let inside = code[at + opening.len()..].split(';').next().unwrap();
-            inside.split(',').for_each(|part| added += &format!("\n{prefix}{}", part.trim()));
+            inside
+                .split(',')
+                .for_each(|part| added += &format!("\n{prefix}{}", part.trim()));
         }
         flat += &added;
     }
@@ -178,13 +306,28 @@ fn flatten(code: &str) -> String {
 fn no_part_names_one_that_is_above_it() {
     let parts: Vec<_> = LAYERS.iter().map(|(part, _)| *part).collect();
     let mut wrong = Vec::new();
-    for source in sources().iter().filter(|source| !matches!(source.part(), "main" | "lib")) {
-        let (part, may_name) = LAYERS.iter().find(|(part, _)| *part == source.part()).unwrap_or_else(|| {
-            panic!("{} is in no layer: add it to the table here and in the docs", source.path)
-        });
-        for other in parts.iter().filter(|other| *other != part && !may_name.contains(other)) {
+    for source in sources()
+        .iter()
+        .filter(|source| !matches!(source.part(), "main" | "lib"))
+    {
+        let (part, may_name) = LAYERS
+            .iter()
+            .find(|(part, _)| *part == source.part())
+            .unwrap_or_else(|| {
+                panic!(
+                    "{} is in no layer: add it to the table here and in the docs",
+                    source.path
+                )
+            });
+        for other in parts
+            .iter()
+            .filter(|other| *other != part && !may_name.contains(other))
+        {
             if source.has(&format!("crate::{other}")) {
-                wrong.push(format!("{} names `{other}`, which {part} may not", source.path));
+                wrong.push(format!(
+                    "{} names `{other}`, which {part} may not",
+                    source.path
+                ));
             }
         }
     }
@@ -195,14 +338,26 @@ fn no_part_names_one_that_is_above_it() {
 fn what_is_reserved_stays_where_it_belongs() {
     let sources = sources();
     let mut wrong = Vec::new();
-    for Reserved { word, parts, exceptions } in RESERVED {
+    for Reserved {
+        word,
+        parts,
+        exceptions,
+    } in RESERVED
+    {
         let having = || sources.iter().filter(|source| source.has(word));
         for source in having().filter(|source| !parts.contains(&source.part())) {
             if !exceptions.iter().any(|(path, _)| *path == source.path) {
-                wrong.push(format!("{} has `{word}`, which belongs to {}", source.path, parts.join(", ")));
+                wrong.push(format!(
+                    "{} has `{word}`, which belongs to {}",
+                    source.path,
+                    parts.join(", ")
+                ));
             }
         }
-        for (path, _) in exceptions.iter().filter(|(path, _)| !having().any(|source| source.path == *path)) {
+        for (path, _) in exceptions
+            .iter()
+            .filter(|(path, _)| !having().any(|source| source.path == *path))
+        {
             wrong.push(format!("{path} needs no exception for `{word}` any more"));
         }
     }
@@ -214,11 +369,16 @@ fn std_modules_do_not_name_each_other() {
     let modules = std_modules();
     let mut wrong = Vec::new();
     for source in sources() {
-        let own =
-            source.path.strip_prefix("std/").map(|rest| rest.split(['/', '.']).next().unwrap().to_owned());
-        let Some(own) = own.filter(|own| modules.contains(own)) else { continue };
+        let own = source
+            .path
+            .strip_prefix("std/")
+            .map(|rest| rest.split(['/', '.']).next().unwrap().to_owned());
+        let Some(own) = own.filter(|own| modules.contains(own)) else {
+            continue;
+        };
         for other in modules.iter().filter(|other| **other != own) {
-            if source.has(&format!("super::{other}")) || source.has(&format!("crate::std::{other}")) {
+            if source.has(&format!("super::{other}")) || source.has(&format!("crate::std::{other}"))
+            {
                 wrong.push(format!("{} names the module `{other}`", source.path));
             }
         }
@@ -230,7 +390,13 @@ fn std_modules_do_not_name_each_other() {
 fn nothing_unwraps_outside_of_tests() {
     let mut wrong = Vec::new();
     for source in sources() {
-        for word in [".unwrap()", ".expect(", "todo!(", "unimplemented!(", "dbg!("] {
+        for word in [
+            ".unwrap()",
+            ".expect(",
+            "todo!(",
+            "unimplemented!(",
+            "dbg!(",
+        ] {
             if source.code.contains(word) {
                 wrong.push(format!("{} has `{word}`", source.path));
             }
@@ -242,7 +408,14 @@ fn nothing_unwraps_outside_of_tests() {
 #[test]
 fn files_are_short_enough_to_read() {
     let long = |source: &Source| source.lines > LONGEST && !TABLES.contains(&source.path.as_str());
-    let wrong: Vec<_> =
-        sources().into_iter().filter(long).map(|s| format!("{}: {} lines", s.path, s.lines)).collect();
-    assert!(wrong.is_empty(), "over {LONGEST} lines:\n{}", wrong.join("\n"));
+    let wrong: Vec<_> = sources()
+        .into_iter()
+        .filter(long)
+        .map(|s| format!("{}: {} lines", s.path, s.lines))
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "over {LONGEST} lines:\n{}",
+        wrong.join("\n")
+    );
 }

@@ -15,7 +15,9 @@ fn slow(seconds: f64) -> String {
 /// Sends a slow call and waits until it runs, for which there is no other sign than a later answer.
 fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
     let mut connection = served.connect("vol");
-    connection.send(crate::http::request("VolumeDriver.Create", &slow(seconds))).unwrap();
+    connection
+        .send(crate::http::request("VolumeDriver.Create", &slow(seconds)))
+        .unwrap();
     served.assert_answers();
     connection
 }
@@ -24,7 +26,12 @@ fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
 fn sigterm_lets_a_call_finish_and_takes_no_more() {
     let mut served = Bed::with_volume().start();
     let mut idle = served.connect("vol");
-    assert_eq!(idle.call("VolumeDriver.Get", r#"{"Name":"a"}"#).unwrap().status, 200);
+    assert_eq!(
+        idle.call("VolumeDriver.Get", r#"{"Name":"a"}"#)
+            .unwrap()
+            .status,
+        200
+    );
     let mut busy = begin_slow_call(&served, 1.0);
     served.signal(Signal::TERM);
     assert!(idle.is_closed());
@@ -42,7 +49,10 @@ fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
     served.signal(Signal::INT);
     assert_eq!(served.wait().code(), Some(0));
     let took = begun.elapsed();
-    assert!(took > Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
+    assert!(
+        took > Duration::from_secs(4) && took < Duration::from_secs(8),
+        "{took:?}"
+    );
     assert!(busy.receive().is_err());
     served.wait_for_log("given up after 5 s");
 }
@@ -77,7 +87,10 @@ fn sighup_loads_the_scripts_again() {
     fs::write(script, VOLUME.replace("/m/", "/changed/")).unwrap();
     served.signal(Signal::HUP);
     served.wait_for("the new script", |served| {
-        served.call("vol", "VolumeDriver.Get", r#"{"Name":"a"}"#).body.contains("/changed/a")
+        served
+            .call("vol", "VolumeDriver.Get", r#"{"Name":"a"}"#)
+            .body
+            .contains("/changed/a")
     });
 }
 
@@ -95,22 +108,34 @@ fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
 
 #[test]
 fn the_reason_of_an_end_is_an_event_where_events_are_json() {
-    let bed = Bed::with_volume().plugin("bad", "volume.lua", "return {{{\n").arg("--log-format=json");
+    let bed = Bed::with_volume()
+        .plugin("bad", "volume.lua", "return {{{\n")
+        .arg("--log-format=json");
     for line in bed.refused().lines() {
-        let event: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+        let event: serde_json::Value =
+            serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert!(event["level"].is_string());
     }
 }
 
 #[test]
 fn many_plugins_are_answered_each_on_its_own() {
-    let bed = ["a", "b", "c", "d"].iter().fold(Bed::with_volume(), |bed, name| {
-        bed.plugin(name, "volume.lua", &VOLUME.replace("/m/", &format!("/{name}/")))
-    });
+    let bed = ["a", "b", "c", "d"]
+        .iter()
+        .fold(Bed::with_volume(), |bed, name| {
+            bed.plugin(
+                name,
+                "volume.lua",
+                &VOLUME.replace("/m/", &format!("/{name}/")),
+            )
+        });
     let served = bed.start();
     for name in ["a", "b", "c", "d"] {
         let response = served.call(name, "VolumeDriver.Get", r#"{"Name":"v"}"#);
-        assert!(response.body.contains(&format!("/{name}/v")), "{response:?}");
+        assert!(
+            response.body.contains(&format!("/{name}/v")),
+            "{response:?}"
+        );
     }
 }
 
@@ -125,11 +150,15 @@ fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
     let init = children(served.pid())[0];
     let target = init.to_string();
     let orphan = "sleep 600 >/dev/null 2>&1 &";
-    let made = Command::new("nsenter").args(["--target", &target, "--pid", "sh", "-c", orphan]).status();
+    let made = Command::new("nsenter")
+        .args(["--target", &target, "--pid", "sh", "-c", orphan])
+        .status();
     assert!(made.unwrap().success());
     let mut orphan = None;
     served.wait_for("the orphan to become a child of PID 1", |_| {
-        orphan = children(init).into_iter().find(|child| command_of(*child) == "sleep\n");
+        orphan = children(init)
+            .into_iter()
+            .find(|child| command_of(*child) == "sleep\n");
         orphan.is_some()
     });
     kill_process(Pid::from_raw(orphan.unwrap() as i32).unwrap(), Signal::KILL).unwrap();
@@ -185,8 +214,15 @@ fn calls_in_flight_have_as_long_as_was_said() {
 fn as_pid_1(bed: Bed) -> Served {
     let moondock = bed.command();
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--kill-child"]).arg(moondock.get_program()).args(moondock.get_args());
-    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .args(["--pid", "--fork", "--kill-child"])
+        .arg(moondock.get_program())
+        .args(moondock.get_args());
+    command.envs(
+        moondock
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     command.current_dir(bed.path());
     bed.launch(command)
 }
@@ -197,5 +233,7 @@ fn command_of(pid: u32) -> String {
 
 fn children(pid: u32) -> Vec<u32> {
     let list = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
-    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    list.split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect()
 }

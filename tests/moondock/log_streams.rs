@@ -42,7 +42,11 @@ return log
 
 /// A plugin with that script, writing to a file beside the FIFO of the container's log.
 fn plugin(log: &ContainerLog, script: &str, manifest: &str) -> Scripts {
-    let settings = format!("{}settings = {{ out = {:?} }}\n{manifest}", log.grants(), log.out());
+    let settings = format!(
+        "{}settings = {{ out = {:?} }}\n{manifest}",
+        log.grants(),
+        log.out()
+    );
     Scripts::new([("log.lua", script), ("plugin.toml", settings.as_str())])
 }
 
@@ -56,7 +60,10 @@ async fn start(plugin: &Scripted, log: &ContainerLog) {
 }
 
 async fn wait_for_text(log: &ContainerLog, text: &str) {
-    until(&format!("`{text}` in {:?}", log.written()), || log.written().contains(text)).await;
+    until(&format!("`{text}` in {:?}", log.written()), || {
+        log.written().contains(text)
+    })
+    .await;
 }
 
 #[test]
@@ -99,7 +106,10 @@ fn many_lines_come_in_large_batches_and_in_order() {
         let lines: Vec<_> = log.written().lines().skip(1).map(str::to_owned).collect();
         assert_eq!(lines.len(), 100_000);
         for (line, number) in lines.iter().zip(1..) {
-            assert_eq!(*line, format!("{number} stdout 1732440000123456789 {number}"));
+            assert_eq!(
+                *line,
+                format!("{number} stdout 1732440000123456789 {number}")
+            );
         }
         let batches = plugin.plugin().log_counters().batches.load(Relaxed);
         assert!(batches < 5_000, "{batches} batches");
@@ -113,7 +123,9 @@ fn frames_may_be_split_anywhere() {
         let mut writer = log.writer();
         start(&plugin, &log).await;
         let mut bytes = Vec::new();
-        ["one", "two", "three"].iter().for_each(|line| frame(&entry(line), &mut bytes));
+        ["one", "two", "three"]
+            .iter()
+            .for_each(|line| frame(&entry(line), &mut bytes));
         for byte in bytes {
             writer.bytes(&[byte]);
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -126,7 +138,11 @@ fn frames_may_be_split_anywhere() {
 
 #[test]
 fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
-    for nonsense in [&b"\xff\xff\xff\xff"[..], b"\0\0\0\x04\xff\xff\xff\xff", b"GET / HTTP/1.1\r\n\r\n"] {
+    for nonsense in [
+        &b"\xff\xff\xff\xff"[..],
+        b"\0\0\0\x04\xff\xff\xff\xff",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ] {
         let log = ContainerLog::new("web");
         plugin(&log, RECORDER, "").open(async |plugin| {
             let mut writer = log.writer();
@@ -141,8 +157,15 @@ fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
             wait_for_text(&log, "good\n").await;
             let told = "its log cannot be read on, what follows is lost";
             until("the fault to be told", || plugin.log().contains(told)).await;
-            assert!(plugin.log().contains("container=\"web\""), "{}", plugin.log());
-            assert_eq!(plugin.call("LogDriver.StopLogging", log.stop()).await.0, 200);
+            assert!(
+                plugin.log().contains("container=\"web\""),
+                "{}",
+                plugin.log()
+            );
+            assert_eq!(
+                plugin.call("LogDriver.StopLogging", log.stop()).await.0,
+                200
+            );
             drop(writing.join().unwrap());
             wait_for_text(&log, "stop /web\n").await;
         });
@@ -155,7 +178,10 @@ fn a_refusal_of_start_is_what_the_user_reads() {
     plugin(&log, RECORDER, "").open(async |plugin| {
         let mut request = log.start();
         request["Info"]["Config"] = json!({ "colour": "red" });
-        assert_eq!(plugin.error("LogDriver.StartLogging", request).await, "unknown option \"colour\"");
+        assert_eq!(
+            plugin.error("LogDriver.StartLogging", request).await,
+            "unknown option \"colour\""
+        );
         let mut request = log.start();
         request["File"] = json!("/nonexistent/fifo");
         let error = plugin.error("LogDriver.StartLogging", request).await;
@@ -165,7 +191,10 @@ fn a_refusal_of_start_is_what_the_user_reads() {
             (json!({}), "`File` is missing"),
             (json!({ "File": null, "Info": {} }), "`File` is missing"),
             (json!({ "File": "/x" }), "`Info` is missing"),
-            (json!({ "File": "/x", "Info": {} }), "`ContainerID` is missing"),
+            (
+                json!({ "File": "/x", "Info": {} }),
+                "`ContainerID` is missing",
+            ),
         ] {
             let error = plugin.error("LogDriver.StartLogging", body).await;
             assert!(error.contains(part), "{error}");
@@ -192,7 +221,10 @@ fn a_fifo_may_be_opened_before_its_writer_and_outlive_it() {
 #[test]
 fn scripts_that_cannot_serve_logs_are_told_why() {
     for (script, part) in [
-        ("return { start = function() end }", "there is no hook `write` or `write_batch`, and one is needed"),
+        (
+            "return { start = function() end }",
+            "there is no hook `write` or `write_batch`, and one is needed",
+        ),
         (
             "local log = {}\nfunction log.write() end\nfunction log.write_batch() end\nreturn log",
             "log.lua:2: there are both `write` and `write_batch`: one of them is called",
@@ -201,8 +233,14 @@ fn scripts_that_cannot_serve_logs_are_told_why() {
             "return { write = function() end, capabilities = function() end }",
             "remove it: Moondock answers that by itself",
         ),
-        ("return { write_bach = function() end }", "did you mean `write_batch`?"),
-        ("return { write = 1 }", "write `function log.write(entry, info) … end`"),
+        (
+            "return { write_bach = function() end }",
+            "did you mean `write_batch`?",
+        ),
+        (
+            "return { write = 1 }",
+            "write `function log.write(entry, info) … end`",
+        ),
     ] {
         let refusal = Scripts::new([("log.lua", script)]).refusal();
         assert!(refusal.contains(part), "{refusal}");
@@ -211,17 +249,29 @@ fn scripts_that_cannot_serve_logs_are_told_why() {
 
 #[test]
 fn logs_can_be_read_exactly_if_there_is_a_hook_for_it() {
-    for (script, reads) in [("{ write = print }", false), ("{ write = print, read = print }", true)] {
-        let script = format!("local function no() end\nreturn {}", script.replace("print", "no"));
+    for (script, reads) in [
+        ("{ write = print }", false),
+        ("{ write = print, read = print }", true),
+    ] {
+        let script = format!(
+            "local function no() end\nreturn {}",
+            script.replace("print", "no")
+        );
         Scripts::new([("log.lua", script.as_str())]).open(async |plugin| {
             let expected = json!({ "Cap": { "ReadLogs": reads } });
-            assert_eq!(plugin.raw("LogDriver.Capabilities", b"").await, (200, expected.to_string()));
+            assert_eq!(
+                plugin.raw("LogDriver.Capabilities", b"").await,
+                (200, expected.to_string())
+            );
             assert_eq!(
                 plugin.call("Plugin.Activate", json!({})).await.1,
                 json!({ "Implements": ["LogDriver"] })
             );
             let wire = plugin.call("log.write", json!({})).await;
-            assert_eq!(wire.0, 404, "a request reached a hook of the host: {wire:?}");
+            assert_eq!(
+                wire.0, 404,
+                "a request reached a hook of the host: {wire:?}"
+            );
         });
     }
 }
@@ -237,7 +287,10 @@ fn a_start_that_is_repeated_begins_nothing_twice() {
         wait_for_text(&log, "one\n").await;
         assert_eq!(log.written().lines().count(), 2, "{}", log.written());
     });
-    assert!(Path::new(&log.file()).exists(), "the FIFO is the engine's to remove");
+    assert!(
+        Path::new(&log.file()).exists(),
+        "the FIFO is the engine's to remove"
+    );
 }
 
 /// An engine whose connection was cut asks again, while the first call goes on.
@@ -245,7 +298,10 @@ fn a_start_that_is_repeated_begins_nothing_twice() {
 fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
     let log = ContainerLog::new("web");
     let slow = RECORDER
-        .replace("local log = {}", "local time, log = require('@moondock/time'), {}")
+        .replace(
+            "local log = {}",
+            "local time, log = require('@moondock/time'), {}",
+        )
         .replace("add(\"start \"", "time.sleep(0.1)\n  add(\"start \"");
     plugin(&log, &slow, "").open(async |plugin| {
         let mut writer = log.writer();
@@ -256,7 +312,11 @@ fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
             wait_for_text(&log, &format!(" {n}\n")).await;
         }
         let expected = (1..=50).map(|n| format!("{n} stdout 1732440000123456789 {n}"));
-        assert!(log.written().lines().skip(1).eq(expected), "{}", log.written());
+        assert!(
+            log.written().lines().skip(1).eq(expected),
+            "{}",
+            log.written()
+        );
     });
 }
 
@@ -273,7 +333,10 @@ fn a_stream_that_cannot_be_taken_up_yet_is_not_forgotten() {
         let mut writer = log.writer();
         writer.send(&[entry("one")]);
         plugin.plugin().resume_logs().await;
-        until("the hindrance to be told", || plugin.log().contains("cannot be taken up yet")).await;
+        until("the hindrance to be told", || {
+            plugin.log().contains("cannot be taken up yet")
+        })
+        .await;
         assert!(plugin.log().contains("half.json"), "{}", plugin.log());
         assert!(plugin.log().contains("spoilt.json"), "{}", plugin.log());
         std::fs::remove_dir(journal.join("id.mark")).unwrap();
@@ -292,7 +355,9 @@ fn recorded_calls_are_answered() {
     let script = RECORDER.replace("return log", "function log.read() end\nreturn log");
     plugin(&log, &script, "").open(async |plugin| {
         let writer = log.writer();
-        let calls: Vec<_> = calls().filter(|call| call.path.starts_with("/LogDriver.")).collect();
+        let calls: Vec<_> = calls()
+            .filter(|call| call.path.starts_with("/LogDriver."))
+            .collect();
         assert!(calls.len() >= 4);
         for call in calls {
             let mut body: Value = serde_json::from_str(&call.body).unwrap_or(json!({}));
@@ -301,13 +366,25 @@ fn recorded_calls_are_answered() {
             }
             match call.path.as_str() {
                 "/LogDriver.ReadLogs" => {
-                    assert_eq!(read_all(plugin.stream(&call.path[1..], body).await).await, (vec![], true))
+                    assert_eq!(
+                        read_all(plugin.stream(&call.path[1..], body).await).await,
+                        (vec![], true)
+                    )
                 }
-                path => assert_eq!(plugin.call(&path[1..], body).await.0, 200, "{}", call.name()),
+                path => assert_eq!(
+                    plugin.call(&path[1..], body).await.0,
+                    200,
+                    "{}",
+                    call.name()
+                ),
             }
         }
         drop(writer);
-        for method in ["LogDriver.StartLogging", "LogDriver.StopLogging", "LogDriver.ReadLogs"] {
+        for method in [
+            "LogDriver.StartLogging",
+            "LogDriver.StopLogging",
+            "LogDriver.ReadLogs",
+        ] {
             assert_eq!(plugin.raw(method, b"").await.0, 400, "{method}");
         }
     });
@@ -317,7 +394,9 @@ fn recorded_calls_are_answered() {
 async fn read_all(mut parts: ReplyStream) -> (Vec<LogEntry>, bool) {
     let mut found = Vec::new();
     while let Some(part) = poll_fn(|context| parts.poll_part(context)).await {
-        let Ok(bytes) = part else { return (found, false) };
+        let Ok(bytes) = part else {
+            return (found, false);
+        };
         match cut(&bytes, usize::MAX, usize::MAX).unwrap() {
             Cut::Entries(entries, length) if length == bytes.len() => found.extend(entries),
             other => panic!("{other:?}"),
@@ -343,7 +422,10 @@ fn a_new_stream_of_a_container_ends_the_deserted_one() {
         wait_for_text(&new, "1 stdout 1732440000123456789 after\n").await;
         // The script is told of the end before the journal is.
         let counters = plugin.plugin().log_counters();
-        until("the old one to be forgotten", || counters.streams.load(Relaxed) == 1).await;
+        until("the old one to be forgotten", || {
+            counters.streams.load(Relaxed) == 1
+        })
+        .await;
     });
 }
 
@@ -366,12 +448,20 @@ fn streams_run_side_by_side() {
             writers
         });
         let counters = plugin.plugin().log_counters();
-        until("all to be written", || counters.entries.load(Relaxed) == 1000).await;
+        until("all to be written", || {
+            counters.entries.load(Relaxed) == 1000
+        })
+        .await;
         for who in 0..5 {
             let own = format!(" {who}:");
-            let lines: Vec<_> =
-                logs[0].written().lines().filter(|line| line.contains(&own)).map(str::to_owned).collect();
-            let expected = (0..200).map(|n| format!("{} stdout 1732440000123456789 {who}:{n}", n + 1));
+            let lines: Vec<_> = logs[0]
+                .written()
+                .lines()
+                .filter(|line| line.contains(&own))
+                .map(str::to_owned)
+                .collect();
+            let expected =
+                (0..200).map(|n| format!("{} stdout 1732440000123456789 {who}:{n}", n + 1));
             assert!(lines.iter().cloned().eq(expected), "{lines:?}");
         }
         drop(writing.join().unwrap());
@@ -397,11 +487,15 @@ fn any_request_is_answered() {
     plugin(&log, &script, "").open(async |plugin| {
         for body in bodies {
             let reads_well = body.contains("\"/");
-            for method in
-                ["LogDriver.StartLogging", "LogDriver.ReadLogs"].iter().take(2 - usize::from(reads_well))
+            for method in ["LogDriver.StartLogging", "LogDriver.ReadLogs"]
+                .iter()
+                .take(2 - usize::from(reads_well))
             {
                 let (status, reply) = plugin.raw(method, body.as_bytes()).await;
-                assert!(status >= 400 && reply.contains("\"Err\":"), "{method} {body}: {status} {reply}");
+                assert!(
+                    status >= 400 && reply.contains("\"Err\":"),
+                    "{method} {body}: {status} {reply}"
+                );
             }
         }
     });

@@ -18,26 +18,37 @@ impl Script {
     /// A script of a plugin of that name.
     pub async fn new(plugin: &str) -> Self {
         let state = TempDir::new().unwrap();
-        let shared = Shared::open(plugin.to_owned(), state.path().to_owned()).await.unwrap();
+        let shared = Shared::open(plugin.to_owned(), state.path().to_owned())
+            .await
+            .unwrap();
         shared.grant(everything());
         let host = Host::new(Rc::new(shared), Rc::default(), "test.lua".to_owned(), 1);
         host.in_call.set(true);
         host.budget.begin(Duration::from_secs(10));
         let lua = Lua::new();
         for module in moondock::std::MODULES {
-            lua.globals().set(module.name, module.table(&lua, &host).unwrap()).unwrap();
+            lua.globals()
+                .set(module.name, module.table(&lua, &host).unwrap())
+                .unwrap();
         }
         Self { lua, _state: state }
     }
 
     /// Runs it, and returns its result or its error as text.
     pub async fn eval<R: mlua::FromLuaMulti>(&self, source: &str) -> Result<R, String> {
-        self.lua.load(source).set_name("=test").eval_async().await.map_err(|e| e.to_string())
+        self.lua
+            .load(source)
+            .set_name("=test")
+            .eval_async()
+            .await
+            .map_err(|e| e.to_string())
     }
 
     /// Runs it, and returns its result.
     pub async fn run<R: mlua::FromLuaMulti>(&self, source: &str) -> R {
-        self.eval(source).await.unwrap_or_else(|e| panic!("{e}\nin {source}"))
+        self.eval(source)
+            .await
+            .unwrap_or_else(|e| panic!("{e}\nin {source}"))
     }
 
     /// Runs it, and returns the error that it must end with.
@@ -72,6 +83,9 @@ pub fn everything() -> Granted {
 
 /// Runs a future as a plugin's thread does.
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, future)
 }

@@ -30,7 +30,9 @@ const POLICY: &str = r#"return {
 "#;
 
 fn telling() -> Bed {
-    Bed::new().plugin("vol", "volume.lua", TELLING).plugin("vol", "plugin.toml", SETTINGS)
+    Bed::new()
+        .plugin("vol", "volume.lua", TELLING)
+        .plugin("vol", "plugin.toml", SETTINGS)
 }
 
 fn launch(bed: Bed) -> Served {
@@ -42,21 +44,38 @@ fn launch(bed: Bed) -> Served {
 
 /// What the driver knows: root, retries, names, activation.
 fn told(served: &Served) -> String {
-    let body = served.call("vol", "VolumeDriver.Get", r#"{"Name":"v"}"#).body;
+    let body = served
+        .call("vol", "VolumeDriver.Get", r#"{"Name":"v"}"#)
+        .body;
     let reply: serde_json::Value = serde_json::from_str(&body).unwrap();
-    reply["Volume"]["Mountpoint"].as_str().unwrap_or(&body).to_owned()
+    reply["Volume"]["Mountpoint"]
+        .as_str()
+        .unwrap_or(&body)
+        .to_owned()
 }
 
 #[test]
 fn variables_set_settings_only_when_asked_to() {
-    let set = |bed: Bed| bed.env("ROOT", "/mnt").env("RETRIES", "7").env("NAMES", "x, y");
+    let set = |bed: Bed| {
+        bed.env("ROOT", "/mnt")
+            .env("RETRIES", "7")
+            .env("NAMES", "x, y")
+    };
     assert_eq!(told(&launch(set(telling()))), "/srv 3 a+b 0");
-    assert_eq!(told(&launch(set(telling()).arg("--settings-from-env"))), "/mnt 7 x+y 0");
+    assert_eq!(
+        told(&launch(set(telling()).arg("--settings-from-env"))),
+        "/mnt 7 x+y 0"
+    );
 }
 
 #[test]
 fn a_variable_stays_in_force_when_the_file_changes() {
-    let served = launch(telling().env("RETRIES", "7").env("ROOT", "").arg("--settings-from-env"));
+    let served = launch(
+        telling()
+            .env("RETRIES", "7")
+            .env("ROOT", "")
+            .arg("--settings-from-env"),
+    );
     let file = served.bed().scripts().join("vol/plugin.toml");
     fs::write(file, SETTINGS.replace("/srv", "/new").replace("3", "4")).unwrap();
     served.wait_for_log("live");
@@ -65,18 +84,28 @@ fn a_variable_stays_in_force_when_the_file_changes() {
 
 #[test]
 fn a_driver_does_not_start_on_a_value_that_does_not_fit() {
-    let error = telling().env("RETRIES", "many").arg("--settings-from-env").refused();
-    let part = "plugin.toml:3: the variable `RETRIES` sets `retries`, and `many` is not a whole number";
+    let error = telling()
+        .env("RETRIES", "many")
+        .arg("--settings-from-env")
+        .refused();
+    let part =
+        "plugin.toml:3: the variable `RETRIES` sets `retries`, and `many` is not a whole number";
     assert!(error.contains(part), "{error}");
 }
 
 #[test]
 fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
-    let bed = Bed::new().plugin("p", "authz.lua", POLICY).plugin("p", "plugin.toml", SETTINGS);
+    let bed = Bed::new()
+        .plugin("p", "authz.lua", POLICY)
+        .plugin("p", "plugin.toml", SETTINGS);
     let served = launch(bed.env("RETRIES", "many").arg("--settings-from-env"));
     let reply = served.call("p", "AuthZPlugin.AuthZReq", &bind("/srv/link"));
     assert!(reply.body.contains("\"Allow\":false"), "{}", reply.body);
-    assert!(reply.body.contains("`many` is not a whole number"), "{}", reply.body);
+    assert!(
+        reply.body.contains("`many` is not a whole number"),
+        "{}",
+        reply.body
+    );
 }
 
 /// What is mounted elsewhere stays in the plugin, and a container would write into a directory that an upgrade removes.
@@ -87,12 +116,25 @@ fn a_mountpoint_out_of_reach_is_refused() {
     let telling = TELLING.replace(r#"Mountpoint = "/" }"#, "Mountpoint = req.Name }");
     let served = launch(bed.plugin("vol", "volume.lua", &telling).arg("--managed"));
     let mount = |path: &str| {
-        served.call("vol", "VolumeDriver.Mount", &format!(r#"{{"Name":"{path}","ID":"1"}}"#)).body
+        served
+            .call(
+                "vol",
+                "VolumeDriver.Mount",
+                &format!(r#"{{"Name":"{path}","ID":"1"}}"#),
+            )
+            .body
     };
     assert!(mount(&format!("{place}/volumes/a")).contains("/volumes/a"));
-    for path in ["/srv/a".to_owned(), format!("{place}2/a"), format!("{place}/../a")] {
+    for path in [
+        "/srv/a".to_owned(),
+        format!("{place}2/a"),
+        format!("{place}/../a"),
+    ] {
         let reply = mount(&path);
-        assert!(reply.contains("containers reach only what a managed plugin has below"), "{path}: {reply}");
+        assert!(
+            reply.contains("containers reach only what a managed plugin has below"),
+            "{path}: {reply}"
+        );
     }
 }
 
@@ -107,10 +149,15 @@ fn each_start_of_a_managed_plugin_is_an_activation() {
 fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
     let ipam = fs::read_to_string("tests/golden/permissive/ipam.lua").unwrap();
     let network = fs::read_to_string("tests/golden/permissive/network.lua").unwrap();
-    let bed = telling().plugin("vol", "ipam.lua", &ipam).plugin("vol", "network.lua", &network);
+    let bed = telling()
+        .plugin("vol", "ipam.lua", &ipam)
+        .plugin("vol", "network.lua", &network);
     let served = launch(bed.arg("--managed"));
     for activation in 1..4 {
-        for greeting in ["NetworkDriver.GetCapabilities", "IpamDriver.GetCapabilities"] {
+        for greeting in [
+            "NetworkDriver.GetCapabilities",
+            "IpamDriver.GetCapabilities",
+        ] {
             assert_eq!(served.call("vol", greeting, "{}").status, 200);
         }
         assert_eq!(told(&served), format!("/srv 3 a+b {activation}"));
@@ -128,8 +175,12 @@ fn a_managed_policy_judges_only_what_it_sees_of_the_host() {
     for (link, target) in [("inside", "below"), ("across", "../also"), ("out", "/etc")] {
         symlink(target, place.join("seen").join(link)).unwrap();
     }
-    let bed =
-        bed.arg("--managed").arg("--host-path").arg(&path("seen")).arg("--host-path").arg(&path("also"));
+    let bed = bed
+        .arg("--managed")
+        .arg("--host-path")
+        .arg(&path("seen"))
+        .arg("--host-path")
+        .arg(&path("also"));
     let served = launch(bed);
     let judged = |source: &str| served.call("p", "AuthZPlugin.AuthZReq", &bind(source)).body;
     for (source, resolved) in [
@@ -140,7 +191,10 @@ fn a_managed_policy_judges_only_what_it_sees_of_the_host() {
     ] {
         let (source, resolved) = (path(source), path(resolved));
         let reply = judged(&source);
-        assert!(reply.contains(&format!("resolved {resolved}\"")), "{source}: {reply}");
+        assert!(
+            reply.contains(&format!("resolved {resolved}\"")),
+            "{source}: {reply}"
+        );
     }
     for source in [
         "/etc",

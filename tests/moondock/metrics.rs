@@ -27,7 +27,9 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> String {
 
 fn bed_with(bed: Bed) -> (Served, std::path::PathBuf) {
     let socket = bed.path().join("run/metrics.sock");
-    let served = bed.env("MOONDOCK_METRICS", &format!("unix://{}", socket.display())).start();
+    let served = bed
+        .env("MOONDOCK_METRICS", &format!("unix://{}", socket.display()))
+        .start();
     (served, socket)
 }
 
@@ -46,41 +48,98 @@ fn page_with(socket: &std::path::Path, line: &str) -> String {
 
 /// Every sample of the page as a number; the page is well formed as far as that goes.
 fn value(page: &str, series: &str) -> f64 {
-    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("`{series}` is not in\n{page}")).parse().unwrap()
+    let line = page
+        .lines()
+        .find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("`{series}` is not in\n{page}"))
+        .parse()
+        .unwrap()
 }
 
 #[test]
 fn calls_are_counted_by_what_they_came_to() {
     let (served, socket) = bed_with(Bed::with_volume().plugin("pol", "authz.lua", POLICY));
     let mut volume = served.connect("vol");
-    assert_eq!(volume.call("VolumeDriver.Get", r#"{"Name":"a"}"#).unwrap().status, 200);
-    assert_eq!(volume.call("VolumeDriver.Get", r#"{"Name":"b"}"#).unwrap().status, 200);
+    assert_eq!(
+        volume
+            .call("VolumeDriver.Get", r#"{"Name":"a"}"#)
+            .unwrap()
+            .status,
+        200
+    );
+    assert_eq!(
+        volume
+            .call("VolumeDriver.Get", r#"{"Name":"b"}"#)
+            .unwrap()
+            .status,
+        200
+    );
     assert_eq!(volume.call("VolumeDriver.Mount", "{").unwrap().status, 400);
     let mut policy = served.connect("pol");
     for uri in ["/_ping", "/info", "/containers/json"] {
         let body = format!(r#"{{"RequestMethod":"GET","RequestUri":"{uri}"}}"#);
-        assert_eq!(policy.call("AuthZPlugin.AuthZReq", &body).unwrap().status, 200);
+        assert_eq!(
+            policy.call("AuthZPlugin.AuthZReq", &body).unwrap().status,
+            200
+        );
     }
     let page = page_with(&socket, r#"moondock_open_connections{plugin="pol"} 1"#);
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n"), "{page}");
-    assert!(page.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{page}");
+    assert!(
+        page.contains("content-type: text/plain; version=0.0.4; charset=utf-8\r\n"),
+        "{page}"
+    );
     for (series, expected) in [
-        (r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Get",outcome="ok"}"#, 2.0),
-        (r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Get",outcome="failed"}"#, 0.0),
-        (r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Mount",outcome="failed"}"#, 1.0),
-        (r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="ok"}"#, 1.0),
-        (r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="denied"}"#, 1.0),
-        (r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="failed"}"#, 1.0),
-        (r#"moondock_call_duration_seconds_count{plugin="vol",method="VolumeDriver.Get"}"#, 2.0),
-        (r#"moondock_call_duration_seconds_bucket{plugin="vol",method="VolumeDriver.Get",le="+Inf"}"#, 2.0),
-        (r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#, 1.0),
+        (
+            r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Get",outcome="ok"}"#,
+            2.0,
+        ),
+        (
+            r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Get",outcome="failed"}"#,
+            0.0,
+        ),
+        (
+            r#"moondock_calls_total{plugin="vol",method="VolumeDriver.Mount",outcome="failed"}"#,
+            1.0,
+        ),
+        (
+            r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="ok"}"#,
+            1.0,
+        ),
+        (
+            r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="denied"}"#,
+            1.0,
+        ),
+        (
+            r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="failed"}"#,
+            1.0,
+        ),
+        (
+            r#"moondock_call_duration_seconds_count{plugin="vol",method="VolumeDriver.Get"}"#,
+            2.0,
+        ),
+        (
+            r#"moondock_call_duration_seconds_bucket{plugin="vol",method="VolumeDriver.Get",le="+Inf"}"#,
+            2.0,
+        ),
+        (
+            r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#,
+            1.0,
+        ),
     ] {
         assert_eq!(value(&page, series), expected, "{series} in\n{page}");
     }
-    assert!(value(&page, r#"moondock_script_memory_bytes{plugin="vol",script="volume.lua"}"#) > 10_000.0);
+    assert!(
+        value(
+            &page,
+            r#"moondock_script_memory_bytes{plugin="vol",script="volume.lua"}"#
+        ) > 10_000.0
+    );
     let started = value(&page, "process_start_time_seconds");
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_secs_f64();
     assert!(started <= now && started > now - 600.0, "{started}");
     assert!(!page.contains("NetworkDriver"), "{page}");
 }
@@ -88,7 +147,10 @@ fn calls_are_counted_by_what_they_came_to() {
 #[test]
 fn the_page_is_the_text_format() {
     let (_served, socket) = bed_with(Bed::with_volume());
-    let page = page_with(&socket, r#"moondock_script_generation{plugin="vol",script="volume.lua"} 1"#);
+    let page = page_with(
+        &socket,
+        r#"moondock_script_generation{plugin="vol",script="volume.lua"} 1"#,
+    );
     let (_, body) = page.split_once("\r\n\r\n").unwrap();
     let mut family = "";
     for line in body.lines() {
@@ -98,7 +160,9 @@ fn the_page_is_the_text_format() {
             assert_eq!(rest.split_once(' ').unwrap().0, family);
         } else {
             let (series, number) = line.rsplit_once(' ').unwrap();
-            number.parse::<f64>().unwrap_or_else(|e| panic!("{e}: {line}"));
+            number
+                .parse::<f64>()
+                .unwrap_or_else(|e| panic!("{e}: {line}"));
             assert!(series.starts_with(family), "{line} stands under {family}");
         }
     }
@@ -110,22 +174,55 @@ fn reloads_are_counted() {
     let (served, socket) = bed_with(Bed::with_volume());
     let script = served.bed().scripts().join("vol/volume.lua");
     let good = fs::read_to_string(&script).unwrap();
-    page_with(&socket, r#"moondock_script_generation{plugin="vol",script="volume.lua"} 1"#);
+    page_with(
+        &socket,
+        r#"moondock_script_generation{plugin="vol",script="volume.lua"} 1"#,
+    );
     fs::write(&script, format!("{good}-- changed\n")).unwrap();
-    let page = page_with(&socket, r#"moondock_reloads_total{plugin="vol",result="taken_over"} 1"#);
-    assert_eq!(value(&page, r#"moondock_reloads_total{plugin="vol",result="refused"}"#), 0.0);
-    assert_eq!(value(&page, r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#), 2.0);
+    let page = page_with(
+        &socket,
+        r#"moondock_reloads_total{plugin="vol",result="taken_over"} 1"#,
+    );
+    assert_eq!(
+        value(
+            &page,
+            r#"moondock_reloads_total{plugin="vol",result="refused"}"#
+        ),
+        0.0
+    );
+    assert_eq!(
+        value(
+            &page,
+            r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#
+        ),
+        2.0
+    );
     fs::write(&script, "return {").unwrap();
-    let page = page_with(&socket, r#"moondock_reloads_total{plugin="vol",result="refused"} 1"#);
-    assert_eq!(value(&page, r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#), 2.0);
+    let page = page_with(
+        &socket,
+        r#"moondock_reloads_total{plugin="vol",result="refused"} 1"#,
+    );
+    assert_eq!(
+        value(
+            &page,
+            r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#
+        ),
+        2.0
+    );
 }
 
 #[test]
 fn a_policy_that_cannot_be_loaded_is_seen() {
     let (served, socket) = bed_with(Bed::new().plugin("pol", "authz.lua", "return nil"));
-    page_with(&socket, r#"moondock_script_generation{plugin="pol",script="authz.lua"} 0"#);
+    page_with(
+        &socket,
+        r#"moondock_script_generation{plugin="pol",script="authz.lua"} 0"#,
+    );
     let body = r#"{"RequestMethod":"GET","RequestUri":"/info"}"#;
-    served.connect("pol").call("AuthZPlugin.AuthZReq", body).unwrap();
+    served
+        .connect("pol")
+        .call("AuthZPlugin.AuthZReq", body)
+        .unwrap();
     page_with(
         &socket,
         r#"moondock_calls_total{plugin="pol",method="AuthZPlugin.AuthZReq",outcome="failed"} 1"#,
@@ -140,18 +237,33 @@ for _, name in {"create", "remove", "mount", "unmount", "list"} do volume[name] 
 return volume
 "#;
     let bed = Bed::new().plugin("vol", "volume.lua", hungry);
-    fs::write(bed.scripts().join("vol/plugin.toml"), "[limits]\nmemory_mib = 4\ncpu_ms = 20000\n").unwrap();
+    fs::write(
+        bed.scripts().join("vol/plugin.toml"),
+        "[limits]\nmemory_mib = 4\ncpu_ms = 20000\n",
+    )
+    .unwrap();
     let (served, socket) = bed_with(bed);
-    let _ = served.connect("vol").call("VolumeDriver.Get", r#"{"Name":"a"}"#);
+    let _ = served
+        .connect("vol")
+        .call("VolumeDriver.Get", r#"{"Name":"a"}"#);
     let page = page_with(&socket, r#"moondock_script_restarts_total{plugin="vol"} 1"#);
-    assert_eq!(value(&page, r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#), 2.0);
+    assert_eq!(
+        value(
+            &page,
+            r#"moondock_script_generation{plugin="vol",script="volume.lua"}"#
+        ),
+        2.0
+    );
 }
 
 #[test]
 fn the_socket_is_private_and_goes_with_the_process() {
     let (mut served, socket) = bed_with(Bed::with_volume());
     page_with(&socket, r#"moondock_open_connections{plugin="vol"} 0"#);
-    assert_eq!(fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(
+        fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
     served.signal(rustix::process::Signal::TERM);
     assert_eq!(served.wait().code(), Some(0));
     assert!(!socket.exists());
@@ -159,21 +271,42 @@ fn the_socket_is_private_and_goes_with_the_process() {
 
 #[test]
 fn a_loopback_port_does_too_and_other_requests_are_refused() {
-    let served = Bed::with_volume().arg("--metrics").arg("127.0.0.1:0").start();
+    let served = Bed::with_volume()
+        .arg("--metrics")
+        .arg("127.0.0.1:0")
+        .start();
     served.wait_for_log("metrics at `http://127.0.0.1:");
-    let port = served.log().split("http://127.0.0.1:").nth(1).unwrap().split('/').next().unwrap().to_owned();
-    let ask = |request: &str| exchange(TcpStream::connect(format!("127.0.0.1:{port}")).unwrap(), request);
+    let port = served
+        .log()
+        .split("http://127.0.0.1:")
+        .nth(1)
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap()
+        .to_owned();
+    let ask = |request: &str| {
+        exchange(
+            TcpStream::connect(format!("127.0.0.1:{port}")).unwrap(),
+            request,
+        )
+    };
     assert!(ask(GET).starts_with("HTTP/1.1 200 OK\r\n"));
     assert!(ask("HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n").ends_with("\r\n\r\n"));
     assert!(ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").starts_with("HTTP/1.1 404 "));
     let refused = ask("POST /metrics HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
-    assert!(refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD\r\n"), "{refused}");
+    assert!(
+        refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD\r\n"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn clients_that_hang_do_not_stop_it() {
     let (_served, socket) = bed_with(Bed::with_volume());
-    let hanging: Vec<_> = (0..20).map(|_| UnixStream::connect(&socket).unwrap()).collect();
+    let hanging: Vec<_> = (0..20)
+        .map(|_| UnixStream::connect(&socket).unwrap())
+        .collect();
     page_with(&socket, r#"moondock_open_connections{plugin="vol"} 0"#);
     drop(hanging);
 }
@@ -181,12 +314,19 @@ fn clients_that_hang_do_not_stop_it() {
 #[test]
 fn addresses_that_others_can_reach_are_refused() {
     let refuse = |address: &str| {
-        let output = Bed::with_volume().arg("--metrics").arg(address).command().output().unwrap();
+        let output = Bed::with_volume()
+            .arg("--metrics")
+            .arg(address)
+            .command()
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
     assert!(refuse("0.0.0.0:9323").contains("can be reached from other machines"));
-    assert!(refuse("localhost").contains("is no address: write `unix:///run/moondock/metrics.sock`"));
+    assert!(
+        refuse("localhost").contains("is no address: write `unix:///run/moondock/metrics.sock`")
+    );
 }
 
 #[test]
@@ -201,6 +341,9 @@ fn an_address_in_use_is_refused() {
     let bed = Bed::with_volume();
     let socket = bed.path().join("m.sock");
     let _owner = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let error = bed.arg("--metrics").arg(&format!("unix://{}", socket.display())).refused();
+    let error = bed
+        .arg("--metrics")
+        .arg(&format!("unix://{}", socket.display()))
+        .refused();
     assert!(error.contains("is answered by process"), "{error}");
 }

@@ -88,12 +88,17 @@ fn addresses_of_both_families() {
             .await;
         let shown = sh("ip -o addr show br0 scope global");
         assert!(
-            shown.contains("fd00:1::1/64") && !shown.contains("tentative") && !shown.contains("10.1"),
+            shown.contains("fd00:1::1/64")
+                && !shown.contains("tentative")
+                && !shown.contains("10.1"),
             "{shown}"
         );
-        let error = script.fail(r#"net.add_address("br0", "fd00:1::1/72")"#).await;
+        let error = script
+            .fail(r#"net.add_address("br0", "fd00:1::1/72")"#)
+            .await;
         assert!(
-            error.contains("address `fd00:1::1` of link `br0`, with another prefix: exists already"),
+            error
+                .contains("address `fd00:1::1` of link `br0`, with another prefix: exists already"),
             "{error}"
         );
     });
@@ -144,22 +149,61 @@ fn routes_neighbours_and_parameters() {
 #[ignore = "needs root: run tests/run"]
 fn errors_name_the_object_and_the_cure() {
     let cases = [
-        (r#"net.set_up("br9")"#, "net.set_up: link `br9`: no such device; `net.links()` lists"),
+        (
+            r#"net.set_up("br9")"#,
+            "net.set_up: link `br9`: no such device; `net.links()` lists",
+        ),
         (r#"net.addresses("br9")"#, "link `br9`: no such device"),
-        (r#"net.set_master("v0", "br9")"#, "link `br9`: no such device"),
+        (
+            r#"net.set_master("v0", "br9")"#,
+            "link `br9`: no such device",
+        ),
         (r#"net.create_bridge("br0")"#, "link `br0`: exists already"),
-        (r#"net.create_veth("v1", "br0")"#, "link `v1` or its peer `br0`: exists already"),
-        (r#"net.rename("v0", "br0")"#, "link `br0` (the new name of `v0`): exists already"),
-        (r#"net.set_hairpin("br0", true)"#, "the link is no port of a bridge: use `net.set_master`"),
-        (r#"net.set_hairpin("br0", 1)"#, "`on` must be a boolean, not this number"),
+        (
+            r#"net.create_veth("v1", "br0")"#,
+            "link `v1` or its peer `br0`: exists already",
+        ),
+        (
+            r#"net.rename("v0", "br0")"#,
+            "link `br0` (the new name of `v0`): exists already",
+        ),
+        (
+            r#"net.set_hairpin("br0", true)"#,
+            "the link is no port of a bridge: use `net.set_master`",
+        ),
+        (
+            r#"net.set_hairpin("br0", 1)"#,
+            "`on` must be a boolean, not this number",
+        ),
         (r#"net.set_master("br0", "br0")"#, "link `br0`: "),
-        (r#"net.delete_link("lo")"#, "link `lo`: cannot be deleted: Operation not supported"),
-        (r#"net.create_bridge("a/b")"#, "`a/b` cannot be the name of a link: it holds a slash"),
-        (r#"net.create_bridge("0123456789abcdef")"#, "more than 15 bytes"),
-        (r#"net.create_bridge("br1", { mac = "02" })"#, "`02` is no MAC address"),
-        (r#"net.create_bridge("br1", { Mac = "02" })"#, "unknown field `Mac`; the fields are `mac`, `mtu`"),
-        (r#"net.add_address("br0", "10.0.0.1")"#, "`10.0.0.1` is no network"),
-        (r#"net.add_route({ destination = "10.2.0.0/16" })"#, "a route needs a gateway, a device, or both"),
+        (
+            r#"net.delete_link("lo")"#,
+            "link `lo`: cannot be deleted: Operation not supported",
+        ),
+        (
+            r#"net.create_bridge("a/b")"#,
+            "`a/b` cannot be the name of a link: it holds a slash",
+        ),
+        (
+            r#"net.create_bridge("0123456789abcdef")"#,
+            "more than 15 bytes",
+        ),
+        (
+            r#"net.create_bridge("br1", { mac = "02" })"#,
+            "`02` is no MAC address",
+        ),
+        (
+            r#"net.create_bridge("br1", { Mac = "02" })"#,
+            "unknown field `Mac`; the fields are `mac`, `mtu`",
+        ),
+        (
+            r#"net.add_address("br0", "10.0.0.1")"#,
+            "`10.0.0.1` is no network",
+        ),
+        (
+            r#"net.add_route({ destination = "10.2.0.0/16" })"#,
+            "a route needs a gateway, a device, or both",
+        ),
         (
             r#"net.add_route({ destination = "10.2.0.0/16", gateway = "fd00::1" , device = "br0" })"#,
             "route to `10.2.0.0/16`",
@@ -168,11 +212,19 @@ fn errors_name_the_object_and_the_cure() {
             r#"net.add_route({ destination = "10.2.0.0/16", gateway = "192.0.2.1" })"#,
             "is the gateway inside a network of the device?",
         ),
-        (r#"net.sysctl_get("kernel.panic")"#, "`kernel.panic` is no sysctl of the network"),
-        (r#"net.sysctl_set("net.ipv4.nothing", 1)"#, "sysctl `net.ipv4.nothing`: there is none"),
+        (
+            r#"net.sysctl_get("kernel.panic")"#,
+            "`kernel.panic` is no sysctl of the network",
+        ),
+        (
+            r#"net.sysctl_set("net.ipv4.nothing", 1)"#,
+            "sysctl `net.ipv4.nothing`: there is none",
+        ),
     ];
     inside(async |script| {
-        script.run::<()>(r#"net.create_bridge("br0") net.create_veth("v0", "v9")"#).await;
+        script
+            .run::<()>(r#"net.create_bridge("br0") net.create_veth("v0", "v9")"#)
+            .await;
         for (call, wanted) in cases {
             let error = script.fail(call).await;
             assert!(error.contains(wanted), "{call}: {error}");

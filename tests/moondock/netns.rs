@@ -18,13 +18,23 @@ impl Namespace {
     /// A new one, with its loopback up.
     pub fn new() -> Self {
         let mut child = Command::new("unshare")
-            .args(["-n", "sh", "-c", &format!("{SETUP} && echo ready && read end")])
+            .args([
+                "-n",
+                "sh",
+                "-c",
+                &format!("{SETUP} && echo ready && read end"),
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut ready = [0; 6];
-        child.stdout.take().unwrap().read_exact(&mut ready).expect("needs root and iproute2");
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_exact(&mut ready)
+            .expect("needs root and iproute2");
         let namespace = File::open(format!("/proc/{}/ns/net", child.id())).unwrap();
         drop(child.stdin.take());
         child.wait().unwrap();
@@ -35,10 +45,13 @@ impl Namespace {
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let inside = scope.spawn(|| {
-                move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+                move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+                    .unwrap();
                 work()
             });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+            inside
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     }
 

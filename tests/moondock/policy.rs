@@ -26,7 +26,11 @@ fn create() -> Value {
         "hostconfig": { "privileged": true, "Binds": ["/usr/../etc:/c:ro"], "CapAdd": ["A", "B"], "Memory": 5.5, "Sysctls": {} },
         "Labels": { "A": "1", "a": "2", "é": "3" },
     });
-    request_with("POST", "/v1.41/containers/create?name=a%20b&x=1&x=2&flag", &body)
+    request_with(
+        "POST",
+        "/v1.41/containers/create?name=a%20b&x=1&x=2&flag",
+        &body,
+    )
 }
 
 const KEYS: &str = "(function() local n = {} for k in ITERATOR do n[#n + 1] = k end table.sort(n) return table.concat(n, ' ') end)()";
@@ -48,21 +52,48 @@ fn bodies_are_read_as_the_engine_reads_them() {
         ("req.body.HostConfig[1]", "nil"),
         ("req.body.Env", "nil"),
         ("#req.body.Cmd .. req.body.Cmd[1]", "1sh"),
-        ("req.body.Labels.A .. req.body.Labels.a .. req.body.Labels['é']", "123"),
+        (
+            "req.body.Labels.A .. req.body.Labels.a .. req.body.Labels['é']",
+            "123",
+        ),
         ("req.body.Labels['É']", "nil"),
         ("next(req.body.HostConfig.Sysctls)", "nil"),
         ("#req.body", "0"),
         ("json.encode(req.body.HostConfig.CapAdd)", r#"["A","B"]"#),
-        ("json.encode(req.body.Labels)", r#"{"A":"1","a":"2","é":"3"}"#),
+        (
+            "json.encode(req.body.Labels)",
+            r#"{"A":"1","a":"2","é":"3"}"#,
+        ),
         ("json.decode(req.RequestBody).image", "x"),
-        (&KEYS.replace("ITERATOR", "req.body"), "Cmd Hostname Labels hostconfig image"),
-        (&KEYS.replace("ITERATOR", "pairs(req.body)"), "Cmd Hostname Labels hostconfig image"),
-        (&KEYS.replace("ITERATOR", "next, req.body"), "Cmd Hostname Labels hostconfig image"),
-        (&KEYS.replace("ITERATOR", "pairs(req.body.HostConfig)"), "Binds CapAdd Memory Sysctls privileged"),
-        ("(function() local n = 0 table.foreach(req.body, function() n += 1 end) return n end)()", "5"),
-        ("(function() local step, n = next, 0 for k in step, req.body do n += 1 end return n end)()", "5"),
+        (
+            &KEYS.replace("ITERATOR", "req.body"),
+            "Cmd Hostname Labels hostconfig image",
+        ),
+        (
+            &KEYS.replace("ITERATOR", "pairs(req.body)"),
+            "Cmd Hostname Labels hostconfig image",
+        ),
+        (
+            &KEYS.replace("ITERATOR", "next, req.body"),
+            "Cmd Hostname Labels hostconfig image",
+        ),
+        (
+            &KEYS.replace("ITERATOR", "pairs(req.body.HostConfig)"),
+            "Binds CapAdd Memory Sysctls privileged",
+        ),
+        (
+            "(function() local n = 0 table.foreach(req.body, function() n += 1 end) return n end)()",
+            "5",
+        ),
+        (
+            "(function() local step, n = next, 0 for k in step, req.body do n += 1 end return n end)()",
+            "5",
+        ),
         ("next(req.body) ~= nil", "true"),
-        ("json.decode(json.encode(req.body)).hostconfig.privileged", "true"),
+        (
+            "json.decode(json.encode(req.body)).hostconfig.privileged",
+            "true",
+        ),
     ] {
         assert_eq!(seen(expression, &create()), value, "{expression}");
     }
@@ -91,7 +122,10 @@ fn what_moondock_derives_is_there() {
         ("req.user", "nil"),
         ("req.User", "nil"),
         ("req.RequestMethod", "POST"),
-        ("req.RequestUri", "/v1.41/containers/create?name=a%20b&x=1&x=2&flag"),
+        (
+            "req.RequestUri",
+            "/v1.41/containers/create?name=a%20b&x=1&x=2&flag",
+        ),
         ("req.RequestHeaders['Content-Type']", "application/json"),
         ("req.ResponseStatusCode", "nil"),
         ("json.decode(json.encode(req)).action", "container.create"),
@@ -114,7 +148,12 @@ fn other_requests_have_other_views() {
             "req.id .. req.params.id .. req.action .. req.effect",
             "abcabccontainer.inspectread",
         ),
-        ("GET", "http://x/v1.41/containers/a%2Fb/json", "req.id", "a/b"),
+        (
+            "GET",
+            "http://x/v1.41/containers/a%2Fb/json",
+            "req.id",
+            "a/b",
+        ),
         ("GET", "/%76ersion", "req.action", "system.version"),
         ("GET", "/_ping", "req.api_version", "nil"),
         ("GET", "/nowhere", "req.action", "nil"),
@@ -125,7 +164,11 @@ fn other_requests_have_other_views() {
         ("GET", "/version", "#req.mounts", "0"),
         ("GET", "/containers/a/attach/ws", "req.effect", "write"),
     ] {
-        assert_eq!(seen(expression, &request(method, uri)), value, "{method} {uri}: {expression}");
+        assert_eq!(
+            seen(expression, &request(method, uri)),
+            value,
+            "{method} {uri}: {expression}"
+        );
     }
 }
 
@@ -175,9 +218,16 @@ fn fresh_certificate() -> String {
         "-subj",
         "/O=team/OU=ops/CN=alice",
     ]);
-    openssl.args(["-addext", "subjectAltName=DNS:a.example,IP:10.0.0.1,email:a@example,URI:urn:a"]);
+    openssl.args([
+        "-addext",
+        "subjectAltName=DNS:a.example,IP:10.0.0.1,email:a@example,URI:urn:a",
+    ]);
     let output = openssl.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     std::fs::read_to_string(directory.path().join("certificate")).unwrap()
 }
 
@@ -208,28 +258,55 @@ fn a_certificate_that_cannot_be_read_denies_whoever_asks_for_it() {
         let request = from_alice(certificate);
         let allowed = policy("return req.user.certificate.common_name ~= 'mallory'");
         let denial = allowed.open(async |plugin| plugin.decision(request.clone()).await.unwrap());
-        assert!(denial.contains("the client's certificate cannot be read"), "{denial}");
-        assert_eq!(policy("return true").open(async |plugin| plugin.decision(request).await), None);
+        assert!(
+            denial.contains("the client's certificate cannot be read"),
+            "{denial}"
+        );
+        assert_eq!(
+            policy("return true").open(async |plugin| plugin.decision(request).await),
+            None
+        );
     }
 }
 
 #[test]
 fn what_a_request_does_not_have_is_an_error() {
     for (expression, error) in [
-        ("req.Body", "a request has no field `Body`; did you mean `body`?"),
-        ("req.boddy", "a request has no field `boddy`; did you mean `body`?"),
-        ("req.RequestURI", "a request has no field `RequestURI`; did you mean `RequestUri`?"),
+        (
+            "req.Body",
+            "a request has no field `Body`; did you mean `body`?",
+        ),
+        (
+            "req.boddy",
+            "a request has no field `boddy`; did you mean `body`?",
+        ),
+        (
+            "req.RequestURI",
+            "a request has no field `RequestURI`; did you mean `RequestUri`?",
+        ),
         ("req.Privileged", "a request has no field `Privileged`"),
         ("req.users", "did you mean `user`?"),
-        ("setmetatable(req, {})", "cannot change a protected metatable"),
-        ("setmetatable(req.body, {})", "cannot change a protected metatable"),
+        (
+            "setmetatable(req, {})",
+            "cannot change a protected metatable",
+        ),
+        (
+            "setmetatable(req.body, {})",
+            "cannot change a protected metatable",
+        ),
         ("table.clone(req.body)", "table has a protected metatable"),
-        ("(function() getmetatable(req).__index = nil end)()", "attempt to index string"),
+        (
+            "(function() getmetatable(req).__index = nil end)()",
+            "attempt to index string",
+        ),
         ("req.body.Image.x.y", "attempt to index"),
     ] {
         let hook = format!("local value = {expression}\n  return true");
         let denial = policy(&hook).open(async |plugin| plugin.decision(create()).await.unwrap());
-        assert!(denial.starts_with("the policy failed: authz.lua:5: "), "{expression}: {denial}");
+        assert!(
+            denial.starts_with("the policy failed: authz.lua:5: "),
+            "{expression}: {denial}"
+        );
         assert!(denial.contains(error), "{expression}: {denial}");
     }
 }
@@ -243,8 +320,9 @@ fn tables_of_an_answered_request_are_no_more() {
         ("req.body", "next(kept)"),
         ("req", "pairs(kept)"),
     ] {
-        let hook =
-            format!("if not kept then kept = {keep} return true end\n  local value = {read}\n  return true");
+        let hook = format!(
+            "if not kept then kept = {keep} return true end\n  local value = {read}\n  return true"
+        );
         policy(&hook).open(async |plugin| {
             assert_eq!(plugin.decision(create()).await, None);
             let denial = plugin.decision(create()).await.unwrap();
@@ -256,14 +334,21 @@ fn tables_of_an_answered_request_are_no_more() {
 
 #[test]
 fn only_true_allows() {
-    let failed =
-        |what| format!("the policy failed: authz.lua:4: `request` returned {what}, which is no decision");
+    let failed = |what| {
+        format!("the policy failed: authz.lua:4: `request` returned {what}, which is no decision")
+    };
     for (hook, denial) in [
         ("return true", None),
         ("return true, 'and why'", None),
         ("return false, 'because'", Some("because".to_owned())),
-        ("return false", Some("the policy of plugin `p` gives no reason".to_owned())),
-        ("return false, nil, 'x'", Some("the policy of plugin `p` gives no reason".to_owned())),
+        (
+            "return false",
+            Some("the policy of plugin `p` gives no reason".to_owned()),
+        ),
+        (
+            "return false, nil, 'x'",
+            Some("the policy of plugin `p` gives no reason".to_owned()),
+        ),
         ("return false, 7", Some(failed("boolean"))),
         ("return", Some(failed("nothing"))),
         ("", Some(failed("nothing"))),
@@ -275,12 +360,24 @@ fn only_true_allows() {
         ("return ''", Some(failed("string"))),
         ("return { true }", Some(failed("table"))),
         ("return { Allow = true }", Some(failed("table"))),
-        ("return function() return true end", Some(failed("function"))),
+        (
+            "return function() return true end",
+            Some(failed("function")),
+        ),
         ("return req", Some(failed("table"))),
         ("error('no', 0)", Some("the policy failed: no".to_owned())),
-        ("error('no')", Some("the policy failed: authz.lua:5: no".to_owned())),
-        ("error(true)", Some("the policy failed: authz.lua:5: true".to_owned())),
-        ("error()", Some("the policy failed: authz.lua:5: error without a message".to_owned())),
+        (
+            "error('no')",
+            Some("the policy failed: authz.lua:5: no".to_owned()),
+        ),
+        (
+            "error(true)",
+            Some("the policy failed: authz.lua:5: true".to_owned()),
+        ),
+        (
+            "error()",
+            Some("the policy failed: authz.lua:5: error without a message".to_owned()),
+        ),
         (
             "error({ Allow = true })",
             Some("the policy failed: authz.lua:5: error with a table without `message`".to_owned()),
@@ -295,7 +392,8 @@ fn only_true_allows() {
 
 #[test]
 fn a_long_reason_is_cut() {
-    let denial = policy("return false, ('é'):rep(1e6)").open(async |plugin| plugin.decision(create()).await);
+    let denial =
+        policy("return false, ('é'):rep(1e6)").open(async |plugin| plugin.decision(create()).await);
     assert!(denial.is_some_and(|denial| denial.len() < 5000 && denial.ends_with('…')));
 }
 
@@ -310,10 +408,22 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
     const GOOD: &str = "return { request = function() return true end }";
     Scripts::new([("authz.lua", "local authz = {")]).open(async |plugin| {
         let denial = plugin.decision(request("GET", "/version")).await.unwrap();
-        assert!(denial.starts_with("the script is broken: authz.lua:1: "), "{denial}");
-        assert!(plugin.log().contains("every request is denied until this is mended"), "{}", plugin.log());
+        assert!(
+            denial.starts_with("the script is broken: authz.lua:1: "),
+            "{denial}"
+        );
+        assert!(
+            plugin
+                .log()
+                .contains("every request is denied until this is mended"),
+            "{}",
+            plugin.log()
+        );
         let denial = load(&plugin, "return {}").await.unwrap();
-        assert!(denial.contains("there is no hook `request`, which AuthZPlugin.AuthZReq needs"), "{denial}");
+        assert!(
+            denial.contains("there is no hook `request`, which AuthZPlugin.AuthZReq needs"),
+            "{denial}"
+        );
         assert_eq!(load(&plugin, GOOD).await, None);
         for broken in [
             "return",
@@ -324,13 +434,22 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
             "while true do end",
         ] {
             assert_eq!(load(&plugin, broken).await, None, "{broken}");
-            assert!(plugin.log().contains("not taken over, what ran before goes on"), "{}", plugin.log());
+            assert!(
+                plugin
+                    .log()
+                    .contains("not taken over, what ran before goes on"),
+                "{}",
+                plugin.log()
+            );
         }
         let strict = "return { request = function() return false, 'strict' end }";
         assert_eq!(load(&plugin, strict).await.unwrap(), "strict");
         std::fs::remove_file(plugin.scripts().path().join("authz.lua")).unwrap();
         plugin.reload().await;
-        assert_eq!(plugin.decision(request("GET", "/version")).await.unwrap(), "strict");
+        assert_eq!(
+            plugin.decision(request("GET", "/version")).await.unwrap(),
+            "strict"
+        );
     });
 }
 
@@ -349,7 +468,9 @@ fn replies_are_judged_where_a_hook_does_so() {
       return req.action == 'container.list' and req.ResponseHeaders['Content-Type'] ~= nil, req.ResponseBody .. req.ResponseStatusCode
     end\nreturn authz\n";
     Scripts::new([("authz.lua", text)]).open(async |plugin| {
-        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(Some(200), "[]")).await;
+        let (_, decision) = plugin
+            .call("AuthZPlugin.AuthZRes", reply(Some(200), "[]"))
+            .await;
         assert_eq!(decision, json!({ "Allow": true }));
         let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(None, "")).await;
         assert_eq!(decision, json!({ "Allow": true }));
@@ -358,9 +479,14 @@ fn replies_are_judged_where_a_hook_does_so() {
         let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", other).await;
         assert_eq!(decision, json!({ "Allow": false, "Msg": "{}404" }));
     });
-    let without = Scripts::new([("authz.lua", "return { request = function() return false, 'x' end }")]);
+    let without = Scripts::new([(
+        "authz.lua",
+        "return { request = function() return false, 'x' end }",
+    )]);
     without.open(async |plugin| {
-        let (_, decision) = plugin.call("AuthZPlugin.AuthZRes", reply(Some(200), "[]")).await;
+        let (_, decision) = plugin
+            .call("AuthZPlugin.AuthZRes", reply(Some(200), "[]"))
+            .await;
         assert_eq!(decision, json!({ "Allow": true }));
     });
 }

@@ -23,7 +23,11 @@ fn spec(bed: &Bed) -> PathBuf {
 
 /// The address of a port that nobody listens on: it was just given back.
 fn dead_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 #[test]
@@ -31,8 +35,14 @@ fn the_spec_names_the_port_and_goes_with_the_process() {
     let mut served = bed().start();
     let file = spec(served.bed());
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text.starts_with("tcp://127.0.0.1:") && !text.contains(":0\n"), "{text}");
-    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o644);
+    assert!(
+        text.starts_with("tcp://127.0.0.1:") && !text.contains(":0\n"),
+        "{text}"
+    );
+    assert_eq!(
+        fs::metadata(&file).unwrap().permissions().mode() & 0o777,
+        0o644
+    );
     assert!(!served.bed().socket("vol").exists());
     served.assert_answers();
     served.signal(Signal::TERM);
@@ -42,18 +52,30 @@ fn the_spec_names_the_port_and_goes_with_the_process() {
 
 #[test]
 fn plugins_of_one_process_have_different_transports() {
-    let bed = bed().plugin("other", "volume.lua", VOLUME).arg("--listen=unix,mode=0660");
+    let bed = bed()
+        .plugin("other", "volume.lua", VOLUME)
+        .arg("--listen=unix,mode=0660");
     let served = bed.start();
     served.assert_answers();
-    let mode = fs::metadata(served.bed().socket("other")).unwrap().permissions().mode();
+    let mode = fs::metadata(served.bed().socket("other"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o660);
-    assert_eq!(served.call("other", "VolumeDriver.Get", r#"{"Name":"b"}"#).status, 200);
+    assert_eq!(
+        served
+            .call("other", "VolumeDriver.Get", r#"{"Name":"b"}"#)
+            .status,
+        200
+    );
 }
 
 #[test]
 fn the_environment_names_transports_too() {
     let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let served = bed.env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ").start();
+    let served = bed
+        .env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ")
+        .start();
     assert!(served.bed().address("vol").unwrap().is_ipv6());
     assert!(served.bed().socket("other").exists());
 }
@@ -70,7 +92,10 @@ fn what_a_killed_process_left_is_replaced() {
     let again = bed()
         .env("MOONDOCK_SPEC_DIR", &text(specs))
         .env("MOONDOCK_STATE", &text(state))
-        .env("MOONDOCK_SOCKETS", &text(served.bed().path().join("sockets")));
+        .env(
+            "MOONDOCK_SOCKETS",
+            &text(served.bed().path().join("sockets")),
+        );
     let command = again.command();
     let again = again.launch(command);
     again.wait_for_log("ready");
@@ -95,15 +120,27 @@ fn what_belongs_to_others_is_left_to_them() {
     let living = TcpListener::bind("127.0.0.1:0").unwrap();
     let living = format!("tcp://{}", living.local_addr().unwrap());
     for (text, part) in [
-        (living.as_str(), "is answered by another process; end that plugin, or remove the file"),
-        ("tcp://plugins.example:80", "moondock would not have written it, so it is left alone"),
-        ("unix:///run/other.sock", "moondock would not have written it"),
+        (
+            living.as_str(),
+            "is answered by another process; end that plugin, or remove the file",
+        ),
+        (
+            "tcp://plugins.example:80",
+            "moondock would not have written it, so it is left alone",
+        ),
+        (
+            "unix:///run/other.sock",
+            "moondock would not have written it",
+        ),
         ("", "moondock would not have written it"),
     ] {
         let bed = bed();
         fs::write(spec(&bed), text).unwrap();
         let error = bed.refused();
-        assert!(error.contains("vol.spec` is in the way") && error.contains(part), "{error}");
+        assert!(
+            error.contains("vol.spec` is in the way") && error.contains(part),
+            "{error}"
+        );
         assert_eq!(fs::read_to_string(spec(&bed)).unwrap(), text);
     }
 }
@@ -131,24 +168,43 @@ fn a_port_that_is_taken_is_an_error_that_names_it_and_leaves_nothing() {
     let owner = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = owner.local_addr().unwrap();
     let bed = Bed::with_volume().plugin("aaa", "volume.lua", VOLUME);
-    let bed = bed.arg("--listen=aaa=tcp://127.0.0.1:0").arg(&format!("--listen=vol=tcp://{address}"));
+    let bed = bed
+        .arg("--listen=aaa=tcp://127.0.0.1:0")
+        .arg(&format!("--listen=vol=tcp://{address}"));
     let error = bed.refused();
-    assert!(error.contains(&format!("cannot listen on `{address}` for the plugin `vol`")), "{error}");
+    assert!(
+        error.contains(&format!(
+            "cannot listen on `{address}` for the plugin `vol`"
+        )),
+        "{error}"
+    );
     assert_eq!(fs::read_dir(bed.specs()).unwrap().count(), 0);
 }
 
 #[test]
 fn what_makes_no_sense_is_refused_before_anything_is_bound() {
     for (listen, part) in [
-        ("vol=tcp://0.0.0.0:9000", "the engine cannot connect to `0.0.0.0`"),
+        (
+            "vol=tcp://0.0.0.0:9000",
+            "the engine cannot connect to `0.0.0.0`",
+        ),
         ("vol=tcp://192.0.2.1:9000", "say `tls://192.0.2.1:9000`"),
-        ("vol=unix,mode=660x", "`660x` is no mode: say `0600` or `0660`"),
-        ("vol=unix,group=no-such-group", "`/etc/group` has none of that name"),
+        (
+            "vol=unix,mode=660x",
+            "`660x` is no mode: say `0600` or `0660`",
+        ),
+        (
+            "vol=unix,group=no-such-group",
+            "`/etc/group` has none of that name",
+        ),
         ("vl=unix", "no plugin is named `vl`: there is `vol`"),
     ] {
         let bed = Bed::with_volume().arg(&format!("--listen={listen}"));
         let error = bed.refused();
-        assert!(error.contains(part) && error.contains("--listen"), "{error}");
+        assert!(
+            error.contains(part) && error.contains("--listen"),
+            "{error}"
+        );
         assert!(!bed.socket("vol").exists());
     }
 }
@@ -156,7 +212,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_bound() {
 #[test]
 fn a_group_is_let_in_by_name_or_number() {
     for group in ["root", "0"] {
-        let served = Bed::with_volume().arg(&format!("--listen=unix,group={group}")).start();
+        let served = Bed::with_volume()
+            .arg(&format!("--listen=unix,group={group}"))
+            .start();
         let found = fs::metadata(served.bed().socket("vol")).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o660);
     }
@@ -171,17 +229,34 @@ fn a_group_that_may_not_be_let_in_is_an_error_and_leaves_nothing() {
     let moondock = bed.command();
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set=-chown", "--inh-caps=-chown"]);
-    command.arg(moondock.get_program()).args(moondock.get_args()).current_dir(bed.path());
-    command.envs(moondock.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    command
+        .arg(moondock.get_program())
+        .args(moondock.get_args())
+        .current_dir(bed.path());
+    command.envs(
+        moondock
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
     let mut served = bed.launch(command);
     assert_eq!(served.wait().code(), Some(1));
     served.wait_for_log("to the group `daemon` that `--listen` names: be root, or a member of it");
-    assert_eq!(fs::read_dir(served.bed().path().join("sockets")).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(served.bed().path().join("sockets"))
+            .unwrap()
+            .count(),
+        0
+    );
 }
 
 fn begin_slow_call(served: &Served) -> Connection {
     let mut connection = served.connect("vol");
-    connection.send(request("VolumeDriver.Create", r#"{"Name":"slow","Opts":{"sleep":"0.7"}}"#)).unwrap();
+    connection
+        .send(request(
+            "VolumeDriver.Create",
+            r#"{"Name":"slow","Opts":{"sleep":"0.7"}}"#,
+        ))
+        .unwrap();
     served.assert_answers();
     connection
 }
@@ -206,12 +281,20 @@ fn a_port_keeps_the_rules_of_a_socket() {
     let mut connection = served.connect("vol");
     for n in 0..50 {
         assert_eq!(
-            connection.call("VolumeDriver.Get", &format!(r#"{{"Name":"v{n}"}}"#)).unwrap().status,
+            connection
+                .call("VolumeDriver.Get", &format!(r#"{{"Name":"v{n}"}}"#))
+                .unwrap()
+                .status,
             200
         );
     }
-    assert_eq!(connection.call("VolumeDriver.Get", &large).unwrap().status, 413);
-    connection.send(request("VolumeDriver.Get", r#"{"Name":"half"}"#)).unwrap();
+    assert_eq!(
+        connection.call("VolumeDriver.Get", &large).unwrap().status,
+        413
+    );
+    connection
+        .send(request("VolumeDriver.Get", r#"{"Name":"half"}"#))
+        .unwrap();
     connection.finish_sending();
     assert_eq!(connection.receive().unwrap().status, 200);
     assert!(connection.is_closed());
@@ -223,7 +306,9 @@ fn clients_that_do_not_go_on_keep_nobody_out() {
     let half: Vec<_> = (0..100)
         .map(|_| {
             let mut connection = served.connect("vol");
-            connection.send("POST /VolumeDriver.Get HTTP/1.1\r\nHost").unwrap();
+            connection
+                .send("POST /VolumeDriver.Get HTTP/1.1\r\nHost")
+                .unwrap();
             connection
         })
         .collect();

@@ -63,7 +63,11 @@ impl Bed {
         for name in ["scripts", "sockets", "specs"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        Bed { dir, args: Vec::new(), env: Vec::new() }
+        Bed {
+            dir,
+            args: Vec::new(),
+            env: Vec::new(),
+        }
     }
 
     /// With the volume driver [`VOLUME`] as its only plugin, `vol`.
@@ -107,7 +111,13 @@ impl Bed {
     /// The address in the plugin's `.spec` file, when there is one.
     pub fn address(&self, plugin: &str) -> Option<SocketAddr> {
         let text = fs::read_to_string(self.specs().join(format!("{plugin}.spec"))).ok()?;
-        Some(text.strip_prefix("tcp://").unwrap().trim_end().parse().unwrap())
+        Some(
+            text.strip_prefix("tcp://")
+                .unwrap()
+                .trim_end()
+                .parse()
+                .unwrap(),
+        )
     }
 
     /// A connection to the plugin, found as the engine finds it.
@@ -131,8 +141,13 @@ impl Bed {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MOONDOCK_")) {
             command.env_remove(name);
         }
-        command.arg("serve").args(&self.args).current_dir(self.path());
-        command.env("MOONDOCK_SOCKETS", self.path().join("sockets")).env("MOONDOCK_STATE", self.state());
+        command
+            .arg("serve")
+            .args(&self.args)
+            .current_dir(self.path());
+        command
+            .env("MOONDOCK_SOCKETS", self.path().join("sockets"))
+            .env("MOONDOCK_STATE", self.state());
         command.env("MOONDOCK_SPEC_DIR", self.specs());
         command.envs(self.env.iter().map(|(name, value)| (name, value)));
         command
@@ -147,7 +162,10 @@ impl Bed {
 
     /// Starts the command and waits until all plugins answer.
     pub fn start(self) -> Served {
-        let plugins: Vec<_> = fs::read_dir(self.scripts()).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let plugins: Vec<_> = fs::read_dir(self.scripts())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         let command = self.command();
         let mut served = self.launch(command);
         for plugin in plugins {
@@ -161,14 +179,21 @@ impl Bed {
     /// Starts a command without waiting for anything.
     pub fn launch(self, command: Command) -> Served {
         let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
-        Served { child: spawn(command, log.clone()), bed: self, log }
+        Served {
+            child: spawn(command, log.clone()),
+            bed: self,
+            log,
+        }
     }
 }
 
 fn spawn(mut command: Command, log: Arc<(Mutex<String>, Condvar)>) -> Child {
     // A managed plugin logs to stdout.
     let (log_end, output) = std::io::pipe().unwrap();
-    command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
+    command
+        .stdin(Stdio::null())
+        .stdout(output.try_clone().unwrap())
+        .stderr(output);
     let child = command.spawn().unwrap();
     drop(command);
     let lines = BufReader::new(log_end).lines();
@@ -196,13 +221,19 @@ impl Served {
 
     /// One call on a connection of its own.
     pub fn call(&self, plugin: &str, method: &str, body: &str) -> Response {
-        self.connect(plugin).call(method, body).unwrap_or_else(|e| panic!("{method}: {e}\n{}", self.log()))
+        self.connect(plugin)
+            .call(method, body)
+            .unwrap_or_else(|e| panic!("{method}: {e}\n{}", self.log()))
     }
 
     /// That a good call is answered well.
     pub fn assert_answers(&self) {
         let response = self.call("vol", "VolumeDriver.Get", r#"{"Name":"good"}"#);
-        assert_eq!((response.status, response.body.contains("good")), (200, true), "{response:?}");
+        assert_eq!(
+            (response.status, response.body.contains("good")),
+            (200, true),
+            "{response:?}"
+        );
     }
 
     /// Kills the process on the spot and starts it again, with the same state.
@@ -216,7 +247,9 @@ impl Served {
     pub fn start_again(&mut self, plugin: &str) {
         self.child = spawn(self.bed.command(), self.log.clone());
         let plugin = plugin.to_owned();
-        self.wait_for("its socket", |served| Connection::open(&served.bed.socket(&plugin)).is_ok());
+        self.wait_for("its socket", |served| {
+            Connection::open(&served.bed.socket(&plugin)).is_ok()
+        });
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -241,7 +274,9 @@ impl Served {
     pub fn wait_for_log(&self, text: &str) {
         let (log, changed) = &*self.log;
         let missing = |log: &mut String| !log.contains(text);
-        let (log, waited) = changed.wait_timeout_while(log.lock().unwrap(), PATIENCE, missing).unwrap();
+        let (log, waited) = changed
+            .wait_timeout_while(log.lock().unwrap(), PATIENCE, missing)
+            .unwrap();
         assert!(!waited.timed_out(), "`{text}` is not in the log:\n{log}");
     }
 
@@ -249,7 +284,11 @@ impl Served {
     pub fn wait_for(&mut self, what: &str, mut done: impl FnMut(&mut Served) -> bool) {
         let begun = Instant::now();
         while !done(self) {
-            assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}:\n{}", self.log());
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited in vain for {what}:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(2));
         }
     }

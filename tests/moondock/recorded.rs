@@ -25,7 +25,11 @@ const METRICS: &str = "local function no() end\nreturn { start = no, collect = n
 
 /// All hooks of all served interfaces, by their methods' wire names.
 const HOOKS: &[(&str, &str, &[&str])] = &[
-    ("authz", "AuthZPlugin", &["AuthZReq request", "AuthZRes response"]),
+    (
+        "authz",
+        "AuthZPlugin",
+        &["AuthZReq request", "AuthZRes response"],
+    ),
     (
         "volume",
         "VolumeDriver",
@@ -89,7 +93,13 @@ pub struct Call {
 
 impl Call {
     pub fn name(&self) -> String {
-        format!("{} {} {} {}", self.engine, self.op, self.path, self.body.trim_end())
+        format!(
+            "{} {} {} {}",
+            self.engine,
+            self.op,
+            self.path,
+            self.body.trim_end()
+        )
     }
 
     /// Log streams need a FIFO: `log_streams` makes them.
@@ -99,7 +109,9 @@ impl Call {
 }
 
 pub fn calls() -> impl Iterator<Item = Call> {
-    CALLS.lines().map(|line| serde_json::from_str(line).unwrap())
+    CALLS
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
 }
 
 /// A plugin in this process, with its directories.
@@ -112,23 +124,37 @@ impl Bed {
     async fn new<'a>(scripts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let root = TempDir::new().unwrap();
         let [dir, state] = ["scripts", "state"].map(|name| root.path().join(name));
-        [&dir, &state].iter().for_each(|dir| fs::create_dir(dir).unwrap());
+        [&dir, &state]
+            .iter()
+            .for_each(|dir| fs::create_dir(dir).unwrap());
         for (interface, text) in scripts {
             fs::write(dir.join(format!("{interface}.lua")), text).unwrap();
         }
         let spec = PluginSpec::new("golden", dir, state);
-        Self { plugin: Plugin::open(spec).await.unwrap_or_else(|e| panic!("{e}")), _dir: root }
+        Self {
+            plugin: Plugin::open(spec).await.unwrap_or_else(|e| panic!("{e}")),
+            _dir: root,
+        }
     }
 
     pub async fn permissive() -> Self {
-        Self::new(PERMISSIVE.iter().map(|(interface, text)| (*interface, (*text).to_owned()))).await
+        Self::new(
+            PERMISSIVE
+                .iter()
+                .map(|(interface, text)| (*interface, (*text).to_owned())),
+        )
+        .await
     }
 
     /// Each hook with this body.
     pub async fn every_hook(body: &str) -> Self {
         Self::new(HOOKS.iter().map(|(interface, _, methods)| {
-            let hooks = methods.iter().map(|method| method.split_once(' ').unwrap().1);
-            let hooks: String = hooks.map(|hook| format!("{hook} = function(req) {body} end, ")).collect();
+            let hooks = methods
+                .iter()
+                .map(|method| method.split_once(' ').unwrap().1);
+            let hooks: String = hooks
+                .map(|hook| format!("{hook} = function(req) {body} end, "))
+                .collect();
             (*interface, format!("return {{ {hooks} }}"))
         }))
         .await
@@ -141,7 +167,9 @@ impl Bed {
 
 pub fn paths() -> impl Iterator<Item = String> {
     HOOKS.iter().flat_map(|(_, prefix, methods)| {
-        methods.iter().map(move |method| format!("/{prefix}.{}", method.split_once(' ').unwrap().0))
+        methods
+            .iter()
+            .map(move |method| format!("/{prefix}.{}", method.split_once(' ').unwrap().0))
     })
 }
 

@@ -41,6 +41,9 @@ fn generated_files_are_what_the_tables_give() {
 fn type_stubs_are_luau() {
     let lua = mlua::Lua::new();
     for (path, text) in stubs::all() {
-        lua.load(text).set_name(format!("={path}")).into_function().unwrap_or_else(|e| panic!("{e}"));
+        lua.load(text)
+            .set_name(format!("={path}"))
+            .into_function()
+            .unwrap_or_else(|e| panic!("{e}"));
     }
 }

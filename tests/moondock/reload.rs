@@ -29,7 +29,9 @@ fn driver_of(expression: &str) -> String {
 }
 
 fn started(mark: &str) -> Served {
-    Bed::new().plugin("vol", "volume.lua", &driver(mark)).start()
+    Bed::new()
+        .plugin("vol", "volume.lua", &driver(mark))
+        .start()
 }
 
 /// A driver made of several files, by their paths in the plugin's directory.
@@ -55,7 +57,9 @@ fn point(link: &Path, target: &str) {
 
 fn mark_of(body: &str) -> String {
     let reply: Value = serde_json::from_str(body).unwrap();
-    let mountpoint = reply["Volume"]["Mountpoint"].as_str().unwrap_or_else(|| panic!("{body}"));
+    let mountpoint = reply["Volume"]["Mountpoint"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{body}"));
     mountpoint.split('/').nth(1).unwrap().to_owned()
 }
 
@@ -74,7 +78,10 @@ impl Served {
 
     /// How many generations took over so far, as the log has it.
     fn takeovers(&self) -> usize {
-        self.log().lines().filter(|line| line.contains("INFO live ")).count()
+        self.log()
+            .lines()
+            .filter(|line| line.contains("INFO live "))
+            .count()
     }
 
     fn wait_for_takeovers(&mut self, count: usize) {
@@ -86,7 +93,9 @@ impl Served {
 type Save = fn(path: &Path, old: &str, new: &str);
 
 const WAYS: [(&str, Save); 7] = [
-    ("in_place", |path, _, new| fs::write(path, driver(new)).unwrap()),
+    ("in_place", |path, _, new| {
+        fs::write(path, driver(new)).unwrap()
+    }),
     ("rename", |path, _, new| {
         let other = path.with_file_name(".volume.lua.tmp");
         fs::write(&other, driver(new)).unwrap();
@@ -102,7 +111,14 @@ const WAYS: [(&str, Save); 7] = [
     }),
     ("sed", |path, old, new| {
         let edit = format!("s,/{old}/,/{new}/,");
-        assert!(Command::new("sed").args(["-i", &edit]).arg(path).status().unwrap().success());
+        assert!(
+            Command::new("sed")
+                .args(["-i", &edit])
+                .arg(path)
+                .status()
+                .unwrap()
+                .success()
+        );
     }),
     ("hard_link", |path, _, new| {
         let other = path.with_file_name("other.txt");
@@ -141,7 +157,10 @@ fn a_kubernetes_volume_is_followed() {
     assert_eq!(served.mark(), "1");
     for mark in ["2", "3", "4"] {
         let old = fs::read_link(plugin.join("..data")).unwrap();
-        write(&plugin.join(format!("..2026_{mark}/volume.lua")), &driver(mark));
+        write(
+            &plugin.join(format!("..2026_{mark}/volume.lua")),
+            &driver(mark),
+        );
         point(&plugin.join("..data"), &format!("..2026_{mark}"));
         fs::remove_dir_all(plugin.join(old)).unwrap();
         served.wait_for_mark(mark);
@@ -153,8 +172,14 @@ fn a_plugin_whose_directory_is_a_link_is_followed() {
     let bed = Bed::new();
     let release = |mark: &str| bed.path().join(format!("releases/{mark}"));
     for mark in ["1", "2"] {
-        write(&release(mark).join("volume.lua"), &driver_of("require(\"./lib/mark\")"));
-        write(&release(mark).join("lib/mark.lua"), &format!("return \"{mark}\""));
+        write(
+            &release(mark).join("volume.lua"),
+            &driver_of("require(\"./lib/mark\")"),
+        );
+        write(
+            &release(mark).join("lib/mark.lua"),
+            &format!("return \"{mark}\""),
+        );
     }
     let plugin = bed.scripts().join("vol");
     point(&plugin, "../releases/1");
@@ -201,7 +226,10 @@ fn a_file_that_no_script_requires_loads_nothing_again() {
 fn settings_are_new_after_a_save() {
     let setting = |mark: &str| format!("[settings]\nmark = \"{mark}\"\n");
     let mut served = started_with(&[
-        ("volume.lua", &driver_of("require(\"@moondock/plugin\").settings().mark")),
+        (
+            "volume.lua",
+            &driver_of("require(\"@moondock/plugin\").settings().mark"),
+        ),
         ("plugin.toml", &setting("first")),
     ]);
     assert_eq!(served.mark(), "first");
@@ -305,8 +333,10 @@ fn pair(mark: usize) -> String {
         "  local first = \"{mark}\"\n  time.sleep(0.005)\n  local mountpoint = \"/\" .. first .. \"/\" .. mark.second\n  \
          return {{ Volume = {{ Name = req.Name, Mountpoint = mountpoint }} }}\n"
     );
-    let text = VOLUME
-        .replace("  return { Volume = { Name = req.Name, Mountpoint = \"/m/\" .. req.Name } }\n", &waits);
+    let text = VOLUME.replace(
+        "  return { Volume = { Name = req.Name, Mountpoint = \"/m/\" .. req.Name } }\n",
+        &waits,
+    );
     format!("local mark = require(\"./lib/mark\")\n{text}")
 }
 
@@ -314,7 +344,9 @@ fn pair(mark: usize) -> String {
 fn call_until(done: &AtomicBool, mut connection: Connection) -> (usize, BTreeSet<String>) {
     let (mut calls, mut seen) = (0, BTreeSet::new());
     while !done.load(Ordering::Relaxed) {
-        let response = connection.call(GET, NAMED).expect("an answer on the same connection");
+        let response = connection
+            .call(GET, NAMED)
+            .expect("an answer on the same connection");
         assert_eq!(response.status, 200, "{response:?}");
         let reply: Value = serde_json::from_str(&response.body).unwrap();
         let pair = reply["Volume"]["Mountpoint"].as_str().unwrap();
@@ -333,7 +365,10 @@ fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
     let release = |round: usize| bed.path().join(format!("releases/{round}"));
     for round in 0..=SAVES {
         write(&release(round).join("volume.lua"), &pair(round));
-        write(&release(round).join("lib/mark.lua"), &format!("return {{ second = \"{round}\" }}"));
+        write(
+            &release(round).join("lib/mark.lua"),
+            &format!("return {{ second = \"{round}\" }}"),
+        );
     }
     let plugin = bed.scripts().join("vol");
     point(&plugin, "../releases/0");
@@ -342,8 +377,10 @@ fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
     let connections: Vec<_> = (0..12).map(|_| served.connect("vol")).collect();
     thread::scope(|scope| {
         let done = &done;
-        let callers: Vec<_> =
-            connections.into_iter().map(|c| scope.spawn(move || call_until(done, c))).collect();
+        let callers: Vec<_> = connections
+            .into_iter()
+            .map(|c| scope.spawn(move || call_until(done, c)))
+            .collect();
         let begun = Instant::now();
         for round in 1..=SAVES {
             point(&plugin, &format!("../releases/{round}"));
@@ -351,14 +388,17 @@ fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
         }
         let saving = begun.elapsed();
         done.store(true, Ordering::Relaxed);
-        let (calls, seen) = callers.into_iter().map(|caller| caller.join().unwrap()).fold(
-            (0, BTreeSet::new()),
-            |(calls, mut seen), (more, others)| {
+        let (calls, seen) = callers
+            .into_iter()
+            .map(|caller| caller.join().unwrap())
+            .fold((0, BTreeSet::new()), |(calls, mut seen), (more, others)| {
                 seen.extend(others);
                 (calls + more, seen)
-            },
+            });
+        println!(
+            "{calls} calls in {saving:?}: {:.0} a second",
+            calls as f64 / saving.as_secs_f64()
         );
-        println!("{calls} calls in {saving:?}: {:.0} a second", calls as f64 / saving.as_secs_f64());
         assert!(calls > SAVES * 10, "{calls} calls are no load");
         assert!(seen.len() >= SAVES, "{seen:?}");
     });
@@ -368,12 +408,18 @@ fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
 #[test]
 fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
     let mut served = started("first");
-    write(&served.path("secret.lua"), "return { get_secret = function(req) return { Value = \"s\" } end }");
+    write(
+        &served.path("secret.lua"),
+        "return { get_secret = function(req) return { Value = \"s\" } end }",
+    );
     served.wait_for_log("secret.lua is new: Docker asks for interfaces only once, so restart it");
     let response = served.call("vol", "SecretProvider.GetSecret", r#"{"SecretName":"s"}"#);
     assert_eq!(response.status, 200, "{response:?}");
     let activated = served.call("vol", "Plugin.Activate", "").body;
-    assert!(activated.contains("secretprovider") && activated.contains("VolumeDriver"), "{activated}");
+    assert!(
+        activated.contains("secretprovider") && activated.contains("VolumeDriver"),
+        "{activated}"
+    );
     served.wait_for_mark("first");
 }
 
@@ -390,8 +436,13 @@ fn a_removed_script_goes_on_and_is_told_of() {
 #[test]
 fn sighup_loads_every_script_again_though_none_changed() {
     let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let mut served =
-        bed.plugin("vol", "authz.lua", "return { request = function() return true end }").start();
+    let mut served = bed
+        .plugin(
+            "vol",
+            "authz.lua",
+            "return { request = function() return true end }",
+        )
+        .start();
     assert_eq!(served.takeovers(), 0);
     for times in 1..=2 {
         served.signal(Signal::HUP);

@@ -10,7 +10,10 @@ fn driver(hook: &str, reply: &str) -> String {
         "request_pool release_pool request_address release_address",
         "create remove mount unmount get list capabilities",
     ];
-    let of_one = names.iter().find(|names| names.split(' ').any(|name| name == hook)).unwrap();
+    let of_one = names
+        .iter()
+        .find(|names| names.split(' ').any(|name| name == hook))
+        .unwrap();
     let others = of_one.split(' ').filter(|name| *name != hook);
     let others: String = others.map(|name| format!("{name} = no, ")).collect();
     format!(
@@ -25,11 +28,18 @@ fn called(file: &str, hook: &str, reply: &str, request: &str) -> (String, String
     let ended = place.run(&["call", "p", &format!("{file}.{hook}"), request]);
     let told: Value = serde_json::from_str(&ended.stdout).unwrap_or_default();
     let log = ended.stderr.replace(" plugin=p", "");
-    let cure = log.lines().find_map(|line| line.trim().strip_prefix("cure: "));
-    let logged = log.lines().find_map(|line| line.split_once(&format!("{file}.lua:4: `{hook}`: ")));
+    let cure = log
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("cure: "));
+    let logged = log
+        .lines()
+        .find_map(|line| line.split_once(&format!("{file}.lua:4: `{hook}`: ")));
     let problem = logged.unwrap_or_default().1;
     if let Some(error) = told["Err"].as_str() {
-        assert!(!problem.is_empty() && error.ends_with(problem), "{error}: {log}");
+        assert!(
+            !problem.is_empty() && error.ends_with(problem),
+            "{error}: {log}"
+        );
     }
     (problem.to_owned(), cure.unwrap_or_default().to_owned())
 }
@@ -149,7 +159,11 @@ fn what_an_engine_would_stumble_over_is_named_with_its_cure() {
     for (key, reply, request, problem, cure) in CASES {
         let (file, hook) = key.split_once('.').unwrap();
         let expected = (format!("the reply's `{problem}"), (*cure).to_owned());
-        assert_eq!(called(file, hook, reply, request), expected, "{key} {reply}");
+        assert_eq!(
+            called(file, hook, reply, request),
+            expected,
+            "{key} {reply}"
+        );
     }
 }
 
@@ -167,12 +181,32 @@ fn what_engines_take_is_let_through() {
             "{ Interface = { Address = '10.0.0.3/24' } }",
             r#"{"NetworkID":"n","EndpointID":"e"}"#,
         ),
-        ("network.join", "{ Gateway = '', GatewayIPv6 = 'fd00::1', DisableGatewayService = true }", JOIN),
-        ("network.join", "{ InterfaceName = { SrcName = 'exactly-15-byte', DstPrefix = 'eth' } }", JOIN),
-        ("network.get_capabilities", "{ Scope = 'global', ConnectivityScope = '' }", ""),
-        ("ipam.request_pool", "{ PoolID = 'p', Pool = 'fd00::/0' }", r#"{"Pool":""}"#),
+        (
+            "network.join",
+            "{ Gateway = '', GatewayIPv6 = 'fd00::1', DisableGatewayService = true }",
+            JOIN,
+        ),
+        (
+            "network.join",
+            "{ InterfaceName = { SrcName = 'exactly-15-byte', DstPrefix = 'eth' } }",
+            JOIN,
+        ),
+        (
+            "network.get_capabilities",
+            "{ Scope = 'global', ConnectivityScope = '' }",
+            "",
+        ),
+        (
+            "ipam.request_pool",
+            "{ PoolID = 'p', Pool = 'fd00::/0' }",
+            r#"{"Pool":""}"#,
+        ),
     ] {
         let (file, hook) = key.split_once('.').unwrap();
-        assert_eq!(called(file, hook, reply, request), Default::default(), "{key} {reply}");
+        assert_eq!(
+            called(file, hook, reply, request),
+            Default::default(),
+            "{key} {reply}"
+        );
     }
 }

@@ -18,16 +18,27 @@ fn a_connection_carries_many_calls() {
     let served = served();
     let mut connection = served.connect("vol");
     for n in 0..200 {
-        let response = connection.call(GET, &format!(r#"{{"Name":"v{n}"}}"#)).unwrap();
-        assert!(response.body.contains(&format!("/m/v{n}\"")), "{response:?}");
+        let response = connection
+            .call(GET, &format!(r#"{{"Name":"v{n}"}}"#))
+            .unwrap();
+        assert!(
+            response.body.contains(&format!("/m/v{n}\"")),
+            "{response:?}"
+        );
     }
 }
 
 #[test]
 fn an_answer_has_a_length_and_docker_s_content_type() {
     let response = served().call("vol", GET, GOOD);
-    assert_eq!(response.headers["content-type"], "application/vnd.docker.plugins.v1.2+json");
-    assert_eq!(response.headers["content-length"], response.body.len().to_string());
+    assert_eq!(
+        response.headers["content-type"],
+        "application/vnd.docker.plugins.v1.2+json"
+    );
+    assert_eq!(
+        response.headers["content-length"],
+        response.body.len().to_string()
+    );
     assert!(!response.headers.contains_key("transfer-encoding"));
 }
 
@@ -48,7 +59,10 @@ fn refusals_are_json_in_both_error_fields_and_keep_the_connection() {
         let response = connection.receive().unwrap();
         let body: serde_json::Value = serde_json::from_str(&response.body).unwrap();
         assert_eq!(response.status, status, "{body}");
-        assert!(body["Err"].is_string() && body["Err"] == body["Error"], "{body}");
+        assert!(
+            body["Err"].is_string() && body["Err"] == body["Error"],
+            "{body}"
+        );
         assert_eq!(connection.call(GET, GOOD).unwrap().status, 200);
     }
 }
@@ -67,8 +81,12 @@ fn a_length_that_is_too_large_is_refused_before_the_body_comes() {
 #[test]
 fn every_way_to_write_a_request_is_understood() {
     let served = served();
-    let get =
-        |head: &str| format!("POST /VolumeDriver.Get {head}Content-Length: {}\r\n\r\n{GOOD}", GOOD.len());
+    let get = |head: &str| {
+        format!(
+            "POST /VolumeDriver.Get {head}Content-Length: {}\r\n\r\n{GOOD}",
+            GOOD.len()
+        )
+    };
     for bytes in [
         get("HTTP/1.1\r\n"),
         get("HTTP/1.1\r\nHost: plugin.moby.localhost\r\nContent-Type: text/plain\r\n"),
@@ -80,8 +98,13 @@ fn every_way_to_write_a_request_is_understood() {
     ] {
         let mut connection = served.connect("vol");
         connection.send(&bytes).unwrap();
-        let response = connection.receive().unwrap_or_else(|e| panic!("{e}: {bytes}"));
-        assert!(response.status == 200 && response.body.contains("/m/good"), "{bytes}: {response:?}");
+        let response = connection
+            .receive()
+            .unwrap_or_else(|e| panic!("{e}: {bytes}"));
+        assert!(
+            response.status == 200 && response.body.contains("/m/good"),
+            "{bytes}: {response:?}"
+        );
     }
 }
 
@@ -109,10 +132,29 @@ fn junk_and_abandoned_requests_close_their_connection_only() {
     for (bytes, answers) in [
         ("\0\u{1}\u{2}junk\r\n\r\n".to_owned(), 1),
         ("GET\r\n\r\n".to_owned(), 1),
-        (format!("POST /VolumeDriver.Get HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(200_000)), 1),
-        (format!("POST /VolumeDriver.Get HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(500)), 1),
-        ("POST /VolumeDriver.Get HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(), 1),
-        ("POST /VolumeDriver.Get HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n".to_owned(), 0),
+        (
+            format!(
+                "POST /VolumeDriver.Get HTTP/1.1\r\nX: {}\r\n\r\n",
+                "x".repeat(200_000)
+            ),
+            1,
+        ),
+        (
+            format!(
+                "POST /VolumeDriver.Get HTTP/1.1\r\n{}\r\n",
+                "A: b\r\n".repeat(500)
+            ),
+            1,
+        ),
+        (
+            "POST /VolumeDriver.Get HTTP/1.1\r\nContent-Length: -1\r\n\r\n".to_owned(),
+            1,
+        ),
+        (
+            "POST /VolumeDriver.Get HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+                .to_owned(),
+            0,
+        ),
         ("POST /VolumeDriver.Get HT".to_owned(), 0),
         (good[..good.len() - 4].to_owned(), 0),
         (format!("{good}junk\r\n\r\n"), 2),
@@ -133,7 +175,12 @@ fn junk_and_abandoned_requests_close_their_connection_only() {
 fn a_client_that_is_gone_does_not_cut_its_call() {
     let served = served();
     let mut connection = served.connect("vol");
-    connection.send(request("VolumeDriver.Create", r#"{"Name":"orphan","Opts":{"sleep":"0.3"}}"#)).unwrap();
+    connection
+        .send(request(
+            "VolumeDriver.Create",
+            r#"{"Name":"orphan","Opts":{"sleep":"0.3"}}"#,
+        ))
+        .unwrap();
     drop(connection);
     served.wait_for_log("orphan");
     served.assert_answers();
@@ -145,11 +192,14 @@ fn sixty_four_connections_are_answered_side_by_side() {
     let mut slow: Vec<Connection> = (0..64).map(|_| served.connect("vol")).collect();
     for connection in &mut slow {
         let body = r#"{"Name":"slow","Opts":{"sleep":"0.5"}}"#;
-        connection.send(request("VolumeDriver.Create", body)).unwrap();
+        connection
+            .send(request("VolumeDriver.Create", body))
+            .unwrap();
     }
     let begun = std::time::Instant::now();
     served.assert_answers();
-    slow.iter_mut().for_each(|connection| assert_eq!(connection.receive().unwrap().status, 200));
+    slow.iter_mut()
+        .for_each(|connection| assert_eq!(connection.receive().unwrap().status, 200));
     assert!(begun.elapsed().as_secs() < 10);
 }
 
@@ -161,8 +211,13 @@ fn clients_at_once_each_get_their_own_answer() {
             let mut connection = served.connect("vol");
             scope.spawn(move || {
                 for n in 0..50 {
-                    let response = connection.call(GET, &format!(r#"{{"Name":"c{client}-{n}"}}"#)).unwrap();
-                    assert!(response.body.contains(&format!("/m/c{client}-{n}\"")), "{response:?}");
+                    let response = connection
+                        .call(GET, &format!(r#"{{"Name":"c{client}-{n}"}}"#))
+                        .unwrap();
+                    assert!(
+                        response.body.contains(&format!("/m/c{client}-{n}\"")),
+                        "{response:?}"
+                    );
                 }
             });
         }
@@ -178,13 +233,21 @@ fn a_call_is_logged_in_one_line_without_its_body() {
     let log = served.log();
     let lines: Vec<_> = log.lines().filter(|line| line.contains("told")).collect();
     assert_eq!(lines.len(), 1, "{log}");
-    assert!(lines[0].contains("VolumeDriver.Create") && lines[0].contains("vol"), "{log}");
+    assert!(
+        lines[0].contains("VolumeDriver.Create") && lines[0].contains("vol"),
+        "{log}"
+    );
     assert!(!log.contains("hunter2"), "{log}");
 }
 
 fn chunked(method: &str, parts: &[&str]) -> String {
-    let chunks: String = parts.iter().map(|part| format!("{:x}\r\n{part}\r\n", part.len())).collect();
-    format!("POST /{method} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n")
+    let chunks: String = parts
+        .iter()
+        .map(|part| format!("{:x}\r\n{part}\r\n", part.len()))
+        .collect();
+    format!(
+        "POST /{method} HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n"
+    )
 }
 
 #[test]
@@ -194,12 +257,17 @@ fn a_secret_that_a_swarm_would_not_take_is_refused_with_its_size() {
         for (size, fine) in [(0, false), (1, true), (511_999, true), (512_000, false)] {
             let request = json!({ "SecretName": size.to_string() });
             if fine {
-                assert_eq!(plugin.call("SecretProvider.GetSecret", request).await.0, 200, "{size}");
+                assert_eq!(
+                    plugin.call("SecretProvider.GetSecret", request).await.0,
+                    200,
+                    "{size}"
+                );
                 continue;
             }
             let error = plugin.error("SecretProvider.GetSecret", request).await;
-            let expected =
-                format!("`get_secret`: the reply's `Value` has {size} bytes, and must have 1 to 511999");
+            let expected = format!(
+                "`get_secret`: the reply's `Value` has {size} bytes, and must have 1 to 511999"
+            );
             assert_eq!(error, format!("secret.lua:1: {expected}"));
         }
     });

@@ -27,7 +27,9 @@ impl Scripts {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("state")).unwrap();
         let scripts = Self { dir };
-        files.into_iter().for_each(|(name, text)| scripts.write(name, text));
+        files
+            .into_iter()
+            .for_each(|(name, text)| scripts.write(name, text));
         scripts
     }
 
@@ -50,8 +52,15 @@ impl Scripts {
         let log = Log::default();
         let _guard = log.listen();
         block_on(async {
-            let plugin = Plugin::open(self.spec()).await.unwrap_or_else(|e| panic!("{e}"));
-            test(Scripted { plugin, log: log.clone(), scripts: self }).await
+            let plugin = Plugin::open(self.spec())
+                .await
+                .unwrap_or_else(|e| panic!("{e}"));
+            test(Scripted {
+                plugin,
+                log: log.clone(),
+                scripts: self,
+            })
+            .await
         })
     }
 
@@ -68,7 +77,11 @@ impl Scripts {
 impl Scripted {
     /// The status and the body of an answer; status 0 for a connection that is closed instead.
     pub async fn raw(&self, method: &str, body: &[u8]) -> (u16, String) {
-        match self.plugin.call(&format!("/{method}"), body.to_vec().into()).await {
+        match self
+            .plugin
+            .call(&format!("/{method}"), body.to_vec().into())
+            .await
+        {
             Reply::Answer { status, body } => (status, String::from_utf8(body).unwrap()),
             Reply::HangUp => (0, String::new()),
             Reply::Stream(_) => panic!("{method} is answered by a stream"),
@@ -77,8 +90,14 @@ impl Scripted {
 
     /// Calls a hook as the host does.
     pub async fn host(&self, hook: &str, body: Value) -> (u16, Value) {
-        let method = moondock::protocol::methods().find(|method| method.wire == hook).unwrap();
-        match self.plugin.call_as_host(method, body.to_string().into()).await {
+        let method = moondock::protocol::methods()
+            .find(|method| method.wire == hook)
+            .unwrap();
+        match self
+            .plugin
+            .call_as_host(method, body.to_string().into())
+            .await
+        {
             Reply::Answer { status, body } => (status, serde_json::from_slice(&body).unwrap()),
             other => panic!("{hook}: {other:?}"),
         }
@@ -86,7 +105,11 @@ impl Scripted {
 
     /// The body of an answer that is made while it is read, and whether it came to its end.
     pub async fn stream(&self, method: &str, body: Value) -> ReplyStream {
-        match self.plugin.call(&format!("/{method}"), body.to_string().into()).await {
+        match self
+            .plugin
+            .call(&format!("/{method}"), body.to_string().into())
+            .await
+        {
             Reply::Stream(parts) => parts,
             other => panic!("{method}: {other:?}"),
         }
@@ -105,7 +128,10 @@ impl Scripted {
     /// The error that a call must be answered with.
     pub async fn error(&self, method: &str, body: Value) -> String {
         let (status, reply) = self.call(method, body).await;
-        assert!(status >= 400 && reply["Err"] == reply["Error"], "{status} {reply}");
+        assert!(
+            status >= 400 && reply["Err"] == reply["Error"],
+            "{status} {reply}"
+        );
         reply["Err"].as_str().unwrap().to_owned()
     }
 
@@ -156,8 +182,11 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let subscriber =
-            tracing_subscriber::fmt().with_writer(self.clone()).without_time().with_ansi(false).finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(self.clone())
+            .without_time()
+            .with_ansi(false)
+            .finish();
         tracing::subscriber::set_default(subscriber)
     }
 

@@ -22,9 +22,13 @@ fn what_a_creation_over_its_deadline_made_is_removed_by_the_next_call() {
     let manifest = "[limits.deadline_ms]\n\"volume.create\" = 2000\n";
     let scripts = Scripts::new([("volume.lua", VOLUME), ("plugin.toml", manifest)]);
     scripts.open(async |plugin| {
-        plugin.call("VolumeDriver.Create", json!({ "Name": "a" })).await;
+        plugin
+            .call("VolumeDriver.Create", json!({ "Name": "a" }))
+            .await;
         let made = async || {
-            let (_, reply) = plugin.call("VolumeDriver.Get", json!({ "Name": "a" })).await;
+            let (_, reply) = plugin
+                .call("VolumeDriver.Get", json!({ "Name": "a" }))
+                .await;
             reply["Volume"]["Status"]["made"].as_array().unwrap().len()
         };
         let slow = json!({ "Name": "slow" });
@@ -35,11 +39,18 @@ fn what_a_creation_over_its_deadline_made_is_removed_by_the_next_call() {
             plugin.call("VolumeDriver.List", json!({})).await;
             assert_eq!(made().await, 2, "a creation that still ran was undone");
         });
-        assert!(refusal.contains("did not answer within 2000 ms"), "{refusal}");
+        assert!(
+            refusal.contains("did not answer within 2000 ms"),
+            "{refusal}"
+        );
         assert_eq!(made().await, 2);
         let (_, listed) = plugin.call("VolumeDriver.List", json!({})).await;
         assert_eq!(listed["Volumes"].as_array().unwrap().len(), 1, "{listed}");
-        assert_eq!(made().await, 1, "what the slow creation made is still there");
+        assert_eq!(
+            made().await,
+            1,
+            "what the slow creation made is still there"
+        );
     });
 }
 
@@ -65,9 +76,15 @@ return volume.driver({
 #[test]
 fn what_a_driver_raises_is_told_with_its_line_through_a_kit() {
     Scripts::new([("volume.lua", UNGRANTED)]).open(async |plugin| {
-        let refusal = "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";
-        let error = plugin.error("VolumeDriver.Create", json!({ "Name": "a" })).await;
-        assert_eq!(error, format!("volume.lua:10: fs.mkdir: `/nonexistent/volumes/a` {refusal}"));
+        let refusal =
+            "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";
+        let error = plugin
+            .error("VolumeDriver.Create", json!({ "Name": "a" }))
+            .await;
+        assert_eq!(
+            error,
+            format!("volume.lua:10: fs.mkdir: `/nonexistent/volumes/a` {refusal}")
+        );
         let log = plugin.log();
         assert!(log.contains("10 |     fs.mkdir(path(v))"), "{log}");
     });

@@ -30,7 +30,12 @@ fn a_live_socket_is_left_to_its_owner() {
     let expected = format!("vol.sock` is answered by process {}", std::process::id());
     let error = bed.refused();
     assert!(error.contains(&expected), "{error}");
-    assert!(fs::symlink_metadata(bed.socket("vol")).unwrap().file_type().is_socket());
+    assert!(
+        fs::symlink_metadata(bed.socket("vol"))
+            .unwrap()
+            .file_type()
+            .is_socket()
+    );
 }
 
 #[test]
@@ -65,7 +70,10 @@ fn a_second_instance_on_the_same_state_is_refused() {
     let second = Bed::with_volume().env("MOONDOCK_STATE", served.bed().state().to_str().unwrap());
     let error = second.refused();
     assert!(
-        error.contains(&format!("another moondock (process {}) uses the state", served.pid())),
+        error.contains(&format!(
+            "another moondock (process {}) uses the state",
+            served.pid()
+        )),
         "{error}"
     );
     served.assert_answers();
@@ -79,8 +87,9 @@ fn state_that_a_killed_process_held_can_be_used_again() {
     served.wait();
     assert!(socket.exists());
     let sockets = socket.parent().unwrap().to_str().unwrap().to_owned();
-    let again =
-        Bed::with_volume().env("MOONDOCK_STATE", state.to_str().unwrap()).env("MOONDOCK_SOCKETS", &sockets);
+    let again = Bed::with_volume()
+        .env("MOONDOCK_STATE", state.to_str().unwrap())
+        .env("MOONDOCK_SOCKETS", &sockets);
     let command = again.command();
     let mut again = again.launch(command);
     again.wait_for_log("ready");

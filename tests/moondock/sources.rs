@@ -17,7 +17,12 @@ impl Plugin {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.0.path().canonicalize().unwrap().join("plugin").join(name)
+        self.0
+            .path()
+            .canonicalize()
+            .unwrap()
+            .join("plugin")
+            .join(name)
     }
 
     fn write(&self, name: &str, text: &str) -> &Self {
@@ -37,12 +42,21 @@ impl Plugin {
 }
 
 fn names(sources: &Sources) -> Vec<&str> {
-    sources.files.keys().map(|path| path.to_str().unwrap()).collect()
+    sources
+        .files
+        .keys()
+        .map(|path| path.to_str().unwrap())
+        .collect()
 }
 
 fn problem<'a>(sources: &'a Sources, name: &str) -> &'a str {
-    let found = sources.problems.iter().find(|(path, _)| path == Path::new(name));
-    &found.unwrap_or_else(|| panic!("`{name}` is no problem: {:?}", sources.problems)).1
+    let found = sources
+        .problems
+        .iter()
+        .find(|(path, _)| path == Path::new(name));
+    &found
+        .unwrap_or_else(|| panic!("`{name}` is no problem: {:?}", sources.problems))
+        .1
 }
 
 #[test]
@@ -51,18 +65,35 @@ fn scripts_and_settings_are_read_and_nothing_else() {
     for name in ["plugin.toml", "volume.lua", "lib/a.luau", "lib/deep/b.lua"] {
         plugin.write(name, name);
     }
-    for name in ["README.md", ".hidden.lua", ".git/x.lua", "lib/plugin.toml", "lua"] {
+    for name in [
+        "README.md",
+        ".hidden.lua",
+        ".git/x.lua",
+        "lib/plugin.toml",
+        "lua",
+    ] {
         plugin.write(name, name);
     }
-    plugin.link("../../etc/hosts", "hosts").link("nowhere", "dangling");
+    plugin
+        .link("../../etc/hosts", "hosts")
+        .link("nowhere", "dangling");
     let sources = plugin.read();
-    assert_eq!(names(&sources), ["lib/a.luau", "lib/deep/b.lua", "plugin.toml", "volume.lua"]);
+    assert_eq!(
+        names(&sources),
+        ["lib/a.luau", "lib/deep/b.lua", "plugin.toml", "volume.lua"]
+    );
     assert_eq!(sources.files[Path::new("lib/a.luau")], b"lib/a.luau");
     assert_eq!(sources.problems, []);
     let outer = plugin.0.path().canonicalize().unwrap();
     assert_eq!(
         sources.watch,
-        [outer, plugin.path(""), plugin.path("lib"), plugin.path("lib/deep")].map(tidy)
+        [
+            outer,
+            plugin.path(""),
+            plugin.path("lib"),
+            plugin.path("lib/deep")
+        ]
+        .map(tidy)
     );
 }
 
@@ -74,20 +105,37 @@ fn tidy(path: PathBuf) -> PathBuf {
 #[test]
 fn a_kubernetes_directory_is_read_through_its_links() {
     let plugin = Plugin::new();
-    plugin.write("..2026_1/volume.lua", "one").write("..2026_1/lib/a.lua", "one");
-    plugin.link("..2026_1", "..data").link("..data/volume.lua", "volume.lua").link("..data/lib", "lib");
+    plugin
+        .write("..2026_1/volume.lua", "one")
+        .write("..2026_1/lib/a.lua", "one");
+    plugin
+        .link("..2026_1", "..data")
+        .link("..data/volume.lua", "volume.lua")
+        .link("..data/lib", "lib");
     let first = plugin.read();
     assert_eq!(names(&first), ["lib/a.lua", "volume.lua"]);
     for watched in ["", "..2026_1", "..2026_1/lib"] {
-        assert!(first.watch.contains(&tidy(plugin.path(watched))), "`{watched}` in {:?}", first.watch);
+        assert!(
+            first.watch.contains(&tidy(plugin.path(watched))),
+            "`{watched}` in {:?}",
+            first.watch
+        );
     }
-    plugin.write("..2026_2/volume.lua", "two").write("..2026_2/lib/a.lua", "two");
+    plugin
+        .write("..2026_2/volume.lua", "two")
+        .write("..2026_2/lib/a.lua", "two");
     plugin.link("..2026_2", "..data_tmp");
     fs::rename(plugin.path("..data_tmp"), plugin.path("..data")).unwrap();
     fs::remove_dir_all(plugin.path("..2026_1")).unwrap();
     let second = plugin.read();
-    assert_eq!(second.files.values().map(Vec::as_slice).collect::<Vec<_>>(), [b"two", b"two"]);
-    assert!(second.watch.contains(&plugin.path("..2026_2/lib")), "the new target is watched");
+    assert_eq!(
+        second.files.values().map(Vec::as_slice).collect::<Vec<_>>(),
+        [b"two", b"two"]
+    );
+    assert!(
+        second.watch.contains(&plugin.path("..2026_2/lib")),
+        "the new target is watched"
+    );
     assert_eq!(second.problems, []);
 }
 
@@ -98,7 +146,10 @@ fn links_that_leave_the_directory_are_problems() {
     fs::create_dir(plugin.0.path().join("outside")).unwrap();
     fs::write(plugin.0.path().join("outside/x.lua"), "secret").unwrap();
     let outside = plugin.0.path().join("outside.lua");
-    plugin.write("good.lua", "good").link("../outside.lua", "a.lua").link("../outside", "b");
+    plugin
+        .write("good.lua", "good")
+        .link("../outside.lua", "a.lua")
+        .link("../outside", "b");
     plugin
         .link(outside.to_str().unwrap(), "c.lua")
         .link("/etc/passwd", "d.lua")
@@ -111,25 +162,45 @@ fn links_that_leave_the_directory_are_problems() {
     let sources = plugin.read();
     assert_eq!(names(&sources), ["good.lua"]);
     for name in ["a.lua", "b", "c.lua", "d.lua", "d2", "e.lua", "f.lua"] {
-        assert_eq!(problem(&sources, name), "the link leads out of the plugin's directory", "`{name}`");
+        assert_eq!(
+            problem(&sources, name),
+            "the link leads out of the plugin's directory",
+            "`{name}`"
+        );
     }
     assert_eq!(problem(&sources, "gone2.lua"), "no such file or directory");
     assert!(problem(&sources, "loop.lua").contains("symbolic links"));
-    assert!(!sources.watch.iter().any(|path| path.ends_with("outside")), "{:?}", sources.watch);
+    assert!(
+        !sources.watch.iter().any(|path| path.ends_with("outside")),
+        "{:?}",
+        sources.watch
+    );
 }
 
 #[test]
 fn what_is_too_much_is_left_out_and_said() {
     let plugin = Plugin::new();
-    plugin.write("big.lua", &"x".repeat((1 << 20) + 1)).write("fits.lua", &"x".repeat(1 << 20));
-    plugin.write("1/2/3/4/5/6/7/8/in.lua", "").write("1/2/3/4/5/6/7/8/9/out.lua", "");
+    plugin
+        .write("big.lua", &"x".repeat((1 << 20) + 1))
+        .write("fits.lua", &"x".repeat(1 << 20));
+    plugin
+        .write("1/2/3/4/5/6/7/8/in.lua", "")
+        .write("1/2/3/4/5/6/7/8/9/out.lua", "");
     plugin.link(".", "again");
     fs::create_dir(plugin.path("directory.lua")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, plugin.path("pipe.lua"), rustix::fs::Mode::RUSR).unwrap();
+    rustix::fs::mkfifoat(
+        rustix::fs::CWD,
+        plugin.path("pipe.lua"),
+        rustix::fs::Mode::RUSR,
+    )
+    .unwrap();
     let sources = plugin.read();
     assert_eq!(names(&sources), ["1/2/3/4/5/6/7/8/in.lua", "fits.lua"]);
     assert_eq!(problem(&sources, "big.lua"), "is larger than 1024 KiB");
-    assert_eq!(problem(&sources, "1/2/3/4/5/6/7/8/9"), "lies deeper than 8 directories");
+    assert_eq!(
+        problem(&sources, "1/2/3/4/5/6/7/8/9"),
+        "lies deeper than 8 directories"
+    );
     assert!(problem(&sources, "again").contains("leads back"));
     assert_eq!(sources.problems.len(), 3, "{:?}", sources.problems);
     for number in 0..1100 {
@@ -137,7 +208,12 @@ fn what_is_too_much_is_left_out_and_said() {
     }
     let sources = plugin.read();
     assert_eq!(sources.files.len(), 1000);
-    assert!(sources.problems.iter().any(|(_, why)| why == "more than 1000 scripts"));
+    assert!(
+        sources
+            .problems
+            .iter()
+            .any(|(_, why)| why == "more than 1000 scripts")
+    );
 }
 
 #[test]
@@ -149,7 +225,11 @@ fn a_directory_that_is_itself_a_link_is_watched_where_the_link_is() {
     symlink(plugin.path(""), elsewhere.join("ops")).unwrap();
     let sources = read_sources(&elsewhere.join("ops")).unwrap();
     for watched in [elsewhere, tidy(plugin.path(""))] {
-        assert!(sources.watch.contains(&watched), "{watched:?} in {:?}", sources.watch);
+        assert!(
+            sources.watch.contains(&watched),
+            "{watched:?} in {:?}",
+            sources.watch
+        );
     }
     assert!(read_sources(&plugin.path("missing")).is_err());
 }
@@ -158,7 +238,9 @@ fn a_directory_that_is_itself_a_link_is_watched_where_the_link_is() {
 fn a_swap_while_reading_is_seen_before_or_after_never_half() {
     let plugin = Plugin::new();
     for n in 0..20 {
-        plugin.write(&format!("..0/{n}.lua"), "0").write(&format!("..1/{n}.lua"), "1");
+        plugin
+            .write(&format!("..0/{n}.lua"), "0")
+            .write(&format!("..1/{n}.lua"), "1");
         plugin.link(&format!("..data/{n}.lua"), &format!("{n}.lua"));
     }
     plugin.link("..0", "..data");
@@ -170,7 +252,10 @@ fn a_swap_while_reading_is_seen_before_or_after_never_half() {
             let sources = plugin.read();
             assert_eq!(sources.files.len(), 20, "{:?}", sources.problems);
             let first = &sources.files[Path::new("0.lua")];
-            assert!(sources.files.values().all(|text| text == first), "half of each");
+            assert!(
+                sources.files.values().all(|text| text == first),
+                "half of each"
+            );
         }
     });
 }
@@ -178,7 +263,9 @@ fn a_swap_while_reading_is_seen_before_or_after_never_half() {
 /// Swaps again and again, with time for two readings between, until the sender is gone.
 fn swap_until(stopped: mpsc::Receiver<()>, plugin: &Plugin) {
     for number in 1.. {
-        if stopped.recv_timeout(Duration::from_millis(25)) == Err(mpsc::RecvTimeoutError::Disconnected) {
+        if stopped.recv_timeout(Duration::from_millis(25))
+            == Err(mpsc::RecvTimeoutError::Disconnected)
+        {
             return;
         }
         plugin.link(&format!("..{}", number % 2), "..next");

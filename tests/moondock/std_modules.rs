@@ -28,7 +28,10 @@ impl Plugin {
         let opening = Shared::open("nas".into(), directory.path().to_owned());
         let shared = crate::lua::block_on(opening).unwrap();
         shared.grant(crate::lua::everything());
-        Self { directory, shared: Rc::new(shared) }
+        Self {
+            directory,
+            shared: Rc::new(shared),
+        }
     }
 
     fn script(&self) -> Script {
@@ -36,10 +39,16 @@ impl Plugin {
         let host = Host::new(self.shared.clone(), Rc::default(), "volume.lua".into(), 1);
         host.in_call.set(true);
         for module in MODULES {
-            lua.globals().set(module.name, module.table(&lua, &host).unwrap()).unwrap();
+            lua.globals()
+                .set(module.name, module.table(&lua, &host).unwrap())
+                .unwrap();
         }
-        lua.globals().set("print", log::print(&lua, &host).unwrap()).unwrap();
-        lua.globals().set("here", self.directory.path().to_str().unwrap()).unwrap();
+        lua.globals()
+            .set("print", log::print(&lua, &host).unwrap())
+            .unwrap();
+        lua.globals()
+            .set("here", self.directory.path().to_str().unwrap())
+            .unwrap();
         lua.load(HELPERS).exec().unwrap();
         lua.sandbox(true).unwrap();
         host.budget.begin(Duration::from_secs(20));
@@ -60,21 +69,33 @@ end
 
 impl Script {
     async fn run<R: FromLuaMulti>(&self, code: &str) -> mlua::Result<R> {
-        self.lua.load(code).set_name("=volume.lua").call_async(()).await
+        self.lua
+            .load(code)
+            .set_name("=volume.lua")
+            .call_async(())
+            .await
     }
 }
 
 /// Runs as a plugin's thread does.
 fn on_a_plugin_thread<T>(work: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let limited = async { tokio::time::timeout(Duration::from_secs(60), work).await.expect("it hangs") };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let limited = async {
+        tokio::time::timeout(Duration::from_secs(60), work)
+            .await
+            .expect("it hangs")
+    };
     tokio::task::LocalSet::new().block_on(&runtime, limited)
 }
 
 /// Runs code that asserts by itself.
 fn holds(code: &str) {
     let plugin = Plugin::new();
-    on_a_plugin_thread(async { plugin.script().run::<()>(code).await }).unwrap_or_else(|e| panic!("{e}"));
+    on_a_plugin_thread(async { plugin.script().run::<()>(code).await })
+        .unwrap_or_else(|e| panic!("{e}"));
 }
 
 #[test]
@@ -162,18 +183,23 @@ fn two_scripts_of_a_plugin_count_to_two_hundred_together() {
     let scripts = [plugin.script(), plugin.script()];
     let count = |script: &Script, code| {
         let function = script.lua.load(code).into_function().unwrap();
-        (0..50).map(move |_| function.call_async::<()>(())).collect::<Vec<_>>()
+        (0..50)
+            .map(move |_| function.call_async::<()>(()))
+            .collect::<Vec<_>>()
     };
-    let in_transactions =
-        "store.transaction(function(tx) local n = tx:get('n') or 0; time.sleep(0); tx:set('n', n + 1) end)";
-    let with_locks =
-        "store.lock('n', function() local n = store.get('m') or 0; time.sleep(0); store.set('m', n + 1) end)";
+    let in_transactions = "store.transaction(function(tx) local n = tx:get('n') or 0; time.sleep(0); tx:set('n', n + 1) end)";
+    let with_locks = "store.lock('n', function() local n = store.get('m') or 0; time.sleep(0); store.set('m', n + 1) end)";
     on_a_plugin_thread(async {
-        let counting =
-            scripts.iter().flat_map(|s| [count(s, in_transactions), count(s, with_locks)]).flatten();
+        let counting = scripts
+            .iter()
+            .flat_map(|s| [count(s, in_transactions), count(s, with_locks)])
+            .flatten();
         futures_util::future::try_join_all(counting).await.unwrap();
         assert_eq!(
-            scripts[0].run::<(u32, u32)>("return store.get('n'), store.get('m')").await.unwrap(),
+            scripts[0]
+                .run::<(u32, u32)>("return store.get('n'), store.get('m')")
+                .await
+                .unwrap(),
             (100, 100)
         );
     });
@@ -369,10 +395,21 @@ fn what_touches_the_outside_waits_for_a_hook() {
         let script = plugin.script();
         script.host.in_call.set(false);
         let pure = "return json.encode({ hash.hex('a'), fs.join('/a', 'b') })";
-        assert_eq!(script.run::<String>(pure).await.unwrap(), r#"["61","/a/b"]"#);
-        for code in ["store.get('a')", "fs.read('/etc/passwd')", "store.lock('a', print)", "time.sleep(1)"] {
+        assert_eq!(
+            script.run::<String>(pure).await.unwrap(),
+            r#"["61","/a/b"]"#
+        );
+        for code in [
+            "store.get('a')",
+            "fs.read('/etc/passwd')",
+            "store.lock('a', print)",
+            "time.sleep(1)",
+        ] {
             let error = script.run::<()>(code).await.unwrap_err().to_string();
-            assert!(error.contains("cannot be used while the script loads: call it from a hook"), "{error}");
+            assert!(
+                error.contains("cannot be used while the script loads: call it from a hook"),
+                "{error}"
+            );
         }
     });
 }
@@ -404,13 +441,27 @@ fn a_log_line_says_where_it_comes_from_and_is_one_line() {
     let code = "log.info('two\\nlines', { b = 'a word', a = 'x', list = { 1 }, f = print })\nprint('hello', 1, nil)\n\nlog.error('bad')\nlog.debug(string.rep('x', 10000))";
     tracing::subscriber::with_default(subscriber, || holds(code));
     let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-    let lines: Vec<serde_json::Value> =
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(lines[0]["message"], "two\\nlines");
-    assert_eq!(lines[0]["fields"], r#"a=x b="a word" f=<function> list=[1]"#);
-    assert_eq!((&lines[0]["plugin"], &lines[0]["script"]), (&"nas".into(), &"volume.lua".into()));
-    assert_eq!((&lines[0]["line"], &lines[0]["level"]), (&1.into(), &"INFO".into()));
-    assert_eq!((&lines[1]["message"], &lines[1]["line"]), (&"hello\t1\tnil".into(), &2.into()));
+    assert_eq!(
+        lines[0]["fields"],
+        r#"a=x b="a word" f=<function> list=[1]"#
+    );
+    assert_eq!(
+        (&lines[0]["plugin"], &lines[0]["script"]),
+        (&"nas".into(), &"volume.lua".into())
+    );
+    assert_eq!(
+        (&lines[0]["line"], &lines[0]["level"]),
+        (&1.into(), &"INFO".into())
+    );
+    assert_eq!(
+        (&lines[1]["message"], &lines[1]["line"]),
+        (&"hello\t1\tnil".into(), &2.into())
+    );
     assert_eq!(
         (&lines[2]["message"], &lines[2]["line"], &lines[2]["level"]),
         (&"bad".into(), &4.into(), &"ERROR".into())
@@ -424,6 +475,10 @@ fn every_function_is_documented_and_every_module_has_a_name_of_its_own() {
     names.dedup();
     assert_eq!(names.len(), MODULES.len());
     for function in MODULES.iter().flat_map(|module| module.functions) {
-        assert!(function.signature.contains("->") && function.doc.ends_with(['.', '`']), "{}", function.name);
+        assert!(
+            function.signature.contains("->") && function.doc.ends_with(['.', '`']),
+            "{}",
+            function.name
+        );
     }
 }

@@ -21,7 +21,11 @@ async fn set(store: &Store, key: &str, value: &[u8]) -> Result<(), StoreError> {
 }
 
 async fn text(store: &Store, key: &str) -> Option<String> {
-    store.get(key).await.unwrap().map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
+    store
+        .get(key)
+        .await
+        .unwrap()
+        .map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
 }
 
 #[tokio::test]
@@ -34,10 +38,26 @@ async fn what_is_set_is_there_for_the_next_process() {
     drop(first);
     let second = store(directory.path());
     let found = second.list("volume/").await.unwrap();
-    assert_eq!(found.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["volume/a", "volume/b"]);
+    assert_eq!(
+        found
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect::<Vec<_>>(),
+        ["volume/a", "volume/b"]
+    );
     assert_eq!(text(&second, "volume/b").await.as_deref(), Some("2"));
-    assert_eq!(fs::metadata(directory.path().join("store.redb")).unwrap().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "nothing else is left in the directory");
+    assert_eq!(
+        fs::metadata(directory.path().join("store.redb"))
+            .unwrap()
+            .mode()
+            & 0o777,
+        0o600
+    );
+    assert_eq!(
+        fs::read_dir(directory.path()).unwrap().count(),
+        1,
+        "nothing else is left in the directory"
+    );
 }
 
 #[tokio::test]
@@ -48,8 +68,19 @@ async fn a_transaction_sees_its_own_changes_and_dropped_writes_nothing() {
     let mut transaction = store.begin().await.unwrap();
     transaction.set("b".into(), *b"2");
     assert!(transaction.delete("a") && !transaction.delete("a"));
-    assert_eq!(transaction.list("").iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), ["b"]);
-    assert_eq!(text(&store, "a").await.as_deref(), Some("1"), "others see what is committed");
+    assert_eq!(
+        transaction
+            .list("")
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect::<Vec<_>>(),
+        ["b"]
+    );
+    assert_eq!(
+        text(&store, "a").await.as_deref(),
+        Some("1"),
+        "others see what is committed"
+    );
     drop(transaction);
     assert_eq!(text(&store, "b").await, None);
     assert_eq!(text(&store, "a").await.as_deref(), Some("1"));
@@ -104,7 +135,9 @@ async fn a_second_opening_is_refused_in_words() {
 async fn a_damaged_file_is_named_and_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
-    set(&store(directory.path()), "a", &[7; 20_000]).await.unwrap();
+    set(&store(directory.path()), "a", &[7; 20_000])
+        .await
+        .unwrap();
     let good = fs::read(&path).unwrap();
     let mut flipped = good.clone();
     flipped.iter_mut().skip(4096).for_each(|byte| *byte ^= 0x55);
@@ -112,12 +145,29 @@ async fn a_damaged_file_is_named_and_left_alone() {
     for (number, damage) in damages.iter().enumerate() {
         fs::write(&path, damage).unwrap();
         let refusal = store(directory.path()).get("a").await.unwrap_err();
-        assert!(matches!(refusal, StoreError::Damaged { .. }), "damage {number}: {refusal}");
-        assert!(refusal.to_string().contains("store.redb") && refusal.to_string().contains("is damaged"));
-        assert_eq!(&fs::read(&path).unwrap(), damage, "damage {number}: the evidence is kept");
+        assert!(
+            matches!(refusal, StoreError::Damaged { .. }),
+            "damage {number}: {refusal}"
+        );
+        assert!(
+            refusal.to_string().contains("store.redb")
+                && refusal.to_string().contains("is damaged")
+        );
+        assert_eq!(
+            &fs::read(&path).unwrap(),
+            damage,
+            "damage {number}: the evidence is kept"
+        );
     }
     fs::write(&path, &good).unwrap();
-    assert_eq!(store(directory.path()).get("a").await.unwrap().map(|v| v.len()), Some(20_000));
+    assert_eq!(
+        store(directory.path())
+            .get("a")
+            .await
+            .unwrap()
+            .map(|v| v.len()),
+        Some(20_000)
+    );
 }
 
 #[tokio::test]
@@ -147,7 +197,12 @@ impl Drop for SmallDisk {
 }
 
 /// Writes keys until the disk refuses, after taking most of its room away.
-async fn fill(store: &Store, ballast: &Path, round: u8, acknowledged: &mut Vec<String>) -> StoreError {
+async fn fill(
+    store: &Store,
+    ballast: &Path,
+    round: u8,
+    acknowledged: &mut Vec<String>,
+) -> StoreError {
     for number in 0.. {
         let key = format!("{round}/{number}");
         if let Err(refusal) = set(store, &key, &[round; 100_000]).await {
@@ -172,11 +227,16 @@ async fn a_full_disk_loses_nothing_and_heals() {
         let refusal = fill(&store, &ballast, round, &mut acknowledged).await;
         assert!(matches!(refusal, StoreError::Full(_)), "{refusal}");
         for key in &acknowledged {
-            assert!(store.get(key).await.unwrap().is_some(), "{key} is read while the disk is full");
+            assert!(
+                store.get(key).await.unwrap().is_some(),
+                "{key} is read while the disk is full"
+            );
         }
         fs::remove_file(&ballast).unwrap();
         let mut transaction = store.begin().await.unwrap();
-        acknowledged.drain(1..).for_each(|key| assert!(transaction.delete(&key)));
+        acknowledged
+            .drain(1..)
+            .for_each(|key| assert!(transaction.delete(&key)));
         transaction.commit().await.unwrap();
         set(&store, "again", b"1").await.unwrap();
     }
@@ -192,7 +252,9 @@ const CHILD: &str = "MOONDOCK_TEST_STORE";
 #[tokio::test]
 #[ignore = "is started by `kill_9_loses_nothing_acknowledged`"]
 async fn writes_until_killed() {
-    let Ok(directory) = env::var(CHILD) else { return };
+    let Ok(directory) = env::var(CHILD) else {
+        return;
+    };
     let store = store(Path::new(&directory));
     let next = store.list("").await.unwrap().len();
     for number in next.. {
@@ -209,7 +271,12 @@ struct Writer(Child);
 impl Writer {
     fn start(directory: &Path) -> (Self, BufReader<ChildStdout>) {
         let mut child = Command::new(env::current_exe().unwrap())
-            .args(["store::writes_until_killed", "--exact", "--ignored", "--nocapture"])
+            .args([
+                "store::writes_until_killed",
+                "--exact",
+                "--ignored",
+                "--nocapture",
+            ])
             .env(CHILD, directory)
             .stdout(Stdio::piped())
             .spawn()
@@ -232,20 +299,31 @@ async fn kill_9_loses_nothing_acknowledged() {
     let mut acknowledged = 0;
     for round in 0..30 {
         let (writer, output) = Writer::start(directory.path());
-        std::thread::sleep(Duration::from_millis([3, 11, 40, 90, 17, 61][round % 6] + round as u64));
+        std::thread::sleep(Duration::from_millis(
+            [3, 11, 40, 90, 17, 61][round % 6] + round as u64,
+        ));
         drop(writer);
-        let last = output.lines().map_while(Result::ok).filter_map(|l| number(&l)).last();
+        let last = output
+            .lines()
+            .map_while(Result::ok)
+            .filter_map(|l| number(&l))
+            .last();
         acknowledged = last.unwrap_or(acknowledged);
         let store = store(directory.path());
         let entries = store.list("").await.unwrap();
-        let written = text(&store, "last").await.map_or(0, |last| last.parse::<usize>().unwrap());
+        let written = text(&store, "last")
+            .await
+            .map_or(0, |last| last.parse::<usize>().unwrap());
         assert!(
             written >= acknowledged,
             "round {round}: {acknowledged} was acknowledged, {written} is there"
         );
         assert_whole(&entries, written);
     }
-    assert!(acknowledged > 30, "the children got to write: {acknowledged}");
+    assert!(
+        acknowledged > 30,
+        "the children got to write: {acknowledged}"
+    );
 }
 
 fn number(line: &str) -> Option<usize> {
@@ -254,8 +332,15 @@ fn number(line: &str) -> Option<usize> {
 
 /// Each transaction wrote its key and `last`, or neither.
 fn assert_whole(entries: &[(String, moondock::sys::store::Bytes)], written: usize) {
-    let keys: Vec<usize> = entries.iter().filter_map(|(key, _)| key.parse().ok()).collect();
-    assert!(keys.iter().all(|key| *key <= written), "{written} is the last, yet {:?} is there", keys.last());
+    let keys: Vec<usize> = entries
+        .iter()
+        .filter_map(|(key, _)| key.parse().ok())
+        .collect();
+    assert!(
+        keys.iter().all(|key| *key <= written),
+        "{written} is the last, yet {:?} is there",
+        keys.last()
+    );
     assert_eq!(entries.is_empty(), keys.is_empty());
     assert_eq!(keys.last().copied().unwrap_or(0), written);
 }

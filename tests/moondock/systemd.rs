@@ -21,7 +21,10 @@ fn activated(bed: Bed, options: &[String]) -> Served {
             command.arg(format!("--setenv={}={}", name.display(), value.display()));
         }
     }
-    command.arg(moondock.get_program()).args(moondock.get_args()).current_dir(bed.path());
+    command
+        .arg(moondock.get_program())
+        .args(moondock.get_args())
+        .current_dir(bed.path());
     bed.launch(command)
 }
 
@@ -32,7 +35,11 @@ fn listening(bed: &Bed, plugin: &str) -> String {
 #[test]
 #[ignore = "needs systemd-socket-activate: run tests/run"]
 fn a_socket_that_was_handed_over_is_served_and_stays() {
-    for names in [&["--fdname=vol".to_owned()][..], &["--fdname=moondock@vol.socket".into()], &[]] {
+    for names in [
+        &["--fdname=vol".to_owned()][..],
+        &["--fdname=moondock@vol.socket".into()],
+        &[],
+    ] {
         let bed = Bed::with_volume();
         let options = [&[listening(&bed, "vol")], names].concat();
         let mut served = activated(bed, &options);
@@ -47,24 +54,44 @@ fn a_socket_that_was_handed_over_is_served_and_stays() {
 #[test]
 #[ignore = "needs systemd-socket-activate: run tests/run"]
 fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
-    let bed = Bed::with_volume().plugin("one", "volume.lua", &VOLUME.replace("/m/", "/one/")).plugin(
-        "own",
-        "volume.lua",
-        VOLUME,
-    );
-    let options = [listening(&bed, "vol"), listening(&bed, "one"), "--fdname=vol:one".into()];
+    let bed = Bed::with_volume()
+        .plugin("one", "volume.lua", &VOLUME.replace("/m/", "/one/"))
+        .plugin("own", "volume.lua", VOLUME);
+    let options = [
+        listening(&bed, "vol"),
+        listening(&bed, "one"),
+        "--fdname=vol:one".into(),
+    ];
     let mut served = activated(bed, &options);
     served.wait_for("the socket", |served| served.bed().connect("one").is_ok());
-    assert!(served.call("one", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/one/v"));
-    assert!(served.call("vol", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/m/v"));
-    assert!(served.call("own", "VolumeDriver.Get", r#"{"Name":"v"}"#).body.contains("/m/v"));
+    assert!(
+        served
+            .call("one", "VolumeDriver.Get", r#"{"Name":"v"}"#)
+            .body
+            .contains("/one/v")
+    );
+    assert!(
+        served
+            .call("vol", "VolumeDriver.Get", r#"{"Name":"v"}"#)
+            .body
+            .contains("/m/v")
+    );
+    assert!(
+        served
+            .call("own", "VolumeDriver.Get", r#"{"Name":"v"}"#)
+            .body
+            .contains("/m/v")
+    );
 }
 
 #[test]
 #[ignore = "needs systemd-socket-activate: run tests/run"]
 fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
     let two = |bed: Bed| bed.plugin("two", "volume.lua", VOLUME);
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     for (bed, names, extra, part) in [
         (
             two(Bed::with_volume()),
@@ -72,7 +99,12 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
             None,
             "socket named `x`, and no plugin has that name: set `FileDescriptorName=`",
         ),
-        (two(Bed::with_volume()), "vol:vol", Some("other"), "two sockets for the plugin `vol`"),
+        (
+            two(Bed::with_volume()),
+            "vol:vol",
+            Some("other"),
+            "two sockets for the plugin `vol`",
+        ),
         (
             Bed::with_volume().arg("--listen=unix,mode=0660"),
             "vol",
@@ -85,14 +117,21 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
             None,
             "its `--listen` says something else",
         ),
-        (two(Bed::with_volume()), "vol:two", Some("tcp"), "`two` that is no Unix stream socket"),
+        (
+            two(Bed::with_volume()),
+            "vol:two",
+            Some("tcp"),
+            "`two` that is no Unix stream socket",
+        ),
     ] {
         let mut options = vec![listening(&bed, "vol"), format!("--fdname={names}")];
-        options.extend(
-            extra.map(
-                |extra| if extra == "tcp" { format!("--listen={port}") } else { listening(&bed, extra) },
-            ),
-        );
+        options.extend(extra.map(|extra| {
+            if extra == "tcp" {
+                format!("--listen={port}")
+            } else {
+                listening(&bed, extra)
+            }
+        }));
         let mut served = activated(bed, &options);
         served.wait_for("the socket", |served| served.bed().connect("vol").is_ok());
         assert_eq!(served.wait().code(), Some(1));
@@ -103,18 +142,25 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
 /// As of a unit with `Accept=yes`.
 #[test]
 fn a_connection_is_no_socket_to_listen_on() {
-    let bed = Bed::with_volume().env("LISTEN_FDS", "1").env("LISTEN_FDS_FIRST_FD", "1");
+    let bed = Bed::with_volume()
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDS_FIRST_FD", "1");
     let (_there, here) = UnixStream::pair().unwrap();
     let mut command = bed.command();
     let ended = command.stdout(OwnedFd::from(here)).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stderr).unwrap();
-    assert!(told.contains("does not listen: leave `Accept=yes` out of its unit"), "{told}");
+    assert!(
+        told.contains("does not listen: leave `Accept=yes` out of its unit"),
+        "{told}"
+    );
 }
 
 #[test]
 fn sockets_for_another_process_are_not_taken() {
-    let bed = Bed::with_volume().env("LISTEN_FDS", "1").env("LISTEN_PID", "1");
+    let bed = Bed::with_volume()
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_PID", "1");
     bed.start().assert_answers();
 }
 
@@ -126,7 +172,9 @@ fn manager() -> (tempfile::TempDir, UnixDatagram, String) {
 }
 
 fn patient(socket: UnixDatagram) -> UnixDatagram {
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
     socket
 }
 
@@ -139,12 +187,17 @@ fn told(manager: &UnixDatagram) -> String {
 #[test]
 fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
     let (_dir, manager, address) = manager();
-    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME).env("NOTIFY_SOCKET", &address);
+    let bed = Bed::with_volume()
+        .plugin("other", "volume.lua", VOLUME)
+        .env("NOTIFY_SOCKET", &address);
     let mut served = bed.start();
     assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
     served.signal(Signal::HUP);
     let reloading = told(&manager);
-    assert!(reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{reloading}");
+    assert!(
+        reloading.starts_with("RELOADING=1\nMONOTONIC_USEC="),
+        "{reloading}"
+    );
     assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
     fs::write(served.bed().scripts().join("vol/volume.lua"), "return {{{").unwrap();
     served.signal(Signal::HUP);
@@ -157,17 +210,25 @@ fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
 
 #[test]
 fn a_driver_that_does_not_load_is_never_ready() {
-    let address = SocketAddr::from_abstract_name(format!("moondock-{}", std::process::id())).unwrap();
+    let address =
+        SocketAddr::from_abstract_name(format!("moondock-{}", std::process::id())).unwrap();
     let manager = patient(UnixDatagram::bind_addr(&address).unwrap());
-    let name = format!("@{}", str::from_utf8(address.as_abstract_name().unwrap()).unwrap());
-    let bed = Bed::new().plugin("bad", "volume.lua", "return {{{\n").env("NOTIFY_SOCKET", &name);
+    let name = format!(
+        "@{}",
+        str::from_utf8(address.as_abstract_name().unwrap()).unwrap()
+    );
+    let bed = Bed::new()
+        .plugin("bad", "volume.lua", "return {{{\n")
+        .env("NOTIFY_SOCKET", &name);
     assert!(bed.refused().contains("volume.lua"));
     assert!(told(&manager).starts_with("STOPPING=1\n"));
 }
 
 #[test]
 fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
-    let served = Bed::with_volume().env("NOTIFY_SOCKET", "/nowhere/notify").start();
+    let served = Bed::with_volume()
+        .env("NOTIFY_SOCKET", "/nowhere/notify")
+        .start();
     served.assert_answers();
     served.wait_for_log("cannot tell systemd how things go");
 }
@@ -179,14 +240,38 @@ fn the_shipped_units_are_understood_and_give_the_service_no_mounts_of_its_own() 
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd");
     let service = fs::read_to_string(units.join("moondock.service")).unwrap();
     let service = service.replace("/usr/local/bin/moondock", env!("CARGO_BIN_EXE_moondock"));
-    let settings: Vec<_> = service.lines().filter(|line| !line.starts_with('#')).collect();
-    for private in ["Protect", "Private", "Paths=", "RootDirectory", "MountFlags", "DynamicUser"] {
-        assert!(!settings.iter().any(|line| line.contains(private)), "{private}");
+    let settings: Vec<_> = service
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+    for private in [
+        "Protect",
+        "Private",
+        "Paths=",
+        "RootDirectory",
+        "MountFlags",
+        "DynamicUser",
+    ] {
+        assert!(
+            !settings.iter().any(|line| line.contains(private)),
+            "{private}"
+        );
     }
     fs::write(place.path().join("moondock.service"), service).unwrap();
-    fs::copy(units.join("moondock@.socket"), place.path().join("moondock@vol.socket")).unwrap();
+    fs::copy(
+        units.join("moondock@.socket"),
+        place.path().join("moondock@vol.socket"),
+    )
+    .unwrap();
     let files = ["moondock.service", "moondock@vol.socket"].map(|name| place.path().join(name));
-    let verified = Command::new("systemd-analyze").arg("verify").args(files).output().unwrap();
+    let verified = Command::new("systemd-analyze")
+        .arg("verify")
+        .args(files)
+        .output()
+        .unwrap();
     let complaint = String::from_utf8(verified.stderr).unwrap();
-    assert!(verified.status.success() && complaint.is_empty(), "{complaint}");
+    assert!(
+        verified.status.success() && complaint.is_empty(),
+        "{complaint}"
+    );
 }

@@ -34,7 +34,11 @@ impl Spec {
         let spec: Value = serde_json::from_slice(&fs::read(file(bed, plugin)).ok()?).unwrap();
         assert_eq!(spec["TLSConfig"]["InsecureSkipVerify"], false);
         let path = |key| PathBuf::from(spec["TLSConfig"][key].as_str().unwrap());
-        let address = spec["Addr"].as_str().unwrap().strip_prefix("https://").unwrap();
+        let address = spec["Addr"]
+            .as_str()
+            .unwrap()
+            .strip_prefix("https://")
+            .unwrap();
         Some(Spec {
             address: address.parse().unwrap(),
             authority: path("CAFile"),
@@ -45,7 +49,8 @@ impl Spec {
     /// A connection whose handshake is done, as far as the client can tell.
     pub fn connect(&self) -> io::Result<Connection> {
         let name = ServerName::from(self.address.ip());
-        let session = ClientConnection::new(Arc::new(self.client()), name).map_err(io::Error::other)?;
+        let session =
+            ClientConnection::new(Arc::new(self.client()), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, dial(self.address)?);
         stream.flush()?;
         Ok(Connection::over(stream))
@@ -53,7 +58,10 @@ impl Spec {
 
     fn client(&self) -> ClientConfig {
         let certificates = |path: &Path| -> Vec<_> {
-            CertificateDer::pem_file_iter(path).unwrap().map(Result::unwrap).collect()
+            CertificateDer::pem_file_iter(path)
+                .unwrap()
+                .map(Result::unwrap)
+                .collect()
         };
         let mut authority = RootCertStore::empty();
         authority.add_parsable_certificates(certificates(&self.authority));
@@ -65,7 +73,9 @@ impl Spec {
             None => builder.with_no_client_auth(),
             Some((certificate, key)) => {
                 let key = PrivateKeyDer::from_pem_file(key).unwrap();
-                builder.with_client_auth_cert(certificates(certificate), key).unwrap()
+                builder
+                    .with_client_auth_cert(certificates(certificate), key)
+                    .unwrap()
             }
         }
     }
@@ -104,7 +114,8 @@ fn again(served: &mut Served, bed: Bed) -> Bed {
     served.wait();
     let state = served.bed().state();
     let specs = served.bed().specs();
-    bed.env("MOONDOCK_STATE", state.to_str().unwrap()).env("MOONDOCK_SPEC_DIR", specs.to_str().unwrap())
+    bed.env("MOONDOCK_STATE", state.to_str().unwrap())
+        .env("MOONDOCK_SPEC_DIR", specs.to_str().unwrap())
 }
 
 #[test]
@@ -113,7 +124,14 @@ fn files_are_private_and_the_spec_goes_with_the_process() {
     served.assert_answers();
     assert_eq!(mode(&file(served.bed(), "vol")), 0o600);
     assert_eq!(mode(&made(served.bed())), 0o700);
-    for name in ["ca.pem", "ca-key.pem", "server-cert.pem", "server-key.pem", "cert.pem", "key.pem"] {
+    for name in [
+        "ca.pem",
+        "ca-key.pem",
+        "server-cert.pem",
+        "server-key.pem",
+        "cert.pem",
+        "key.pem",
+    ] {
         assert_eq!(mode(&made(served.bed()).join(name)), 0o600, "{name}");
     }
     served.signal(Signal::TERM);
@@ -124,17 +142,41 @@ fn files_are_private_and_the_spec_goes_with_the_process() {
 
 #[test]
 fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
-    let bed = bed().plugin("other", "volume.lua", VOLUME).arg("--listen=other=tls://127.0.0.1:0");
+    let bed = bed()
+        .plugin("other", "volume.lua", VOLUME)
+        .arg("--listen=other=tls://127.0.0.1:0");
     let mut served = bed.arg("--log-level=debug").start();
     let (own, other) = (spec(&served, "vol"), spec(&served, "other"));
-    let nobody = Spec { identity: None, ..spec(&served, "vol") };
-    let stranger = Spec { identity: other.identity.clone(), ..spec(&served, "vol") };
+    let nobody = Spec {
+        identity: None,
+        ..spec(&served, "vol")
+    };
+    let stranger = Spec {
+        identity: other.identity.clone(),
+        ..spec(&served, "vol")
+    };
     for client in [nobody, stranger] {
-        assert!(client.connect().and_then(|mut c| c.call(CALL.0, CALL.1)).is_err());
+        assert!(
+            client
+                .connect()
+                .and_then(|mut c| c.call(CALL.0, CALL.1))
+                .is_err()
+        );
     }
-    let mistaken = Spec { authority: other.authority.clone(), ..spec(&served, "vol") };
-    assert!(mistaken.connect().and_then(|mut c| c.call(CALL.0, CALL.1)).is_err());
-    assert_eq!(own.connect().unwrap().call(CALL.0, CALL.1).unwrap().status, 200);
+    let mistaken = Spec {
+        authority: other.authority.clone(),
+        ..spec(&served, "vol")
+    };
+    assert!(
+        mistaken
+            .connect()
+            .and_then(|mut c| c.call(CALL.0, CALL.1))
+            .is_err()
+    );
+    assert_eq!(
+        own.connect().unwrap().call(CALL.0, CALL.1).unwrap().status,
+        200
+    );
     served.wait_for("a line for each who was turned away", |served| {
         served.log().matches("a client is turned away").count() == 3
     });
@@ -145,7 +187,11 @@ fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
 fn who_does_not_speak_tls_is_closed_and_nobody_else_notices() {
     let served = bed().start();
     let address = spec(&served, "vol").address;
-    for junk in [request(CALL.0, CALL.1), "\0\0\0\0".into(), "\u{16}\u{3}\u{1}".into()] {
+    for junk in [
+        request(CALL.0, CALL.1),
+        "\0\0\0\0".into(),
+        "\u{16}\u{3}\u{1}".into(),
+    ] {
         let mut plain = dial(address).unwrap();
         plain.write_all(junk.as_bytes()).unwrap();
         plain.finish_sending();
@@ -162,7 +208,9 @@ fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
     let served = bed().arg("--log-level=debug").start();
     let address = spec(&served, "vol").address;
     let begun = Instant::now();
-    let mut silent: Vec<_> = (0..50).map(|_| Connection::open_tcp(address).unwrap()).collect();
+    let mut silent: Vec<_> = (0..50)
+        .map(|_| Connection::open_tcp(address).unwrap())
+        .collect();
     served.assert_answers();
     assert!(silent.iter_mut().all(Connection::is_closed));
     assert!(begun.elapsed() >= Duration::from_secs(9));
@@ -174,16 +222,29 @@ fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
 fn strangers_take_few_of_the_process_s_files() {
     let mut served = bed().plugin("other", "volume.lua", VOLUME).start();
     let address = spec(&served, "vol").address;
-    let silent: Vec<_> = (0..400).map(|_| Connection::open_tcp(address).unwrap()).collect();
-    let files = |served: &Served| fs::read_dir(format!("/proc/{}/fd", served.pid())).unwrap().count();
+    let silent: Vec<_> = (0..400)
+        .map(|_| Connection::open_tcp(address).unwrap())
+        .collect();
+    let files = |served: &Served| {
+        fs::read_dir(format!("/proc/{}/fd", served.pid()))
+            .unwrap()
+            .count()
+    };
     served.wait_for("strangers to be let in", |served| files(served) > 200);
     for _ in 0..50 {
         assert_eq!(served.call("other", CALL.0, CALL.1).status, 200);
-        assert!(files(&served) < 400, "{} files for {} strangers", files(&served), silent.len());
+        assert!(
+            files(&served) < 400,
+            "{} files for {} strangers",
+            files(&served),
+            silent.len()
+        );
     }
     drop(silent);
     served.wait_for("the engine's turn", |served| {
-        spec(served, "vol").connect().is_ok_and(|mut engine| engine.call(CALL.0, CALL.1).is_ok())
+        spec(served, "vol")
+            .connect()
+            .is_ok_and(|mut engine| engine.call(CALL.0, CALL.1).is_ok())
     });
 }
 
@@ -214,7 +275,11 @@ fn tls_keeps_the_rules_of_a_socket() {
     assert_eq!(half.receive().unwrap().status, 200);
     assert!(half.is_closed());
     let mut busy = served.connect("vol");
-    busy.send(request("VolumeDriver.Create", r#"{"Name":"slow","Opts":{"sleep":"0.7"}}"#)).unwrap();
+    busy.send(request(
+        "VolumeDriver.Create",
+        r#"{"Name":"slow","Opts":{"sleep":"0.7"}}"#,
+    ))
+    .unwrap();
     served.assert_answers();
     served.signal(Signal::TERM);
     assert!(connection.is_closed());
@@ -229,7 +294,10 @@ fn certificates_are_kept_over_a_restart() {
     let next = again(&mut served, bed());
     let command = next.command();
     next.launch(command).wait_for_log("ready");
-    assert_eq!(fs::read(made(served.bed()).join("server-cert.pem")).unwrap(), before);
+    assert_eq!(
+        fs::read(made(served.bed()).join("server-cert.pem")).unwrap(),
+        before
+    );
 }
 
 /// An engine that runs has read the authority, and goes on to believe it.
@@ -260,7 +328,10 @@ fn what_is_near_its_end_or_of_another_address_is_renewed_and_the_authority_stays
     assert!(read("server-cert.pem") != renewed && read("ca.pem") == authority);
     let address = spec(&moved, "vol").address;
     let old = Spec { address, ..client };
-    assert_eq!(old.connect().unwrap().call(CALL.0, CALL.1).unwrap().status, 200);
+    assert_eq!(
+        old.connect().unwrap().call(CALL.0, CALL.1).unwrap().status,
+        200
+    );
 }
 
 /// Puts a certificate in place that is good for so many days more.
@@ -307,12 +378,19 @@ fn the_administrator_s_certificates_are_read_and_never_written() {
     let dir = made(source.bed());
     fs::remove_file(dir.join("ca-key.pem")).unwrap();
     let given = |address: &str| {
-        Bed::with_volume().arg(&format!("--listen=vol=tls://{address},certs={}", dir.display()))
+        Bed::with_volume().arg(&format!(
+            "--listen=vol=tls://{address},certs={}",
+            dir.display()
+        ))
     };
     let served = given("127.0.0.1:0").start();
     served.assert_answers();
     assert!(!made(served.bed()).exists());
-    assert!(fs::read_to_string(file(served.bed(), "vol")).unwrap().contains(dir.to_str().unwrap()));
+    assert!(
+        fs::read_to_string(file(served.bed(), "vol"))
+            .unwrap()
+            .contains(dir.to_str().unwrap())
+    );
 
     let error = given("[::1]:0").refused();
     assert!(
@@ -321,12 +399,18 @@ fn the_administrator_s_certificates_are_read_and_never_written() {
     );
     fs::copy(dir.join("key.pem"), dir.join("server-key.pem")).unwrap();
     let error = given("127.0.0.1:0").refused();
-    assert!(error.contains("server-key.pem` would not be accepted"), "{error}");
+    assert!(
+        error.contains("server-key.pem` would not be accepted"),
+        "{error}"
+    );
     fs::remove_file(dir.join("cert.pem")).unwrap();
     fs::write(dir.join("ca.pem"), "").unwrap();
     let error = given("127.0.0.1:0").refused();
     assert!(error.contains("no certificate in"), "{error}");
     fs::remove_file(dir.join("ca.pem")).unwrap();
     let error = given("127.0.0.1:0").refused();
-    assert!(error.contains("ca.pem` (TLS needs ca.pem, server-cert.pem"), "{error}");
+    assert!(
+        error.contains("ca.pem` (TLS needs ca.pem, server-cert.pem"),
+        "{error}"
+    );
 }

@@ -12,7 +12,10 @@ fn started_without(resource: &str) -> Served {
     let mut command = Command::new("unshare");
     let give_up = format!("echo 0 > /proc/sys/user/{resource} && exec \"$@\"");
     command.args(["--user", "--map-root-user", "sh", "-c", &give_up, "sh"]);
-    command.arg(inner.get_program()).args(inner.get_args()).current_dir(bed.path());
+    command
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .current_dir(bed.path());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
@@ -27,8 +30,14 @@ fn started_without(resource: &str) -> Served {
 #[test]
 fn without_a_watch_a_signal_loads_what_was_saved() {
     for (resource, said) in [
-        ("max_inotify_instances", "cannot watch the scripts: send SIGHUP after a change"),
-        ("max_inotify_watches", "cannot be watched: send SIGHUP after a change there"),
+        (
+            "max_inotify_instances",
+            "cannot watch the scripts: send SIGHUP after a change",
+        ),
+        (
+            "max_inotify_watches",
+            "cannot be watched: send SIGHUP after a change there",
+        ),
     ] {
         let served = started_without(resource);
         served.wait_for_log(said);
@@ -38,6 +47,9 @@ fn without_a_watch_a_signal_loads_what_was_saved() {
         served.signal(Signal::HUP);
         served.wait_for_log("live");
         let response = served.call("vol", "VolumeDriver.Get", r#"{"Name":"good"}"#);
-        assert!(response.body.contains("/new/good"), "{resource}: {response:?}");
+        assert!(
+            response.body.contains("/new/good"),
+            "{resource}: {response:?}"
+        );
     }
 }

@@ -19,8 +19,14 @@ const PATIENCE: Duration = Duration::from_millis(400);
 
 impl World {
     pub fn new() -> Self {
-        assert!(rustix::process::geteuid().is_root(), "needs root: run tests/run");
-        let world = Self { host: Namespace::new(), outside: Namespace::new() };
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "needs root: run tests/run"
+        );
+        let world = Self {
+            host: Namespace::new(),
+            outside: Namespace::new(),
+        };
         world.host.sh(&format!(
             "ip link add wan type veth peer name lan netns {}
              ip addr add 192.0.2.1/24 dev wan; ip addr add fd99::1/64 dev wan nodad; ip link set wan up
@@ -59,11 +65,13 @@ impl World {
     }
 
     pub fn lua(&self, plugin: &str, source: &str) {
-        self.host.block_on(async || Script::new(plugin).await.run::<()>(source).await);
+        self.host
+            .block_on(async || Script::new(plugin).await.run::<()>(source).await);
     }
 
     pub fn fail(&self, plugin: &str, source: &str) -> String {
-        self.host.block_on(async || Script::new(plugin).await.fail(source).await)
+        self.host
+            .block_on(async || Script::new(plugin).await.fail(source).await)
     }
 
     pub fn ruleset(&self) -> String {

@@ -53,13 +53,21 @@ impl Place {
     }
 
     pub(super) fn tag(self) -> Tag {
-        if self == Place::Map { Tag::Map } else { Tag::Object }
+        if self == Place::Map {
+            Tag::Map
+        } else {
+            Tag::Object
+        }
     }
 }
 
 /// Whether the key is `name`, to the letter.
 pub(super) fn is_same(key: RawString<'_>, name: &str) -> bool {
-    if key.escaped { unescape(key) == name } else { key.raw == name }
+    if key.escaped {
+        unescape(key) == name
+    } else {
+        key.raw == name
+    }
 }
 
 /// Whether the key finds the field `name`.
@@ -129,7 +137,11 @@ impl Seen {
 fn duplicate(alike: &[u64], tag: Tag, tape: &Tape, text: &str) -> Option<(JsonFault, usize)> {
     let place = |key: &u64| (key & u64::from(u32::MAX)) as usize;
     let key = |at: usize| tape.string(at, text);
-    let mut keys: Vec<_> = alike.iter().map(place).map(|at| (normal(key(at), tag), at)).collect();
+    let mut keys: Vec<_> = alike
+        .iter()
+        .map(place)
+        .map(|at| (normal(key(at), tag), at))
+        .collect();
     keys.sort_unstable();
     let pair = keys.windows(2).find(|pair| pair[0].0 == pair[1].0)?;
     let (first, second) = (pair[0].1, pair[1].1);
@@ -139,13 +151,23 @@ fn duplicate(alike: &[u64], tag: Tag, tape: &Tape, text: &str) -> Option<(JsonFa
 
 /// A key fit for one line of a message.
 fn shown(key: RawString<'_>) -> String {
-    unescape(key).chars().take(40).flat_map(char::escape_debug).collect()
+    unescape(key)
+        .chars()
+        .take(40)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 /// Equal for keys that are equal, folded or not.
 fn hash(key: RawString<'_>) -> u32 {
     if key.escaped || key.wide {
-        return hash_bytes(unescape(key).chars().map(fold).collect::<String>().as_bytes());
+        return hash_bytes(
+            unescape(key)
+                .chars()
+                .map(fold)
+                .collect::<String>()
+                .as_bytes(),
+        );
     }
     hash_bytes(key.raw.as_bytes())
 }
@@ -154,7 +176,9 @@ fn hash_bytes(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut tail = [0; 8];
     tail[..rest.len()].copy_from_slice(rest);
-    let mixed = words.iter().fold(bytes.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+    let mixed = words.iter().fold(bytes.len() as u64, |hash, word| {
+        mix(hash, u64::from_le_bytes(*word))
+    });
     (mix(mixed, u64::from_le_bytes(tail)) >> 32) as u32
 }
 
@@ -169,29 +193,53 @@ mod tests {
     use super::*;
 
     fn key(raw: &str) -> RawString<'_> {
-        RawString { raw, escaped: raw.contains('\\'), wide: !raw.is_ascii() }
+        RawString {
+            raw,
+            escaped: raw.contains('\\'),
+            wide: !raw.is_ascii(),
+        }
     }
 
     #[test]
     fn folds_as_go_does() {
-        for alike in ["DriverOpts", "driveropts", "DRIVEROPT\u{17f}", "driverOpt\\u017f", "dr\\u0049verOpts"]
-        {
+        for alike in [
+            "DriverOpts",
+            "driveropts",
+            "DRIVEROPT\u{17f}",
+            "driverOpt\\u017f",
+            "dr\\u0049verOpts",
+        ] {
             assert!(is_folded(key(alike), "DriverOpts"), "{alike}");
             assert_eq!(hash(key(alike)), hash(key("DriverOpts")), "{alike}");
         }
         assert!(is_folded(key("\u{212a}ernelMemory"), "KernelMemory"));
-        for other in ["DriverOpt", "Driver0pts", "DriverOpts ", "Dr\u{131}verOpts", "Dr\u{130}verOpts"] {
+        for other in [
+            "DriverOpt",
+            "Driver0pts",
+            "DriverOpts ",
+            "Dr\u{131}verOpts",
+            "Dr\u{130}verOpts",
+        ] {
             assert!(!is_folded(key(other), "DriverOpts"), "{other}");
         }
-        assert!(!is_folded(key("a@"), "a`") && !is_same(key("a"), "A") && is_same(key("\\u0061"), "a"));
+        assert!(
+            !is_folded(key("a@"), "a`") && !is_same(key("a"), "A") && is_same(key("\\u0061"), "a")
+        );
     }
 
     #[test]
     fn maps_do_not_fold_but_what_they_hold_does() {
-        let settings = Place::Field.of_field(key("endpointsConfig")).of_field(key("Labels"));
+        let settings = Place::Field
+            .of_field(key("endpointsConfig"))
+            .of_field(key("Labels"));
         assert_eq!(settings, Place::Loose);
         assert_eq!(settings.of_field(key("DriverOpts")), Place::Map);
         assert_eq!(Place::Loose.of_field(key("Config")), Place::Field);
-        assert_eq!(Place::Loose.of_field(key("LogConfig")).of_field(key("config")), Place::Map);
+        assert_eq!(
+            Place::Loose
+                .of_field(key("LogConfig"))
+                .of_field(key("config")),
+            Place::Map
+        );
     }
 }

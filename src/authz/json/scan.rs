@@ -14,7 +14,8 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<String, Refusal> {
     if bytes.len() > Document::MAX_BYTES {
         return Err(refusal((JsonFault::TooLarge, Document::MAX_BYTES)));
     }
-    String::from_utf8(bytes).map_err(|error| refusal((JsonFault::Utf8, error.utf8_error().valid_up_to())))
+    String::from_utf8(bytes)
+        .map_err(|error| refusal((JsonFault::Utf8, error.utf8_error().valid_up_to())))
 }
 
 /// The tape of a whole text.
@@ -48,7 +49,11 @@ impl Scanner<'_> {
     fn document(&mut self) -> Checked<()> {
         self.value(Place::Loose)?;
         self.skip_space();
-        if self.at < self.bytes.len() { self.fault(JsonFault::Trailing) } else { Ok(()) }
+        if self.at < self.bytes.len() {
+            self.fault(JsonFault::Trailing)
+        } else {
+            Ok(())
+        }
     }
 
     fn value(&mut self, place: Place) -> Checked<()> {
@@ -80,7 +85,11 @@ impl Scanner<'_> {
         let mut more = !self.closes(b'}');
         while more {
             let key = self.key()?;
-            let inner = if self.peek() == Some(b'{') { self.place_of(place, key) } else { Place::Loose };
+            let inner = if self.peek() == Some(b'{') {
+                self.place_of(place, key)
+            } else {
+                Place::Loose
+            };
             self.value(inner)?;
             more = self.continues(b'}')?;
         }
@@ -186,7 +195,12 @@ impl Scanner<'_> {
 
     /// The end of the digits at `from`, of which there must be one.
     fn digits(&self, from: usize) -> Option<usize> {
-        let count = self.bytes.get(from..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let count = self
+            .bytes
+            .get(from..)?
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
         (count > 0).then_some(from + count)
     }
 
@@ -242,10 +256,17 @@ impl Scanner<'_> {
 
     /// The unit of a `\uXXXX` at `at`.
     fn code_unit(&self, at: usize) -> Checked<u32> {
-        let escape = self.bytes.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"));
-        let digits = escape.map(|escape| &escape[2..]).ok_or((JsonFault::Syntax, at))?;
+        let escape = self
+            .bytes
+            .get(at..at + 6)
+            .filter(|escape| escape.starts_with(b"\\u"));
+        let digits = escape
+            .map(|escape| &escape[2..])
+            .ok_or((JsonFault::Syntax, at))?;
         digits.iter().try_fold(0, |unit, digit| {
-            let digit = char::from(*digit).to_digit(16).ok_or((JsonFault::Syntax, at))?;
+            let digit = char::from(*digit)
+                .to_digit(16)
+                .ok_or((JsonFault::Syntax, at))?;
             Ok(unit << 4 | digit)
         })
     }
@@ -262,7 +283,11 @@ impl Scanner<'_> {
     }
 
     fn unexpected(&self) -> JsonFault {
-        if self.at < self.bytes.len() { JsonFault::Syntax } else { JsonFault::Incomplete }
+        if self.at < self.bytes.len() {
+            JsonFault::Syntax
+        } else {
+            JsonFault::Incomplete
+        }
     }
 
     fn fault<T>(&self, fault: JsonFault) -> Checked<T> {
@@ -283,12 +308,21 @@ fn find_special(bytes: &[u8]) -> (usize, bool) {
         if special != 0 {
             // Below its lowest set bit the mark is exact, so bytes are counted up to there only.
             let before = (special & special.wrapping_neg()) - 1;
-            return (index * 8 + special.trailing_zeros() as usize / 8, (wide | word & before) & HIGHS != 0);
+            return (
+                index * 8 + special.trailing_zeros() as usize / 8,
+                (wide | word & before) & HIGHS != 0,
+            );
         }
         wide |= word;
     }
-    let end = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
-    (words.len() * 8 + end, wide & HIGHS != 0 || !rest[..end].is_ascii())
+    let end = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20))
+        .unwrap_or(rest.len());
+    (
+        words.len() * 8 + end,
+        wide & HIGHS != 0 || !rest[..end].is_ascii(),
+    )
 }
 
 /// Marks the high bit of bytes that need a look; exact for the first one.

@@ -17,8 +17,16 @@ pub(super) enum Tag {
     Map,
 }
 
-const TAGS: [Tag; 8] =
-    [Tag::Null, Tag::False, Tag::True, Tag::Number, Tag::String, Tag::Array, Tag::Object, Tag::Map];
+const TAGS: [Tag; 8] = [
+    Tag::Null,
+    Tag::False,
+    Tag::True,
+    Tag::Number,
+    Tag::String,
+    Tag::Array,
+    Tag::Object,
+    Tag::Map,
+];
 
 /// Tag in bits 0 to 2, flags of a string in bits 3 and 4, offset in the text in bits 5 to 33, and in the upper 30 bits the
 /// length in the text, or for an array or object the place of the word after it.
@@ -44,7 +52,9 @@ impl Tape {
     }
 
     pub(super) fn push(&mut self, tag: Tag, range: Range<usize>) {
-        self.0.push(Word(tag as u64 | (range.start as u64) << OFFSET | (range.len() as u64) << LENGTH));
+        self.0.push(Word(
+            tag as u64 | (range.start as u64) << OFFSET | (range.len() as u64) << LENGTH,
+        ));
     }
 
     pub(super) fn push_string(&mut self, range: Range<usize>, escaped: bool, wide: bool) {
@@ -86,7 +96,11 @@ impl Tape {
 
     pub(super) fn string<'t>(&self, at: usize, text: &'t str) -> RawString<'t> {
         let word = self.0[at].0;
-        RawString { raw: &text[self.range(at)], escaped: word & ESCAPED != 0, wide: word & WIDE != 0 }
+        RawString {
+            raw: &text[self.range(at)],
+            escaped: word & ESCAPED != 0,
+            wide: word & WIDE != 0,
+        }
     }
 
     /// Whether the string at `at` is plain ASCII of another length than this, seen without touching the text.

@@ -12,9 +12,11 @@ fn value(node: Node<'_>) -> Value {
         Kind::Number => serde_json::from_str(node.number().unwrap()).unwrap(),
         Kind::String => node.as_str().unwrap().into(),
         Kind::Array => node.items().map(value).collect(),
-        Kind::Object => {
-            node.entries().map(|(key, node)| (key.into_owned(), value(node))).collect::<Map<_, _>>().into()
-        }
+        Kind::Object => node
+            .entries()
+            .map(|(key, node)| (key.into_owned(), value(node)))
+            .collect::<Map<_, _>>()
+            .into(),
     }
 }
 
@@ -38,20 +40,40 @@ fn reads_fields_as_the_engine_does() {
     assert_eq!(config.get("privileged").and_then(Node::as_bool), Some(true));
     let sysctls = config.get("sysctls").unwrap();
     assert!(sysctls.is_map() && sysctls.get("b").is_none());
-    assert_eq!(sysctls.get("A").and_then(Node::as_str).as_deref(), Some("2"));
+    assert_eq!(
+        sysctls.get("A").and_then(Node::as_str).as_deref(),
+        Some("2")
+    );
     let cmd = document.root().get("Cmd").unwrap();
-    assert_eq!(cmd.items().next().and_then(Node::as_str).as_deref(), Some("é😀\n"));
+    assert_eq!(
+        cmd.items().next().and_then(Node::as_str).as_deref(),
+        Some("é😀\n")
+    );
     assert_eq!(document.node(cmd.id()).unwrap().kind(), Kind::Array);
-    assert!(cmd.get("x").is_none() && cmd.entries().next().is_none() && config.items().next().is_none());
+    assert!(
+        cmd.get("x").is_none() && cmd.entries().next().is_none() && config.items().next().is_none()
+    );
 }
 
 #[test]
 fn numbers() {
     let document = parse("[9007199254740993, 1.5, 1e3, -0, 9223372036854775808]").unwrap();
     let integers: Vec<_> = document.root().items().map(Node::as_i64).collect();
-    assert_eq!(integers, [Some(9_007_199_254_740_993), None, None, Some(0), None]);
+    assert_eq!(
+        integers,
+        [Some(9_007_199_254_740_993), None, None, Some(0), None]
+    );
     let floats: Vec<_> = document.root().items().filter_map(Node::as_f64).collect();
-    assert_eq!(floats, [9_007_199_254_740_992.0, 1.5, 1000.0, 0.0, 9_223_372_036_854_775_808.0]);
+    assert_eq!(
+        floats,
+        [
+            9_007_199_254_740_992.0,
+            1.5,
+            1000.0,
+            0.0,
+            9_223_372_036_854_775_808.0
+        ]
+    );
 }
 
 #[test]
@@ -60,10 +82,19 @@ fn refuses_what_has_two_readings() {
     let table = [
         (r#"{"A":1,"a":2}"#, twice("A", "a")),
         (r#"{"A":1,"b":{},"A":2}"#, twice("A", "A")),
-        (r#"{"Kind":1,"ind":2,"\u212aIND":3}"#, twice("Kind", "\u{212a}IND")),
-        (r#"{"DriverOpts":{},"driverOptſ":{}}"#, twice("DriverOpts", "driverOptſ")),
+        (
+            r#"{"Kind":1,"ind":2,"\u212aIND":3}"#,
+            twice("Kind", "\u{212a}IND"),
+        ),
+        (
+            r#"{"DriverOpts":{},"driverOptſ":{}}"#,
+            twice("DriverOpts", "driverOptſ"),
+        ),
         (r#"{"Labels":{"a":"","\u0061":""}}"#, twice("a", "a")),
-        (r#"{"NetworkingConfig":{"EndpointsConfig":{"Labels":{"X":1,"x":2}}}}"#, twice("X", "x")),
+        (
+            r#"{"NetworkingConfig":{"EndpointsConfig":{"Labels":{"X":1,"x":2}}}}"#,
+            twice("X", "x"),
+        ),
         (r#"{"Mounts":[{"Type":1,"type":2}]}"#, twice("Type", "type")),
         (r#"{} {}"#, JsonFault::Trailing),
         (r#"{}}"#, JsonFault::Trailing),
@@ -89,14 +120,19 @@ fn refuses_what_has_two_readings() {
     for (text, fault) in table {
         assert_eq!(parse(text).err(), Some(fault), "{text}");
     }
-    assert!(Document::parse(*b"\"\xff\"").is_err() && Document::parse(*b"\"\xed\xa0\x80\"").is_err());
+    assert!(
+        Document::parse(*b"\"\xff\"").is_err() && Document::parse(*b"\"\xed\xa0\x80\"").is_err()
+    );
 }
 
 #[test]
 fn bounds() {
     let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
     assert!(parse(&nested(Document::MAX_DEPTH)).is_ok());
-    assert_eq!(parse(&nested(Document::MAX_DEPTH + 1)).err(), Some(JsonFault::Depth));
+    assert_eq!(
+        parse(&nested(Document::MAX_DEPTH + 1)).err(),
+        Some(JsonFault::Depth)
+    );
     assert_eq!(parse(&"[".repeat(1 << 20)).err(), Some(JsonFault::Depth));
     assert!(Document::parse(vec![b' '; Document::MAX_BYTES + 1]).is_err());
 }
@@ -117,7 +153,11 @@ fn maps_keep_keys_that_differ_in_case() {
 /// Many keys of one hash, and many keys, cost no more than their number says: this ends at once or it does not.
 #[test]
 fn hostile_keys_cost_no_quadratic_time() {
-    let case = |n: u32| (0..20).map(|bit| if n >> bit & 1 == 1 { 'A' } else { 'a' }).collect::<String>();
+    let case = |n: u32| {
+        (0..20)
+            .map(|bit| if n >> bit & 1 == 1 { 'A' } else { 'a' })
+            .collect::<String>()
+    };
     let labels: Vec<_> = (0..150_000).map(|n| format!("\"{}\":0", case(n))).collect();
     assert!(parse(&format!("{{\"Labels\":{{{}}}}}", labels.join(","))).is_ok());
     assert!(parse(&format!("{{\"Other\":{{{}}}}}", labels.join(","))).is_err());
@@ -135,7 +175,8 @@ fn any_json() -> impl Strategy<Value = Value> {
         let key = prop_oneof!["[a-c]{1,2}", "(Labels|Options|x|é|\"|\\\\|\u{1}){0,2}"];
         prop_oneof![
             vec(inner.clone(), 0..6).prop_map(Value::from),
-            hash_map(key, inner, 0..6).prop_map(|map| map.into_iter().collect::<Map<_, _>>().into()),
+            hash_map(key, inner, 0..6)
+                .prop_map(|map| map.into_iter().collect::<Map<_, _>>().into()),
         ]
     })
 }

@@ -46,7 +46,10 @@ fn escaped_char(escape: &str) -> (char, usize) {
 fn unicode_char(escape: &str) -> (char, usize) {
     let high = code_unit(escape, 1);
     if !(0xd800..0xdc00).contains(&high) {
-        return (char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER), 5);
+        return (
+            char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER),
+            5,
+        );
     }
     let low = code_unit(escape, 7).wrapping_sub(0xdc00);
     let c = 0x10000 + ((high - 0xd800) << 10) + low;
@@ -54,5 +57,8 @@ fn unicode_char(escape: &str) -> (char, usize) {
 }
 
 fn code_unit(escape: &str, at: usize) -> u32 {
-    escape.get(at..at + 4).and_then(|digits| u32::from_str_radix(digits, 16).ok()).unwrap_or_default()
+    escape
+        .get(at..at + 4)
+        .and_then(|digits| u32::from_str_radix(digits, 16).ok())
+        .unwrap_or_default()
 }

@@ -14,7 +14,10 @@ pub(super) struct Spot<'d> {
 
 impl<'d> Spot<'d> {
     pub(super) fn root(body: &'d Document) -> Self {
-        Spot { via: String::new(), node: present(Some(body.root())) }
+        Spot {
+            via: String::new(),
+            node: present(Some(body.root())),
+        }
     }
 
     /// A field of this object; an absent object has absent fields only.
@@ -24,27 +27,43 @@ impl<'d> Spot<'d> {
     }
 
     /// Several fields of this object, in one pass over it.
-    pub(super) fn fields<const N: usize>(&self, names: [&str; N]) -> Result<[Spot<'d>; N], Refusal> {
+    pub(super) fn fields<const N: usize>(
+        &self,
+        names: [&str; N],
+    ) -> Result<[Spot<'d>; N], Refusal> {
         let nodes = match self.node {
-            Some(node) if node.kind() != Kind::Object => return refused(&self.via, "it is not an object"),
+            Some(node) if node.kind() != Kind::Object => {
+                return refused(&self.via, "it is not an object");
+            }
             Some(node) => node.get_all(names),
             None => [None; N],
         };
         let dot = if self.via.is_empty() { "" } else { "." };
         let via = |index: usize| [&self.via, dot, names[index]].concat();
         Ok(std::array::from_fn(|index| match present(nodes[index]) {
-            Some(node) => Spot { via: via(index), node: Some(node) },
-            None => Spot { via: String::new(), node: None },
+            Some(node) => Spot {
+                via: via(index),
+                node: Some(node),
+            },
+            None => Spot {
+                via: String::new(),
+                node: None,
+            },
         }))
     }
 
     /// The items of this list; none of an absent one.
     pub(super) fn items(&self) -> Result<Vec<Spot<'d>>, Refusal> {
-        let Some(node) = self.node else { return Ok(Vec::new()) };
+        let Some(node) = self.node else {
+            return Ok(Vec::new());
+        };
         if node.kind() != Kind::Array {
             return refused(&self.via, "it is not a list");
         }
-        let spot = |(at, node)| Spot { via: format!("{}[{at}]", self.via), node: present(Some(node)) };
+        let spot = |(at, node)| Spot {
+            via: format!("{}[{at}]", self.via),
+            node: present(Some(node)),
+        };
         Ok(node.items().enumerate().map(spot).collect())
     }
 
@@ -52,9 +71,10 @@ impl<'d> Spot<'d> {
     pub(super) fn text(&self) -> Result<Option<Cow<'d, str>>, Refusal> {
         match self.node {
             None => Ok(None),
-            Some(node) => {
-                node.as_str().map_or_else(|| refused(&self.via, "it is not a string"), |text| Ok(Some(text)))
-            }
+            Some(node) => node.as_str().map_or_else(
+                || refused(&self.via, "it is not a string"),
+                |text| Ok(Some(text)),
+            ),
         }
     }
 
@@ -69,5 +89,8 @@ fn present(node: Option<Node<'_>>) -> Option<Node<'_>> {
 
 pub(super) fn refused<T>(via: &str, reason: &'static str) -> Result<T, Refusal> {
     let via = if via.is_empty() { "the body" } else { via };
-    Err(Refusal::HostPath { via: via.to_owned(), reason })
+    Err(Refusal::HostPath {
+        via: via.to_owned(),
+        reason,
+    })
 }

@@ -22,10 +22,14 @@ pub(super) fn volume(
     let (flags, device) = (options.field("o")?, options.field("device")?);
     let text = flags.text()?.unwrap_or_default();
     let read_only = place.read_only || text.split(',').any(|flag| flag == "ro");
-    let place = Place { read_only, ..place.clone() };
+    let place = Place {
+        read_only,
+        ..place.clone()
+    };
     let kind = options.field("type")?.text()?.unwrap_or_default();
     mounted(&kind, &device, &text, &place, found)?;
-    text.split(',').try_for_each(|flag| option(flag, &flags.via, &place, found))
+    text.split(',')
+        .try_for_each(|flag| option(flag, &flags.via, &place, found))
 }
 
 /// A bind is one by its flags, whatever the type says. Other devices count when they are paths, and only those of
@@ -40,24 +44,39 @@ fn mounted(
     found: &mut Vec<HostMount>,
 ) -> Result<(), Refusal> {
     let text = device.text()?.unwrap_or_default();
-    let binds = flags.to_ascii_lowercase().split(',').any(|flag| flag.contains("bind"));
+    let binds = flags
+        .to_ascii_lowercase()
+        .split(',')
+        .any(|flag| flag.contains("bind"));
     let path = match NETWORK_TYPES.contains(&kind) {
         true => text.starts_with('/') && !text.starts_with("//"),
         false => text.contains('/'),
     };
-    if binds || path { push(&text, Walk::Kernel, place, &device.via, found) } else { Ok(()) }
+    if binds || path {
+        push(&text, Walk::Kernel, place, &device.via, found)
+    } else {
+        Ok(())
+    }
 }
 
 /// Options such as overlay's `lowerdir=/a:/b` name paths too.
 fn option(flag: &str, via: &str, place: &Place, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    let Some((key, value)) = flag.split_once('=') else { return Ok(()) };
-    let layer = ["lowerdir", "upperdir", "workdir", "datadir"].iter().any(|name| key.starts_with(name));
+    let Some((key, value)) = flag.split_once('=') else {
+        return Ok(());
+    };
+    let layer = ["lowerdir", "upperdir", "workdir", "datadir"]
+        .iter()
+        .any(|name| key.starts_with(name));
     if layer && value.contains('\\') {
         return refused(via, "a path in it is escaped");
     }
     if SECRETS.contains(&key) {
         return Ok(());
     }
-    let pieces = value.split(':').filter(|piece| piece.starts_with('/') || layer && !piece.is_empty());
-    pieces.into_iter().try_for_each(|piece| push(piece, Walk::Kernel, place, via, found))
+    let pieces = value
+        .split(':')
+        .filter(|piece| piece.starts_with('/') || layer && !piece.is_empty());
+    pieces
+        .into_iter()
+        .try_for_each(|piece| push(piece, Walk::Kernel, place, via, found))
 }

@@ -33,7 +33,8 @@ pub fn resolve(mounts: &mut [HostMount], read_link: &ReadLink<'_>) -> Result<(),
 
 fn resolved(mount: &HostMount, read_link: &ReadLink<'_>) -> Result<PathBuf, Refusal> {
     let source = Path::new(&mount.source);
-    let follow = |path: &Path| follow(path, read_link).or_else(|reason| refused(&mount.via, reason));
+    let follow =
+        |path: &Path| follow(path, read_link).or_else(|reason| refused(&mount.via, reason));
     let walked = follow(source)?;
     let climbs = source.components().any(|part| part == Component::ParentDir);
     if climbs && mount.walk == Walk::Cleaned && follow(&clean(source))? != walked {
@@ -65,8 +66,13 @@ struct Way<'f> {
 }
 
 fn follow<'f>(path: &Path, read_link: &'f ReadLink<'f>) -> Result<PathBuf, &'static str> {
-    let mut way =
-        Way { read_link, out: PathBuf::from("/"), ahead: VecDeque::new(), links: 0, missing: false };
+    let mut way = Way {
+        read_link,
+        out: PathBuf::from("/"),
+        ahead: VecDeque::new(),
+        links: 0,
+        missing: false,
+    };
     way.take(path);
     while let Some(name) = way.ahead.pop_front() {
         way.step(name)?;
@@ -76,8 +82,9 @@ fn follow<'f>(path: &Path, read_link: &'f ReadLink<'f>) -> Result<PathBuf, &'sta
 
 impl Way<'_> {
     fn take(&mut self, path: &Path) {
-        let names =
-            path.components().filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
+        let names = path
+            .components()
+            .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
         for (at, part) in names.enumerate() {
             self.ahead.insert(at, part.as_os_str().to_owned());
         }
@@ -86,7 +93,11 @@ impl Way<'_> {
     fn step(&mut self, name: OsString) -> Result<(), &'static str> {
         if name == ".." {
             self.out.pop();
-            return if self.missing { Err("it climbs out of a path that does not exist") } else { Ok(()) };
+            return if self.missing {
+                Err("it climbs out of a path that does not exist")
+            } else {
+                Ok(())
+            };
         }
         self.out.push(name);
         if self.missing { Ok(()) } else { self.look() }
@@ -96,7 +107,9 @@ impl Way<'_> {
         match (self.read_link)(&self.out) {
             Ok(None) => Ok(()),
             Ok(Some(link)) => self.enter(&link),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 self.missing = true;
                 Ok(())
             }

@@ -8,7 +8,12 @@ fn listed(action: &str, body: &str) -> Result<Vec<String>, String> {
     let document = Document::parse(body).unwrap();
     let shown = |mount: HostMount| {
         let mode = if mount.read_only { "ro" } else { "rw" };
-        format!("{} {} {mode} {}", mount.via, mount.source, mount.target.unwrap_or_default())
+        format!(
+            "{} {} {mode} {}",
+            mount.via,
+            mount.source,
+            mount.target.unwrap_or_default()
+        )
     };
     let found = host_paths(action, &document).map_err(|refusal| refusal.to_string())?;
     Ok(found.into_iter().map(shown).collect())
@@ -21,9 +26,16 @@ fn finds_every_way_to_the_host() {
         (
             create,
             r#"{"hostconfig":{"bindſ":["/a:/b:z,ro","/c:/d","vol:/v","/anon"]}}"#,
-            &["HostConfig.Binds[0] /a ro /b", "HostConfig.Binds[1] /c rw /d"],
+            &[
+                "HostConfig.Binds[0] /a ro /b",
+                "HostConfig.Binds[1] /c rw /d",
+            ],
         ),
-        (create, r#"{"Binds":["/a/../b:/c"],"HostConfig":null}"#, &["Binds[0] /a/../b rw /c"]),
+        (
+            create,
+            r#"{"Binds":["/a/../b:/c"],"HostConfig":null}"#,
+            &["Binds[0] /a/../b rw /c"],
+        ),
         (
             create,
             r#"{"HostConfig":{"Mounts":[{"Type":"bind","Source":"/a","Target":"/b","ReadOnly":true}]}}"#,
@@ -49,7 +61,11 @@ fn finds_every_way_to_the_host() {
             r#"{"HostConfig":{"Devices":[{"PathOnHost":"/dev/fuse","PathInContainer":"/dev/f","CgroupPermissions":"r"}]}}"#,
             &["HostConfig.Devices[0].PathOnHost /dev/fuse ro /dev/f"],
         ),
-        (create, r#"{"HostConfig":{"Binds":null,"Mounts":null,"VolumesFrom":["/x"]}}"#, &[]),
+        (
+            create,
+            r#"{"HostConfig":{"Binds":null,"Mounts":null,"VolumesFrom":["/x"]}}"#,
+            &[],
+        ),
         ("container.update", r#"{"Devices":[]}"#, &[]),
         (
             "volume.create",
@@ -69,14 +85,23 @@ fn finds_every_way_to_the_host() {
         (
             "volume.create",
             r#"{"DriverOpts":{"type":"overlay","o":"lowerdir=/a:/b,upperdir=/u,workdir=/w","device":"overlay"}}"#,
-            &["DriverOpts.o /a rw ", "DriverOpts.o /b rw ", "DriverOpts.o /u rw ", "DriverOpts.o /w rw "],
+            &[
+                "DriverOpts.o /a rw ",
+                "DriverOpts.o /b rw ",
+                "DriverOpts.o /u rw ",
+                "DriverOpts.o /w rw ",
+            ],
         ),
         (
             "volume.create",
             r#"{"DriverOpts":{"type":"ext4","device":"//dev/sda1"}}"#,
             &["DriverOpts.device //dev/sda1 rw "],
         ),
-        ("volume.create", r#"{"Driver":"nas","DriverOpts":{"device":"/a","o":"bind"}}"#, &[]),
+        (
+            "volume.create",
+            r#"{"Driver":"nas","DriverOpts":{"device":"/a","o":"bind"}}"#,
+            &[],
+        ),
         (
             "service.create",
             r#"{"TaskTemplate":{"ContainerSpec":{"Mounts":[{"Type":"bind","Source":"/a","Target":"/b"}]}}}"#,
@@ -92,12 +117,19 @@ fn finds_every_way_to_the_host() {
             r#"[{"Name":"network","Value":["host"]},{"Name":"device","Value":["/dev/fuse"]}]"#,
             &["[1].Value[0] /dev/fuse rw "],
         ),
-        ("plugin.set", r#"["DEBUG=1","data.source=/srv"]"#, &["[1] /srv rw "]),
+        (
+            "plugin.set",
+            r#"["DEBUG=1","data.source=/srv"]"#,
+            &["[1] /srv rw "],
+        ),
     ];
     for (action, body, want) in table {
         assert_eq!(
             listed(action, body).as_deref(),
-            Ok(&want.iter().map(|line| (*line).to_owned()).collect::<Vec<_>>()[..]),
+            Ok(&want
+                .iter()
+                .map(|line| (*line).to_owned())
+                .collect::<Vec<_>>()[..]),
             "{body}"
         );
     }
@@ -116,12 +148,36 @@ fn refuses_what_it_cannot_read() {
             r#"{"HostConfig":{"Binds":[["/a"]]}}"#,
             "`HostConfig.Binds[0]` cannot be judged: it is not a string",
         ),
-        ("container.create", r#"{"HostConfig":{"Binds":["a/b:/c"]}}"#, "it is not an absolute path"),
-        ("container.create", r#"{"HostConfig":{"Binds":["/a:/b:ro:x"]}}"#, "`source:target:mode`"),
-        ("container.create", r#"{"HostConfig":{"Binds":[":/b"]}}"#, "it is not an absolute path"),
-        ("container.create", r#"{"HostConfig":{"Binds":["/a\u0000:/b"]}}"#, "NUL"),
-        ("container.create", r#"{"HostConfig":[]}"#, "`HostConfig` cannot be judged: it is not an object"),
-        ("container.create", r#"{"HostConfig":{"Mounts":[{"Type":1,"Source":"/a"}]}}"#, "it is not a string"),
+        (
+            "container.create",
+            r#"{"HostConfig":{"Binds":["a/b:/c"]}}"#,
+            "it is not an absolute path",
+        ),
+        (
+            "container.create",
+            r#"{"HostConfig":{"Binds":["/a:/b:ro:x"]}}"#,
+            "`source:target:mode`",
+        ),
+        (
+            "container.create",
+            r#"{"HostConfig":{"Binds":[":/b"]}}"#,
+            "it is not an absolute path",
+        ),
+        (
+            "container.create",
+            r#"{"HostConfig":{"Binds":["/a\u0000:/b"]}}"#,
+            "NUL",
+        ),
+        (
+            "container.create",
+            r#"{"HostConfig":[]}"#,
+            "`HostConfig` cannot be judged: it is not an object",
+        ),
+        (
+            "container.create",
+            r#"{"HostConfig":{"Mounts":[{"Type":1,"Source":"/a"}]}}"#,
+            "it is not a string",
+        ),
         (
             "container.create",
             r#"{"HostConfig":{"Mounts":[{"Type":"bind","Source":"a"}]}}"#,
@@ -132,16 +188,36 @@ fn refuses_what_it_cannot_read() {
             r#"{"HostConfig":{"Devices":[{"PathOnHost":"dev/sda"}]}}"#,
             "it is not an absolute path",
         ),
-        ("container.create", "[]", "`the body` cannot be judged: it is not an object"),
-        ("volume.create", r#"{"DriverOpts":{"o":"bind","device":"etc"}}"#, "it is not an absolute path"),
+        (
+            "container.create",
+            "[]",
+            "`the body` cannot be judged: it is not an object",
+        ),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"o":"bind","device":"etc"}}"#,
+            "it is not an absolute path",
+        ),
         (
             "volume.create",
             r#"{"DriverOpts":{"type":"ext4","device":"dev/sda1"}}"#,
             "it is not an absolute path",
         ),
-        ("volume.create", r#"{"DriverOpts":{"o":"bind"}}"#, "it is not an absolute path"),
-        ("volume.create", r#"{"DriverOpts":{"o":["bind"],"device":"/a"}}"#, "it is not a string"),
-        ("volume.create", r#"{"DriverOpts":{"o":"lowerdir=a:/b"}}"#, "it is not an absolute path"),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"o":"bind"}}"#,
+            "it is not an absolute path",
+        ),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"o":["bind"],"device":"/a"}}"#,
+            "it is not a string",
+        ),
+        (
+            "volume.create",
+            r#"{"DriverOpts":{"o":"lowerdir=a:/b"}}"#,
+            "it is not an absolute path",
+        ),
     ];
     for (action, body, want) in table {
         let refusal = listed(action, body).unwrap_err();
@@ -151,7 +227,10 @@ fn refuses_what_it_cannot_read() {
 
 /// A file system of `path -> link`; an empty link is a file or directory, and anything else is missing.
 fn lead(body: &str, files: &[(&str, &str)]) -> Result<String, String> {
-    let files: HashMap<&Path, &str> = files.iter().map(|(path, link)| (Path::new(*path), *link)).collect();
+    let files: HashMap<&Path, &str> = files
+        .iter()
+        .map(|(path, link)| (Path::new(*path), *link))
+        .collect();
     let read_link = |path: &Path| match files.get(path) {
         Some(&"") => Ok(None),
         Some(&"?") => Err(io::ErrorKind::PermissionDenied.into()),
@@ -159,7 +238,11 @@ fn lead(body: &str, files: &[(&str, &str)]) -> Result<String, String> {
         None => Err(io::ErrorKind::NotFound.into()),
     };
     let body = Document::parse(body).unwrap();
-    let action = if body.root().get("DriverOpts").is_some() { "volume.create" } else { "container.create" };
+    let action = if body.root().get("DriverOpts").is_some() {
+        "volume.create"
+    } else {
+        "container.create"
+    };
     let mut mounts = host_paths(action, &body).unwrap();
     resolve(&mut mounts, &read_link).map_err(|refusal| refusal.to_string())?;
     Ok(mounts[0].resolved.as_ref().unwrap().display().to_string())
@@ -196,9 +279,18 @@ fn follows_links_as_far_as_the_path_exists() {
 
 #[test]
 fn devices_of_volumes_are_walked_by_the_kernel() {
-    let files = [("/srv", ""), ("/srv/l", "/etc/ssh"), ("/etc", ""), ("/etc/ssh", "")];
-    let device =
-        |device: &str| lead(&format!(r#"{{"DriverOpts":{{"o":"bind","device":"{device}"}}}}"#), &files);
+    let files = [
+        ("/srv", ""),
+        ("/srv/l", "/etc/ssh"),
+        ("/etc", ""),
+        ("/etc/ssh", ""),
+    ];
+    let device = |device: &str| {
+        lead(
+            &format!(r#"{{"DriverOpts":{{"o":"bind","device":"{device}"}}}}"#),
+            &files,
+        )
+    };
     assert_eq!(device("/srv/l/..").as_deref(), Ok("/etc"));
     assert_eq!(device("//srv/l").as_deref(), Ok("/etc/ssh"));
 }

@@ -14,33 +14,47 @@ use std::path::Path;
 pub fn look(grant: &Grant, all: &[Grant], own: &Path) -> (String, Option<Finding>) {
     let words = grant.in_words();
     match grant {
-        Grant::FsRead(path) | Grant::FsWrite(path) if !exists(path) => {
-            (words, finding(Severity::Note, format!("`{}` does not exist", path.display())))
-        }
+        Grant::FsRead(path) | Grant::FsWrite(path) if !exists(path) => (
+            words,
+            finding(
+                Severity::Note,
+                format!("`{}` does not exist", path.display()),
+            ),
+        ),
         Grant::FsWrite(path) if holds(path, own) => {
             (words, finding(Severity::Warning, rewrites_itself(path)))
         }
-        Grant::Exec(name) => match programs::find(OsStr::new(name)).filter(|file| programs::is_program(file))
-        {
-            Some(file) if may_write(all, &file) => (words, finding(Severity::Warning, replaceable(name))),
-            Some(file) if file == Path::new(name) => (words, None),
-            Some(file) => (format!("{words} ({})", file.display()), None),
-            None => (words, finding(Severity::Warning, no_program(name))),
-        },
+        Grant::Exec(name) => {
+            match programs::find(OsStr::new(name)).filter(|file| programs::is_program(file)) {
+                Some(file) if may_write(all, &file) => {
+                    (words, finding(Severity::Warning, replaceable(name)))
+                }
+                Some(file) if file == Path::new(name) => (words, None),
+                Some(file) => (format!("{words} ({})", file.display()), None),
+                None => (words, finding(Severity::Warning, no_program(name))),
+            }
+        }
         _ => (words, None),
     }
 }
 
 fn may_write(all: &[Grant], file: &Path) -> bool {
-    all.iter().any(|grant| matches!(grant, Grant::FsWrite(path) if holds(path, file)))
+    all.iter()
+        .any(|grant| matches!(grant, Grant::FsWrite(path) if holds(path, file)))
 }
 
 fn finding(severity: Severity, message: String) -> Option<Finding> {
-    Some(Finding { severity, diagnostic: Diagnostic::of_file(MANIFEST, message) })
+    Some(Finding {
+        severity,
+        diagnostic: Diagnostic::of_file(MANIFEST, message),
+    })
 }
 
 fn rewrites_itself(path: &Path) -> String {
-    format!("`{}` holds the plugin itself: it can write itself any grant, for the next start", path.display())
+    format!(
+        "`{}` holds the plugin itself: it can write itself any grant, for the next start",
+        path.display()
+    )
 }
 
 fn replaceable(program: &str) -> String {
@@ -50,6 +64,9 @@ fn replaceable(program: &str) -> String {
 fn no_program(name: &str) -> String {
     match name.starts_with('/') {
         true => format!("`{name}` is no program"),
-        false => format!("there is no program `{name}` in {}", programs::PLACES.join(", ")),
+        false => format!(
+            "there is no program `{name}` in {}",
+            programs::PLACES.join(", ")
+        ),
     }
 }

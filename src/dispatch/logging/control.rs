@@ -38,8 +38,16 @@ pub(super) enum State {
 
 impl Control {
     pub(super) fn new(info: &StreamInfo) -> Self {
-        let (order, state) = (watch::Sender::new(Order::Run), watch::Sender::new(State::Open));
-        Self { container: info.container.clone(), name: info.name.clone(), order, state }
+        let (order, state) = (
+            watch::Sender::new(Order::Run),
+            watch::Sender::new(State::Open),
+        );
+        Self {
+            container: info.container.clone(),
+            name: info.name.clone(),
+            order,
+            state,
+        }
     }
 
     pub(super) fn order(&self, order: Order) {
@@ -52,15 +60,24 @@ impl Control {
 
     /// Waits until a stopped stream is empty.
     pub(super) async fn drained(&self) {
-        let _ = self.state.subscribe().wait_for(|state| *state >= State::Drained).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| *state >= State::Drained)
+            .await;
     }
 
     /// Waits for the end of the stream's task.
     pub(super) async fn ended(&self) {
-        let _ = self.state.subscribe().wait_for(|state| *state == State::Ended).await;
+        let _ = self
+            .state
+            .subscribe()
+            .wait_for(|state| *state == State::Ended)
+            .await;
     }
 
     pub(super) fn reach(&self, state: State) {
-        self.state.send_if_modified(|now| state > std::mem::replace(now, state.max(*now)));
+        self.state
+            .send_if_modified(|now| state > std::mem::replace(now, state.max(*now)));
     }
 }

@@ -35,7 +35,9 @@ impl Stream {
     pub(super) async fn deliver(&self, entries: &[LogEntry], mark: Mark) -> Delivery {
         let (mut pause, mut done) = (RETRY.0, 0);
         loop {
-            let Err(problem) = self.attempt(entries, mark, &mut done).await else { return Delivery::Taken };
+            let Err(problem) = self.attempt(entries, mark, &mut done).await else {
+                return Delivery::Taken;
+            };
             self.logs().counters.failures.fetch_add(1, Relaxed);
             if self.settings().on_slow == OnSlow::Drop {
                 self.tell_given_up(&problem);
@@ -48,7 +50,10 @@ impl Stream {
                 "its log waits, and is handed over again in {pause:?}:\n{problem}"
             );
             let mut resting = self.logs().resting.subscribe();
-            if timeout(pause, resting.wait_for(|resting| *resting)).await.is_ok() {
+            if timeout(pause, resting.wait_for(|resting| *resting))
+                .await
+                .is_ok()
+            {
                 return Delivery::Interrupted;
             }
             pause = (pause * 2).min(RETRY.1);
@@ -57,19 +62,37 @@ impl Stream {
 
     /// Tells why entries are given up, now and then: a script that fails always would fill the log.
     fn tell_given_up(&self, problem: &Diagnostic) {
-        if self.failure_told.get().is_none_or(|told| told.elapsed() > REPORT) {
+        if self
+            .failure_told
+            .get()
+            .is_none_or(|told| told.elapsed() > REPORT)
+        {
             self.failure_told.set(Some(Instant::now()));
             let (plugin, container) = (self.plugin.name(), &self.info.name);
-            tracing::warn!(plugin, container, "entries of its log are dropped:\n{problem}");
+            tracing::warn!(
+                plugin,
+                container,
+                "entries of its log are dropped:\n{problem}"
+            );
         }
     }
 
     /// One try; of a script that takes entries one by one, those that it took are not handed over again.
-    async fn attempt(&self, entries: &[LogEntry], mark: Mark, done: &mut usize) -> Result<(), Diagnostic> {
-        let live =
-            self.plugin.live(Interface::Log).map_err(|e| Diagnostic::of_file("log.lua", e.to_string()))?;
+    async fn attempt(
+        &self,
+        entries: &[LogEntry],
+        mark: Mark,
+        done: &mut usize,
+    ) -> Result<(), Diagnostic> {
+        let live = self
+            .plugin
+            .live(Interface::Log)
+            .map_err(|e| Diagnostic::of_file("log.lua", e.to_string()))?;
         let place = self.place.clone();
-        let set = spawn_blocking(move || place.set(&mark)).await.map_err(io::Error::other).flatten();
+        let set = spawn_blocking(move || place.set(&mark))
+            .await
+            .map_err(io::Error::other)
+            .flatten();
         set.map_err(|e| Diagnostic::of_file("the state directory", e.to_string()))?;
         let batch = hook("write_batch").filter(|batch| live.script.has(batch));
         let result = match (batch, hook("write")) {
@@ -89,8 +112,13 @@ impl Stream {
         seq: u64,
     ) -> Result<(), Diagnostic> {
         let lua = live.script.lua();
-        let tables = entries.iter().zip(seq..).map(|(entry, seq)| to_table(lua, entry, seq));
-        let list = tables.collect::<mlua::Result<Vec<_>>>().and_then(|list| lua.create_sequence_from(list));
+        let tables = entries
+            .iter()
+            .zip(seq..)
+            .map(|(entry, seq)| to_table(lua, entry, seq));
+        let list = tables
+            .collect::<mlua::Result<Vec<_>>>()
+            .and_then(|list| lua.create_sequence_from(list));
         let list = list.map_err(|e| Diagnostic::of_file("log.lua", e.to_string()))?;
         self.call(live, method, (list, self.table(lua)?)).await
     }
@@ -114,7 +142,9 @@ impl Stream {
     }
 
     fn table(&self, lua: &Lua) -> Result<Table, Diagnostic> {
-        self.info.table(lua).map_err(|e| Diagnostic::of_file("log.lua", e))
+        self.info
+            .table(lua)
+            .map_err(|e| Diagnostic::of_file("log.lua", e))
     }
 
     async fn call(
@@ -124,8 +154,15 @@ impl Stream {
         args: impl IntoLuaMulti,
     ) -> Result<(), Diagnostic> {
         let begun = Instant::now();
-        let result = live.script.call(method, args, live.manifest.deadline(method)).await;
-        let verdict = if result.is_ok() { Verdict::Ok } else { Verdict::Failed };
+        let result = live
+            .script
+            .call(method, args, live.manifest.deadline(method))
+            .await;
+        let verdict = if result.is_ok() {
+            Verdict::Ok
+        } else {
+            Verdict::Failed
+        };
         self.plugin.meters.call(method, verdict, begun.elapsed());
         self.plugin.weigh(&live.script);
         result.map(drop)

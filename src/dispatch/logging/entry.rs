@@ -38,9 +38,15 @@ impl Emitted {
         match value {
             Value::Table(table) => {
                 let is_list = table.raw_len() > 0 || table.is_empty();
-                Ok(Self { next: Some(if is_list { 1 } else { 0 }), table })
+                Ok(Self {
+                    next: Some(if is_list { 1 } else { 0 }),
+                    table,
+                })
             }
-            other => Err(format!("wants an entry or a list of entries, not a {}", other.type_name())),
+            other => Err(format!(
+                "wants an entry or a list of entries, not a {}",
+                other.type_name()
+            )),
         }
     }
 }
@@ -65,7 +71,10 @@ impl Iterator for Emitted {
 }
 
 fn of_table(table: &Table) -> Result<LogEntry, String> {
-    let mut entry = LogEntry { source: "stdout".to_owned(), ..LogEntry::default() };
+    let mut entry = LogEntry {
+        source: "stdout".to_owned(),
+        ..LogEntry::default()
+    };
     let (mut piece, mut has_time) = (PartialMetadata::default(), false);
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| e.to_string())?;
@@ -97,7 +106,10 @@ fn of_table(table: &Table) -> Result<LogEntry, String> {
 
 /// The engine writes lines as they come, so they must bring their end, but for pieces before the last.
 fn with_newline(mut entry: LogEntry) -> LogEntry {
-    let goes_on = entry.partial_log_metadata.as_ref().is_some_and(|piece| !piece.last);
+    let goes_on = entry
+        .partial_log_metadata
+        .as_ref()
+        .is_some_and(|piece| !piece.last);
     if !goes_on {
         entry.line.push(b'\n');
     }
@@ -111,7 +123,10 @@ fn text(value: &Value) -> Option<String> {
 fn line(value: &Value) -> Result<Vec<u8>, String> {
     match value.as_string().map(|text| text.as_bytes().to_vec()) {
         Some(line) if line.len() <= LONGEST_LINE => Ok(line),
-        Some(line) => Err(format!("`line` has {} bytes, and may have {LONGEST_LINE}", line.len())),
+        Some(line) => Err(format!(
+            "`line` has {} bytes, and may have {LONGEST_LINE}",
+            line.len()
+        )),
         None => Err(format!("`line` is a {}", value.type_name())),
     }
 }
@@ -119,7 +134,9 @@ fn line(value: &Value) -> Result<Vec<u8>, String> {
 fn nanoseconds(value: &Value) -> Result<i64, String> {
     let digits = value.as_string().map(|text| text.to_string_lossy());
     let number = digits.and_then(|digits| digits.parse().ok());
-    number.ok_or_else(|| "`time` must be the nanoseconds since 1970, as a string of digits".to_owned())
+    number.ok_or_else(|| {
+        "`time` must be the nanoseconds since 1970, as a string of digits".to_owned()
+    })
 }
 
 #[cfg(test)]
@@ -133,8 +150,16 @@ mod tests {
     #[test]
     fn an_entry_comes_back_as_it_was_handed_over() {
         let lua = Lua::new();
-        for (partial, last, line) in [(false, false, "x\n"), (true, false, "x"), (true, true, "x\n")] {
-            let piece = PartialMetadata { last, id: "p".into(), ordinal: 2 };
+        for (partial, last, line) in [
+            (false, false, "x\n"),
+            (true, false, "x"),
+            (true, true, "x\n"),
+        ] {
+            let piece = PartialMetadata {
+                last,
+                id: "p".into(),
+                ordinal: 2,
+            };
             let mut entry = LogEntry {
                 source: "stderr".into(),
                 time_nano: 1_732_440_000_123_456_789,
@@ -144,14 +169,21 @@ mod tests {
             };
             let table = to_table(&lua, &entry, 7).unwrap();
             entry.line = line.into();
-            assert_eq!(Emitted::new(Value::Table(table)).unwrap().collect::<Vec<_>>(), [Ok(entry)]);
+            assert_eq!(
+                Emitted::new(Value::Table(table))
+                    .unwrap()
+                    .collect::<Vec<_>>(),
+                [Ok(entry)]
+            );
         }
     }
 
     #[test]
     fn one_entry_or_a_list_may_be_emitted() {
         assert_eq!(
-            emitted("{ { time = '1', line = 'a' }, { time = '2', line = '\\255' } }").unwrap().len(),
+            emitted("{ { time = '1', line = 'a' }, { time = '2', line = '\\255' } }")
+                .unwrap()
+                .len(),
             2
         );
         assert_eq!(emitted("{}").unwrap(), []);
@@ -163,11 +195,20 @@ mod tests {
         for (source, part) in [
             ("1", "wants an entry or a list of entries, not a"),
             ("{ line = 'x' }", "`time` is missing"),
-            ("{ time = 12, line = 'x' }", "`time` must be the nanoseconds"),
+            (
+                "{ time = 12, line = 'x' }",
+                "`time` must be the nanoseconds",
+            ),
             ("{ time = '1', line = {} }", "`line` is a table"),
             ("{ { time = '1' }, 3 }", "entry 2 is no table"),
-            ("{ { time = '1', lines = 'x' } }", "entry 1: `lines` is no field of an entry"),
-            ("{ time = '1', line = string.rep('x', 1000000) }", "`line` has 1000000 bytes"),
+            (
+                "{ { time = '1', lines = 'x' } }",
+                "entry 1: `lines` is no field of an entry",
+            ),
+            (
+                "{ time = '1', line = string.rep('x', 1000000) }",
+                "`line` has 1000000 bytes",
+            ),
         ] {
             let error = emitted(source).unwrap_err();
             assert!(error.contains(part), "{error}");

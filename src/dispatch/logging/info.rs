@@ -31,7 +31,9 @@ impl StreamInfo {
         if file.is_empty() {
             return Err("`File` is missing or empty".to_owned());
         }
-        let Some(info) = request["Info"].as_object_mut() else { return Err("`Info` is missing".to_owned()) };
+        let Some(info) = request["Info"].as_object_mut() else {
+            return Err("`Info` is missing".to_owned());
+        };
         info.insert("File".to_owned(), Json::String(file.clone()));
         let text = serde_json::to_vec(info).map_err(|e| e.to_string())?;
         let id = hex(&Sha256::digest(&file)[..16]);
@@ -41,7 +43,12 @@ impl StreamInfo {
     /// What the journal says.
     pub(super) fn of(id: String, text: Vec<u8>) -> Option<Self> {
         let info: Json = serde_json::from_slice(&text).ok()?;
-        let field = |name| info[name].as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let field = |name| {
+            info[name]
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(str::to_owned)
+        };
         let container = field("ContainerID")?;
         let name = field("ContainerName").map(|name| name.trim_start_matches('/').to_owned());
         Some(Self {

@@ -83,8 +83,13 @@ impl Logs {
 
     fn register(&self, info: &StreamInfo) -> Rc<Control> {
         let control = Rc::new(Control::new(info));
-        self.streams.borrow_mut().insert(info.file.clone(), control.clone());
-        self.written.borrow_mut().entry(info.container.clone()).or_default();
+        self.streams
+            .borrow_mut()
+            .insert(info.file.clone(), control.clone());
+        self.written
+            .borrow_mut()
+            .entry(info.container.clone())
+            .or_default();
         self.counters.streams.fetch_add(1, Relaxed);
         control
     }
@@ -93,7 +98,10 @@ impl Logs {
         let mut streams = self.streams.borrow_mut();
         streams.remove(&info.file);
         self.counters.streams.fetch_sub(1, Relaxed);
-        if !streams.values().any(|other| other.container == info.container) {
+        if !streams
+            .values()
+            .any(|other| other.container == info.container)
+        {
             self.written.borrow_mut().remove(&info.container);
         }
     }
@@ -107,7 +115,10 @@ impl Logs {
 
     /// Woken by each batch of the container's log that was taken; closed when its log has ended.
     fn follow(&self, container: &str) -> Option<watch::Receiver<()>> {
-        self.written.borrow().get(container).map(watch::Sender::subscribe)
+        self.written
+            .borrow()
+            .get(container)
+            .map(watch::Sender::subscribe)
     }
 
     /// Streams that nobody writes to any more end once they are empty: their engine, or its connection to them, is gone.
@@ -144,8 +155,14 @@ impl Plugin {
     ) -> Outcome {
         let reply = match method.hook {
             "capabilities" => Ok((Self::log_capabilities(live), String::new())),
-            "start" => self.start_log(method, live, body).await.map(|name| (b"{}".to_vec(), name)),
-            "stop" => self.stop_log(method, body).await.map(|name| (b"{}".to_vec(), name)),
+            "start" => self
+                .start_log(method, live, body)
+                .await
+                .map(|name| (b"{}".to_vec(), name)),
+            "stop" => self
+                .stop_log(method, body)
+                .await
+                .map(|name| (b"{}".to_vec(), name)),
             _ => return Outcome::without_hook(method),
         };
         Outcome::of(reply, "")
@@ -154,7 +171,9 @@ impl Plugin {
     /// Answers `Capabilities`: logs can be read by scripts that say how.
     fn log_capabilities(live: &Live) -> Vec<u8> {
         let reads = hook("read").is_some_and(|read| live.script.has(read));
-        json!({ "Cap": { "ReadLogs": reads } }).to_string().into_bytes()
+        json!({ "Cap": { "ReadLogs": reads } })
+            .to_string()
+            .into_bytes()
     }
 
     /// Begins a stream: after the script agreed, and before the engine is answered, it is on the disk.
@@ -175,11 +194,23 @@ impl Plugin {
         if self.logs.streams.borrow().contains_key(&info.file) {
             return Ok(name);
         }
-        let fifo = self.open_fifo(&info.file).map_err(|e| failed(&info.file, &e))?;
-        let table = info.table(live.script.lua()).map_err(|e| bad_request(method, e))?;
-        self.call_hook(method, live, &Owed::of(method, &table), table.clone()).await?;
-        let (journal, id, text) = (self.logs.journal.clone(), info.id.clone(), info.text.clone());
-        let added = spawn_blocking(move || journal.add(&id, &text)).await.map_err(io::Error::other).flatten();
+        let fifo = self
+            .open_fifo(&info.file)
+            .map_err(|e| failed(&info.file, &e))?;
+        let table = info
+            .table(live.script.lua())
+            .map_err(|e| bad_request(method, e))?;
+        self.call_hook(method, live, &Owed::of(method, &table), table.clone())
+            .await?;
+        let (journal, id, text) = (
+            self.logs.journal.clone(),
+            info.id.clone(),
+            info.text.clone(),
+        );
+        let added = spawn_blocking(move || journal.add(&id, &text))
+            .await
+            .map_err(io::Error::other)
+            .flatten();
         let place = added.map_err(|e| failed("the state directory", &e))?;
         self.logs.forsake(Some(&info.container));
         let control = self.logs.register(&info);
@@ -192,13 +223,16 @@ impl Plugin {
         if body.trim_ascii().is_empty() {
             return Err(CallError::NoArguments(method.wire));
         }
-        let request: Json = serde_json::from_slice(body).map_err(|e| bad_request(method, e.to_string()))?;
+        let request: Json =
+            serde_json::from_slice(body).map_err(|e| bad_request(method, e.to_string()))?;
         let Some(file) = request["File"].as_str() else {
             return Err(bad_request(method, "`File` is missing or empty".to_owned()));
         };
         let control = self.logs.streams.borrow().get(file).cloned();
         // Asked again, or for one whose FIFO was gone already.
-        let Some(control) = control else { return Ok(file.to_owned()) };
+        let Some(control) = control else {
+            return Ok(file.to_owned());
+        };
         control.order(Order::Stop);
         if timeout(REST, control.drained()).await.is_err() {
             tracing::warn!(
@@ -212,21 +246,32 @@ impl Plugin {
 
     fn open_fifo(&self, file: &str) -> io::Result<Fifo> {
         let settings = self.log_settings();
-        Fifo::open(Path::new(file), settings.buffer_kib << 10, self.logs.scratch()?)
+        Fifo::open(
+            Path::new(file),
+            settings.buffer_kib << 10,
+            self.logs.scratch()?,
+        )
     }
 
     fn log_settings(&self) -> LogSettings {
-        self.live(Interface::Log).map(|live| live.manifest.log).unwrap_or_default()
+        self.live(Interface::Log)
+            .map(|live| live.manifest.log)
+            .unwrap_or_default()
     }
 }
 
 /// The row of a hook of `log.lua`.
 fn hook(name: &str) -> Option<&'static Method> {
-    methods_of(Interface::Log).iter().find(|method| method.hook == name)
+    methods_of(Interface::Log)
+        .iter()
+        .find(|method| method.hook == name)
 }
 
 fn bad_request(method: &'static Method, problem: String) -> CallError {
-    CallError::BadRequest { method: method.wire, problem }
+    CallError::BadRequest {
+        method: method.wire,
+        problem,
+    }
 }
 
 fn failed(what: &str, error: &io::Error) -> CallError {

@@ -46,13 +46,22 @@ impl Plugin {
             Ok(request) => request,
             Err(problem) => {
                 self.meters.refusal(method, Verdict::Failed);
-                return Reply::from(&CallError::BadRequest { method: method.wire, problem });
+                return Reply::from(&CallError::BadRequest {
+                    method: method.wire,
+                    problem,
+                });
             }
         };
         let (parts, mut receiver) = mpsc::channel(AHEAD);
         let (begun, beginning) = oneshot::channel();
-        let reading = Rc::new(Reading { parts, begun: Cell::new(Some(begun)) });
-        spawn_local(self.clone().give_back(method, live.clone(), request, reading));
+        let reading = Rc::new(Reading {
+            parts,
+            begun: Cell::new(Some(begun)),
+        });
+        spawn_local(
+            self.clone()
+                .give_back(method, live.clone(), request, reading),
+        );
         // Ends also when the hook does, which drops its end.
         let _ = timeout(PATIENCE, beginning).await;
         match receiver.try_recv() {
@@ -72,10 +81,16 @@ impl Plugin {
     ) {
         let (started, generation) = (Instant::now(), live.script.generation);
         let container: Option<Table> = request.raw_get("Info").ok();
-        let field =
-            |name| container.as_ref().and_then(|info| info.raw_get::<Option<String>>(name).ok().flatten());
+        let field = |name| {
+            container
+                .as_ref()
+                .and_then(|info| info.raw_get::<Option<String>>(name).ok().flatten())
+        };
         let followed = self.logs.follow(&field("ContainerID").unwrap_or_default());
-        let object = field("ContainerName").unwrap_or_default().trim_start_matches('/').to_owned();
+        let object = field("ContainerName")
+            .unwrap_or_default()
+            .trim_start_matches('/')
+            .to_owned();
         let result = tokio::select! {
             result = call(method, &live, &request, &reading, followed) => result,
             () = reading.parts.closed() => {
@@ -113,10 +128,21 @@ async fn call(
         let info: Value = request.raw_get("Info")?;
         // What the script keeps of them must not keep the body open.
         let reading = Rc::downgrade(reading);
-        Ok((info, config, emit(lua, reading.clone())?, wait(lua, reading, followed)?))
+        Ok((
+            info,
+            config,
+            emit(lua, reading.clone())?,
+            wait(lua, reading, followed)?,
+        ))
     };
-    let args = made().map_err(|e| CallError::BadRequest { method: method.wire, problem: e.to_string() })?;
-    let result = live.script.call(method, args, live.manifest.deadline(method)).await;
+    let args = made().map_err(|e| CallError::BadRequest {
+        method: method.wire,
+        problem: e.to_string(),
+    })?;
+    let result = live
+        .script
+        .call(method, args, live.manifest.deadline(method))
+        .await;
     result.map(drop).map_err(CallError::Failed)
 }
 
@@ -126,7 +152,9 @@ fn emit(lua: &Lua, reading: Weak<Reading>) -> mlua::Result<Function> {
         let parts = reading.upgrade().map(|reading| reading.parts.clone());
         let reading = reading.clone();
         async move {
-            send(value, &reading, parts).await.map_err(|e| mlua::Error::runtime(format!("emit: {e}")))
+            send(value, &reading, parts)
+                .await
+                .map_err(|e| mlua::Error::runtime(format!("emit: {e}")))
         }
     })
 }
@@ -151,13 +179,21 @@ async fn send(
 }
 
 /// The hook's `wait`.
-fn wait(lua: &Lua, reading: Weak<Reading>, followed: Option<watch::Receiver<()>>) -> mlua::Result<Function> {
-    let followed = Rc::new(Cell::new(followed.map(|written| (written, sleep(Duration::ZERO)))));
+fn wait(
+    lua: &Lua,
+    reading: Weak<Reading>,
+    followed: Option<watch::Receiver<()>>,
+) -> mlua::Result<Function> {
+    let followed = Rc::new(Cell::new(
+        followed.map(|written| (written, sleep(Duration::ZERO))),
+    ));
     lua.create_async_function(move |_, ()| {
         let (reading, followed) = (reading.clone(), followed.clone());
         async move {
             begin(&reading);
-            let Some((mut written, breath)) = followed.take() else { return Ok(false) };
+            let Some((mut written, breath)) = followed.take() else {
+                return Ok(false);
+            };
             let goes_on = written.changed().await.is_ok();
             breath.await;
             followed.set(Some((written, sleep(BREATH))));

@@ -19,8 +19,14 @@ impl Plugin {
     /// Takes up the streams that were open when the process ended. Called once, by whoever serves the plugin.
     pub async fn resume_logs(self: &Rc<Self>) {
         let journal = self.logs.journal.clone();
-        match spawn_blocking(move || journal.open_streams()).await.map_err(io::Error::other).flatten() {
-            Ok(streams) => streams.into_iter().for_each(|(id, text)| self.resume(id, text)),
+        match spawn_blocking(move || journal.open_streams())
+            .await
+            .map_err(io::Error::other)
+            .flatten()
+        {
+            Ok(streams) => streams
+                .into_iter()
+                .for_each(|(id, text)| self.resume(id, text)),
             Err(error) => {
                 tracing::error!(plugin = self.name(), %error, "cannot tell which log streams were open");
             }
@@ -51,8 +57,14 @@ impl Plugin {
         loop {
             let error = match self.open_left(&info) {
                 Ok((fifo, place, mark)) => {
-                    tracing::info!(plugin = self.name(), container = info.name, "its log goes on");
-                    return Stream::resumed(self, info, control, fifo, place, mark).run().await;
+                    tracing::info!(
+                        plugin = self.name(),
+                        container = info.name,
+                        "its log goes on"
+                    );
+                    return Stream::resumed(self, info, control, fifo, place, mark)
+                        .run()
+                        .await;
                 }
                 Err(error) => error,
             };
@@ -63,14 +75,20 @@ impl Plugin {
             if !std::mem::replace(&mut is_told, true) {
                 tracing::error!(plugin = self.name(), container = info.name, %error, "its log cannot be taken up yet");
             }
-            if timeout(AGAIN, resting.wait_for(|resting| *resting)).await.is_ok() {
+            if timeout(AGAIN, resting.wait_for(|resting| *resting))
+                .await
+                .is_ok()
+            {
                 return control.reach(State::Ended);
             }
         }
     }
 
     fn open_left(&self, info: &StreamInfo) -> io::Result<(Fifo, MarkFile, Option<Mark>)> {
-        let (fifo, place) = (self.open_fifo(&info.file)?, self.logs.journal.mark_file(&info.id)?);
+        let (fifo, place) = (
+            self.open_fifo(&info.file)?,
+            self.logs.journal.mark_file(&info.id)?,
+        );
         let mark = place.get()?;
         Ok((fifo, place, mark))
     }
@@ -78,5 +96,8 @@ impl Plugin {
 
 /// Whether there is no FIFO any more: the engine removes it when its container has ended.
 fn has_gone(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput)
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+    )
 }

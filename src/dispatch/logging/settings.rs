@@ -29,7 +29,12 @@ pub enum OnSlow {
 
 impl Default for LogSettings {
     fn default() -> Self {
-        Self { on_slow: OnSlow::Block, buffer_kib: 1024, batch_entries: 1000, batch_kib: 256 }
+        Self {
+            on_slow: OnSlow::Block,
+            buffer_kib: 1024,
+            batch_entries: 1000,
+            batch_kib: 256,
+        }
     }
 }
 

@@ -87,7 +87,19 @@ impl Stream {
         let (seq, made_room) = (Cell::new(1), Cell::new(false));
         let (dropped, reported) = (Cell::new(0), Cell::new((0, None)));
         let (failure_told, seen) = (Cell::default(), Vec::new());
-        Self { plugin, info, control, fifo, place, seq, made_room, dropped, reported, failure_told, seen }
+        Self {
+            plugin,
+            info,
+            control,
+            fifo,
+            place,
+            seq,
+            made_room,
+            dropped,
+            reported,
+            failure_told,
+            seen,
+        }
     }
 
     /// A stream of a process before this one. Whether the batch that it handed over last was consumed, the FIFO tells.
@@ -105,7 +117,11 @@ impl Stream {
             let mut bytes = Vec::new();
             let peeked = stream.fifo.peek(length.max(1), &mut bytes);
             let is_there = peeked.is_ok() && bytes.len() == length && digest(&bytes) == mark.digest;
-            stream.seq.set(if is_there { mark.seq } else { mark.seq.saturating_add(mark.count) });
+            stream.seq.set(if is_there {
+                mark.seq
+            } else {
+                mark.seq.saturating_add(mark.count)
+            });
         }
         stream
     }
@@ -145,7 +161,9 @@ impl Stream {
                 Seen::Piece => true,
                 Seen::Nothing => false,
             };
-            if self.is_to_end(is_cut) && parting.get_or_insert_with(Instant::now).elapsed() > PARTING {
+            if self.is_to_end(is_cut)
+                && parting.get_or_insert_with(Instant::now).elapsed() > PARTING
+            {
                 return Ok(End::Finished);
             }
             self.wait().await?;
@@ -218,7 +236,12 @@ impl Stream {
     async fn hand_over(&self, entries: &[LogEntry], bytes: &[u8]) -> Result<bool, Fault> {
         let begun = Instant::now();
         let (seq, count) = (self.seq.get(), entries.len() as u64);
-        let mark = Mark { seq, count, length: bytes.len() as u64, digest: digest(bytes) };
+        let mark = Mark {
+            seq,
+            count,
+            length: bytes.len() as u64,
+            digest: digest(bytes),
+        };
         self.made_room.set(false);
         let taken = tokio::select! {
             taken = self.deliver(entries, mark) => taken,
@@ -247,7 +270,11 @@ impl Stream {
     /// A stream that cannot be read on is emptied for as long as it is open, so that the container is not held up.
     async fn give_up(&mut self, fault: &Fault) -> End {
         let (plugin, container) = (self.plugin.name(), &self.info.name);
-        tracing::error!(plugin, container, "its log cannot be read on, what follows is lost: {fault}");
+        tracing::error!(
+            plugin,
+            container,
+            "its log cannot be read on, what follows is lost: {fault}"
+        );
         self.control.reach(State::Drained);
         while !*self.logs().resting.borrow() {
             let (waiting, ordered) = (self.fifo.waiting().unwrap_or(0), self.ordered());
@@ -291,17 +318,31 @@ async fn finish(plugin: &Rc<Plugin>, info: &StreamInfo) {
     if let Some((stop, live)) = hook("stop").zip(plugin.live(Interface::Log).ok())
         && live.script.has(stop)
         && let Ok(table) = info.table(live.script.lua())
-        && let Err(diagnostic) = live.script.call(stop, table, live.manifest.deadline(stop)).await
+        && let Err(diagnostic) = live
+            .script
+            .call(stop, table, live.manifest.deadline(stop))
+            .await
     {
-        tracing::warn!(plugin = plugin.name(), container = info.name, "{diagnostic}");
+        tracing::warn!(
+            plugin = plugin.name(),
+            container = info.name,
+            "{diagnostic}"
+        );
     }
     let (journal, id) = (plugin.logs.journal.clone(), info.id.clone());
-    if let Err(error) = spawn_blocking(move || journal.remove(&id)).await.map_err(io::Error::other).flatten()
+    if let Err(error) = spawn_blocking(move || journal.remove(&id))
+        .await
+        .map_err(io::Error::other)
+        .flatten()
     {
         tracing::warn!(plugin = plugin.name(), container = info.name, %error, "its log stays in the journal");
     }
     plugin.logs.unregister(info);
-    tracing::debug!(plugin = plugin.name(), container = info.name, "its log has ended");
+    tracing::debug!(
+        plugin = plugin.name(),
+        container = info.name,
+        "its log has ended"
+    );
 }
 
 fn digest(bytes: &[u8]) -> [u8; 32] {

@@ -56,10 +56,16 @@ pub fn read(lines: &[Spanned<String>], settings: &Table) -> Result<Vec<Declared>
 fn expand(line: &str, settings: &Table) -> Result<Vec<String>, Wrong> {
     let (mut lines, mut rest) = (vec![String::new()], line);
     while let Some((before, after)) = rest.split_once('{') {
-        let (name, after) = after.split_once('}').ok_or_else(|| Wrong::Open(after.to_owned()))?;
-        let setting = name.strip_prefix("settings.").ok_or_else(|| Wrong::Form(name.to_owned()))?;
-        let values: Vec<_> =
-            values(setting, settings)?.iter().map(|value| [before, value].concat()).collect();
+        let (name, after) = after
+            .split_once('}')
+            .ok_or_else(|| Wrong::Open(after.to_owned()))?;
+        let setting = name
+            .strip_prefix("settings.")
+            .ok_or_else(|| Wrong::Form(name.to_owned()))?;
+        let values: Vec<_> = values(setting, settings)?
+            .iter()
+            .map(|value| [before, value].concat())
+            .collect();
         lines = continued(&lines, &values)?;
         rest = after;
     }
@@ -72,7 +78,10 @@ fn continued(lines: &[String], ends: &[String]) -> Result<Vec<String>, Wrong> {
     if lines.len() * ends.len() > MOST || longest(lines) + longest(ends) > LONGEST {
         return Err(Wrong::TooMany);
     }
-    Ok(lines.iter().flat_map(|line| ends.iter().map(move |end| [line.as_str(), end].concat())).collect())
+    Ok(lines
+        .iter()
+        .flat_map(|line| ends.iter().map(move |end| [line.as_str(), end].concat()))
+        .collect())
 }
 
 /// The strings that a setting holds; `a.b` is `b` in the table `a`.
@@ -84,18 +93,27 @@ fn values<'a>(name: &str, settings: &'a Table) -> Result<Vec<&'a str>, Wrong> {
             Some(value) if parts.peek().is_none() => return strings(name, value),
             _ => {
                 let near = nearest(part, table.keys().map(String::as_str)).map(str::to_owned);
-                return Err(Wrong::Unknown { name: name.to_owned(), near });
+                return Err(Wrong::Unknown {
+                    name: name.to_owned(),
+                    near,
+                });
             }
         }
     }
-    Err(Wrong::Unknown { name: name.to_owned(), near: None })
+    Err(Wrong::Unknown {
+        name: name.to_owned(),
+        near: None,
+    })
 }
 
 fn strings<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, Wrong> {
     let wrong = |value: &Value| Wrong::Type(name.to_owned(), value.type_str());
     match value {
         Value::String(text) => Ok(vec![text]),
-        Value::Array(list) => list.iter().map(|item| item.as_str().ok_or_else(|| wrong(value))).collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|item| item.as_str().ok_or_else(|| wrong(value)))
+            .collect(),
         other => Err(wrong(other)),
     }
 }

@@ -18,8 +18,18 @@ pub struct RequestField {
     pub(super) fill: Fill,
 }
 
-const fn field(name: &'static str, ty: &'static str, doc: &'static str, fill: Fill) -> RequestField {
-    RequestField { name, ty, doc, fill }
+const fn field(
+    name: &'static str,
+    ty: &'static str,
+    doc: &'static str,
+    fill: Fill,
+) -> RequestField {
+    RequestField {
+        name,
+        ty,
+        doc,
+        fill,
+    }
 }
 
 /// The types that those of the fields refer to, as they stand in the type stub.
@@ -119,9 +129,12 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         "Who asks, when a TLS certificate says so; `nil` on the Unix socket.",
         |_, lua, request| user(lua, request),
     ),
-    field("RequestMethod", "string", "The HTTP method.", |_, lua, request| {
-        request.method.as_str().into_lua(lua)
-    }),
+    field(
+        "RequestMethod",
+        "string",
+        "The HTTP method.",
+        |_, lua, request| request.method.as_str().into_lua(lua),
+    ),
     field(
         "RequestUri",
         "string",
@@ -146,12 +159,18 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         "The client's certificates as the engine gives them; prefer `user.certificate`.",
         |_, lua, request| request.certificates.clone().into_lua(lua),
     ),
-    field("User", "string?", "The common name of the client's TLS certificate.", |_, lua, request| {
-        request.user.clone().into_lua(lua)
-    }),
-    field("UserAuthNMethod", "string?", "`TLS`, or `nil`.", |_, lua, request| {
-        request.user_method.clone().into_lua(lua)
-    }),
+    field(
+        "User",
+        "string?",
+        "The common name of the client's TLS certificate.",
+        |_, lua, request| request.user.clone().into_lua(lua),
+    ),
+    field(
+        "UserAuthNMethod",
+        "string?",
+        "`TLS`, or `nil`.",
+        |_, lua, request| request.user_method.clone().into_lua(lua),
+    ),
     field(
         "ResponseStatusCode",
         "number?",

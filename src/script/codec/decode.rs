@@ -16,7 +16,9 @@ pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, St
         body => body,
     };
     let mut json = serde_json::Deserializer::from_slice(body);
-    Record { lua, shape }.deserialize(&mut json).map_err(|e| e.to_string())
+    Record { lua, shape }
+        .deserialize(&mut json)
+        .map_err(|e| e.to_string())
 }
 
 /// A retried request may have lost its body (`protocol.md` 1.6), which must not pass for "all defaults": a pool that
@@ -49,11 +51,17 @@ impl<'de> Visitor<'de> for Record<'_> {
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Table, M::Error> {
-        let table =
-            self.lua.create_table_with_capacity(0, self.shape.fields.len()).map_err(M::Error::custom)?;
+        let table = self
+            .lua
+            .create_table_with_capacity(0, self.shape.fields.len())
+            .map_err(M::Error::custom)?;
         while let Some(key) = map.next_key::<String>()? {
             let ty = self.shape.field(&key).map_or(Type::Any, |field| field.ty);
-            let value = map.next_value_seed(Typed { lua: self.lua, ty, at: &key })?;
+            let value = map.next_value_seed(Typed {
+                lua: self.lua,
+                ty,
+                at: &key,
+            })?;
             table.raw_set(key, value).map_err(M::Error::custom)?;
         }
         check_required(self.shape, &table).map_err(M::Error::custom)?;
@@ -67,7 +75,12 @@ fn check_required(shape: &Shape, table: &Table) -> Result<(), String> {
         Ok(value) => value.is_nil(),
         Err(_) => true,
     };
-    match shape.fields.iter().filter(|field| field.required).find(absent) {
+    match shape
+        .fields
+        .iter()
+        .filter(|field| field.required)
+        .find(absent)
+    {
         None => Ok(()),
         Some(field) => Err(format!("`{}` is missing or empty", field.name)),
     }
@@ -81,7 +94,10 @@ struct Typed<'a> {
 
 impl Typed<'_> {
     fn text<E: Error>(&self, text: &[u8]) -> Result<Value, E> {
-        self.lua.create_string(text).map(Value::String).map_err(E::custom)
+        self.lua
+            .create_string(text)
+            .map(Value::String)
+            .map_err(E::custom)
     }
 
     fn takes_text(&self) -> bool {
@@ -138,7 +154,9 @@ impl<'de> Visitor<'de> for Typed<'_> {
         match self.ty {
             Type::Bytes => {
                 let bytes = base64::engine::general_purpose::STANDARD.decode(value);
-                self.text(&bytes.map_err(|e| E::custom(format!("`{}` is not Base64: {e}", self.at)))?)
+                self.text(
+                    &bytes.map_err(|e| E::custom(format!("`{}` is not Base64: {e}", self.at)))?,
+                )
             }
             _ if self.takes_text() => self.text(value.as_bytes()),
             _ => Err(E::invalid_type(serde::de::Unexpected::Str(value), &self)),
@@ -152,7 +170,11 @@ impl<'de> Visitor<'de> for Typed<'_> {
             _ => return Err(S::Error::invalid_type(serde::de::Unexpected::Seq, &self)),
         };
         let list = self.lua.create_table().map_err(S::Error::custom)?;
-        while let Some(value) = seq.next_element_seed(Typed { lua: self.lua, ty: item, at: self.at })? {
+        while let Some(value) = seq.next_element_seed(Typed {
+            lua: self.lua,
+            ty: item,
+            at: self.at,
+        })? {
             list.raw_push(value).map_err(S::Error::custom)?;
         }
         Ok(Value::Table(list))
@@ -160,14 +182,25 @@ impl<'de> Visitor<'de> for Typed<'_> {
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {
         let item = match self.ty {
-            Type::Record(shape) => return Record { lua: self.lua, shape }.visit_map(map).map(Value::Table),
+            Type::Record(shape) => {
+                return Record {
+                    lua: self.lua,
+                    shape,
+                }
+                .visit_map(map)
+                .map(Value::Table);
+            }
             Type::Map(item) => *item,
             Type::Any => Type::Any,
             _ => return Err(M::Error::invalid_type(serde::de::Unexpected::Map, &self)),
         };
         let table = self.lua.create_table().map_err(M::Error::custom)?;
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(Typed { lua: self.lua, ty: item, at: &key })?;
+            let value = map.next_value_seed(Typed {
+                lua: self.lua,
+                ty: item,
+                at: &key,
+            })?;
             table.raw_set(key, value).map_err(M::Error::custom)?;
         }
         Ok(Value::Table(table))
@@ -180,14 +213,24 @@ mod tests {
     use crate::protocol::find;
 
     fn refusal(method: &str, body: &str) -> String {
-        decode(&Lua::new(), find(method).expect(method).request, body.as_bytes()).unwrap_err()
+        decode(
+            &Lua::new(),
+            find(method).expect(method).request,
+            body.as_bytes(),
+        )
+        .unwrap_err()
     }
 
     #[test]
     fn null_and_unset_are_absent() {
         for body in [r#"{"Name":"v","Opts":null}"#, r#"{"Name":"v"}"#] {
             let lua = Lua::new();
-            let table = decode(&lua, find("VolumeDriver.Create").unwrap().request, body.as_bytes()).unwrap();
+            let table = decode(
+                &lua,
+                find("VolumeDriver.Create").unwrap().request,
+                body.as_bytes(),
+            )
+            .unwrap();
             assert!(table.get::<Value>("Opts").unwrap().is_nil(), "{body}");
         }
     }
@@ -203,7 +246,10 @@ mod tests {
             (r#"{"Name":null}"#, "`Name` is missing or empty"),
             (r#"{"Name":7}"#, "expected a string in `Name`"),
             (r#"{"Name":"v","Opts":[]}"#, "expected a table in `Opts`"),
-            (r#"{"Name":"v","Opts":{"size":1}}"#, "expected a string in `size`"),
+            (
+                r#"{"Name":"v","Opts":{"size":1}}"#,
+                "expected a string in `size`",
+            ),
         ];
         for (body, message) in cases {
             let error = refusal("VolumeDriver.Create", body);
@@ -217,7 +263,13 @@ mod tests {
         let body = br#"{"Name":"v","Opts":{},"New":{"a":[1,true,"x"]}}"#;
         let table = decode(&lua, find("VolumeDriver.Create").unwrap().request, body).unwrap();
         assert_eq!(
-            table.get::<Table>("New").unwrap().get::<Table>("a").unwrap().get::<String>(3).unwrap(),
+            table
+                .get::<Table>("New")
+                .unwrap()
+                .get::<Table>("a")
+                .unwrap()
+                .get::<String>(3)
+                .unwrap(),
             "x"
         );
     }

@@ -33,7 +33,11 @@ pub struct Mismatch {
 /// The first field that is missing, unknown or of the wrong type.
 pub fn encode(shape: &'static Shape, value: &Value) -> Result<Vec<u8>, Mismatch> {
     let room = Cell::new(ROOM);
-    let at = Path { outer: None, name: "", room: &room };
+    let at = Path {
+        outer: None,
+        name: "",
+        room: &room,
+    };
     let json = match value {
         Value::Nil if shape.first_required().is_none() => Json::Object(Map::new()),
         Value::Nil => return Err(at.mismatch("is missing").cure(expected_fields(shape))),
@@ -51,7 +55,11 @@ struct Path<'a> {
 
 impl Path<'_> {
     fn inner<'a>(&'a self, name: &'a str) -> Path<'a> {
-        Path { outer: Some(self), name, room: self.room }
+        Path {
+            outer: Some(self),
+            name,
+            room: self.room,
+        }
     }
 
     fn render(&self) -> String {
@@ -79,8 +87,16 @@ impl Path<'_> {
 
     fn mismatch(&self, problem: impl Into<String>) -> Mismatch {
         let place = self.render();
-        let at = if place.is_empty() { "the reply".to_owned() } else { format!("the reply's `{place}`") };
-        Mismatch { at, problem: problem.into(), cure: None }
+        let at = if place.is_empty() {
+            "the reply".to_owned()
+        } else {
+            format!("the reply's `{place}`")
+        };
+        Mismatch {
+            at,
+            problem: problem.into(),
+            cure: None,
+        }
     }
 
     fn wrong_type(&self, ty: Type, value: &Value) -> Mismatch {
@@ -96,7 +112,11 @@ impl Mismatch {
 }
 
 fn expected_fields(shape: &Shape) -> String {
-    let fields: Vec<_> = shape.fields.iter().map(|field| format!("{} = …", field.name)).collect();
+    let fields: Vec<_> = shape
+        .fields
+        .iter()
+        .map(|field| format!("{} = …", field.name))
+        .collect();
     if fields.is_empty() {
         return "return nothing".to_owned();
     }
@@ -115,12 +135,16 @@ fn describe(value: &Value) -> String {
 
 fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Mismatch> {
     let Value::Table(table) = value else {
-        return Err(at.wrong_type(Type::Record(shape), value).cure(expected_fields(shape)));
+        return Err(at
+            .wrong_type(Type::Record(shape), value)
+            .cure(expected_fields(shape)));
     };
     refuse_unknown_fields(shape, table, at)?;
     let mut object = Map::new();
     for field in shape.fields {
-        let value = table.raw_get(field.name).map_err(|e| at.mismatch(e.to_string()))?;
+        let value = table
+            .raw_get(field.name)
+            .map_err(|e| at.mismatch(e.to_string()))?;
         let at = at.inner(field.name);
         match typed(field.ty, &value, &at)? {
             Json::Null if field.required => {
@@ -141,9 +165,14 @@ fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Misma
 fn refuse_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), Mismatch> {
     for pair in table.pairs::<Value, Value>() {
         let (key, _) = pair.map_err(|e| at.mismatch(e.to_string()))?;
-        let key = key.as_string().map_or_else(|| describe(&key), |text| text.to_string_lossy());
+        let key = key
+            .as_string()
+            .map_or_else(|| describe(&key), |text| text.to_string_lossy());
         if shape.field(&key).is_none() {
-            return Err(at.inner(&key).mismatch("is not a field that Docker reads").cure(near(shape, &key)));
+            return Err(at
+                .inner(&key)
+                .mismatch("is not a field that Docker reads")
+                .cure(near(shape, &key)));
         }
     }
     Ok(())
@@ -157,7 +186,12 @@ fn near(shape: &Shape, key: &str) -> String {
         (strsim::jaro_winkler(&field.name.to_lowercase(), &key.to_lowercase()) * 1000.0) as u32
     };
     let is_a_name = key.len() <= LONGEST_NAME;
-    match shape.fields.iter().filter(|_| is_a_name).max_by_key(likeness) {
+    match shape
+        .fields
+        .iter()
+        .filter(|_| is_a_name)
+        .max_by_key(likeness)
+    {
         Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
         _ => expected_fields(shape),
     }
@@ -182,15 +216,22 @@ fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
         },
         (Type::Number, Value::Integer(_) | Value::Number(_)) => any(value, at, DEPTH),
         (Type::Any, value) => any(value, at, DEPTH),
-        (Type::List(item), Value::Table(table)) => list(table, at, |value, at| typed(*item, value, at)),
-        (Type::Map(item), Value::Table(table)) => map(table, at, |value, at| typed(*item, value, at)),
+        (Type::List(item), Value::Table(table)) => {
+            list(table, at, |value, at| typed(*item, value, at))
+        }
+        (Type::Map(item), Value::Table(table)) => {
+            map(table, at, |value, at| typed(*item, value, at))
+        }
         (Type::Record(shape), value) => record(shape, value, at),
         _ => Err(at.wrong_type(ty, value)),
     }
 }
 
 fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    value.to_string().map(Json::String).map_err(|_| at.mismatch("is not valid UTF-8"))
+    value
+        .to_string()
+        .map(Json::String)
+        .map_err(|_| at.mismatch("is not valid UTF-8"))
 }
 
 /// An empty text says that the field is unset.
@@ -227,14 +268,19 @@ fn integer(value: &Value, at: &Path) -> Result<Json, Mismatch> {
 fn time(value: &Value, at: &Path) -> Result<Json, Mismatch> {
     match text(value, at)? {
         Json::String(text) if is_rfc3339(&text) => Ok(Json::String(text)),
-        _ => Err(at.mismatch("is not an RFC 3339 time").cure("use `time.rfc3339()`, or leave the field out")),
+        _ => Err(at
+            .mismatch("is not an RFC 3339 time")
+            .cure("use `time.rfc3339()`, or leave the field out")),
     }
 }
 
 /// The form that Go's `time.RFC3339` reads, ranges of the fields included; the Go of older engines refuses a
 /// fraction of more than nine digits.
 fn is_rfc3339(text: &str) -> bool {
-    let (date_time, zone) = match text.find(['Z', '+']).or_else(|| text.rfind('-').filter(|at| *at > 10)) {
+    let (date_time, zone) = match text
+        .find(['Z', '+'])
+        .or_else(|| text.rfind('-').filter(|at| *at > 10))
+    {
         Some(at) => text.split_at(at),
         None => return false,
     };
@@ -244,13 +290,20 @@ fn is_rfc3339(text: &str) -> bool {
             && part.parse::<u32>().is_ok_and(|n| (low..=high).contains(&n))
     };
     let clock = |part: &str| {
-        part.split_once(':').is_some_and(|(h, m)| in_range(h, 2, 0, 23) && in_range(m, 2, 0, 59))
+        part.split_once(':')
+            .is_some_and(|(h, m)| in_range(h, 2, 0, 23) && in_range(m, 2, 0, 59))
     };
-    let Some((date, time)) = date_time.split_once('T') else { return false };
+    let Some((date, time)) = date_time.split_once('T') else {
+        return false;
+    };
     let date: Vec<&str> = date.split('-').collect();
     let (time, fraction) = time.split_once('.').unwrap_or((time, "0"));
-    let Some((hour_minute, second)) = time.rsplit_once(':') else { return false };
-    let [year, month, day] = date[..] else { return false };
+    let Some((hour_minute, second)) = time.rsplit_once(':') else {
+        return false;
+    };
+    let [year, month, day] = date[..] else {
+        return false;
+    };
     in_range(year, 4, 0, 9999)
         && in_range(month, 2, 1, 12)
         && in_range(day, 2, 1, days_of(year, month))
@@ -263,8 +316,13 @@ fn is_rfc3339(text: &str) -> bool {
 
 /// How many days a month has; 0 for what is no month.
 fn days_of(year: &str, month: &str) -> u32 {
-    let month = month.parse::<u8>().ok().and_then(|month| time::Month::try_from(month).ok());
-    month.zip(year.parse().ok()).map_or(0, |(month, year)| month.length(year).into())
+    let month = month
+        .parse::<u8>()
+        .ok()
+        .and_then(|month| time::Month::try_from(month).ok());
+    month
+        .zip(year.parse().ok())
+        .map_or(0, |(month, year)| month.length(year).into())
 }
 
 fn list(
@@ -279,7 +337,9 @@ fn list(
     }
     at.take(length.saturating_mul(EACH))?;
     let items = (1..=length).map(|index| {
-        let value: Value = table.raw_get(index).map_err(|e| at.mismatch(e.to_string()))?;
+        let value: Value = table
+            .raw_get(index)
+            .map_err(|e| at.mismatch(e.to_string()))?;
         item(&value, &at.inner(&index.to_string()))
     });
     items.collect::<Result<Vec<_>, _>>().map(Json::Array)
@@ -293,9 +353,14 @@ fn map(
     let mut object = Map::new();
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| at.mismatch(e.to_string()))?;
-        let Value::String(key) = key else { return Err(at.mismatch("must have text for keys")) };
+        let Value::String(key) = key else {
+            return Err(at.mismatch("must have text for keys"));
+        };
         at.take(key.as_bytes().len())?;
-        let key = key.to_str().map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?.to_owned();
+        let key = key
+            .to_str()
+            .map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?
+            .to_owned();
         let json = item(&value, &at.inner(&key))?;
         object.insert(key, json);
     }
@@ -312,7 +377,9 @@ fn any(value: &Value, at: &Path, depth: usize) -> Result<Json, Mismatch> {
         Value::Boolean(value) => Ok(Json::Bool(*value)),
         Value::String(_) => text(value, at),
         Value::Integer(_) | Value::Number(_) => integer(value, at).or_else(|_| fraction(value, at)),
-        Value::Table(table) if table.raw_len() > 0 => list(table, at, |value, at| any(value, at, depth - 1)),
+        Value::Table(table) if table.raw_len() > 0 => {
+            list(table, at, |value, at| any(value, at, depth - 1))
+        }
         Value::Table(table) => map(table, at, |value, at| any(value, at, depth - 1)),
         other => Err(at.mismatch(format!("cannot be {}", describe(other)))),
     }
@@ -335,17 +402,20 @@ mod tests {
         let lua = Lua::new();
         let value: Value = lua.load(lua_text).eval().expect(lua_text);
         let bytes = encode(find(method).expect(method).reply, &value);
-        bytes.map(|bytes| String::from_utf8(bytes).expect("JSON is UTF-8")).map_err(|e| {
-            match e.cure.clone() {
+        bytes
+            .map(|bytes| String::from_utf8(bytes).expect("JSON is UTF-8"))
+            .map_err(|e| match e.cure.clone() {
                 Some(cure) => format!("{e} ({cure})"),
                 None => e.to_string(),
-            }
-        })
+            })
     }
 
     #[test]
     fn empty_tables_take_the_shape_of_their_field() {
-        assert_eq!(reply("VolumeDriver.List", "return { Volumes = {} }").unwrap(), r#"{"Volumes":[]}"#);
+        assert_eq!(
+            reply("VolumeDriver.List", "return { Volumes = {} }").unwrap(),
+            r#"{"Volumes":[]}"#
+        );
         assert_eq!(
             reply("NetworkDriver.EndpointOperInfo", "return { Value = {} }").unwrap(),
             r#"{"Value":{}}"#
@@ -356,7 +426,11 @@ mod tests {
     #[test]
     fn what_docker_would_not_read_is_named_with_a_cure() {
         let cases = [
-            ("VolumeDriver.Mount", "return nil", "the reply is missing (return { Mountpoint = … })"),
+            (
+                "VolumeDriver.Mount",
+                "return nil",
+                "the reply is missing (return { Mountpoint = … })",
+            ),
             (
                 "VolumeDriver.Mount",
                 "return '/x'",
@@ -372,7 +446,11 @@ mod tests {
                 "return { Mountpoint = 1 }",
                 "the reply's `Mountpoint` must be a string, not a number",
             ),
-            ("VolumeDriver.Mount", "return { Mountpoint = '' }", "the reply's `Mountpoint` is empty"),
+            (
+                "VolumeDriver.Mount",
+                "return { Mountpoint = '' }",
+                "the reply's `Mountpoint` is empty",
+            ),
             (
                 "VolumeDriver.Create",
                 "return { Err = 'x' }",
@@ -402,14 +480,20 @@ mod tests {
     #[test]
     fn a_value_within_itself_ends() {
         let text = "local t = {}; t.t = t; return { Value = t }";
-        assert!(reply("NetworkDriver.EndpointOperInfo", text).unwrap_err().contains("nested too deeply"));
+        assert!(
+            reply("NetworkDriver.EndpointOperInfo", text)
+                .unwrap_err()
+                .contains("nested too deeply")
+        );
     }
 
     #[test]
     fn times_are_gos() {
-        for time in
-            ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123456789+02:00", "2026-01-31T12:00:00-07:30"]
-        {
+        for time in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00.123456789+02:00",
+            "2026-01-31T12:00:00-07:30",
+        ] {
             assert!(is_rfc3339(time), "{time}");
         }
         for time in [

@@ -31,18 +31,29 @@ impl Owed {
     /// # Errors
     /// The field that does not.
     pub fn check(&self, reply: &Value) -> Result<(), Mismatch> {
-        let inner = |record: &str| reply.as_table().and_then(|table| table.raw_get::<Table>(record).ok());
+        let inner = |record: &str| {
+            reply
+                .as_table()
+                .and_then(|table| table.raw_get::<Table>(record).ok())
+        };
         match self {
             Owed::Nothing => Ok(()),
             Owed::Unset(record, fields) => {
-                let Some(inner) = inner(record) else { return Ok(()) };
+                let Some(inner) = inner(record) else {
+                    return Ok(());
+                };
                 let set = |field: &&&str| text(&inner, field).is_some();
-                fields.iter().find(set).map_or(Ok(()), |field| Err(set_already(record, field)))
+                fields
+                    .iter()
+                    .find(set)
+                    .map_or(Ok(()), |field| Err(set_already(record, field)))
             }
-            Owed::Echo(record, field, asked) => match inner(record).and_then(|inner| text(&inner, field)) {
-                Some(told) if told != *asked => Err(another(record, field, asked)),
-                _ => Ok(()),
-            },
+            Owed::Echo(record, field, asked) => {
+                match inner(record).and_then(|inner| text(&inner, field)) {
+                    Some(told) if told != *asked => Err(another(record, field, asked)),
+                    _ => Ok(()),
+                }
+            }
         }
     }
 }
@@ -52,13 +63,23 @@ fn set_fields(method: &Method, record: &str, request: &Table) -> Vec<&'static st
         Some(Type::Record(shape)) => shape,
         _ => return Vec::new(),
     };
-    let Ok(given) = request.raw_get::<Table>(record) else { return Vec::new() };
-    shape.fields.iter().map(|field| field.name).filter(|field| text(&given, field).is_some()).collect()
+    let Ok(given) = request.raw_get::<Table>(record) else {
+        return Vec::new();
+    };
+    shape
+        .fields
+        .iter()
+        .map(|field| field.name)
+        .filter(|field| text(&given, field).is_some())
+        .collect()
 }
 
 /// A text that is not empty.
 fn text(table: &Table, field: &str) -> Option<String> {
-    table.raw_get::<String>(field).ok().filter(|text| !text.is_empty())
+    table
+        .raw_get::<String>(field)
+        .ok()
+        .filter(|text| !text.is_empty())
 }
 
 fn set_already(record: &str, field: &str) -> Mismatch {

@@ -30,14 +30,20 @@ enum MountSource {
 impl Wanted {
     fn read(request: &Options) -> Outcome<Self> {
         let options = request.texts("options")?;
-        let bind = options.iter().any(|option| option == "bind" || option == "rbind");
+        let bind = options
+            .iter()
+            .any(|option| option == "bind" || option == "rbind");
         let looped = request.flag("loop")?;
         if bind && looped {
             return Err(Failure::Both);
         }
         let source = request.get::<LuaString>("source", "a string")?;
         let kind = request.get::<Option<String>>("type", "a string")?;
-        let kind = if bind { String::new() } else { kind.ok_or(Failure::Type)? };
+        let kind = if bind {
+            String::new()
+        } else {
+            kind.ok_or(Failure::Type)?
+        };
         mount_rules::check(&kind, bind, &options)?;
         let access = match looped && mount_rules::is_read_only(&options) {
             true => Access::Read,
@@ -47,21 +53,36 @@ impl Wanted {
             true => MountSource::Path(absolute(&source)?, access),
             false => MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into()),
         };
-        Ok(Self { source, target: absolute(&request.get("target", "a string")?)?, kind, options })
+        Ok(Self {
+            source,
+            target: absolute(&request.get("target", "a string")?)?,
+            kind,
+            options,
+        })
     }
 
     fn find(&self, territory: &Territory) -> Result<mounts::Request, Trouble> {
         let source = match &self.source {
-            MountSource::Path(path, access) => Source::Place(territory.find(path, *access, End::Followed)?),
+            MountSource::Path(path, access) => {
+                Source::Place(territory.find(path, *access, End::Followed)?)
+            }
             MountSource::Name(name) => Source::Name(name.clone()),
         };
         let target = territory.find(&self.target, Access::Write, End::Followed)?;
-        Ok(mounts::Request { source, target, kind: self.kind.clone(), options: self.options.clone() })
+        Ok(mounts::Request {
+            source,
+            target,
+            kind: self.kind.clone(),
+            options: self.options.clone(),
+        })
     }
 }
 
 pub(super) async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
-    let request = Options::of(Some(request), &["source", "target", "type", "options", "loop"])?;
+    let request = Options::of(
+        Some(request),
+        &["source", "target", "type", "options", "loop"],
+    )?;
     let (looped, wanted) = (request.flag("loop")?, Wanted::read(&request)?);
     let territory = host.shared.territory();
     if looped {
@@ -82,16 +103,37 @@ pub(super) async fn unmount(
 }
 
 pub(super) async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
-    at(&host, &target, Access::Read, End::Itself, mounts::is_mounted).await
+    at(
+        &host,
+        &target,
+        Access::Read,
+        End::Itself,
+        mounts::is_mounted,
+    )
+    .await
 }
 
-pub(super) async fn mounted_elsewhere(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Option<bool>> {
-    at(&host, &path, Access::Read, End::Itself, holders::mounted_elsewhere).await
+pub(super) async fn mounted_elsewhere(
+    _: Lua,
+    host: Rc<Host>,
+    path: LuaString,
+) -> Outcome<Option<bool>> {
+    at(
+        &host,
+        &path,
+        Access::Read,
+        End::Itself,
+        holders::mounted_elsewhere,
+    )
+    .await
 }
 
 pub(super) async fn list_mounts(lua: Lua, _: Rc<Host>, (): ()) -> Outcome<Vec<Table>> {
     let mounts = blocking(|| Ok(mounts::list()?)).await?;
-    mounts.into_iter().map(|mount| mount_table(&lua, mount)).collect()
+    mounts
+        .into_iter()
+        .map(|mount| mount_table(&lua, mount))
+        .collect()
 }
 
 fn mount_table(lua: &Lua, mount: mounts::Mount) -> Outcome<Table> {

@@ -19,22 +19,27 @@ impl Options {
     }
 
     fn value(&self, name: &str) -> Outcome<Value> {
-        self.0.as_ref().map_or(Ok(Value::Nil), |table| Ok(table.get(name)?))
+        self.0
+            .as_ref()
+            .map_or(Ok(Value::Nil), |table| Ok(table.get(name)?))
     }
 
     pub(super) fn get<T: FromLua>(&self, name: &'static str, expected: &'static str) -> Outcome<T> {
-        let Some(table) = &self.0 else { return Err(Failure::Option(name, expected, "nil")) };
+        let Some(table) = &self.0 else {
+            return Err(Failure::Option(name, expected, "nil"));
+        };
         let value: Value = table.get(name)?;
         let given = value.type_name();
-        table.get(name).map_err(|_| Failure::Option(name, expected, given))
+        table
+            .get(name)
+            .map_err(|_| Failure::Option(name, expected, given))
     }
 
     pub(super) fn texts(&self, name: &'static str) -> Outcome<Vec<String>> {
         match self.value(name)? {
             Value::Nil => Ok(Vec::new()),
-            list => {
-                typed(name, &list).map_err(|_| Failure::Option(name, "a list of strings", list.type_name()))
-            }
+            list => typed(name, &list)
+                .map_err(|_| Failure::Option(name, "a list of strings", list.type_name())),
         }
     }
 

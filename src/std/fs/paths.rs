@@ -59,9 +59,11 @@ pub(super) type Outcome<T, E = Failure> = Result<T, E>;
 impl From<Denied> for Trouble {
     fn from(denied: Denied) -> Self {
         match denied {
-            Denied::Outside { asked, real, access } => {
-                Refused::path(&asked, &real, access == Access::Write).into()
-            }
+            Denied::Outside {
+                asked,
+                real,
+                access,
+            } => Refused::path(&asked, &real, access == Access::Write).into(),
             Denied::Landmark(path) => Self::Landmark(path.display().to_string()),
             Denied::System(error) => error.into(),
         }
@@ -94,5 +96,13 @@ pub(super) async fn at<T: Send + 'static>(
     work: impl Fn(&Place) -> Result<T, PathError> + Send + 'static,
 ) -> Outcome<T> {
     let (path, territory) = (absolute(path)?, host.shared.territory());
-    blocking(move || Place::with(&path, end, |path, end| Ok(territory.find(path, access, end)?), work)).await
+    blocking(move || {
+        Place::with(
+            &path,
+            end,
+            |path, end| Ok(territory.find(path, access, end)?),
+            work,
+        )
+    })
+    .await
 }

@@ -26,7 +26,9 @@ pub fn canonical(_: &Lua, _: &Host, text: String) -> Result<String, Failure> {
 }
 
 pub fn contains(_: &Lua, _: &Host, (cidr, other): (String, String)) -> Result<bool, Failure> {
-    Ok(cidr.parse::<Cidr>()?.contains(&ip::parse_either(&other)?.canonical()))
+    Ok(cidr
+        .parse::<Cidr>()?
+        .contains(&ip::parse_either(&other)?.canonical()))
 }
 
 pub fn overlaps(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<bool, Failure> {
@@ -50,7 +52,9 @@ pub fn subnets(
     _: &Host,
     (cidr, prefix, index): (String, Value, Value),
 ) -> Result<Option<String>, Failure> {
-    let subnet = cidr.parse::<Cidr>()?.subnet(typed("prefix", &prefix)?, typed("index", &index)?)?;
+    let subnet = cidr
+        .parse::<Cidr>()?
+        .subnet(typed("prefix", &prefix)?, typed("index", &index)?)?;
     Ok(subnet.map(|subnet| subnet.to_string()))
 }
 

@@ -10,7 +10,10 @@ use std::rc::Rc;
 
 pub async fn links(lua: Lua, _: Rc<Host>, (): ()) -> Result<Vec<Table>, Failure> {
     let links = Netlink::open()?.links().await?;
-    Ok(links.into_iter().map(|link| table(&lua, link)).collect::<mlua::Result<_>>()?)
+    Ok(links
+        .into_iter()
+        .map(|link| table(&lua, link))
+        .collect::<mlua::Result<_>>()?)
 }
 
 pub async fn link(lua: Lua, _: Rc<Host>, name: String) -> Result<Option<Table>, Failure> {
@@ -26,7 +29,10 @@ pub async fn create_bridge(
     let mut new = NewLink::default();
     if let Some(options) = options {
         let options = Record::new(options, &["mac", "mtu"])?;
-        new = NewLink { mac: mac(&options, "mac")?, mtu: options.optional("mtu")? };
+        new = NewLink {
+            mac: mac(&options, "mac")?,
+            mtu: options.optional("mtu")?,
+        };
     }
     Ok(Netlink::open()?.create_bridge(&name.parse()?, new).await?)
 }
@@ -40,11 +46,19 @@ pub async fn create_veth(
     if let Some(options) = options {
         let options = Record::new(options, &["mac", "peer_mac", "mtu"])?;
         let mtu = options.optional("mtu")?;
-        new = NewLink { mac: mac(&options, "mac")?, mtu };
-        peer_new = NewLink { mac: mac(&options, "peer_mac")?, mtu };
+        new = NewLink {
+            mac: mac(&options, "mac")?,
+            mtu,
+        };
+        peer_new = NewLink {
+            mac: mac(&options, "peer_mac")?,
+            mtu,
+        };
     }
     let (name, peer): (LinkName, LinkName) = (name.parse()?, peer.parse()?);
-    Ok(Netlink::open()?.create_veth((&name, new), (&peer, peer_new)).await?)
+    Ok(Netlink::open()?
+        .create_veth((&name, new), (&peer, peer_new))
+        .await?)
 }
 
 pub async fn delete_link(_: Lua, _: Rc<Host>, name: String) -> Result<bool, Failure> {
@@ -65,27 +79,40 @@ pub async fn set_master(
     (name, bridge): (String, Option<String>),
 ) -> Result<(), Failure> {
     let bridge: Option<LinkName> = bridge.map(|bridge| bridge.parse()).transpose()?;
-    Ok(Netlink::open()?.set_master(&name.parse()?, bridge.as_ref()).await?)
+    Ok(Netlink::open()?
+        .set_master(&name.parse()?, bridge.as_ref())
+        .await?)
 }
 
 pub async fn set_mac(_: Lua, _: Rc<Host>, (name, mac): (String, String)) -> Result<(), Failure> {
-    Ok(Netlink::open()?.set_mac(&name.parse()?, mac.parse()?).await?)
+    Ok(Netlink::open()?
+        .set_mac(&name.parse()?, mac.parse()?)
+        .await?)
 }
 
 pub async fn set_mtu(_: Lua, _: Rc<Host>, (name, mtu): (String, Value)) -> Result<(), Failure> {
-    Ok(Netlink::open()?.set_mtu(&name.parse()?, typed("mtu", &mtu)?).await?)
+    Ok(Netlink::open()?
+        .set_mtu(&name.parse()?, typed("mtu", &mtu)?)
+        .await?)
 }
 
 pub async fn rename(_: Lua, _: Rc<Host>, (name, new): (String, String)) -> Result<(), Failure> {
-    Ok(Netlink::open()?.rename(&name.parse()?, &new.parse()?).await?)
+    Ok(Netlink::open()?
+        .rename(&name.parse()?, &new.parse()?)
+        .await?)
 }
 
 pub async fn set_hairpin(_: Lua, _: Rc<Host>, (name, on): (String, Value)) -> Result<(), Failure> {
-    Ok(Netlink::open()?.set_hairpin(&name.parse()?, typed("on", &on)?).await?)
+    Ok(Netlink::open()?
+        .set_hairpin(&name.parse()?, typed("on", &on)?)
+        .await?)
 }
 
 fn mac(options: &Record, field: &'static str) -> Result<Option<Mac>, Failure> {
-    Ok(options.optional::<String>(field)?.map(|mac| mac.parse()).transpose()?)
+    Ok(options
+        .optional::<String>(field)?
+        .map(|mac| mac.parse())
+        .transpose()?)
 }
 
 fn table(lua: &Lua, link: Link) -> mlua::Result<Table> {

@@ -14,7 +14,10 @@ const DOCKERS_BRIDGES: [&str; 2] = ["docker*", "br-*"];
 
 /// The commands that delete a network's rules, of both families.
 pub fn removal(seen: &Seen, plugin: &str, id: &str) -> Vec<Value> {
-    let its = seen.rules.iter().filter(|rule| rule.table == FILTER && is_its(rule, plugin, id));
+    let its = seen
+        .rules
+        .iter()
+        .filter(|rule| rule.table == FILTER && is_its(rule, plugin, id));
     let delete = |rule: &Rule| {
         json!({ "delete": { "rule": {
             "family": rule.family.as_str(), "table": FILTER, "chain": rule.chain, "handle": rule.handle,
@@ -24,13 +27,29 @@ pub fn removal(seen: &Seen, plugin: &str, id: &str) -> Vec<Value> {
 }
 
 /// The commands that add a network's rules, for a chain that holds none of them.
-pub fn application(seen: &Seen, plugin: &str, family: Family, id: &str, network: &Network) -> Vec<Value> {
+pub fn application(
+    seen: &Seen,
+    plugin: &str,
+    family: Family,
+    id: &str,
+    network: &Network,
+) -> Vec<Value> {
     let has = |chain: &&str| seen.has_chain(family, FILTER, chain);
-    let Some(chain) = [DOCKER_USER, FORWARD].into_iter().find(has) else { return Vec::new() };
-    let rules: Vec<&Rule> =
-        seen.rules_of(family, FILTER).filter(|r| r.chain == chain && !is_its(r, plugin, id)).collect();
-    let end = rules.last().filter(|rule| is_bare_return(rule)).map(|rule| rule.handle);
-    let ours = rules.iter().find(|rule| comment(rule).starts_with(MARK)).map(|rule| rule.handle);
+    let Some(chain) = [DOCKER_USER, FORWARD].into_iter().find(has) else {
+        return Vec::new();
+    };
+    let rules: Vec<&Rule> = seen
+        .rules_of(family, FILTER)
+        .filter(|r| r.chain == chain && !is_its(r, plugin, id))
+        .collect();
+    let end = rules
+        .last()
+        .filter(|rule| is_bare_return(rule))
+        .map(|rule| rule.handle);
+    let ours = rules
+        .iter()
+        .find(|rule| comment(rule).starts_with(MARK))
+        .map(|rule| rule.handle);
     let place = |before, direction, expr| {
         let comment = format!("{MARK}{plugin} {id} {direction}");
         rule(family, chain, before, &comment, expr)
@@ -38,14 +57,23 @@ pub fn application(seen: &Seen, plugin: &str, family: Family, id: &str, network:
     let name = |key: &str, name: &str| json!({ "match": { "op": "==", "left": { "meta": { "key": key } }, "right": name } });
     let bridge = network.bridge.as_str();
     // What goes in comes before what the others send out: a bridge of ours may be called like one of Docker's.
-    let mut commands = vec![place(ours.or(end), "in", json!([name("oifname", bridge), { "accept": null }]))];
+    let mut commands = vec![place(
+        ours.or(end),
+        "in",
+        json!([name("oifname", bridge), { "accept": null }]),
+    )];
     if chain == DOCKER_USER {
         for docker in DOCKERS_BRIDGES {
-            let expr = json!([name("iifname", bridge), name("oifname", docker), { "return": null }]);
+            let expr =
+                json!([name("iifname", bridge), name("oifname", docker), { "return": null }]);
             commands.push(place(end, "out", expr));
         }
     }
-    commands.push(place(end, "out", json!([name("iifname", bridge), { "accept": null }])));
+    commands.push(place(
+        end,
+        "out",
+        json!([name("iifname", bridge), { "accept": null }]),
+    ));
     commands
 }
 
@@ -73,6 +101,9 @@ fn is_its(rule: &Rule, plugin: &str, id: &str) -> bool {
 
 /// Docker ends its chain with a `RETURN`, behind which nothing is reached.
 fn is_bare_return(rule: &Rule) -> bool {
-    let mut statements = rule.expr.iter().filter(|statement| statement.get("counter").is_none());
+    let mut statements = rule
+        .expr
+        .iter()
+        .filter(|statement| statement.get("counter").is_none());
     statements.next().is_some_and(|s| s.get("return").is_some()) && statements.next().is_none()
 }

@@ -45,7 +45,9 @@ pub enum FirewallError {
         id: String,
     },
     /// A process of the host uses the port.
-    #[error("port {0} is in use on the host: choose another, or stop what listens there (`ss -lntup`)")]
+    #[error(
+        "port {0} is in use on the host: choose another, or stop what listens there (`ss -lntup`)"
+    )]
     InUse(String),
     /// The host does not have the address.
     #[error("port {0} cannot be published: the host does not have that address")]
@@ -134,7 +136,10 @@ impl Firewall {
         if !is_word(plugin, 40) {
             return Err(FirewallError::Plugin(plugin.to_owned()));
         }
-        Ok(Self { plugin: plugin.to_owned(), lock: state.join("firewall.lock") })
+        Ok(Self {
+            plugin: plugin.to_owned(),
+            lock: state.join("firewall.lock"),
+        })
     }
 
     /// Makes the ruleset say exactly this about the network, in one transaction.
@@ -149,7 +154,10 @@ impl Firewall {
             Ok(self.application(seen, id, network))
         };
         let before = self.commit(id, application).await?;
-        if let Some(left) = self.bridge_left(&before, id).filter(|left| left != network.bridge.as_str()) {
+        if let Some(left) = self
+            .bridge_left(&before, id)
+            .filter(|left| left != network.bridge.as_str())
+        {
             route_localnet(&left, false).await?;
         }
         if network.ports.iter().any(|port| port.ip.is_ipv4()) {
@@ -163,7 +171,10 @@ impl Firewall {
         validate_id(id)?;
         let _lock = self.locked().await?;
         let seen = self.look().await?;
-        let applied = seen.entries(&self.table()).iter().any(|entry| entry.id == id);
+        let applied = seen
+            .entries(&self.table())
+            .iter()
+            .any(|entry| entry.id == id);
         if !applied && host::removal(&seen, &self.plugin, id).is_empty() {
             return Ok(false);
         }
@@ -171,28 +182,39 @@ impl Firewall {
         if let Some(left) = self.bridge_left(&seen, id) {
             route_localnet(&left, false).await?;
         }
-        self.commit(id, async |seen| Ok(self.removal(seen, id))).await?;
+        self.commit(id, async |seen| Ok(self.removal(seen, id)))
+            .await?;
         Ok(true)
     }
 
     /// The ids that rules are applied under.
     pub async fn list(&self) -> Result<Vec<String>, FirewallError> {
-        let ids: BTreeSet<String> =
-            self.look().await?.entries(&self.table()).into_iter().map(|entry| entry.id).collect();
+        let ids: BTreeSet<String> = self
+            .look()
+            .await?
+            .entries(&self.table())
+            .into_iter()
+            .map(|entry| entry.id)
+            .collect();
         Ok(ids.into_iter().collect())
     }
 
     /// The bridge of what is applied under an id, unless another id has rules for it too.
     fn bridge_left(&self, seen: &Seen, id: &str) -> Option<String> {
-        let (its, others): (Vec<_>, Vec<_>) =
-            seen.entries(&self.table()).into_iter().partition(|entry| entry.id == id);
+        let (its, others): (Vec<_>, Vec<_>) = seen
+            .entries(&self.table())
+            .into_iter()
+            .partition(|entry| entry.id == id);
         let bridge = its.into_iter().next()?.bridge;
         (!others.iter().any(|other| other.bridge == bridge)).then_some(bridge)
     }
 
     fn application(&self, seen: &Seen, id: &str, network: &Network) -> Vec<serde_json::Value> {
         let mut commands = host::removal(seen, &self.plugin, id);
-        for family in Family::ALL.into_iter().filter(|family| seen.supports(*family)) {
+        for family in Family::ALL
+            .into_iter()
+            .filter(|family| seen.supports(*family))
+        {
             commands.extend(rules::application(seen, &self.table(), family, id, network));
             commands.extend(host::application(seen, &self.plugin, family, id, network));
         }
@@ -243,8 +265,14 @@ impl Firewall {
             let file = File::options().create(true).append(true).open(path)?;
             file.lock().map(|()| file)
         };
-        let locked = tokio::task::spawn_blocking(lock).await.map_err(io::Error::from).flatten();
-        locked.map_err(|source| FirewallError::Lock { path: self.lock.display().to_string(), source })
+        let locked = tokio::task::spawn_blocking(lock)
+            .await
+            .map_err(io::Error::from)
+            .flatten();
+        locked.map_err(|source| FirewallError::Lock {
+            path: self.lock.display().to_string(),
+            source,
+        })
     }
 }
 
@@ -252,13 +280,19 @@ impl Network {
     fn validate(&self) -> Result<(), FirewallError> {
         if self.internal && !self.ports.is_empty() {
             return Err(senseless(
-                "an internal network publishes no ports: leave out `ports` or `internal`".to_owned(),
+                "an internal network publishes no ports: leave out `ports` or `internal`"
+                    .to_owned(),
             ));
         }
         for (i, port) in self.ports.iter().enumerate() {
             port.validate(&self.subnets)?;
-            if self.ports[..i].iter().any(|other| other.host() == port.host() && other != port) {
-                return Err(senseless(format!("port {port} is published twice, to different places")));
+            if self.ports[..i]
+                .iter()
+                .any(|other| other.host() == port.host() && other != port)
+            {
+                return Err(senseless(format!(
+                    "port {port} is published twice, to different places"
+                )));
             }
         }
         Ok(())
@@ -268,20 +302,33 @@ impl Network {
 impl Port {
     /// The host's side, with "all addresses" always written as none.
     fn host(&self) -> (Protocol, bool, Option<IpAddr>, u16) {
-        (self.protocol, self.ip.is_ipv4(), self.host_ip.filter(|ip| !ip.is_unspecified()), self.host_port)
+        (
+            self.protocol,
+            self.ip.is_ipv4(),
+            self.host_ip.filter(|ip| !ip.is_unspecified()),
+            self.host_port,
+        )
     }
 
     fn validate(&self, subnets: &[Cidr]) -> Result<(), FirewallError> {
         if self.host_port == 0 || self.port == 0 {
-            return Err(senseless(format!("port {self}: 0 is no port; `firewall.free_port` finds one")));
+            return Err(senseless(format!(
+                "port {self}: 0 is no port; `firewall.free_port` finds one"
+            )));
         }
-        if self.host_ip.is_some_and(|ip| ip.is_ipv4() != self.ip.is_ipv4()) {
+        if self
+            .host_ip
+            .is_some_and(|ip| ip.is_ipv4() != self.ip.is_ipv4())
+        {
             return Err(senseless(format!(
                 "port {self} leads to `{}`, which is of the other address family",
                 self.ip
             )));
         }
-        if !subnets.iter().any(|subnet| subnet.contains(&self.ip.into())) {
+        if !subnets
+            .iter()
+            .any(|subnet| subnet.contains(&self.ip.into()))
+        {
             return Err(senseless(format!(
                 "port {self} leads to `{}`, which is in none of the network's subnets",
                 self.ip
@@ -326,7 +373,11 @@ impl std::fmt::Display for Port {
 async fn route_localnet(bridge: &str, on: bool) -> Result<(), FirewallError> {
     let key = format!("net/ipv4/conf/{bridge}/route_localnet").parse()?;
     match sysctl::set(&key, if on { "1" } else { "0" }).await {
-        Err(SysctlError::Refused { source, .. }) if !on && source.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(SysctlError::Refused { source, .. })
+            if !on && source.kind() == io::ErrorKind::NotFound =>
+        {
+            Ok(())
+        }
         done => Ok(done?),
     }
 }
@@ -336,10 +387,16 @@ fn senseless(text: String) -> FirewallError {
 }
 
 fn validate_id(id: &str) -> Result<(), FirewallError> {
-    if is_word(id, 64) { Ok(()) } else { Err(FirewallError::Id(id.to_owned())) }
+    if is_word(id, 64) {
+        Ok(())
+    } else {
+        Err(FirewallError::Id(id.to_owned()))
+    }
 }
 
 fn is_word(text: &str, longest: usize) -> bool {
     (1..=longest).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))
 }

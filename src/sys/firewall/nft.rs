@@ -115,18 +115,27 @@ impl Seen {
 
     /// Whether there is a chain of that name.
     pub fn has_chain(&self, family: Family, table: &str, name: &str) -> bool {
-        self.chains.iter().any(|chain| chain.family == family && chain.table == table && chain.name == name)
+        self.chains
+            .iter()
+            .any(|chain| chain.family == family && chain.table == table && chain.name == name)
     }
 
     /// The rules of a table.
     pub fn rules_of(&self, family: Family, table: &str) -> impl Iterator<Item = &Rule> {
-        self.rules.iter().filter(move |rule| rule.family == family && rule.table == table)
+        self.rules
+            .iter()
+            .filter(move |rule| rule.family == family && rule.table == table)
     }
 
     /// What is applied in a table of Moondock's, in either family.
     pub fn entries(&self, table: &str) -> Vec<Entry> {
-        let jumps = self.rules.iter().filter(|rule| rule.table == table && rule.chain == "forward");
-        jumps.filter_map(|rule| Entry::parse(rule.comment.as_deref()?)).collect()
+        let jumps = self
+            .rules
+            .iter()
+            .filter(|rule| rule.table == table && rule.chain == "forward");
+        jumps
+            .filter_map(|rule| Entry::parse(rule.comment.as_deref()?))
+            .collect()
     }
 }
 
@@ -134,7 +143,11 @@ impl Entry {
     /// Reads a jump's comment.
     pub fn parse(comment: &str) -> Option<Self> {
         let mut parts = comment.split(' ').map(str::to_owned);
-        Some(Self { id: parts.next()?, bridge: parts.next()?, kind: parts.next()? })
+        Some(Self {
+            id: parts.next()?,
+            bridge: parts.next()?,
+            kind: parts.next()?,
+        })
     }
 
     /// The comment of the jumps.
@@ -145,14 +158,21 @@ impl Entry {
 
 /// Reads the chains, and the rules of the tables that are `wanted` and of those that Docker filters in.
 pub async fn look(wanted: impl Fn(&str) -> bool) -> Result<Seen, FirewallError> {
-    let mut seen = Seen { ipv6: Path::new("/proc/sys/net/ipv6").exists(), ..Seen::default() };
+    let mut seen = Seen {
+        ipv6: Path::new("/proc/sys/net/ipv6").exists(),
+        ..Seen::default()
+    };
     list(&["chains"], &mut seen).await?;
     let mut asked: Vec<(Family, String)> = Vec::new();
     let chains = std::mem::take(&mut seen.chains);
     for chain in chains.iter().filter(|chain| chain.family != Family::Other) {
         let table = (chain.family, chain.table.clone());
         if chain.table == FILTER && [DOCKER_USER, FORWARD].contains(&chain.name.as_str()) {
-            list(&["chain", chain.family.as_str(), FILTER, &chain.name], &mut seen).await?;
+            list(
+                &["chain", chain.family.as_str(), FILTER, &chain.name],
+                &mut seen,
+            )
+            .await?;
         } else if wanted(&chain.table) && !asked.contains(&table) {
             list(&["table", chain.family.as_str(), &chain.table], &mut seen).await?;
             asked.push(table);
@@ -168,14 +188,21 @@ pub async fn run(commands: Vec<Value>) -> Result<(), FirewallError> {
         return Ok(());
     }
     let text = serde_json::to_vec(&json!({ "nftables": commands }))?;
-    Command::new(["nft", "-j", "-f", "-"]).stdin(text).check().await?;
+    Command::new(["nft", "-j", "-f", "-"])
+        .stdin(text)
+        .check()
+        .await?;
     Ok(())
 }
 
 /// Whether a transaction failed because something that it names is gone, or has come, since it was looked up.
 pub fn is_outdated(error: &FirewallError) -> bool {
-    let FirewallError::Nft(ProcessError::Failed { last_line, .. }) = error else { return false };
-    ["No such file or directory", "File exists"].iter().any(|reason| last_line.contains(reason))
+    let FirewallError::Nft(ProcessError::Failed { last_line, .. }) = error else {
+        return false;
+    };
+    ["No such file or directory", "File exists"]
+        .iter()
+        .any(|reason| last_line.contains(reason))
 }
 
 /// Lists something that was there a moment ago; gone meanwhile is as good as empty.

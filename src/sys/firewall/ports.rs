@@ -3,7 +3,9 @@
 use super::nft::{self, Family, PREFIX, Rule, Seen};
 use super::{FirewallError, Network, Port, Protocol};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt,
+};
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -20,12 +22,19 @@ struct Published {
 pub async fn check(seen: &Seen, id: &str, network: &Network) -> Result<(), FirewallError> {
     let published = published(seen);
     for port in &network.ports {
-        let meets =
-            |other: &&Published| other.meets(port.protocol, port.family(), port.host_ip, port.host_port);
+        let meets = |other: &&Published| {
+            other.meets(port.protocol, port.family(), port.host_ip, port.host_port)
+        };
         if let Some(other) = published.iter().filter(|other| other.id != id).find(meets) {
-            return Err(FirewallError::Published { port: port.to_string(), id: other.id.clone() });
+            return Err(FirewallError::Published {
+                port: port.to_string(),
+                id: other.id.clone(),
+            });
         }
-        if !published.iter().any(|other| other.id == id && meets(&other)) {
+        if !published
+            .iter()
+            .any(|other| other.id == id && meets(&other))
+        {
             port.try_bind().await?;
         }
     }
@@ -45,9 +54,15 @@ pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u1
         for _ in 0..64 {
             let port = bound(protocol, families[0], 0)?;
             let is_taken = |ip: &IpAddr| {
-                let family = if ip.is_ipv4() { Family::Ip } else { Family::Ip6 };
+                let family = if ip.is_ipv4() {
+                    Family::Ip
+                } else {
+                    Family::Ip6
+                };
                 bound(protocol, *ip, port) == Err(Errno::ADDRINUSE)
-                    || published.iter().any(|other| other.meets(protocol, family, host_ip, port))
+                    || published
+                        .iter()
+                        .any(|other| other.meets(protocol, family, host_ip, port))
             };
             if !families.iter().any(is_taken) {
                 return Ok(port);
@@ -55,7 +70,9 @@ pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u1
         }
         Err(Errno::ADDRINUSE)
     };
-    let found = tokio::task::spawn_blocking(search).await.unwrap_or(Err(Errno::CANCELED));
+    let found = tokio::task::spawn_blocking(search)
+        .await
+        .unwrap_or(Err(Errno::CANCELED));
     found.map_err(|e| match (e, host_ip) {
         (Errno::ADDRNOTAVAIL, Some(ip)) => FirewallError::NoAddress(ip.to_string()),
         _ => FirewallError::NoFreePort(protocol),
@@ -64,8 +81,14 @@ pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u1
 
 impl Published {
     fn read(rule: &Rule) -> Option<Self> {
-        let id = ["prerouting_", "output_"].iter().find_map(|prefix| rule.chain.strip_prefix(prefix))?;
-        let field = |name: &str| rule.expr.iter().find_map(|statement| payload(statement, name));
+        let id = ["prerouting_", "output_"]
+            .iter()
+            .find_map(|prefix| rule.chain.strip_prefix(prefix))?;
+        let field = |name: &str| {
+            rule.expr
+                .iter()
+                .find_map(|statement| payload(statement, name))
+        };
         let (protocol, port) = field("dport")?;
         let host_ip = field("daddr").and_then(|(_, ip)| ip.as_str()?.parse().ok());
         Some(Self {
@@ -77,7 +100,13 @@ impl Published {
         })
     }
 
-    fn meets(&self, protocol: Protocol, family: Family, host_ip: Option<IpAddr>, port: u16) -> bool {
+    fn meets(
+        &self,
+        protocol: Protocol,
+        family: Family,
+        host_ip: Option<IpAddr>,
+        port: u16,
+    ) -> bool {
         let any = |ip: Option<IpAddr>| ip.is_none_or(|ip| ip.is_unspecified());
         self.protocol == protocol.as_str()
             && self.family == family
@@ -88,13 +117,20 @@ impl Published {
 
 impl Port {
     fn family(&self) -> Family {
-        if self.ip.is_ipv4() { Family::Ip } else { Family::Ip6 }
+        if self.ip.is_ipv4() {
+            Family::Ip
+        } else {
+            Family::Ip6
+        }
     }
 
     /// Fails when the host's port cannot be had. A kernel without the protocol has nobody who listens.
     async fn try_bind(self) -> Result<(), FirewallError> {
-        let all: IpAddr =
-            if self.ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let all: IpAddr = if self.ip.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            Ipv6Addr::UNSPECIFIED.into()
+        };
         let try_it = move || bound(self.protocol, self.host_ip.unwrap_or(all), self.host_port);
         match tokio::task::spawn_blocking(try_it).await {
             Ok(Err(Errno::ADDRINUSE)) => Err(FirewallError::InUse(self.to_string())),
@@ -105,7 +141,11 @@ impl Port {
 }
 
 fn published(seen: &Seen) -> Vec<Published> {
-    seen.rules.iter().filter(|rule| rule.table.starts_with(PREFIX)).filter_map(Published::read).collect()
+    seen.rules
+        .iter()
+        .filter(|rule| rule.table.starts_with(PREFIX))
+        .filter_map(Published::read)
+        .collect()
 }
 
 /// The protocol and the value that a statement compares a header's field with.
@@ -118,7 +158,11 @@ fn payload<'a>(statement: &'a Value, field: &str) -> Option<(&'a str, &'a Value)
 
 /// Binds a port (0: any), says which, and lets go of it.
 fn bound(protocol: Protocol, ip: IpAddr, port: u16) -> Result<u16, Errno> {
-    let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let family = if ip.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    };
     let (kind, number) = match protocol {
         Protocol::Tcp => (SocketType::STREAM, ipproto::TCP),
         Protocol::Udp => (SocketType::DGRAM, ipproto::UDP),

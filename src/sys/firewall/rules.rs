@@ -16,12 +16,42 @@ struct Hook {
 }
 
 const HOOKS: &[Hook] = &[
-    Hook { name: "raw", kind: "filter", hook: "prerouting", priority: -300 },
-    Hook { name: "prerouting", kind: "nat", hook: "prerouting", priority: -100 },
-    Hook { name: "output", kind: "nat", hook: "output", priority: -100 },
-    Hook { name: "postrouting", kind: "nat", hook: "postrouting", priority: 100 },
-    Hook { name: "forward", kind: "filter", hook: "forward", priority: 0 },
-    Hook { name: "input", kind: "filter", hook: "input", priority: 0 },
+    Hook {
+        name: "raw",
+        kind: "filter",
+        hook: "prerouting",
+        priority: -300,
+    },
+    Hook {
+        name: "prerouting",
+        kind: "nat",
+        hook: "prerouting",
+        priority: -100,
+    },
+    Hook {
+        name: "output",
+        kind: "nat",
+        hook: "output",
+        priority: -100,
+    },
+    Hook {
+        name: "postrouting",
+        kind: "nat",
+        hook: "postrouting",
+        priority: 100,
+    },
+    Hook {
+        name: "forward",
+        kind: "filter",
+        hook: "forward",
+        priority: 0,
+    },
+    Hook {
+        name: "input",
+        kind: "filter",
+        hook: "input",
+        priority: 0,
+    },
 ];
 
 /// The bridges of all networks of a plugin.
@@ -33,10 +63,19 @@ const OPEN: &str = "open";
 type Statements = Vec<Value>;
 
 /// The commands that make a family's table say this about a network.
-pub fn application(seen: &Seen, table: &str, family: Family, id: &str, network: &Network) -> Vec<Value> {
+pub fn application(
+    seen: &Seen,
+    table: &str,
+    family: Family,
+    id: &str,
+    network: &Network,
+) -> Vec<Value> {
     let place = Place { table, family };
-    let entry =
-        Entry { id: id.to_owned(), bridge: network.bridge.to_string(), kind: kind(network).to_owned() };
+    let entry = Entry {
+        id: id.to_owned(),
+        bridge: network.bridge.to_string(),
+        kind: kind(network).to_owned(),
+    };
     let mut commands = place.skeleton();
     commands.extend(place.jumps_away(seen, id));
     for hook in HOOKS {
@@ -56,7 +95,10 @@ pub fn application(seen: &Seen, table: &str, family: Family, id: &str, network: 
             commands.push(place.chain_command("delete", &chain));
         }
     }
-    let others = seen.entries(table).into_iter().filter(|other| other.id != id);
+    let others = seen
+        .entries(table)
+        .into_iter()
+        .filter(|other| other.id != id);
     commands.extend(place.sets(others.chain([entry]).collect()));
     commands
 }
@@ -67,9 +109,15 @@ pub fn removal(seen: &Seen, table: &str, family: Family, id: &str) -> Vec<Value>
     if !seen.has_chain(family, table, "forward") {
         return Vec::new();
     }
-    let others: Vec<Entry> = seen.entries(table).into_iter().filter(|other| other.id != id).collect();
+    let others: Vec<Entry> = seen
+        .entries(table)
+        .into_iter()
+        .filter(|other| other.id != id)
+        .collect();
     if others.is_empty() {
-        return vec![json!({ "delete": { "table": { "family": family.as_str(), "name": table } } })];
+        return vec![
+            json!({ "delete": { "table": { "family": family.as_str(), "name": table } } }),
+        ];
     }
     let mut commands = place.jumps_away(seen, id);
     for hook in HOOKS {
@@ -117,8 +165,15 @@ impl Place<'_> {
     }
 
     fn chain(&self, chain: &str, rules: Vec<Statements>) -> Vec<Value> {
-        let mut commands = vec![self.chain_command("add", chain), self.chain_command("flush", chain)];
-        commands.extend(rules.into_iter().map(|statements| self.rule("add", chain, statements, "")));
+        let mut commands = vec![
+            self.chain_command("add", chain),
+            self.chain_command("flush", chain),
+        ];
+        commands.extend(
+            rules
+                .into_iter()
+                .map(|statements| self.rule("add", chain, statements, "")),
+        );
         commands
     }
 
@@ -145,9 +200,15 @@ impl Place<'_> {
 
     fn sets(&self, entries: Vec<Entry>) -> Vec<Value> {
         let all = entries.iter().map(|entry| entry.bridge.as_str()).collect();
-        let open =
-            entries.iter().filter(|entry| entry.kind == "open").map(|entry| entry.bridge.as_str()).collect();
-        [(BRIDGES, all), (OPEN, open)].into_iter().flat_map(|(set, bridges)| self.set(set, bridges)).collect()
+        let open = entries
+            .iter()
+            .filter(|entry| entry.kind == "open")
+            .map(|entry| entry.bridge.as_str())
+            .collect();
+        [(BRIDGES, all), (OPEN, open)]
+            .into_iter()
+            .flat_map(|(set, bridges)| self.set(set, bridges))
+            .collect()
     }
 
     fn set(&self, set: &str, bridges: BTreeSet<&str>) -> Vec<Value> {
@@ -179,15 +240,25 @@ impl Place<'_> {
         if self.family != Family::Ip {
             return Vec::new();
         }
-        let loopback = Cidr { address: IpAddr::from([127, 0, 0, 0]), prefix: 8 };
-        let from = |field| vec![iif("==", network), self.address("==", field, [loopback]), verdict("drop")];
+        let loopback = Cidr {
+            address: IpAddr::from([127, 0, 0, 0]),
+            prefix: 8,
+        };
+        let from = |field| {
+            vec![
+                iif("==", network),
+                self.address("==", field, [loopback]),
+                verdict("drop"),
+            ]
+        };
         vec![from("daddr"), from("saddr")]
     }
 
     /// Published ports. What is published on a loopback address answers the host alone.
     fn published(&self, network: &Network, to_itself: bool) -> Vec<Statements> {
         let ports = network.ports.iter().filter(|port| self.has(port.ip));
-        let ports = ports.filter(|port| to_itself || !port.host_ip.is_some_and(|ip| ip.is_loopback()));
+        let ports =
+            ports.filter(|port| to_itself || !port.host_ip.is_some_and(|ip| ip.is_loopback()));
         ports.map(|port| self.translate(port)).collect()
     }
 
@@ -208,13 +279,24 @@ impl Place<'_> {
         let mut rules = Vec::new();
         let published = network.ports.iter().any(|port| self.has(port.ip));
         if published {
-            rules.push(vec![oif("==", network), is_local("saddr"), ct("status", &["dnat"]), masquerade()]);
+            rules.push(vec![
+                oif("==", network),
+                is_local("saddr"),
+                ct("status", &["dnat"]),
+                masquerade(),
+            ]);
         }
         for subnet in self.subnets(network) {
             let from = self.address("==", "saddr", [subnet]);
             let to = self.address("==", "daddr", [subnet]);
             if published {
-                rules.push(vec![oif("==", network), from.clone(), to, ct("status", &["dnat"]), masquerade()]);
+                rules.push(vec![
+                    oif("==", network),
+                    from.clone(),
+                    to,
+                    ct("status", &["dnat"]),
+                    masquerade(),
+                ]);
             }
             if network.masquerade && !network.internal {
                 rules.push(vec![oif("!=", network), from, masquerade()]);
@@ -232,7 +314,11 @@ impl Place<'_> {
         ];
         let among = |key: &str, set: &str| matches("==", meta(key), format!("@{set}").into());
         if !network.isolate {
-            rules.push(vec![oif("==", network), among("iifname", OPEN), verdict("accept")]);
+            rules.push(vec![
+                oif("==", network),
+                among("iifname", OPEN),
+                verdict("accept"),
+            ]);
         }
         rules.push(vec![oif("==", network), verdict("drop")]);
         // Whether another network lets packets in is for that network's chain to say.
@@ -254,7 +340,10 @@ impl Place<'_> {
     fn internal_input(&self, network: &Network) -> Vec<Statements> {
         let mut near: Vec<Cidr> = self.subnets(network).collect();
         if self.family == Family::Ip6 {
-            near.push(Cidr { address: IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 0]), prefix: 10 });
+            near.push(Cidr {
+                address: IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 0]),
+                prefix: 10,
+            });
         }
         let mut rule = vec![iif("==", network), is_local("daddr")];
         if !near.is_empty() {
@@ -269,7 +358,11 @@ impl Place<'_> {
     }
 
     fn subnets(&self, network: &Network) -> impl Iterator<Item = Cidr> {
-        network.subnets.iter().filter(|subnet| self.has(subnet.address)).map(Cidr::canonical)
+        network
+            .subnets
+            .iter()
+            .filter(|subnet| self.has(subnet.address))
+            .map(Cidr::canonical)
     }
 
     /// A match of an address field with some networks.
@@ -283,8 +376,16 @@ impl Place<'_> {
             }
         };
         let mut networks: Vec<Value> = networks.into_iter().map(prefix).collect();
-        let right = if networks.len() == 1 { networks.remove(0) } else { json!({ "set": networks }) };
-        matches(op, json!({ "payload": { "protocol": self.family.as_str(), "field": field } }), right)
+        let right = if networks.len() == 1 {
+            networks.remove(0)
+        } else {
+            json!({ "set": networks })
+        };
+        matches(
+            op,
+            json!({ "payload": { "protocol": self.family.as_str(), "field": field } }),
+            right,
+        )
     }
 }
 
@@ -309,7 +410,11 @@ fn ct(key: &str, values: &[&str]) -> Value {
 }
 
 fn is_local(field: &str) -> Value {
-    matches("==", json!({ "fib": { "result": "type", "flags": [field] } }), "local".into())
+    matches(
+        "==",
+        json!({ "fib": { "result": "type", "flags": [field] } }),
+        "local".into(),
+    )
 }
 
 fn verdict(verdict: &str) -> Value {

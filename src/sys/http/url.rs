@@ -24,12 +24,17 @@ impl Url {
     /// [`HttpError::Url`] for another scheme, a user in front of the host, and what parsers read differently.
     pub fn parse(text: &str) -> Result<Self, HttpError> {
         let wrong = |reason| HttpError::Url(shown(text), reason);
-        if !text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\') {
+        if !text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        {
             return Err(wrong(
                 "it may have no spaces, `\\` or characters beyond ASCII: encode them with `%`",
             ));
         }
-        let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("it must begin with `https://`"))?;
+        let (scheme, rest) = text
+            .split_once("://")
+            .ok_or_else(|| wrong("it must begin with `https://`"))?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
@@ -45,7 +50,12 @@ impl Url {
             return Err(wrong("its host is no host"));
         }
         let port = port.unwrap_or(if tls { 443 } else { 80 });
-        Ok(Self { tls, host: host.to_ascii_lowercase(), port, target: rooted(target) })
+        Ok(Self {
+            tls,
+            host: host.to_ascii_lowercase(),
+            port,
+            target: rooted(target),
+        })
     }
 
     /// Where a redirect of this address leads.
@@ -60,7 +70,9 @@ impl Url {
             absolute if is_absolute(absolute) => absolute.to_owned(),
             host if host.starts_with("//") => format!("{scheme}:{host}"),
             path if path.starts_with('/') => format!("{scheme}://{}{path}", self.authority()),
-            query if query.starts_with('?') => format!("{scheme}://{}{path}{query}", self.authority()),
+            query if query.starts_with('?') => {
+                format!("{scheme}://{}{path}{query}", self.authority())
+            }
             relative => format!("{scheme}://{}{directory}{relative}", self.authority()),
         };
         Self::parse(&text)
@@ -100,17 +112,26 @@ fn shown(text: &str) -> String {
         Some((_, rest)) => format!("…@{rest}"),
         None => text.to_owned(),
     };
-    text.chars().take(200).flat_map(char::escape_debug).collect()
+    text.chars()
+        .take(200)
+        .flat_map(char::escape_debug)
+        .collect()
 }
 
 fn is_absolute(location: &str) -> bool {
     let scheme = location.split_once(':').map_or("", |(scheme, _)| scheme);
     scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
+        && scheme
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
 }
 
 fn rooted(target: &str) -> String {
-    if target.starts_with('/') { target.to_owned() } else { format!("/{target}") }
+    if target.starts_with('/') {
+        target.to_owned()
+    } else {
+        format!("/{target}")
+    }
 }
 
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
@@ -127,7 +148,10 @@ fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
 }
 
 fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+    match host
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+    {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => {
             let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
@@ -149,7 +173,11 @@ mod tests {
             ("http://a/?u=https://b@c", "a", 80, "/?u=https://b@c"),
         ] {
             let url = Url::parse(text).unwrap();
-            assert_eq!((url.host.as_str(), url.port, url.target.as_str()), (host, port, target), "{text}");
+            assert_eq!(
+                (url.host.as_str(), url.port, url.target.as_str()),
+                (host, port, target),
+                "{text}"
+            );
         }
         for (text, reason) in [
             ("api.example.com", "must begin with `https://`"),
@@ -174,9 +202,16 @@ mod tests {
 
     #[test]
     fn an_error_shows_no_secrets() {
-        let error = Url::parse("https://user:secret@host/?token=secret").unwrap_err().to_string();
+        let error = Url::parse("https://user:secret@host/?token=secret")
+            .unwrap_err()
+            .to_string();
         assert!(!error.contains("secret"), "{error}");
-        assert_eq!(Url::parse("http://a:81/b?token=secret").unwrap().to_string(), "http://a:81/b");
+        assert_eq!(
+            Url::parse("http://a:81/b?token=secret")
+                .unwrap()
+                .to_string(),
+            "http://a:81/b"
+        );
     }
 
     #[test]

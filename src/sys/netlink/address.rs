@@ -19,7 +19,10 @@ impl Netlink {
     /// IPv6 addresses skip duplicate address detection: a bridge without ports would keep them tentative, and so useless.
     pub async fn add_address(&self, name: &LinkName, address: Cidr) -> Result<(), NetError> {
         let index = self.index(name).await?;
-        let mut request = self.handle.address().add(index, address.address, address.prefix);
+        let mut request = self
+            .handle
+            .address()
+            .add(index, address.address, address.prefix);
         if address.address.is_ipv6() {
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         }
@@ -32,7 +35,9 @@ impl Netlink {
     /// Takes an address away. False: the device does not have it.
     pub async fn delete_address(&self, name: &LinkName, address: Cidr) -> Result<bool, NetError> {
         let messages = self.address_messages(name).await?;
-        let Some(message) = messages.into_iter().find(|m| cidr(m) == Some(address)) else { return Ok(false) };
+        let Some(message) = messages.into_iter().find(|m| cidr(m) == Some(address)) else {
+            return Ok(false);
+        };
         match self.handle.address().del(message).execute().await {
             Ok(()) => Ok(true),
             Err(e) if errno(&e) == Some(Errno::ADDRNOTAVAIL) => Ok(false),
@@ -45,13 +50,24 @@ impl Netlink {
         if self.addresses(name).await?.contains(&address) {
             return Ok(());
         }
-        Err(NetError::Exists(format!("address `{}` of link `{name}`, with another prefix", address.address)))
+        Err(NetError::Exists(format!(
+            "address `{}` of link `{name}`, with another prefix",
+            address.address
+        )))
     }
 
     async fn address_messages(&self, name: &LinkName) -> Result<Vec<AddressMessage>, NetError> {
         let index = self.index(name).await?;
-        let found = self.handle.address().get().set_link_index_filter(index).execute();
-        found.try_collect().await.map_err(|e| refused(format!("addresses of link `{name}`"), e))
+        let found = self
+            .handle
+            .address()
+            .get()
+            .set_link_index_filter(index)
+            .execute();
+        found
+            .try_collect()
+            .await
+            .map_err(|e| refused(format!("addresses of link `{name}`"), e))
     }
 }
 
@@ -67,5 +83,8 @@ fn cidr(message: &AddressMessage) -> Option<Cidr> {
     };
     let found: Option<IpAddr> = message.attributes.iter().find_map(own);
     let address = found.or_else(|| message.attributes.iter().find_map(any))?;
-    Some(Cidr { address, prefix: message.header.prefix_len })
+    Some(Cidr {
+        address,
+        prefix: message.header.prefix_len,
+    })
 }

@@ -44,10 +44,18 @@ impl Netlink {
     /// All devices, by number.
     pub async fn links(&self) -> Result<Vec<Link>, NetError> {
         let failed = |e| refused("links".to_owned(), e);
-        let messages: Vec<LinkMessage> =
-            self.handle.link().get().execute().try_collect().await.map_err(failed)?;
-        let names: HashMap<u32, String> =
-            messages.iter().map(|m| (m.header.index, name_of(m).to_owned())).collect();
+        let messages: Vec<LinkMessage> = self
+            .handle
+            .link()
+            .get()
+            .execute()
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        let names: HashMap<u32, String> = messages
+            .iter()
+            .map(|m| (m.header.index, name_of(m).to_owned()))
+            .collect();
         let mut links: Vec<Link> = messages.iter().map(Link::read).collect();
         for (link, message) in links.iter_mut().zip(&messages) {
             link.master = master_of(message).and_then(|index| names.get(&index).cloned());
@@ -58,7 +66,9 @@ impl Netlink {
 
     /// One device, if there is one of that name.
     pub async fn link(&self, name: &LinkName) -> Result<Option<Link>, NetError> {
-        let Some(message) = self.find(name).await? else { return Ok(None) };
+        let Some(message) = self.find(name).await? else {
+            return Ok(None);
+        };
         let mut link = Link::read(&message);
         if let Some(index) = master_of(&message) {
             link.master = self.name(index).await?;
@@ -68,7 +78,15 @@ impl Netlink {
 
     /// The name of the device of that number.
     pub(super) async fn name(&self, index: u32) -> Result<Option<String>, NetError> {
-        match self.handle.link().get().match_index(index).execute().try_next().await {
+        match self
+            .handle
+            .link()
+            .get()
+            .match_index(index)
+            .execute()
+            .try_next()
+            .await
+        {
             Err(e) if errno(&e) == Some(Errno::NODEV) => Ok(None),
             Err(e) => Err(refused(format!("link number {index}"), e)),
             Ok(message) => Ok(message.map(|m| name_of(&m).to_owned())),
@@ -77,7 +95,9 @@ impl Netlink {
 
     /// Makes a bridge, down and without ports.
     pub async fn create_bridge(&self, name: &LinkName, new: NewLink) -> Result<(), NetError> {
-        let message = new.dress(LinkMessageBuilder::<LinkBridge>::new(name.as_str())).build();
+        let message = new
+            .dress(LinkMessageBuilder::<LinkBridge>::new(name.as_str()))
+            .build();
         self.create(format!("link `{name}`"), message).await
     }
 
@@ -87,15 +107,22 @@ impl Netlink {
         (name, new): (&LinkName, NewLink),
         (peer, peer_new): (&LinkName, NewLink),
     ) -> Result<(), NetError> {
-        let other = peer_new.dress(LinkUnspec::new_with_name(peer.as_str())).build();
+        let other = peer_new
+            .dress(LinkUnspec::new_with_name(peer.as_str()))
+            .build();
         let pair = LinkVeth::new(name.as_str(), peer.as_str());
-        let pair = new.dress(pair).set_info_data(InfoData::Veth(InfoVeth::Peer(other)));
-        self.create(format!("link `{name}` or its peer `{peer}`"), pair.build()).await
+        let pair = new
+            .dress(pair)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(other)));
+        self.create(format!("link `{name}` or its peer `{peer}`"), pair.build())
+            .await
     }
 
     /// Deletes a device, and its peer. False: there was none.
     pub async fn delete_link(&self, name: &LinkName) -> Result<bool, NetError> {
-        let Some(message) = self.find(name).await? else { return Ok(false) };
+        let Some(message) = self.find(name).await? else {
+            return Ok(false);
+        };
         match self.handle.link().del(message.header.index).execute().await {
             Ok(()) => Ok(true),
             Err(e) if errno(&e) == Some(Errno::NODEV) => Ok(false),
@@ -105,11 +132,16 @@ impl Netlink {
 
     /// Brings a device up or down.
     pub async fn set_up(&self, name: &LinkName, up: bool) -> Result<(), NetError> {
-        self.change(name, |link| if up { link.up() } else { link.down() }).await
+        self.change(name, |link| if up { link.up() } else { link.down() })
+            .await
     }
 
     /// Makes a device a port of a bridge, or of none.
-    pub async fn set_master(&self, name: &LinkName, bridge: Option<&LinkName>) -> Result<(), NetError> {
+    pub async fn set_master(
+        &self,
+        name: &LinkName,
+        bridge: Option<&LinkName>,
+    ) -> Result<(), NetError> {
         let master = match bridge {
             Some(bridge) => self.index(bridge).await?,
             None => 0,
@@ -132,14 +164,24 @@ impl Netlink {
         let index = self.index(name).await?;
         let message = LinkUnspec::new_with_index(index).name(new.as_str()).build();
         let what = || format!("link `{new}` (the new name of `{name}`)");
-        self.handle.link().set(message).execute().await.map_err(|e| refused(what(), e))
+        self.handle
+            .link()
+            .set(message)
+            .execute()
+            .await
+            .map_err(|e| refused(what(), e))
     }
 
     /// Whether a port of a bridge may send a frame back where it came from.
     pub async fn set_hairpin(&self, name: &LinkName, on: bool) -> Result<(), NetError> {
-        let link = self.link(name).await?.ok_or_else(|| NetError::NoLink(name.to_string()))?;
+        let link = self
+            .link(name)
+            .await?
+            .ok_or_else(|| NetError::NoLink(name.to_string()))?;
         if link.master.is_none() {
-            return Err(NetError::Senseless("the link is no port of a bridge: use `net.set_master` first"));
+            return Err(NetError::Senseless(
+                "the link is no port of a bridge: use `net.set_master` first",
+            ));
         }
         let message = LinkBridgePort::new(link.index).hairpin(on).build();
         let done = self.handle.link().set_port(message).execute().await;
@@ -147,7 +189,12 @@ impl Netlink {
     }
 
     async fn create(&self, what: String, message: LinkMessage) -> Result<(), NetError> {
-        self.handle.link().add(message).execute().await.map_err(|e| refused(what, e))
+        self.handle
+            .link()
+            .add(message)
+            .execute()
+            .await
+            .map_err(|e| refused(what, e))
     }
 
     async fn change(
@@ -156,7 +203,12 @@ impl Netlink {
         change: impl FnOnce(LinkMessageBuilder<LinkUnspec>) -> LinkMessageBuilder<LinkUnspec>,
     ) -> Result<(), NetError> {
         let message = change(LinkUnspec::new_with_index(self.index(name).await?)).build();
-        self.handle.link().set(message).execute().await.map_err(|e| refused(format!("link `{name}`"), e))
+        self.handle
+            .link()
+            .set(message)
+            .execute()
+            .await
+            .map_err(|e| refused(format!("link `{name}`"), e))
     }
 }
 
@@ -175,7 +227,9 @@ impl NewLink {
 impl Link {
     fn read(message: &LinkMessage) -> Self {
         let kind = kind_of(message);
-        let peer_index = (kind == Some(&InfoKind::Veth)).then(|| attribute(message, link)).flatten();
+        let peer_index = (kind == Some(&InfoKind::Veth))
+            .then(|| attribute(message, link))
+            .flatten();
         Self {
             index: message.header.index,
             name: name_of(message).to_owned(),
@@ -189,7 +243,10 @@ impl Link {
     }
 }
 
-fn attribute<'a, T>(message: &'a LinkMessage, pick: fn(&'a LinkAttribute) -> Option<T>) -> Option<T> {
+fn attribute<'a, T>(
+    message: &'a LinkMessage,
+    pick: fn(&'a LinkAttribute) -> Option<T>,
+) -> Option<T> {
     message.attributes.iter().find_map(pick)
 }
 

@@ -71,12 +71,24 @@ impl FromStr for LinkName {
             (name.is_empty(), "it is empty"),
             (name.len() > 15, "it has more than 15 bytes"),
             (name == "." || name == "..", "it is a directory's"),
-            (name.contains(['/', ':', '\0']), "it holds a slash, a colon or a NUL"),
-            (name.contains('%'), "it holds a percent sign, which the kernel would replace"),
-            (name.contains(|c: char| c.is_whitespace() || c.is_control()), "it holds white space"),
+            (
+                name.contains(['/', ':', '\0']),
+                "it holds a slash, a colon or a NUL",
+            ),
+            (
+                name.contains('%'),
+                "it holds a percent sign, which the kernel would replace",
+            ),
+            (
+                name.contains(|c: char| c.is_whitespace() || c.is_control()),
+                "it holds white space",
+            ),
         ];
         match rules.into_iter().find(|(broken, _)| *broken) {
-            Some((_, why)) => Err(NetError::Name { name: name.to_owned(), why }),
+            Some((_, why)) => Err(NetError::Name {
+                name: name.to_owned(),
+                why,
+            }),
             None => Ok(Self(name.to_owned())),
         }
     }
@@ -107,7 +119,9 @@ impl Netlink {
     /// The number of a link that must be there.
     async fn index(&self, name: &LinkName) -> Result<u32, NetError> {
         let found = self.find(name).await?;
-        found.map(|message| message.header.index).ok_or_else(|| NetError::NoLink(name.to_string()))
+        found
+            .map(|message| message.header.index)
+            .ok_or_else(|| NetError::NoLink(name.to_string()))
     }
 
     async fn find(
@@ -124,9 +138,9 @@ impl Netlink {
 
 fn errno(error: &rtnetlink::Error) -> Option<Errno> {
     match error {
-        rtnetlink::Error::NetlinkError(message) => {
-            message.code.map(|code| Errno::from_raw_os_error(code.get().abs()))
-        }
+        rtnetlink::Error::NetlinkError(message) => message
+            .code
+            .map(|code| Errno::from_raw_os_error(code.get().abs())),
         _ => None,
     }
 }
@@ -137,14 +151,20 @@ fn refused(what: String, error: rtnetlink::Error) -> NetError {
         None => NetError::Connection(error.to_string()),
         Some(Errno::EXIST) => NetError::Exists(what),
         Some(Errno::PERM) => NetError::NotPermitted(what),
-        Some(code) => NetError::Refused { what, source: code.into(), hint: cure(code) },
+        Some(code) => NetError::Refused {
+            what,
+            source: code.into(),
+            hint: cure(code),
+        },
     }
 }
 
 fn cure(code: Errno) -> Option<&'static str> {
     match code {
         Errno::BUSY => Some("take the link down first"),
-        Errno::NETUNREACH | Errno::HOSTUNREACH => Some("is the gateway inside a network of the device?"),
+        Errno::NETUNREACH | Errno::HOSTUNREACH => {
+            Some("is the gateway inside a network of the device?")
+        }
         Errno::NETDOWN => Some("bring the link up first"),
         Errno::LOOP => Some("a bridge cannot be a port of itself"),
         Errno::RANGE => Some("the value is outside of what the kernel takes"),
@@ -165,7 +185,18 @@ mod tests {
         for good in ["br0", "eth0.100", "vethä", "a-b_c", "0123456789abcde"] {
             assert!(good.parse::<LinkName>().is_ok(), "{good}");
         }
-        for bad in ["", ".", "..", "a/b", "a b", "a\tb", "a:b", "a\0b", "eth%d", "0123456789abcdef"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "a/b",
+            "a b",
+            "a\tb",
+            "a:b",
+            "a\0b",
+            "eth%d",
+            "0123456789abcdef",
+        ] {
             assert!(bad.parse::<LinkName>().is_err(), "{bad}");
         }
     }

@@ -24,27 +24,52 @@ impl Netlink {
     /// A link's neighbours, without those that need no resolution (multicast groups).
     pub async fn neighbours(&self, name: &LinkName) -> Result<Vec<Neighbour>, NetError> {
         let messages = self.neighbour_messages(name).await?;
-        let found = messages.iter().filter(|m| m.header.state != NeighbourState::Noarp);
+        let found = messages
+            .iter()
+            .filter(|m| m.header.state != NeighbourState::Noarp);
         Ok(found.filter_map(Neighbour::read).collect())
     }
 
     /// Adds a permanent neighbour, or replaces the one of that address.
-    pub async fn add_neighbour(&self, name: &LinkName, address: IpAddr, mac: Mac) -> Result<(), NetError> {
+    pub async fn add_neighbour(
+        &self,
+        name: &LinkName,
+        address: IpAddr,
+        mac: Mac,
+    ) -> Result<(), NetError> {
         let index = self.index(name).await?;
-        let request = self.handle.neighbours().add(index, address).link_layer_address(&mac.0).replace();
-        request.execute().await.map_err(|e| refused(format!("neighbour `{address}` of link `{name}`"), e))
+        let request = self
+            .handle
+            .neighbours()
+            .add(index, address)
+            .link_layer_address(&mac.0)
+            .replace();
+        request
+            .execute()
+            .await
+            .map_err(|e| refused(format!("neighbour `{address}` of link `{name}`"), e))
     }
 
     /// Forgets a neighbour. False: there is none of that address.
-    pub async fn delete_neighbour(&self, name: &LinkName, address: IpAddr) -> Result<bool, NetError> {
+    pub async fn delete_neighbour(
+        &self,
+        name: &LinkName,
+        address: IpAddr,
+    ) -> Result<bool, NetError> {
         let messages = self.neighbour_messages(name).await?;
-        let Some(message) = messages.into_iter().find(|m| address_of(m) == Some(address)) else {
+        let Some(message) = messages
+            .into_iter()
+            .find(|m| address_of(m) == Some(address))
+        else {
             return Ok(false);
         };
         match self.handle.neighbours().del(message).execute().await {
             Ok(()) => Ok(true),
             Err(e) if errno(&e) == Some(Errno::NOENT) => Ok(false),
-            Err(e) => Err(refused(format!("neighbour `{address}` of link `{name}`"), e)),
+            Err(e) => Err(refused(
+                format!("neighbour `{address}` of link `{name}`"),
+                e,
+            )),
         }
     }
 
@@ -52,24 +77,39 @@ impl Netlink {
         let index = self.index(name).await?;
         let found = self.handle.neighbours().get().execute();
         let found = found.try_filter(|m| std::future::ready(m.header.ifindex == index));
-        found.try_collect().await.map_err(|e| refused(format!("neighbours of link `{name}`"), e))
+        found
+            .try_collect()
+            .await
+            .map_err(|e| refused(format!("neighbours of link `{name}`"), e))
     }
 }
 
 impl Neighbour {
     fn read(message: &NeighbourMessage) -> Option<Self> {
-        let mac = message.attributes.iter().find_map(|attribute| match attribute {
-            NeighbourAttribute::LinkLayerAddress(bytes) => bytes.as_slice().try_into().ok().map(Mac),
-            _ => None,
-        });
-        Some(Self { address: address_of(message)?, mac, state: message.header.state.to_string() })
+        let mac = message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                NeighbourAttribute::LinkLayerAddress(bytes) => {
+                    bytes.as_slice().try_into().ok().map(Mac)
+                }
+                _ => None,
+            });
+        Some(Self {
+            address: address_of(message)?,
+            mac,
+            state: message.header.state.to_string(),
+        })
     }
 }
 
 fn address_of(message: &NeighbourMessage) -> Option<IpAddr> {
-    message.attributes.iter().find_map(|attribute| match attribute {
-        NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => Some((*ip).into()),
-        NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => Some((*ip).into()),
-        _ => None,
-    })
+    message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            NeighbourAttribute::Destination(NeighbourAddress::Inet(ip)) => Some((*ip).into()),
+            NeighbourAttribute::Destination(NeighbourAddress::Inet6(ip)) => Some((*ip).into()),
+            _ => None,
+        })
 }

@@ -6,7 +6,8 @@ use futures_util::TryStreamExt;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;
 use rtnetlink::packet_route::route::{
-    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType, RouteVia,
+    RouteAddress, RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType,
+    RouteVia,
 };
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -27,16 +28,28 @@ impl Netlink {
     /// The routes of a table (`None`: the main one), IPv4 before IPv6.
     pub async fn routes(&self, table: Option<u32>) -> Result<Vec<Route>, NetError> {
         let wanted = table.unwrap_or_else(|| u32::from(RouteHeader::RT_TABLE_MAIN));
-        let devices: HashMap<u32, String> =
-            self.links().await?.into_iter().map(|link| (link.index, link.name)).collect();
+        let devices: HashMap<u32, String> = self
+            .links()
+            .await?
+            .into_iter()
+            .map(|link| (link.index, link.name))
+            .collect();
         let mut routes = Vec::new();
-        for ask in
-            [RouteMessageBuilder::<Ipv4Addr>::new().build(), RouteMessageBuilder::<Ipv6Addr>::new().build()]
-        {
+        for ask in [
+            RouteMessageBuilder::<Ipv4Addr>::new().build(),
+            RouteMessageBuilder::<Ipv6Addr>::new().build(),
+        ] {
             let found = self.handle.route().get(ask).execute();
-            let found: Vec<RouteMessage> =
-                found.try_collect().await.map_err(|e| refused("routes".to_owned(), e))?;
-            routes.extend(found.iter().filter(|m| table_of(m) == wanted).map(|m| read(m, &devices)));
+            let found: Vec<RouteMessage> = found
+                .try_collect()
+                .await
+                .map_err(|e| refused("routes".to_owned(), e))?;
+            routes.extend(
+                found
+                    .iter()
+                    .filter(|m| table_of(m) == wanted)
+                    .map(|m| read(m, &devices)),
+            );
         }
         Ok(routes)
     }
@@ -67,7 +80,10 @@ impl Netlink {
         match self.handle.route().del(message).execute().await {
             Ok(()) => Ok(true),
             Err(e) if errno(&e) == Some(Errno::SRCH) => Ok(false),
-            Err(e) => Err(refused(format!("route to `{}`", destination.canonical()), e)),
+            Err(e) => Err(refused(
+                format!("route to `{}`", destination.canonical()),
+                e,
+            )),
         }
     }
 
@@ -78,11 +94,19 @@ impl Netlink {
         device: Option<&LinkName>,
     ) -> Result<RouteMessage, NetError> {
         if gateway.is_none() && device.is_none() {
-            return Err(NetError::Senseless("a route needs a gateway, a device, or both"));
+            return Err(NetError::Senseless(
+                "a route needs a gateway, a device, or both",
+            ));
         }
-        let direct = if gateway.is_none() { RouteScope::Link } else { RouteScope::Universe };
+        let direct = if gateway.is_none() {
+            RouteScope::Link
+        } else {
+            RouteScope::Universe
+        };
         let families = |_| {
-            NetError::Senseless("the route's destination and its gateway are of different address families")
+            NetError::Senseless(
+                "the route's destination and its gateway are of different address families",
+            )
         };
         let mut route = RouteMessageBuilder::<IpAddr>::new()
             .scope(direct)
@@ -99,10 +123,13 @@ impl Netlink {
 }
 
 fn read(message: &RouteMessage, devices: &HashMap<u32, String>) -> Route {
-    let destination = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Destination(address) => ip(address),
-        _ => None,
-    });
+    let destination = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Destination(address) => ip(address),
+            _ => None,
+        });
     let everything = match message.header.address_family {
         AddressFamily::Inet6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -127,9 +154,9 @@ fn hop(attributes: &[RouteAttribute]) -> (Option<IpAddr>, Option<u32>) {
             RouteAttribute::Via(RouteVia::Inet6(address)) => hop.0 = Some((*address).into()),
             RouteAttribute::Oif(index) => hop.1 = Some(*index),
             RouteAttribute::MultiPath(hops) => {
-                hop = hops
-                    .first()
-                    .map_or(hop, |first| (gateway(&first.attributes), Some(first.interface_index)));
+                hop = hops.first().map_or(hop, |first| {
+                    (gateway(&first.attributes), Some(first.interface_index))
+                });
             }
             _ => {}
         }
@@ -145,10 +172,13 @@ fn gateway(attributes: &[RouteAttribute]) -> Option<IpAddr> {
 }
 
 fn table_of(message: &RouteMessage) -> u32 {
-    let long = message.attributes.iter().find_map(|attribute| match attribute {
-        RouteAttribute::Table(table) => Some(*table),
-        _ => None,
-    });
+    let long = message
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            RouteAttribute::Table(table) => Some(*table),
+            _ => None,
+        });
     long.unwrap_or_else(|| u32::from(message.header.table))
 }
 

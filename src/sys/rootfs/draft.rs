@@ -39,8 +39,13 @@ impl Draft {
         check(&out, force)?;
         let parent = out.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(RootfsError::at(parent))?;
-        let directory = tempfile::Builder::new().prefix(".moondock-bundle-").tempdir_in(parent);
-        Ok(Self { directory: directory.map_err(RootfsError::at(parent))?, out })
+        let directory = tempfile::Builder::new()
+            .prefix(".moondock-bundle-")
+            .tempdir_in(parent);
+        Ok(Self {
+            directory: directory.map_err(RootfsError::at(parent))?,
+            out,
+        })
     }
 
     /// Writes both parts.
@@ -73,11 +78,18 @@ impl Draft {
 fn check(out: &Path, force: bool) -> Result<(), DraftError> {
     let names = match fs::read_dir(out) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        listed => listed
-            .and_then(|entries| entries.map(|e| e.map(|e| e.file_name())).collect::<io::Result<Vec<_>>>()),
+        listed => listed.and_then(|entries| {
+            entries
+                .map(|e| e.map(|e| e.file_name()))
+                .collect::<io::Result<Vec<_>>>()
+        }),
     };
     let names = names.map_err(RootfsError::at(out))?;
-    let is_ours = || out.join(ROOTFS).join(MARKER.trim_start_matches('/')).is_file();
+    let is_ours = || {
+        out.join(ROOTFS)
+            .join(MARKER.trim_start_matches('/'))
+            .is_file()
+    };
     let is_bundle = names.iter().all(|name| name == CONFIG || name == ROOTFS) && is_ours();
     match (names.is_empty(), force) {
         (true, _) => Ok(()),

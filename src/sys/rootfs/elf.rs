@@ -1,7 +1,8 @@
 //! What an ELF file says of what it needs at run time: its loader, its libraries, and where to look for them.
 
 use object::elf::{
-    DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64, PT_LOAD,
+    DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64,
+    PT_LOAD,
 };
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, FileKind};
@@ -44,13 +45,30 @@ fn read<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Option<Elf> {
     let header = H::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
     let segments = header.program_headers(endian, bytes).ok()?;
-    let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, bytes).ok().flatten());
-    let dynamic = segments.iter().find_map(|segment| segment.dynamic(endian, bytes).ok().flatten());
-    let dynamic = Dynamic::<H> { endian, bytes, segments, entries: dynamic.unwrap_or_default() };
+    let interpreter = segments
+        .iter()
+        .find_map(|segment| segment.interpreter(endian, bytes).ok().flatten());
+    let dynamic = segments
+        .iter()
+        .find_map(|segment| segment.dynamic(endian, bytes).ok().flatten());
+    let dynamic = Dynamic::<H> {
+        endian,
+        bytes,
+        segments,
+        entries: dynamic.unwrap_or_default(),
+    };
     let strings = dynamic.strings().unwrap_or_default();
-    let named = |tag| dynamic.values(tag).filter_map(|at| text_at(strings, at)).collect::<Vec<_>>();
+    let named = |tag| {
+        dynamic
+            .values(tag)
+            .filter_map(|at| text_at(strings, at))
+            .collect::<Vec<_>>()
+    };
     Some(Elf {
-        machine: Machine { processor: header.e_machine(endian).0, wide: header.is_class_64() },
+        machine: Machine {
+            processor: header.e_machine(endian).0,
+            wide: header.is_class_64(),
+        },
         interpreter: interpreter.map(|path| OsString::from_vec(path.to_vec()).into()),
         needed: named(DT_NEEDED),
         rpath: named(DT_RPATH).pop(),
@@ -75,9 +93,20 @@ impl<'a, H: FileHeader<Endian = Endianness>> Dynamic<'a, H> {
 
     /// The string table, which is given by its address in memory. Section headers would name it too, but may be stripped.
     fn strings(&self) -> Option<&'a [u8]> {
-        let (address, size) = (self.values(DT_STRTAB).next()?, self.values(DT_STRSZ).next()?);
-        let mut loaded = self.segments.iter().filter(|segment| segment.p_type(self.endian) == PT_LOAD);
-        loaded.find_map(|segment| segment.data_range(self.endian, self.bytes, address, size).ok().flatten())
+        let (address, size) = (
+            self.values(DT_STRTAB).next()?,
+            self.values(DT_STRSZ).next()?,
+        );
+        let mut loaded = self
+            .segments
+            .iter()
+            .filter(|segment| segment.p_type(self.endian) == PT_LOAD);
+        loaded.find_map(|segment| {
+            segment
+                .data_range(self.endian, self.bytes, address, size)
+                .ok()
+                .flatten()
+        })
     }
 }
 
@@ -96,7 +125,9 @@ mod tests {
         let own = parse(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
         assert!(own.interpreter.is_some_and(|path| path.is_absolute()));
         assert!(
-            own.needed.iter().any(|name| name.to_string_lossy().starts_with("libc.")),
+            own.needed
+                .iter()
+                .any(|name| name.to_string_lossy().starts_with("libc.")),
             "{:?}",
             own.needed
         );

@@ -44,20 +44,35 @@ impl Libraries {
     /// When one is missing.
     pub fn needed_by(&self, path: &Path, elf: Elf) -> Result<BTreeSet<PathBuf>, RootfsError> {
         let mut found: BTreeSet<PathBuf> = elf.interpreter.iter().cloned().collect();
-        let loader = elf.interpreter.as_deref().and_then(Path::file_name).map(OsStr::to_owned);
+        let loader = elf
+            .interpreter
+            .as_deref()
+            .and_then(Path::file_name)
+            .map(OsStr::to_owned);
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let mut names = BTreeSet::new();
-        let mut open = vec![Loaded { elf, origin: origin_of(&real), inherited: Vec::new() }];
+        let mut open = vec![Loaded {
+            elf,
+            origin: origin_of(&real),
+            inherited: Vec::new(),
+        }];
         while let Some(loaded) = open.pop() {
             for name in &loaded.elf.needed {
                 if loader.as_ref() == Some(name) || !names.insert(name.clone()) {
                     continue;
                 }
-                let missing = || RootfsError::NoLibrary { program: path.to_owned(), name: name.clone() };
+                let missing = || RootfsError::NoLibrary {
+                    program: path.to_owned(),
+                    name: name.clone(),
+                };
                 let (library, elf) = self.find(name, &loaded).ok_or_else(missing)?;
                 let origin = origin_of(&library);
                 found.insert(library);
-                open.push(Loaded { elf, origin, inherited: loaded.rpath() });
+                open.push(Loaded {
+                    elf,
+                    origin,
+                    inherited: loaded.rpath(),
+                });
             }
         }
         Ok(found)
@@ -69,7 +84,9 @@ impl Libraries {
             return library_at(PathBuf::from(name), machine);
         }
         let own = by.search_path();
-        own.iter().chain(&self.directories).find_map(|directory| library_at(directory.join(name), machine))
+        own.iter()
+            .chain(&self.directories)
+            .find_map(|directory| library_at(directory.join(name), machine))
     }
 }
 
@@ -84,13 +101,18 @@ impl Loaded {
     /// What libraries that it needs inherit.
     fn rpath(&self) -> Vec<PathBuf> {
         let own = self.elf.rpath.iter().filter(|_| self.elf.runpath.is_none());
-        own.flat_map(|rpath| self.expand(rpath)).chain(self.inherited.iter().cloned()).collect()
+        own.flat_map(|rpath| self.expand(rpath))
+            .chain(self.inherited.iter().cloned())
+            .collect()
     }
 
     /// `$LIB` and `$PLATFORM` stand for something else on each distribution, so their directories are left out.
     fn expand(&self, path: &OsString) -> Vec<PathBuf> {
         let origin = self.origin.to_string_lossy();
-        let path = path.to_string_lossy().replace("${ORIGIN}", &origin).replace("$ORIGIN", &origin);
+        let path = path
+            .to_string_lossy()
+            .replace("${ORIGIN}", &origin)
+            .replace("$ORIGIN", &origin);
         path.split(':')
             .filter(|part| part.starts_with('/') && !part.contains('$'))
             .map(PathBuf::from)
@@ -110,12 +132,19 @@ fn library_at(path: PathBuf, machine: Machine) -> Option<(PathBuf, Elf)> {
 
 /// Reads `ld.so.conf(5)`; what cannot be read names no directories.
 fn configured(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
-    let Ok(text) = std::fs::read_to_string(file) else { return };
-    for line in text.lines().map(|line| line.split('#').next().unwrap_or_default().trim()) {
+    let Ok(text) = std::fs::read_to_string(file) else {
+        return;
+    };
+    for line in text
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().trim())
+    {
         match line.split_once(char::is_whitespace) {
             Some(("include", pattern)) if depth > 0 => {
                 let included = matching(&file.with_file_name("").join(pattern.trim()));
-                included.iter().for_each(|file| configured(file, depth - 1, directories));
+                included
+                    .iter()
+                    .for_each(|file| configured(file, depth - 1, directories));
             }
             Some(("hwcap", _)) => {}
             _ if line.starts_with('/') => directories.push(line.into()),
@@ -126,11 +155,19 @@ fn configured(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
 
 /// The files that `DIRECTORY/*.conf` stands for, sorted; a `*` elsewhere is used by nobody.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
-    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else { return Vec::new() };
+    let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
+        return Vec::new();
+    };
     let name = name.to_string_lossy();
-    let Some((head, tail)) = name.split_once('*') else { return vec![pattern.to_owned()] };
+    let Some((head, tail)) = name.split_once('*') else {
+        return vec![pattern.to_owned()];
+    };
     let fits = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         name.len() >= head.len() + tail.len() && name.starts_with(head) && name.ends_with(tail)
     };
     let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
@@ -146,7 +183,11 @@ mod tests {
     fn loaded(rpath: Option<&str>, runpath: Option<&str>, inherited: &[&str]) -> Loaded {
         let mut elf = elf::parse(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
         (elf.rpath, elf.runpath) = (rpath.map(Into::into), runpath.map(Into::into));
-        Loaded { elf, origin: "/opt/app".into(), inherited: inherited.iter().map(PathBuf::from).collect() }
+        Loaded {
+            elf,
+            origin: "/opt/app".into(),
+            inherited: inherited.iter().map(PathBuf::from).collect(),
+        }
     }
 
     #[test]
@@ -155,11 +196,18 @@ mod tests {
         let list = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
         let both = list(&["/opt/app/../lib", "/a", "/in"]);
         assert_eq!(
-            paths(loaded(Some("$ORIGIN/../lib:/a:rel:/x/$LIB"), None, &["/in"])),
+            paths(loaded(
+                Some("$ORIGIN/../lib:/a:rel:/x/$LIB"),
+                None,
+                &["/in"]
+            )),
             (both.clone(), both)
         );
         let run = (list(&["/opt/app/r"]), list(&["/in"]));
-        assert_eq!(paths(loaded(Some("/a"), Some("${ORIGIN}/r"), &["/in"])), run);
+        assert_eq!(
+            paths(loaded(Some("/a"), Some("${ORIGIN}/r"), &["/in"])),
+            run
+        );
     }
 
     #[test]

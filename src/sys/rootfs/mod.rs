@@ -35,7 +35,11 @@ pub enum RootfsError {
     #[error("`{}` leads through too many links", .0.display())]
     Circle(PathBuf),
     #[error("`{}` is wanted as {wanted}, and is {found} already", path.display())]
-    Clash { path: PathBuf, wanted: &'static str, found: &'static str },
+    Clash {
+        path: PathBuf,
+        wanted: &'static str,
+        found: &'static str,
+    },
 }
 
 impl RootfsError {

@@ -8,7 +8,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Where a managed plugin's process looks for programs: the engine's default `PATH` (protocol 2.3).
-pub const PATH: [&str; 6] = ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+pub const PATH: [&str; 6] = [
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+];
 
 /// How many scripts may interpret each other, as in the kernel.
 const MAX_INTERPRETERS: usize = 4;
@@ -33,7 +40,10 @@ pub struct Program {
 pub fn find(name: &str) -> Result<PathBuf, RootfsError> {
     let candidates: Vec<PathBuf> = match name.starts_with('/') {
         true => vec![name.into()],
-        false => PATH.iter().map(|directory| Path::new(directory).join(name)).collect(),
+        false => PATH
+            .iter()
+            .map(|directory| Path::new(directory).join(name))
+            .collect(),
     };
     let found = candidates.into_iter().find(|path| is_executable(path));
     found.ok_or_else(|| RootfsError::NoProgram(name.to_owned()))
@@ -41,7 +51,8 @@ pub fn find(name: &str) -> Result<PathBuf, RootfsError> {
 
 fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    std::fs::metadata(path)
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 impl Program {
@@ -50,12 +61,17 @@ impl Program {
     /// # Errors
     /// When it cannot be read, is none that the kernel could start, or needs what is not there.
     pub fn at(path: PathBuf, libraries: &Libraries) -> Result<Self, RootfsError> {
-        let mut program = Self { path: path.clone(), interpreters: Vec::new(), libraries: BTreeSet::new() };
+        let mut program = Self {
+            path: path.clone(),
+            interpreters: Vec::new(),
+            libraries: BTreeSet::new(),
+        };
         let mut now = path;
         for _ in 0..=MAX_INTERPRETERS {
             let Some(next) = interpreters_of(&now)? else {
                 let bytes = std::fs::read(&now).map_err(RootfsError::at(&now))?;
-                let elf = elf::parse(&bytes).ok_or_else(|| RootfsError::NotAProgram(now.clone()))?;
+                let elf =
+                    elf::parse(&bytes).ok_or_else(|| RootfsError::NotAProgram(now.clone()))?;
                 program.libraries.extend(libraries.needed_by(&now, elf)?);
                 return Ok(program);
             };
@@ -66,9 +82,14 @@ impl Program {
     }
 
     /// `env` is a program of its own, and finds the next one.
-    fn add_interpreters(&mut self, next: Vec<PathBuf>, libraries: &Libraries) -> Result<(), RootfsError> {
+    fn add_interpreters(
+        &mut self,
+        next: Vec<PathBuf>,
+        libraries: &Libraries,
+    ) -> Result<(), RootfsError> {
         if let [env, _] = &next[..] {
-            self.libraries.extend(Program::at(env.clone(), libraries)?.libraries);
+            self.libraries
+                .extend(Program::at(env.clone(), libraries)?.libraries);
         }
         self.interpreters.extend(next);
         Ok(())
@@ -83,7 +104,9 @@ impl Program {
 
 /// What a script's first line names: one program, or `env` and the one that it finds. `None` for what is no script.
 fn interpreters_of(path: &Path) -> Result<Option<Vec<PathBuf>>, RootfsError> {
-    let Some(line) = first_line(path)? else { return Ok(None) };
+    let Some(line) = first_line(path)? else {
+        return Ok(None);
+    };
     let mut words = line.split_whitespace();
     let interpreter = words.next().filter(|word| word.starts_with('/'));
     let interpreter = interpreter.ok_or_else(|| RootfsError::NotAProgram(path.to_owned()))?;
@@ -99,8 +122,12 @@ fn interpreters_of(path: &Path) -> Result<Option<Vec<PathBuf>>, RootfsError> {
 fn first_line(path: &Path) -> Result<Option<String>, RootfsError> {
     let mut head = Vec::new();
     let file = std::fs::File::open(path).map_err(RootfsError::at(path))?;
-    file.take(FIRST_LINE).read_to_end(&mut head).map_err(RootfsError::at(path))?;
-    let Some(rest) = head.strip_prefix(b"#!") else { return Ok(None) };
+    file.take(FIRST_LINE)
+        .read_to_end(&mut head)
+        .map_err(RootfsError::at(path))?;
+    let Some(rest) = head.strip_prefix(b"#!") else {
+        return Ok(None);
+    };
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     Ok(Some(String::from_utf8_lossy(line).into_owned()))
 }
@@ -125,10 +152,19 @@ mod tests {
     #[test]
     fn a_dynamic_program_has_its_loader_and_all_libraries() {
         let sh = program(find("sh").unwrap()).unwrap();
-        let names: Vec<_> =
-            sh.libraries.iter().map(|path| path.file_name().unwrap().to_string_lossy()).collect();
-        assert!(names.iter().any(|name| name.starts_with("ld-")), "{names:?}");
-        assert!(names.iter().any(|name| name.starts_with("libc.")), "{names:?}");
+        let names: Vec<_> = sh
+            .libraries
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy())
+            .collect();
+        assert!(
+            names.iter().any(|name| name.starts_with("ld-")),
+            "{names:?}"
+        );
+        assert!(
+            names.iter().any(|name| name.starts_with("libc.")),
+            "{names:?}"
+        );
     }
 
     #[test]
@@ -139,7 +175,10 @@ mod tests {
         assert!(!seen.libraries.is_empty());
         let (_dir, path) = script("#! /usr/bin/env -S A=1 sh\n");
         let seen = program(path).unwrap();
-        assert_eq!(seen.interpreters, [PathBuf::from("/usr/bin/env"), find("sh").unwrap()]);
+        assert_eq!(
+            seen.interpreters,
+            [PathBuf::from("/usr/bin/env"), find("sh").unwrap()]
+        );
     }
 
     #[test]

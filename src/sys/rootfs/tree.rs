@@ -28,7 +28,9 @@ enum Entry {
 impl Tree {
     /// An empty directory.
     pub fn directory(&mut self, path: &str, mode: u32) {
-        self.entries.entry(path.into()).or_insert(Entry::Directory { mode });
+        self.entries
+            .entry(path.into())
+            .or_insert(Entry::Directory { mode });
     }
 
     /// A file of 0644 with this content, in place of what was there.
@@ -67,7 +69,11 @@ impl Tree {
                 Ok(target) => {
                     links += 1;
                     rest.extend(names(&target));
-                    at = if target.is_absolute() { PathBuf::from("/") } else { at };
+                    at = if target.is_absolute() {
+                        PathBuf::from("/")
+                    } else {
+                        at
+                    };
                     self.insert(here, Entry::Link(target))?;
                 }
                 Err(_) if rest.is_empty() => return self.insert_file(here),
@@ -87,9 +93,11 @@ impl Tree {
 
     fn insert(&mut self, path: PathBuf, entry: Entry) -> Result<(), RootfsError> {
         match self.entries.get(&path) {
-            Some(there) if *there != entry => {
-                Err(RootfsError::Clash { path, wanted: entry.kind(), found: there.kind() })
-            }
+            Some(there) if *there != entry => Err(RootfsError::Clash {
+                path,
+                wanted: entry.kind(),
+                found: there.kind(),
+            }),
             _ => {
                 self.entries.insert(path, entry);
                 Ok(())
@@ -107,7 +115,10 @@ impl Tree {
         let is_hidden = |(at, entry): &(&PathBuf, &Entry)| {
             at.starts_with(path) && (*at != path || !matches!(entry, Entry::Directory { .. }))
         };
-        self.entries.iter().find(is_hidden).map(|(at, _)| at.as_path())
+        self.entries
+            .iter()
+            .find(is_hidden)
+            .map(|(at, _)| at.as_path())
     }
 
     /// Makes the tree in the existing directory `root`.
@@ -116,8 +127,11 @@ impl Tree {
     /// When the disk is full, or a file cannot be read any more.
     pub fn write(&self, root: &Path) -> Result<(), RootfsError> {
         let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-        let parents: BTreeSet<&Path> =
-            self.entries.keys().flat_map(|path| path.ancestors().skip(1)).collect();
+        let parents: BTreeSet<&Path> = self
+            .entries
+            .keys()
+            .flat_map(|path| path.ancestors().skip(1))
+            .collect();
         for parent in &parents {
             make_directory(&inside(parent), 0o755)?;
         }
@@ -125,8 +139,16 @@ impl Tree {
             entry.write(&inside(path))?;
         }
         // What is made in a directory changes its time, so the outermost is last.
-        let paths: BTreeSet<&Path> = self.entries.keys().map(PathBuf::as_path).chain(parents).collect();
-        paths.into_iter().rev().try_for_each(|path| forget_time(&inside(path)))
+        let paths: BTreeSet<&Path> = self
+            .entries
+            .keys()
+            .map(PathBuf::as_path)
+            .chain(parents)
+            .collect();
+        paths
+            .into_iter()
+            .rev()
+            .try_for_each(|path| forget_time(&inside(path)))
     }
 }
 
@@ -152,7 +174,9 @@ impl Entry {
         match self {
             Self::Directory { mode } => return make_directory(path, *mode),
             Self::Text(text) => fs::write(path, text).and_then(|()| set_mode(path, 0o644)),
-            Self::Copy { from, mode, .. } => fs::copy(from, path).and_then(|_| set_mode(path, *mode)),
+            Self::Copy { from, mode, .. } => {
+                fs::copy(from, path).and_then(|_| set_mode(path, *mode))
+            }
             Self::Link(target) => symlink(target, path),
         }
         .map_err(RootfsError::at(path))
@@ -170,8 +194,16 @@ fn copy_of(from: &Path) -> Result<Entry, RootfsError> {
     if !found.is_file() {
         return Err(RootfsError::NotAProgram(from.to_owned()));
     }
-    let mode = if found.permissions().mode() & 0o111 == 0 { 0o644 } else { 0o755 };
-    Ok(Entry::Copy { from: from.to_owned(), mode, size: found.len() })
+    let mode = if found.permissions().mode() & 0o111 == 0 {
+        0o644
+    } else {
+        0o755
+    };
+    Ok(Entry::Copy {
+        from: from.to_owned(),
+        mode,
+        size: found.len(),
+    })
 }
 
 /// The names of `path`, the last one first.
@@ -185,7 +217,9 @@ fn names(path: &Path) -> Vec<PathBuf> {
 }
 
 fn make_directory(path: &Path, mode: u32) -> Result<(), RootfsError> {
-    fs::create_dir_all(path).and_then(|()| set_mode(path, mode)).map_err(RootfsError::at(path))
+    fs::create_dir_all(path)
+        .and_then(|()| set_mode(path, mode))
+        .map_err(RootfsError::at(path))
 }
 
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
@@ -194,8 +228,14 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 
 /// The beginning of time, so that when a tree was made makes no difference to it.
 fn forget_time(path: &Path) -> Result<(), RootfsError> {
-    let then = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let times = Timestamps { last_access: then, last_modification: then };
+    let then = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let times = Timestamps {
+        last_access: then,
+        last_modification: then,
+    };
     let set = utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW);
     set.map_err(|error| RootfsError::at(path)(error.into()))
 }
@@ -216,14 +256,31 @@ mod tests {
         let mut tree = Tree::default();
         tree.mirror(&host.join("lib/libx.so.1")).unwrap();
         tree.mirror(&host.join("usr/lib/libx.so.1.2")).unwrap();
-        assert!(matches!(tree.mirror(&host.join("round")), Err(RootfsError::Circle(_))));
-        assert!(tree.mirror(&host.join("absent")).unwrap_err().to_string().contains("no such file"));
+        assert!(matches!(
+            tree.mirror(&host.join("round")),
+            Err(RootfsError::Circle(_))
+        ));
+        assert!(
+            tree.mirror(&host.join("absent"))
+                .unwrap_err()
+                .to_string()
+                .contains("no such file")
+        );
         let made = tempfile::tempdir().unwrap();
         tree.write(made.path()).unwrap();
         let inside = made.path().join(host.strip_prefix("/").unwrap());
-        assert_eq!(fs::read_link(inside.join("lib")).unwrap(), Path::new("usr/lib"));
-        assert_eq!(fs::read_link(inside.join("usr/lib/libx.so.1")).unwrap(), Path::new("libx.so.1.2"));
-        assert_eq!(fs::read_to_string(inside.join("lib/libx.so.1")).unwrap(), "x");
+        assert_eq!(
+            fs::read_link(inside.join("lib")).unwrap(),
+            Path::new("usr/lib")
+        );
+        assert_eq!(
+            fs::read_link(inside.join("usr/lib/libx.so.1")).unwrap(),
+            Path::new("libx.so.1.2")
+        );
+        assert_eq!(
+            fs::read_to_string(inside.join("lib/libx.so.1")).unwrap(),
+            "x"
+        );
     }
 
     #[test]
@@ -235,14 +292,20 @@ mod tests {
         tree.link("/var/run", "../run");
         let made = tempfile::tempdir().unwrap();
         tree.write(made.path()).unwrap();
-        for (path, mode) in
-            [("tmp", 0o41777), ("etc", 0o40755), ("etc/passwd", 0o100_644), ("var/run", 0o120_777)]
-        {
+        for (path, mode) in [
+            ("tmp", 0o41777),
+            ("etc", 0o40755),
+            ("etc/passwd", 0o100_644),
+            ("var/run", 0o120_777),
+        ] {
             let seen = fs::symlink_metadata(made.path().join(path)).unwrap();
             assert_eq!((seen.mode(), seen.mtime()), (mode, 0), "{path}");
         }
         assert_eq!(tree.size(), 4);
-        assert_eq!(tree.at_or_below(Path::new("/etc")), Some(Path::new("/etc/passwd")));
+        assert_eq!(
+            tree.at_or_below(Path::new("/etc")),
+            Some(Path::new("/etc/passwd"))
+        );
         assert_eq!(tree.at_or_below(Path::new("/tmp")), None);
         assert_eq!(tree.at_or_below(Path::new("/et")), None);
     }

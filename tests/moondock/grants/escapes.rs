@@ -20,7 +20,11 @@ impl Ground {
 
     /// Where writing durably takes no time.
     fn in_memory() -> Self {
-        Self::on(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+        Self::on(
+            tempfile::tempdir_in("/dev/shm")
+                .or_else(|_| tempfile::tempdir())
+                .unwrap(),
+        )
     }
 
     fn on(dir: TempDir) -> Self {
@@ -42,7 +46,10 @@ impl Ground {
 
     /// `body` with `R` and `O` for the two directories.
     fn script(&self, body: &str) -> String {
-        format!("local R, O = '{0}/root', '{0}/outside'\n{body}", self.at.display())
+        format!(
+            "local R, O = '{0}/root', '{0}/outside'\n{body}",
+            self.at.display()
+        )
     }
 
     fn grants(&self) -> String {
@@ -56,18 +63,27 @@ impl Ground {
 
     #[track_caller]
     fn refused(&self, body: &str) {
-        refused(&[&self.grants()], &self.script(body), "is not granted: add \"fs.");
+        refused(
+            &[&self.grants()],
+            &self.script(body),
+            "is not granted: add \"fs.",
+        );
     }
 
     /// That nothing outside was changed.
     #[track_caller]
     fn outside_is_as_it_was(&self) {
-        let names: Vec<_> =
-            fs::read_dir(self.path("outside")).unwrap().map(|e| e.unwrap().file_name()).collect();
+        let names: Vec<_> = fs::read_dir(self.path("outside"))
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
         assert_eq!(names, ["secret"]);
         let secret = self.path("outside/secret");
         assert_eq!(fs::read_to_string(&secret).unwrap(), "outside");
-        assert_eq!(fs::metadata(secret).unwrap().permissions().mode() & 0o777, 0o644);
+        assert_eq!(
+            fs::metadata(secret).unwrap().permissions().mode() & 0o777,
+            0o644
+        );
     }
 }
 
@@ -127,7 +143,9 @@ fn a_path_that_leads_out_is_refused_by_every_function() {
 #[test]
 fn a_link_at_the_end_is_what_is_meant_by_what_changes_names() {
     let ground = Ground::new();
-    for name in ["removed", "emptied", "renamed", "owned", "replaced", "changed"] {
+    for name in [
+        "removed", "emptied", "renamed", "owned", "replaced", "changed",
+    ] {
         ground.link(&format!("root/{name}"), ground.path("outside/secret"));
     }
     ground.link("root/tree", ground.path("outside"));
@@ -143,7 +161,10 @@ fn a_link_at_the_end_is_what_is_meant_by_what_changes_names() {
         me.gid()
     ));
     assert!(ground.path("root/inside/renamed").is_symlink());
-    assert_eq!(fs::read_to_string(ground.path("root/replaced")).unwrap(), "mine");
+    assert_eq!(
+        fs::read_to_string(ground.path("root/replaced")).unwrap(),
+        "mine"
+    );
     ground.outside_is_as_it_was();
 }
 
@@ -166,7 +187,10 @@ fn a_link_that_stays_within_is_followed() {
 fn a_refusal_says_where_a_path_leads() {
     let ground = Ground::new();
     ground.link("root/link", ground.path("outside"));
-    let error = raised(&[&ground.grants()], &ground.script("fs.read(R .. '/link/secret')"));
+    let error = raised(
+        &[&ground.grants()],
+        &ground.script("fs.read(R .. '/link/secret')"),
+    );
     let at = ground.at.display();
     assert_eq!(
         error,
@@ -181,11 +205,13 @@ fn a_refusal_says_where_a_path_leads() {
 fn reading_is_not_changing() {
     let ground = Ground::new();
     let grant = format!("fs.read:{}", ground.at.display());
-    fine(&[&grant], &ground.script("assert(fs.read(O .. '/secret') == 'outside')"));
-    for call in OF_THE_NAME
-        .iter()
-        .filter(|call| !call.contains("exists") && !call.contains("stat") && !call.contains("mounted"))
-    {
+    fine(
+        &[&grant],
+        &ground.script("assert(fs.read(O .. '/secret') == 'outside')"),
+    );
+    for call in OF_THE_NAME.iter().filter(|call| {
+        !call.contains("exists") && !call.contains("stat") && !call.contains("mounted")
+    }) {
         let body = ground.script(&call.replace('P', "O .. '/secret'"));
         refused(&[&grant], &body, "is not granted: add \"fs.write:");
     }
@@ -198,13 +224,19 @@ fn links_of_the_kernel_lead_nowhere() {
     ground.link("root/up", "/proc/self/root");
     ground.link("root/cwd", "/proc/self/cwd");
     let own = "leads through a link of the kernel's own";
-    for path in
-        ["/proc/self/root/etc/passwd", "/proc/self/cwd/Cargo.toml", "/proc/thread-self/root/etc/passwd"]
-    {
+    for path in [
+        "/proc/self/root/etc/passwd",
+        "/proc/self/cwd/Cargo.toml",
+        "/proc/thread-self/root/etc/passwd",
+    ] {
         refused(&["fs.read:/proc"], &format!("fs.read('{path}')"), own);
     }
     for path in ["/up/etc/passwd", "/cwd/Cargo.toml"] {
-        refused(&[&ground.grants()], &ground.script(&format!("fs.read(R .. '{path}')")), own);
+        refused(
+            &[&ground.grants()],
+            &ground.script(&format!("fs.read(R .. '{path}')")),
+            own,
+        );
     }
     // Other tests open and close files meanwhile: of one that has just gone, only its name is left to be judged.
     let body = "for fd = 0, 63 do
@@ -212,9 +244,19 @@ fn links_of_the_kernel_lead_nowhere() {
         assert(not ok and (string.find(text, 'kernel') or string.find(text, 'no such') or string.find(text, 'not granted')), text)
     end";
     fine(&["fs.read:/proc"], body);
-    fine(&["fs.read:/proc"], "assert(string.find(fs.read('/proc/self/stat'), ' '))");
-    fine(&["fs.read:/proc/self/stat"], "assert(string.find(fs.read('/proc/self/stat'), ' '))");
-    refused(&["fs.read:/proc/self/stat"], "fs.read('/proc/self/status')", "is not granted");
+    fine(
+        &["fs.read:/proc"],
+        "assert(string.find(fs.read('/proc/self/stat'), ' '))",
+    );
+    fine(
+        &["fs.read:/proc/self/stat"],
+        "assert(string.find(fs.read('/proc/self/stat'), ' '))",
+    );
+    refused(
+        &["fs.read:/proc/self/stat"],
+        "fs.read('/proc/self/status')",
+        "is not granted",
+    );
 }
 
 #[test]
@@ -231,13 +273,20 @@ fn a_link_cannot_take_the_place_of_a_granted_directory() {
     let ground = Ground::new();
     fs::create_dir(ground.path("other")).unwrap();
     ground.link("root/evil", ground.path("outside"));
-    let grants = [ground.grants(), format!("fs.write:{}/other", ground.at.display())];
+    let grants = [
+        ground.grants(),
+        format!("fs.write:{}/other", ground.at.display()),
+    ];
     let body = ground.script(
         "local other = string.gsub(R, 'root$', 'other')
          assert(fs.remove(other))
          fs.rename(R .. '/evil', other)",
     );
-    refused(&[&grants[0], &grants[1]], &body, "other` is itself granted, or a link to what is");
+    refused(
+        &[&grants[0], &grants[1]],
+        &body,
+        "other` is itself granted, or a link to what is",
+    );
     let nested = format!("fs.read:{}/root/evil/secret", ground.at.display());
     let body = ground.script("fs.read(O .. '/secret')");
     refused(&[&grants[0], &nested], &body, "is not granted");
@@ -260,7 +309,11 @@ fn a_granted_directory_may_lie_behind_a_link_or_be_yet_to_come() {
          assert(fs.stat(new .. '/deep/x').mode == 448)"
     );
     fine(&grants, &ground.script(&body));
-    refused(&grants, &ground.script(&format!("{run}fs.mkdir(new .. '/other')")), "is not granted");
+    refused(
+        &grants,
+        &ground.script(&format!("{run}fs.mkdir(new .. '/other')")),
+        "is not granted",
+    );
 }
 
 /// A second name of the same file is as good as the first: whoever may make hard links in a granted directory grants the file.
@@ -276,9 +329,19 @@ fn a_hard_link_within_is_within() {
 fn a_single_file_can_be_granted() {
     let ground = Ground::new();
     let grant = format!("fs.write:{}/outside/secret", ground.at.display());
-    fine(&[&grant], &ground.script("fs.write(O .. '/secret', fs.read(O .. '/secret') .. '!')"));
-    assert_eq!(fs::read_to_string(ground.path("outside/secret")).unwrap(), "outside!");
-    refused(&[&grant], &ground.script("fs.write(O .. '/other', '')"), "is not granted");
+    fine(
+        &[&grant],
+        &ground.script("fs.write(O .. '/secret', fs.read(O .. '/secret') .. '!')"),
+    );
+    assert_eq!(
+        fs::read_to_string(ground.path("outside/secret")).unwrap(),
+        "outside!"
+    );
+    refused(
+        &[&grant],
+        &ground.script("fs.write(O .. '/other', '')"),
+        "is not granted",
+    );
     refused(&[&grant], &ground.script("fs.list(O)"), "is not granted");
 }
 
@@ -290,7 +353,8 @@ fn swapping(one: &Path, other: &Path, work: impl FnOnce()) {
             let mut swaps = 0;
             while !done.load(Ordering::Relaxed) {
                 let exchange = rustix::fs::RenameFlags::EXCHANGE;
-                rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, exchange).unwrap();
+                rustix::fs::renameat_with(rustix::fs::CWD, one, rustix::fs::CWD, other, exchange)
+                    .unwrap();
                 swaps += 1;
                 // Leaves room for other tests.
                 std::thread::sleep(std::time::Duration::from_micros(20));
@@ -327,7 +391,9 @@ fn a_directory_that_becomes_a_link_again_and_again_leads_nowhere() {
     fs::write(ground.path("root/inside/mark"), "").unwrap();
     fs::rename(ground.path("root/inside"), ground.path("root/x")).unwrap();
     ground.link("root/y", ground.path("outside"));
-    swapping(&ground.path("root/x"), &ground.path("root/y"), || ground.fine(RACE));
+    swapping(&ground.path("root/x"), &ground.path("root/y"), || {
+        ground.fine(RACE)
+    });
     ground.outside_is_as_it_was();
 }
 
@@ -344,6 +410,8 @@ fn a_file_that_becomes_a_link_again_and_again_leads_nowhere() {
           pcall(fs.chmod, R .. '/x', '0600')
         end
         assert(inside > 100 and refused > 100, `{inside} {refused}`)";
-    swapping(&ground.path("root/x"), &ground.path("root/y"), || ground.fine(body));
+    swapping(&ground.path("root/x"), &ground.path("root/y"), || {
+        ground.fine(body)
+    });
     ground.outside_is_as_it_was();
 }

@@ -36,7 +36,10 @@ fn read(stream: &mut impl Read) -> String {
         if reader.read_line(&mut text).unwrap_or_default() == 0 || text[start..].trim().is_empty() {
             break;
         }
-        if let Some(value) = text[start..].to_ascii_lowercase().strip_prefix("content-length:") {
+        if let Some(value) = text[start..]
+            .to_ascii_lowercase()
+            .strip_prefix("content-length:")
+        {
             length = value.trim().parse().unwrap();
         }
     }
@@ -57,7 +60,10 @@ fn lead(request: &str, stream: &mut TcpStream) {
     match target.split_once("to?") {
         Some((status, url)) => {
             let status = status.trim_matches('/').parse().unwrap_or(302);
-            let _ = write!(stream, "HTTP/1.1 {status} On\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n");
+            let _ = write!(
+                stream,
+                "HTTP/1.1 {status} On\r\nLocation: {url}\r\nContent-Length: 0\r\n\r\n"
+            );
         }
         None => echo(request, stream),
     }
@@ -83,21 +89,61 @@ fn a_request_is_sent_as_it_is_said_and_its_answer_told() {
 #[test]
 fn a_request_goes_only_where_it_is_granted() {
     let (server, other) = (serve(lead), serve(echo));
-    let granted = [&*grant(server), "http:granted.invalid", "http:*.below.invalid"];
+    let granted = [
+        &*grant(server),
+        "http:granted.invalid",
+        "http:*.below.invalid",
+    ];
     let ask = |url: &str| format!("http.request({{ url = \"{url}\" }})");
     for (url, why) in [
-        (format!("http://{other}/"), format!("`http:{other}` is not granted: add \"http:{other}\"")),
-        (format!("http://{server}@{other}/"), "it may have no user".to_owned()),
-        (format!("http://user:x@{server}/"), "it may have no user".to_owned()),
-        (format!("http://{server}\\\\@{other}/"), "it may have no spaces".to_owned()),
-        ("http://granted.invalid:8080/".to_owned(), "`http:granted.invalid:8080` is not granted".to_owned()),
-        ("http://granted.invalid./".to_owned(), "`http:granted.invalid.:80` is not granted".to_owned()),
-        ("http://xgranted.invalid/".to_owned(), "is not granted".to_owned()),
-        ("http://below.invalid/".to_owned(), "`http:below.invalid:80` is not granted".to_owned()),
-        ("http://a.below.invalid/".to_owned(), "cannot connect to `http://a.below.invalid/`".to_owned()),
-        ("http://GRANTED.invalid/".to_owned(), "cannot connect to `http://granted.invalid/`".to_owned()),
-        ("http://2130706433/".to_owned(), "`http:2130706433:80` is not granted".to_owned()),
-        ("file:///etc/passwd".to_owned(), "only `http` and `https`".to_owned()),
+        (
+            format!("http://{other}/"),
+            format!("`http:{other}` is not granted: add \"http:{other}\""),
+        ),
+        (
+            format!("http://{server}@{other}/"),
+            "it may have no user".to_owned(),
+        ),
+        (
+            format!("http://user:x@{server}/"),
+            "it may have no user".to_owned(),
+        ),
+        (
+            format!("http://{server}\\\\@{other}/"),
+            "it may have no spaces".to_owned(),
+        ),
+        (
+            "http://granted.invalid:8080/".to_owned(),
+            "`http:granted.invalid:8080` is not granted".to_owned(),
+        ),
+        (
+            "http://granted.invalid./".to_owned(),
+            "`http:granted.invalid.:80` is not granted".to_owned(),
+        ),
+        (
+            "http://xgranted.invalid/".to_owned(),
+            "is not granted".to_owned(),
+        ),
+        (
+            "http://below.invalid/".to_owned(),
+            "`http:below.invalid:80` is not granted".to_owned(),
+        ),
+        (
+            "http://a.below.invalid/".to_owned(),
+            "cannot connect to `http://a.below.invalid/`".to_owned(),
+        ),
+        (
+            "http://GRANTED.invalid/".to_owned(),
+            "cannot connect to `http://granted.invalid/`".to_owned(),
+        ),
+        (
+            "http://2130706433/".to_owned(),
+            "`http:2130706433:80` is not granted".to_owned(),
+        ),
+        (
+            "file:///etc/passwd".to_owned(),
+            "only `http` and `https`".to_owned(),
+        ),
     ] {
         refused(&granted, &ask(&url), &why);
     }
@@ -106,19 +152,42 @@ fn a_request_goes_only_where_it_is_granted() {
 #[test]
 fn a_redirect_needs_its_own_grant() {
     let (server, other) = (serve(lead), serve(echo));
-    let ask = |to: &str| format!("local answer = http.request({{ url = \"http://{server}/to?{to}\" }})");
-    refused(&[&grant(server)], &ask(&format!("http://{other}/x")), &format!("`http:{other}` is not granted"));
-    refused(&[&grant(server)], &ask(&format!("//{other}/x")), &format!("`http:{other}` is not granted"));
-    refused(&[&grant(server)], &ask(&format!("http://{server}@{other}/x")), "it may have no user");
-    refused(&[&grant(server)], &ask("file:///etc/passwd"), "only `http` and `https`");
+    let ask =
+        |to: &str| format!("local answer = http.request({{ url = \"http://{server}/to?{to}\" }})");
+    refused(
+        &[&grant(server)],
+        &ask(&format!("http://{other}/x")),
+        &format!("`http:{other}` is not granted"),
+    );
+    refused(
+        &[&grant(server)],
+        &ask(&format!("//{other}/x")),
+        &format!("`http:{other}` is not granted"),
+    );
+    refused(
+        &[&grant(server)],
+        &ask(&format!("http://{server}@{other}/x")),
+        "it may have no user",
+    );
+    refused(
+        &[&grant(server)],
+        &ask("file:///etc/passwd"),
+        "only `http` and `https`",
+    );
     refused(
         &[&grant(server)],
         &ask(&format!("http://{server}/to?/to?/to?/to?/to?/x")),
         "more than 5 redirects",
     );
     let both = [&*grant(server), &*grant(other)];
-    fine(&both, &(ask(&format!("http://{other}/x")) + " assert(string.find(answer.body, '^GET /x HTTP'))"));
-    fine(&both, &(ask("/y") + " assert(string.find(answer.body, '^GET /y HTTP'))"));
+    fine(
+        &both,
+        &(ask(&format!("http://{other}/x")) + " assert(string.find(answer.body, '^GET /x HTTP'))"),
+    );
+    fine(
+        &both,
+        &(ask("/y") + " assert(string.find(answer.body, '^GET /y HTTP'))"),
+    );
     let not_followed = format!(
         "local answer = http.request({{ url = \"http://{server}/to?/x\", redirects = 0 }}) assert(answer.status == 302 and answer.headers.location == '/x')"
     );
@@ -158,14 +227,23 @@ fn what_cannot_be_sent_is_told() {
     let grant = grant(server);
     for (fields, why) in [
         ("method = 'G T'", "`G T` is no method"),
-        ("headers = { Host = 'other' }", "`Host` is no header that can be set"),
-        ("headers = { ['Transfer-Encoding'] = 'chunked' }", "`Transfer-Encoding` is no header"),
+        (
+            "headers = { Host = 'other' }",
+            "`Host` is no header that can be set",
+        ),
+        (
+            "headers = { ['Transfer-Encoding'] = 'chunked' }",
+            "`Transfer-Encoding` is no header",
+        ),
         (
             "headers = { ['X'] = 'a\\r\\nHost: other' }",
             "`X` is no header that can be set, or its value is not of one line",
         ),
         ("headers = { ['X Y'] = 'a' }", "`X Y` is no header"),
-        ("headers = { X = 1 }", "`a value in headers` must be a string"),
+        (
+            "headers = { X = 1 }",
+            "`a value in headers` must be a string",
+        ),
         ("timeout = 0", "`timeout` must be above 0"),
         ("timeout = 0/0", "`timeout` must be above 0"),
         ("redirects = 21", "`redirects` must be at most 20"),
@@ -173,15 +251,28 @@ fn what_cannot_be_sent_is_told() {
         ("tiemout = 1", "unknown field `tiemout`"),
         ("ca = 'x'", "`ca` holds no certificate"),
     ] {
-        let scheme = if fields.starts_with("ca") { "https" } else { "http" };
-        refused(&[&grant], &format!("http.request({{ url = '{scheme}://{server}/', {fields} }})"), why);
+        let scheme = if fields.starts_with("ca") {
+            "https"
+        } else {
+            "http"
+        };
+        refused(
+            &[&grant],
+            &format!("http.request({{ url = '{scheme}://{server}/', {fields} }})"),
+            why,
+        );
     }
 }
 
 #[test]
 fn a_server_that_fails_is_an_error_that_names_it() {
     let silent = serve(|_, stream| drop(stream.read(&mut [0; 1])));
-    let cut = serve(|_, stream| drop(write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")));
+    let cut = serve(|_, stream| {
+        drop(write!(
+            stream,
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"
+        ))
+    });
     let gone = serve(|_, _| ());
     let garbage = serve(|_, stream| drop(write!(stream, "220 smtp\r\n")));
     let endless = serve(|_, stream| {
@@ -194,10 +285,18 @@ fn a_server_that_fails_is_an_error_that_names_it() {
         (gone, "", "gave no answer"),
         (garbage, "", "gave no answer"),
         (endless, "", "answered with more than 16777216 bytes"),
-        (endless, ", max_body = 10", "answered with more than 10 bytes"),
+        (
+            endless,
+            ", max_body = 10",
+            "answered with more than 10 bytes",
+        ),
     ] {
         let url = format!("http://{server}/x?secret");
-        refused(&[&grant(server)], &format!("http.request({{ url = '{url}'{fields} }})"), why);
+        refused(
+            &[&grant(server)],
+            &format!("http.request({{ url = '{url}'{fields} }})"),
+            why,
+        );
         refused(
             &[&grant(server)],
             &format!("http.request({{ url = '{url}'{fields} }})"),
@@ -217,7 +316,11 @@ fn serve_tls(answer: fn(&str, &mut dyn Write)) -> (SocketAddr, String) {
     let leaf = leaf.signed_by(&key, &Issuer::new(params, ca_key)).unwrap();
     let config = ServerConfig::builder().with_no_client_auth();
     let der = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
-    let config = Arc::new(config.with_single_cert(vec![leaf.der().clone()], der).unwrap());
+    let config = Arc::new(
+        config
+            .with_single_cert(vec![leaf.der().clone()], der)
+            .unwrap(),
+    );
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {
@@ -229,28 +332,46 @@ fn serve_tls(answer: fn(&str, &mut dyn Write)) -> (SocketAddr, String) {
         }
     });
     let ca = base64::engine::general_purpose::STANDARD.encode(ca.der());
-    (address, format!("-----BEGIN CERTIFICATE-----\n{ca}\n-----END CERTIFICATE-----\n"))
+    (
+        address,
+        format!("-----BEGIN CERTIFICATE-----\n{ca}\n-----END CERTIFICATE-----\n"),
+    )
 }
 
 #[test]
 fn a_certificate_must_be_trusted() {
     let (server, ca) = serve_tls(|request, mut stream| echo(request, &mut stream));
     let grant = grant(server);
-    let ask = |fields: &str| format!("local answer = http.request({{ url = 'https://{server}/'{fields} }})");
-    fine(&[&grant], &(ask(&format!(", ca = [[{ca}]]")) + " assert(answer.status == 200)"));
+    let ask = |fields: &str| {
+        format!("local answer = http.request({{ url = 'https://{server}/'{fields} }})")
+    };
+    fine(
+        &[&grant],
+        &(ask(&format!(", ca = [[{ca}]]")) + " assert(answer.status == 200)"),
+    );
     let (_, other) = serve_tls(|_, _| ());
-    refused(&[&grant], &ask(&format!(", ca = [[{other}]]")), &format!("no trust in `https://{server}/`: "));
+    refused(
+        &[&grant],
+        &ask(&format!(", ca = [[{other}]]")),
+        &format!("no trust in `https://{server}/`: "),
+    );
     refused(&[&grant], &ask(""), "`https://");
 }
 
 #[test]
 fn a_redirect_never_leads_out_of_tls() {
     let (server, ca) = serve_tls(|_, stream| {
-        let _ =
-            write!(stream, "HTTP/1.1 302 On\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n");
+        let _ = write!(
+            stream,
+            "HTTP/1.1 302 On\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+        );
     });
     let body = format!("http.request({{ url = 'https://{server}/', ca = [[{ca}]] }})");
-    refused(&[&grant(server), "http:127.0.0.1:1"], &body, "leads from `https` to `http`");
+    refused(
+        &[&grant(server), "http:127.0.0.1:1"],
+        &body,
+        "leads from `https` to `http`",
+    );
 }
 
 #[test]
@@ -259,14 +380,34 @@ fn a_variable_is_read_when_it_is_granted() {
         &["env:PATH", "env:NOT_SET_ANYWHERE"],
         "assert(env.get('PATH') ~= '' and env.get('NOT_SET_ANYWHERE') == nil)",
     );
-    refused(&["env:PATH"], "env.get('HOME')", "`HOME` is not granted: add \"env:HOME\"");
+    refused(
+        &["env:PATH"],
+        "env.get('HOME')",
+        "`HOME` is not granted: add \"env:HOME\"",
+    );
     refused(&["env:PATH"], "env.get('path')", "`path` is not granted");
 }
 
 #[test]
 fn the_engine_is_asked_only_for_what_has_a_path() {
-    refused(&["docker"], "docker.request({ path = 'info' })", "`path` must begin with `/`");
-    refused(&["docker"], "docker.request({ path = '/a b' })", "its path is no path");
-    refused(&["docker"], "docker.request({ path = '/', body = print })", "`body` cannot be sent");
-    refused(&["docker"], "docker.request({ path = '/', timeout = -1 })", "`timeout` must be above 0");
+    refused(
+        &["docker"],
+        "docker.request({ path = 'info' })",
+        "`path` must begin with `/`",
+    );
+    refused(
+        &["docker"],
+        "docker.request({ path = '/a b' })",
+        "its path is no path",
+    );
+    refused(
+        &["docker"],
+        "docker.request({ path = '/', body = print })",
+        "`body` cannot be sent",
+    );
+    refused(
+        &["docker"],
+        "docker.request({ path = '/', timeout = -1 })",
+        "`timeout` must be above 0",
+    );
 }

@@ -28,7 +28,12 @@ impl Ground {
 
     fn grants(&self) -> Vec<String> {
         let of = |kind: &str, name: &str| format!("{kind}:{}", self.path(name).display());
-        vec![of("fs.write", "root"), of("fs.write", "source"), of("fs.read", "read"), "mount".to_owned()]
+        vec![
+            of("fs.write", "root"),
+            of("fs.write", "source"),
+            of("fs.read", "read"),
+            "mount".to_owned(),
+        ]
     }
 
     fn script(&self, body: &str) -> String {
@@ -38,31 +43,51 @@ impl Ground {
     #[track_caller]
     fn fine(&self, body: &str) {
         let grants = self.grants();
-        fine(&grants.iter().map(String::as_str).collect::<Vec<_>>(), &self.script(body));
+        fine(
+            &grants.iter().map(String::as_str).collect::<Vec<_>>(),
+            &self.script(body),
+        );
     }
 
     #[track_caller]
     fn refused(&self, body: &str, why: &str) {
         let grants = self.grants();
-        refused(&grants.iter().map(String::as_str).collect::<Vec<_>>(), &self.script(body), why);
+        refused(
+            &grants.iter().map(String::as_str).collect::<Vec<_>>(),
+            &self.script(body),
+            why,
+        );
     }
 
     fn mounts(&self) -> usize {
         let own = self.path("").display().to_string();
-        fs::read_to_string("/proc/self/mountinfo").unwrap().lines().filter(|line| line.contains(&own)).count()
+        fs::read_to_string("/proc/self/mountinfo")
+            .unwrap()
+            .lines()
+            .filter(|line| line.contains(&own))
+            .count()
     }
 }
 
 impl Drop for Ground {
     fn drop(&mut self) {
-        for name in ["root/disk", "root/at", "root/at", "root/m", "source", "outside"] {
+        for name in [
+            "root/disk",
+            "root/at",
+            "root/at",
+            "root/m",
+            "source",
+            "outside",
+        ] {
             let _ = rustix::mount::unmount(self.path(name), rustix::mount::UnmountFlags::DETACH);
         }
     }
 }
 
 fn bind(source: &str, target: &str) -> String {
-    format!("fs.mount({{ source = AT .. '{source}', target = AT .. '{target}', options = {{ 'bind' }} }})")
+    format!(
+        "fs.mount({{ source = AT .. '{source}', target = AT .. '{target}', options = {{ 'bind' }} }})"
+    )
 }
 
 const NOT: &str = "is not granted: add \"fs.write:";
@@ -85,28 +110,50 @@ fn mounting_needs_more_than_the_word() {
     ground.refused(&loop_of("outside/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", ""), NOT);
     ground.refused(&loop_of("read/mark", "'ro'"), "cannot mount");
-    for back in ["'ro', 'rw'", "'ro', 'rw=vfs'", "'ro', 'ro=vfs'", "'ro', 'defaults'"] {
+    for back in [
+        "'ro', 'rw'",
+        "'ro', 'rw=vfs'",
+        "'ro', 'ro=vfs'",
+        "'ro', 'defaults'",
+    ] {
         ground.refused(&loop_of("read/mark", back), NOT);
     }
-    ground.refused(&loop_of("source/mark", "'bind'"), "`loop` and the option `bind` exclude each other");
+    ground.refused(
+        &loop_of("source/mark", "'bind'"),
+        "`loop` and the option `bind` exclude each other",
+    );
     let of_type = |kind: &str, source: &str, option: &str| {
         format!(
             "fs.mount({{ source = '{source}', target = AT .. 'root/at', type = '{kind}', options = {{ {option} }} }})"
         )
     };
-    for kind in ["proc", "sysfs", "devtmpfs", "overlay", "nfs", "f2fs", "erofs"] {
+    for kind in [
+        "proc", "sysfs", "devtmpfs", "overlay", "nfs", "f2fs", "erofs",
+    ] {
         ground.refused(
             &of_type(kind, "none", ""),
             &format!("`{kind}` is not mounted: the type must be one of"),
         );
     }
-    ground.refused(&of_type("ext4", "/dev/null", ""), "`/dev/null` is not granted: add \"fs.write:/dev\"");
+    ground.refused(
+        &of_type("ext4", "/dev/null", ""),
+        "`/dev/null` is not granted: add \"fs.write:/dev\"",
+    );
     ground.refused(&of_type("ext4", "sda", ""), "`sda` is not an absolute path");
-    ground.refused(&of_type("tmpfs", "none", "'remount'"), "the option `remount` is not taken here");
-    ground.refused(&of_type("tmpfs", "none", "'x=/etc'"), "names a path, which no grant covers");
+    ground.refused(
+        &of_type("tmpfs", "none", "'remount'"),
+        "the option `remount` is not taken here",
+    );
+    ground.refused(
+        &of_type("tmpfs", "none", "'x=/etc'"),
+        "names a path, which no grant covers",
+    );
     let write_only = format!("fs.write:{}", ground.path("").display());
     let error = raised(&[&write_only], &ground.script(&bind("source", "root/at")));
-    assert!(error.contains("fs.mount: `mount` is not granted: add \"mount\""), "{error}");
+    assert!(
+        error.contains("fs.mount: `mount` is not granted: add \"mount\""),
+        "{error}"
+    );
     assert_eq!(ground.mounts(), 0);
 }
 
@@ -134,10 +181,20 @@ fn what_is_granted_is_mounted() {
 fn what_others_mount_within_is_within() {
     let ground = Ground::new();
     let (outside, at) = (ground.path("outside"), ground.path("root/at"));
-    assert!(Command::new("mount").arg("--bind").args([&outside, &at]).status().unwrap().success());
+    assert!(
+        Command::new("mount")
+            .arg("--bind")
+            .args([&outside, &at])
+            .status()
+            .unwrap()
+            .success()
+    );
     ground.fine("assert(fs.read(AT .. 'root/at/mark') == 'outside')");
     ground.refused("fs.read(AT .. 'outside/mark')", "is not granted");
-    ground.refused("fs.read(AT .. 'root/at/../../outside/mark')", "is not granted");
+    ground.refused(
+        "fs.read(AT .. 'root/at/../../outside/mark')",
+        "is not granted",
+    );
 }
 
 #[test]
@@ -156,7 +213,10 @@ fn an_image_full_of_links_leads_nowhere() {
     ground.refused("fs.read(AT .. 'root/at/up/etc/passwd')", "is not granted");
     ground.refused("fs.read(AT .. 'root/at/mark')", "is not granted");
     ground.fine("fs.write(AT .. 'root/at/mark', 'mine') assert(fs.unmount(AT .. 'root/at'))");
-    assert_eq!(fs::read_to_string(ground.path("outside/mark")).unwrap(), "outside");
+    assert_eq!(
+        fs::read_to_string(ground.path("outside/mark")).unwrap(),
+        "outside"
+    );
 }
 
 /// A device of the test's own, with a file system that is not granted.
@@ -168,7 +228,11 @@ impl Disk {
         fs::create_dir(&tree).unwrap();
         fs::write(tree.join("secret"), "").unwrap();
         format(&tree, &image);
-        let told = Command::new("losetup").args(["--find", "--show"]).arg(image).output().unwrap();
+        let told = Command::new("losetup")
+            .args(["--find", "--show"])
+            .arg(image)
+            .output()
+            .unwrap();
         assert!(told.status.success(), "{told:?}");
         Self(String::from_utf8(told.stdout).unwrap().trim().into())
     }
@@ -176,13 +240,22 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("losetup").arg("--detach").arg(&self.0).status();
+        let _ = Command::new("losetup")
+            .arg("--detach")
+            .arg(&self.0)
+            .status();
     }
 }
 
 /// Makes an image of a tree.
 fn format(tree: &Path, image: &Path) {
-    let made = Command::new("mkfs.ext4").arg("-q").arg("-d").args([tree, image]).arg("8M").status().unwrap();
+    let made = Command::new("mkfs.ext4")
+        .arg("-q")
+        .arg("-d")
+        .args([tree, image])
+        .arg("8M")
+        .status()
+        .unwrap();
     assert!(made.success());
 }
 
@@ -194,11 +267,16 @@ fn an_image_full_of_devices_opens_none() {
     let disk = Disk::with_secret(&ground);
     let tree = ground.path("source/tree");
     fs::create_dir(&tree).unwrap();
-    let copied = Command::new("cp").arg("--archive").args([&disk.0, &tree.join("disk")]).status().unwrap();
+    let copied = Command::new("cp")
+        .arg("--archive")
+        .args([&disk.0, &tree.join("disk")])
+        .status()
+        .unwrap();
     assert!(copied.success());
     format(&tree, &ground.path("source/image"));
     fs::create_dir(ground.path("root/disk")).unwrap();
-    let open = "fs.mount({ source = AT .. 'root/at/disk', target = AT .. 'root/disk', type = 'ext4' })";
+    let open =
+        "fs.mount({ source = AT .. 'root/at/disk', target = AT .. 'root/disk', type = 'ext4' })";
     for options in ["", "'defaults'", "'dev'", "'nosuid', 'dev'"] {
         ground.fine(&format!(
             "fs.mount({{ source = AT .. 'source/image', target = AT .. 'root/at', type = 'ext4', loop = true, options = {{ {options} }} }})"
@@ -218,7 +296,10 @@ fn an_image_full_of_devices_opens_none() {
 fn what_is_bound_is_as_restricted_as_it_was() {
     let ground = Ground::new();
     let source = ground.path("source");
-    let tmpfs = Command::new("mount").args(["-t", "tmpfs", "-o", "ro,nosuid", "none"]).arg(&source).status();
+    let tmpfs = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "ro,nosuid", "none"])
+        .arg(&source)
+        .status();
     assert!(tmpfs.unwrap().success());
     ground.fine(
         "fs.mount({ source = AT .. 'source', target = AT .. 'root/at', options = { 'bind', 'noexec' } })

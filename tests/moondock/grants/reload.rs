@@ -23,9 +23,14 @@ fn started(grants: &[&str]) -> Served {
 
 impl Served {
     fn answer(&self) -> String {
-        let body = self.call("vol", "VolumeDriver.Create", r#"{"Name":"v"}"#).body;
+        let body = self
+            .call("vol", "VolumeDriver.Create", r#"{"Name":"v"}"#)
+            .body;
         let reply: serde_json::Value = serde_json::from_str(&body).unwrap();
-        reply["Err"].as_str().unwrap_or_else(|| panic!("{body}")).to_owned()
+        reply["Err"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{body}"))
+            .to_owned()
     }
 
     fn wait_for_answer(&mut self, answer: &str) {
@@ -38,14 +43,21 @@ impl Served {
 
     fn reload_verb(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
-        command.arg("reload").args(args).arg("--state").arg(self.bed().state());
+        command
+            .arg("reload")
+            .args(args)
+            .arg("--state")
+            .arg(self.bed().state());
         command.output().unwrap()
     }
 }
 
 fn reload(state: &std::path::Path) -> String {
-    let output =
-        Command::new(env!("CARGO_BIN_EXE_moondock")).args(["reload", "--state"]).arg(state).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_moondock"))
+        .args(["reload", "--state"])
+        .arg(state)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(1));
     String::from_utf8(output.stderr).unwrap()
 }
@@ -59,12 +71,18 @@ fn a_wider_file_is_not_taken_over_until_it_is_accepted() {
     served.wait_for_log("run `moondock reload --accept-grants`, or start moondock again");
     assert_eq!(served.answer(), "first net- id+");
     served.save("volume.lua", &probe("second"));
-    served
-        .wait_for("the second refusal", |served| served.log().matches("must be accepted first").count() == 2);
+    served.wait_for("the second refusal", |served| {
+        served.log().matches("must be accepted first").count() == 2
+    });
     served.signal(Signal::HUP);
-    served
-        .wait_for("the third refusal", |served| served.log().matches("must be accepted first").count() == 3);
-    assert_eq!(served.answer(), "first net- id+", "nothing of the snapshot counts before");
+    served.wait_for("the third refusal", |served| {
+        served.log().matches("must be accepted first").count() == 3
+    });
+    assert_eq!(
+        served.answer(),
+        "first net- id+",
+        "nothing of the snapshot counts before"
+    );
     let output = served.reload_verb(&["--accept-grants"]);
     assert!(output.status.success(), "{output:?}");
     let told = String::from_utf8(output.stdout).unwrap();
@@ -101,7 +119,11 @@ fn a_narrower_file_counts_at_once_and_for_scripts_that_stay() {
     served.save("volume.lua", &probe("second"));
     served.save("plugin.toml", &manifest(&["exec:id"]));
     served.wait_for_answer("second net- id+");
-    assert!(!served.log().contains("must be accepted"), "it was granted at the start\n{}", served.log());
+    assert!(
+        !served.log().contains("must be accepted"),
+        "it was granted at the start\n{}",
+        served.log()
+    );
 }
 
 #[test]
@@ -137,7 +159,9 @@ fn a_narrower_path_leads_no_further_than_what_was_accepted() {
     );
     let of = |kind: &str, name: &str| manifest(&[&format!("{kind}:{}", at.join(name).display())]);
     let bed = Bed::new().plugin("vol", "volume.lua", &driver("", &body));
-    let mut served = bed.plugin("vol", "plugin.toml", &of("fs.write", "root")).start();
+    let mut served = bed
+        .plugin("vol", "plugin.toml", &of("fs.write", "root"))
+        .start();
     assert_eq!(served.answer(), "far false, near root/within");
     for kind in ["fs.read", "fs.write"] {
         served.save("plugin.toml", &of(kind, "root/link"));
@@ -154,19 +178,28 @@ fn a_narrower_path_leads_no_further_than_what_was_accepted() {
 fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_accepted() {
     let policy = "local net = require('@moondock/net')\n\
                   return { request = function() return false, tostring(select(2, pcall(net.link, 'nic'))) end }";
-    let bed =
-        Bed::new().plugin("vol", "authz.lua", policy).plugin("vol", "plugin.toml", "grants = [\"nett\"]\n");
+    let bed = Bed::new().plugin("vol", "authz.lua", policy).plugin(
+        "vol",
+        "plugin.toml",
+        "grants = [\"nett\"]\n",
+    );
     let mut served = bed.start();
     let denial = |served: &Served| {
         let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
         served.call("vol", "AuthZPlugin.AuthZReq", request).body
     };
-    assert!(denial(&served).contains("`nett` is no grant"), "{}", denial(&served));
+    assert!(
+        denial(&served).contains("`nett` is no grant"),
+        "{}",
+        denial(&served)
+    );
     served.save("plugin.toml", &manifest(&["net"]));
     served.wait_for_log("`net` must be accepted first");
     assert!(denial(&served).contains("`nett` is no grant"));
     served.signal(Signal::USR1);
-    served.wait_for("the grant", |served| denial(served).contains(r#""Msg":"nil""#));
+    served.wait_for("the grant", |served| {
+        denial(served).contains(r#""Msg":"nil""#)
+    });
 }
 
 #[test]
@@ -174,7 +207,9 @@ fn reload_loads_every_script_again() {
     let mut served = started(&[]);
     let output = served.reload_verb(&[]);
     assert!(output.status.success(), "{output:?}");
-    served.wait_for("a new generation", |served| served.log().contains("INFO live "));
+    served.wait_for("a new generation", |served| {
+        served.log().contains("INFO live ")
+    });
 }
 
 #[test]
@@ -193,15 +228,26 @@ fn reload_does_not_signal_who_does_not_serve() {
     let place = tempfile::tempdir().unwrap();
     let lock = fs::File::create(place.path().join(".lock")).unwrap();
     lock.lock().unwrap();
-    fs::write(place.path().join(".lock"), format!("{}\n", std::process::id())).unwrap();
+    fs::write(
+        place.path().join(".lock"),
+        format!("{}\n", std::process::id()),
+    )
+    .unwrap();
     let told = reload(place.path());
     assert!(told.contains("and does not serve, or not yet"), "{told}");
     // An id from another container, where it means this process; here it is that of a stranger.
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
-    fs::write(place.path().join(".lock"), format!("{}\nserving\n", stranger.id())).unwrap();
+    fs::write(
+        place.path().join(".lock"),
+        format!("{}\nserving\n", stranger.id()),
+    )
+    .unwrap();
     let told = reload(place.path());
     let alive = stranger.try_wait().unwrap().is_none();
     stranger.kill().unwrap();
     stranger.wait().unwrap();
-    assert!(told.contains("is it in another container?") && alive, "{told}");
+    assert!(
+        told.contains("is it in another container?") && alive,
+        "{told}"
+    );
 }

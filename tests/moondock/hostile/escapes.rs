@@ -6,7 +6,11 @@ use serde_json::json;
 use std::os::unix::fs::symlink;
 
 fn driver(body: &str) -> String {
-    script("volume", "", &format!("function volume.create(req)\n  {body}\nend\n{OTHER_HOOKS}"))
+    script(
+        "volume",
+        "",
+        &format!("function volume.create(req)\n  {body}\nend\n{OTHER_HOOKS}"),
+    )
 }
 
 /// What an expression is inside a hook.
@@ -19,7 +23,11 @@ fn value_of(expression: &str) -> String {
         ("volume.lua", &driver(&body)),
         ("other.lua", "return 1"),
     ]);
-    scripts.open(async |plugin| plugin.error("VolumeDriver.Create", json!({ "Name": "v" })).await)
+    scripts.open(async |plugin| {
+        plugin
+            .error("VolumeDriver.Create", json!({ "Name": "v" }))
+            .await
+    })
 }
 
 #[test]
@@ -62,7 +70,10 @@ const TRIES: &[(&str, &str)] = &[
     ("setmetatable(_G, {})", READONLY),
     ("table.clear(string)", READONLY),
     ("table.insert(fs, 1)", READONLY),
-    ("setfenv(time.now, {})", "cannot change environment of given object"),
+    (
+        "setfenv(time.now, {})",
+        "cannot change environment of given object",
+    ),
     ("(function() getmetatable('').__index = {} end)()", READONLY),
     ("getmetatable(fs)", "nil"),
     ("debug.getupvalue", "nil"),
@@ -76,14 +87,35 @@ const TRIES: &[(&str, &str)] = &[
     ("collectgarbage", "nil"),
     ("require('@moondock/fs') == fs", "true"),
     ("require('./other')", "belongs at the top of a file"),
-    ("select(2, pcall(require, './other'))", "belongs at the top of a file"),
-    ("type(store.transaction(function(tx) return tx end))", "userdata"),
-    ("tostring(getmetatable(store.transaction(function(tx) return tx end)))", "false"),
-    ("store.transaction(function(tx) return tx end):get('x')", "the transaction has ended"),
-    ("store.transaction(function(tx) return tx end).get", "function"),
-    ("(function() store.transaction(function(tx) tx.get = 1 end) end)()", "attempt to"),
+    (
+        "select(2, pcall(require, './other'))",
+        "belongs at the top of a file",
+    ),
+    (
+        "type(store.transaction(function(tx) return tx end))",
+        "userdata",
+    ),
+    (
+        "tostring(getmetatable(store.transaction(function(tx) return tx end)))",
+        "false",
+    ),
+    (
+        "store.transaction(function(tx) return tx end):get('x')",
+        "the transaction has ended",
+    ),
+    (
+        "store.transaction(function(tx) return tx end).get",
+        "function",
+    ),
+    (
+        "(function() store.transaction(function(tx) tx.get = 1 end) end)()",
+        "attempt to",
+    ),
     ("type(select(2, pcall(fs.read, 'x')))", "string"),
-    ("pcall(setfenv, pcall, {}) and pcall(string.rep, 'x', 1)", "true"),
+    (
+        "pcall(setfenv, pcall, {}) and pcall(string.rep, 'x', 1)",
+        "true",
+    ),
 ];
 
 #[test]
@@ -100,8 +132,15 @@ fn what_a_script_does_to_its_environment_stays_with_it() {
     let meddler = format!("leak = 1\npcall = nil\n{meddler}");
     let secret = "local secret = {}\nfunction secret.get_secret(req)\n  return { Value = tostring(leak) .. tostring(pcall ~= nil) }\nend\nreturn secret\n";
     Scripts::new([("volume.lua", meddler.as_str()), ("secret.lua", secret)]).open(async |plugin| {
-        assert_eq!(plugin.error("VolumeDriver.Create", json!({ "Name": "v" })).await, "1");
-        let (_, reply) = plugin.call("SecretProvider.GetSecret", json!({ "SecretName": "s" })).await;
+        assert_eq!(
+            plugin
+                .error("VolumeDriver.Create", json!({ "Name": "v" }))
+                .await,
+            "1"
+        );
+        let (_, reply) = plugin
+            .call("SecretProvider.GetSecret", json!({ "SecretName": "s" }))
+            .await;
         assert_eq!(reply["Value"], "bmlsdHJ1ZQ==", "`niltrue` in Base64");
     });
 }
@@ -110,8 +149,14 @@ fn what_a_script_does_to_its_environment_stays_with_it() {
 const NAMES: &[(&str, &str)] = &[
     ("'../outside'", "leaves the directory of the plugin"),
     ("'./../outside'", "leaves the directory of the plugin"),
-    ("'./lib/../../outside'", "leaves the directory of the plugin"),
-    ("'./lib/../../p/lib/good'", "leaves the directory of the plugin"),
+    (
+        "'./lib/../../outside'",
+        "leaves the directory of the plugin",
+    ),
+    (
+        "'./lib/../../p/lib/good'",
+        "leaves the directory of the plugin",
+    ),
     ("'/etc/passwd'", "cannot be required"),
     ("'./' .. '/etc/passwd'", "there is no `etc/passwd.lua`"),
     ("'lib/good'", "write `./name` for a file of this plugin"),
@@ -119,7 +164,10 @@ const NAMES: &[(&str, &str)] = &[
     ("'.'", "cannot be required"),
     ("'./'", "there is no `.lua`"),
     ("'./linked'", "the link leads out of the plugin's directory"),
-    ("'./linked_dir/outside'", "there is no `linked_dir/outside.lua`"),
+    (
+        "'./linked_dir/outside'",
+        "there is no `linked_dir/outside.lua`",
+    ),
     ("'./lib/good\\0'", "there is no `lib/good"),
     ("'./\\255'", "utf-8"),
     ("'./plugin.toml'", "there is no `plugin.toml.lua`"),
@@ -131,7 +179,10 @@ const NAMES: &[(&str, &str)] = &[
     ("'@moondock/'", "has no module"),
     ("'@moondock/f'", "did you mean `@moondock/fs`?"),
     ("'./lib/nothing'", "must end with `return` and a value"),
-    ("'./lib/a'", "`lib/a.lua` requires `lib/b.lua` requires `lib/a.lua`: a circle"),
+    (
+        "'./lib/a'",
+        "`lib/a.lua` requires `lib/b.lua` requires `lib/a.lua`: a circle",
+    ),
     ("'./volume'", "`volume.lua` requires `volume.lua`: a circle"),
     ("{}", "string"),
 ];
@@ -140,7 +191,10 @@ const NAMES: &[(&str, &str)] = &[
 fn nothing_is_required_from_elsewhere() {
     for (name, message) in NAMES {
         let scripts = library();
-        scripts.write("volume.lua", &format!("local x = require({name})\n{}", driver("")));
+        scripts.write(
+            "volume.lua",
+            &format!("local x = require({name})\n{}", driver("")),
+        );
         let refusal = scripts.refusal();
         assert!(refusal.contains(message), "{name}: {refusal}");
         assert!(refusal.len() < 3000, "{name}: {} bytes", refusal.len());
@@ -154,12 +208,19 @@ fn library() -> Scripts {
         ("lib/a.lua", "return require('./b')"),
         ("lib/b.lua", "return require('./a')"),
         ("lib/kept/init.lua", "return 'init'"),
-        ("lib/near.lua", "return select(2, pcall(require, './good')) + require('../lib/good')"),
+        (
+            "lib/near.lua",
+            "return select(2, pcall(require, './good')) + require('../lib/good')",
+        ),
     ]);
     let outside = scripts.path().with_file_name("outside");
     std::fs::create_dir(&outside).unwrap();
     std::fs::write(outside.join("outside.lua"), "return 'out'").unwrap();
-    symlink(outside.join("outside.lua"), scripts.path().join("linked.lua")).unwrap();
+    symlink(
+        outside.join("outside.lua"),
+        scripts.path().join("linked.lua"),
+    )
+    .unwrap();
     symlink(&outside, scripts.path().join("linked_dir")).unwrap();
     symlink("good.lua", scripts.path().join("lib/inner.lua")).unwrap();
     scripts
@@ -176,9 +237,15 @@ fn files_of_the_plugin_are_found_from_where_they_are_asked_for() {
     ] {
         let scripts = library();
         let body = "error(tostring(x), 0)";
-        scripts.write("volume.lua", &format!("local x = require('{name}')\n{}", driver(body)));
-        let got =
-            scripts.open(async |plugin| plugin.error("VolumeDriver.Create", json!({ "Name": "v" })).await);
+        scripts.write(
+            "volume.lua",
+            &format!("local x = require('{name}')\n{}", driver(body)),
+        );
+        let got = scripts.open(async |plugin| {
+            plugin
+                .error("VolumeDriver.Create", json!({ "Name": "v" }))
+                .await
+        });
         assert_eq!(got, value, "{name}");
     }
 }
@@ -186,12 +253,30 @@ fn files_of_the_plugin_are_found_from_where_they_are_asked_for() {
 #[test]
 fn while_it_loads_a_script_touches_nothing_and_ends_soon() {
     for (top, message) in [
-        ("fs.read('/etc/passwd')", "`fs.read` cannot be used while the script loads: call it from a hook"),
-        ("pcall(fs.write, '/x', 'x') fs.exists('/x')", "`fs.exists` cannot be used while the script loads"),
-        ("store.get('x')", "`store.get` cannot be used while the script loads"),
-        ("time.sleep(1)", "`time.sleep` cannot be used while the script loads"),
-        ("while true do end", "used more than 50 ms of processor time"),
-        ("local t = {} while true do t[#t + 1] = {} end", "used more than"),
+        (
+            "fs.read('/etc/passwd')",
+            "`fs.read` cannot be used while the script loads: call it from a hook",
+        ),
+        (
+            "pcall(fs.write, '/x', 'x') fs.exists('/x')",
+            "`fs.exists` cannot be used while the script loads",
+        ),
+        (
+            "store.get('x')",
+            "`store.get` cannot be used while the script loads",
+        ),
+        (
+            "time.sleep(1)",
+            "`time.sleep` cannot be used while the script loads",
+        ),
+        (
+            "while true do end",
+            "used more than 50 ms of processor time",
+        ),
+        (
+            "local t = {} while true do t[#t + 1] = {} end",
+            "used more than",
+        ),
         ("coroutine.yield()", "did not answer within"),
     ] {
         let text = driver("").replace("return volume", &format!("{top} return volume"));

@@ -45,15 +45,16 @@ fn a_full_state_fails_by_itself() {
         );
         let text = script("volume", "", &format!("{FILL}{create}{OTHER_HOOKS}"));
         let manifest = "grants = ['fs.read:/']\n[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
-        failed += Scripts::new([("plugin.toml", manifest), ("volume.lua", &text)]).open(async |plugin| {
-            let mut failed = 0;
-            for left in (0..24).map(|n| n * 571).chain([20_000, 40_000]) {
-                let body = json!({ "Name": "v", "Opts": { "left": left.to_string() } });
-                let (status, _) = plugin.call("VolumeDriver.Create", body).await;
-                failed += i32::from(status != 200);
-            }
-            failed
-        });
+        failed +=
+            Scripts::new([("plugin.toml", manifest), ("volume.lua", &text)]).open(async |plugin| {
+                let mut failed = 0;
+                for left in (0..24).map(|n| n * 571).chain([20_000, 40_000]) {
+                    let body = json!({ "Name": "v", "Opts": { "left": left.to_string() } });
+                    let (status, _) = plugin.call("VolumeDriver.Create", body).await;
+                    failed += i32::from(status != 200);
+                }
+                failed
+            });
     }
     assert!(failed > 100, "only {failed} calls met a full state");
 }
@@ -61,7 +62,13 @@ fn a_full_state_fails_by_itself() {
 #[test]
 fn a_full_policy_denies_by_itself() {
     let body = json!({ "Image": "x", "Labels": { "a": "b" }, "HostConfig": { "Binds": ["/a:/b"], "CapAdd": ["X"] } });
-    let create = |left: i32| request_with("POST", &format!("/v1.41/containers/create?left={left}"), &body);
+    let create = |left: i32| {
+        request_with(
+            "POST",
+            &format!("/v1.41/containers/create?left={left}"),
+            &body,
+        )
+    };
     let mut denied = 0;
     for deed in [
         "return req.body.HostConfig.Binds[1] == '/a:/b'",
@@ -77,13 +84,14 @@ fn a_full_policy_denies_by_itself() {
         );
         let text = script("authz", "", &format!("{FILL}{hook}"));
         let manifest = "grants = ['fs.read:/']\n[limits]\ncpu_ms = 2000\nmemory_mib = 8\n";
-        denied += Scripts::new([("plugin.toml", manifest), ("authz.lua", &text)]).open(async |plugin| {
-            let mut denied = 0;
-            for left in 0..24 {
-                denied += i32::from(plugin.decision(create(left * 571)).await.is_some());
-            }
-            denied
-        });
+        denied +=
+            Scripts::new([("plugin.toml", manifest), ("authz.lua", &text)]).open(async |plugin| {
+                let mut denied = 0;
+                for left in 0..24 {
+                    denied += i32::from(plugin.decision(create(left * 571)).await.is_some());
+                }
+                denied
+            });
     }
     assert!(denied > 100, "only {denied} requests met a full state");
 }

@@ -15,12 +15,17 @@ fn plugin_with(manifest: &str, body: &str) -> Scripts {
     let scripts = Scripts::new([("plugin.toml", manifest)]);
     let scratch = scripts.path().with_file_name("scratch");
     let hooks = format!("function volume.create(req)\n  {body}\nend\n{OTHER_HOOKS}");
-    scripts.write("volume.lua", &script("volume", scratch.to_str().unwrap(), &hooks));
+    scripts.write(
+        "volume.lua",
+        &script("volume", scratch.to_str().unwrap(), &hooks),
+    );
     scripts
 }
 
 async fn create(plugin: &Scripted) -> String {
-    plugin.error("VolumeDriver.Create", json!({ "Name": "v" })).await
+    plugin
+        .error("VolumeDriver.Create", json!({ "Name": "v" }))
+        .await
 }
 
 const ECHO: &str = "process.run({ argv = { 'echo', 'told' } }).stdout";
@@ -86,7 +91,8 @@ const LEFT_BEHIND: &[&str] = &[
     "store.lock('x', function() coroutine.wrap(function() RUN end)() end)",
 ];
 
-const RUN: &str = "process.run({ argv = { 'sh', '-c', 'echo $$ > ' .. SCRATCH .. '; exec sleep 1000' } })";
+const RUN: &str =
+    "process.run({ argv = { 'sh', '-c', 'echo $$ > ' .. SCRATCH .. '; exec sleep 1000' } })";
 
 #[test]
 fn a_program_ends_with_the_call_that_waits_for_it() {
@@ -95,8 +101,13 @@ fn a_program_ends_with_the_call_that_waits_for_it() {
         let scratch = scripts.path().with_file_name("scratch");
         scripts.open(async |plugin| {
             let error = create(&plugin).await;
-            assert!(error.contains("did not answer within 300 ms"), "{body}: {error}");
-            ended(&scratch).await.unwrap_or_else(|e| panic!("{body}: {e}"));
+            assert!(
+                error.contains("did not answer within 300 ms"),
+                "{body}: {error}"
+            );
+            ended(&scratch)
+                .await
+                .unwrap_or_else(|e| panic!("{body}: {e}"));
         });
     }
 }
@@ -113,7 +124,9 @@ fn a_program_does_not_outlive_a_call_that_could_not_wait_for_it() {
             let error = create(&plugin).await;
             assert!(error.contains("attempt to yield across"), "{body}: {error}");
             if scratch.exists() {
-                ended(&scratch).await.unwrap_or_else(|e| panic!("{body}: {e}"));
+                ended(&scratch)
+                    .await
+                    .unwrap_or_else(|e| panic!("{body}: {e}"));
             }
         });
     }
@@ -134,7 +147,10 @@ async fn ended(file: &Path) -> Result<(), String> {
 
 #[test]
 fn a_call_that_waits_is_not_hurt_by_another_s_budget() {
-    for bad in ["while true do end", "local t = {} while true do t[#t + 1] = {} end"] {
+    for bad in [
+        "while true do end",
+        "local t = {} while true do t[#t + 1] = {} end",
+    ] {
         let body = format!("if req.Name == 'bad' then {bad} end time.sleep(0.05) error({ECHO}, 0)");
         plugin_with(SHORT, &body).open(async |plugin| {
             let bad = plugin.error("VolumeDriver.Create", json!({ "Name": "bad" }));
@@ -147,10 +163,11 @@ fn a_call_that_waits_is_not_hurt_by_another_s_budget() {
 
 #[test]
 fn what_a_failed_call_held_is_free_again() {
-    let body =
-        "store.lock('x', function() if req.Name == 'bad' then while true do end end end) error('free', 0)";
+    let body = "store.lock('x', function() if req.Name == 'bad' then while true do end end end) error('free', 0)";
     plugin(body).open(async |plugin| {
-        let bad = plugin.error("VolumeDriver.Create", json!({ "Name": "bad" })).await;
+        let bad = plugin
+            .error("VolumeDriver.Create", json!({ "Name": "bad" }))
+            .await;
         assert!(bad.contains("processor time"), "{bad}");
         assert_eq!(create(&plugin).await, "free");
     });

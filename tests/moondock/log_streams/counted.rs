@@ -17,8 +17,13 @@ const SCRIPT: &str = r#"return {
 }"#;
 
 async fn wait_for_count(plugin: &Scripted, method: &str, outcome: &str, count: u64) {
-    let line = format!(r#"moondock_calls_total{{plugin="p",method="{method}",outcome="{outcome}"}} {count}"#);
-    let process = Process { started: SystemTime::now(), version: "1" };
+    let line = format!(
+        r#"moondock_calls_total{{plugin="p",method="{method}",outcome="{outcome}"}} {count}"#
+    );
+    let process = Process {
+        started: SystemTime::now(),
+        version: "1",
+    };
     let shown = || page(&process, from_ref(plugin.plugin().meters()));
     until(&line, || shown().lines().any(|found| found == line)).await;
 }

@@ -46,6 +46,9 @@ fn giving_entries_up_leaves_other_calls_their_turn() {
         end.store(true, Relaxed);
         until("the end of the flood", || flooding.is_finished()).await;
         log.hold(false);
-        assert!(most < 8 << 20, "{most} bytes were given up before anything else had its turn");
+        assert!(
+            most < 8 << 20,
+            "{most} bytes were given up before anything else had its turn"
+        );
     });
 }

@@ -25,7 +25,10 @@ impl ContainerLog {
     pub fn new(name: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         mkfifoat(CWD, dir.path().join("fifo"), Mode::RUSR | Mode::WUSR).unwrap();
-        Self { dir, name: name.to_owned() }
+        Self {
+            dir,
+            name: name.to_owned(),
+        }
     }
 
     pub fn file(&self) -> String {
@@ -34,7 +37,13 @@ impl ContainerLog {
 
     /// Opened for reading too, as dockerd does: so it is never closed while the writer is there.
     pub fn writer(&self) -> Writer {
-        Writer(OpenOptions::new().read(true).write(true).open(self.file()).unwrap())
+        Writer(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(self.file())
+                .unwrap(),
+        )
     }
 
     pub fn out(&self) -> PathBuf {
@@ -53,8 +62,9 @@ impl ContainerLog {
     /// The names of the files that a driver made for a container below `out`.
     pub fn files(&self, container: &str) -> Vec<String> {
         let entries = fs::read_dir(self.out().join(container)).unwrap();
-        let mut names: Vec<_> =
-            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -62,7 +72,11 @@ impl ContainerLog {
     /// Has a script wait that looks for this.
     pub fn hold(&self, hold: bool) {
         let path = self.dir.path().join("out.hold");
-        if hold { fs::write(path, "").unwrap() } else { fs::remove_file(path).unwrap() }
+        if hold {
+            fs::write(path, "").unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
     }
 
     /// How many bytes are in the FIFO.
@@ -106,7 +120,12 @@ impl Writer {
 
 pub fn entry(line: &str) -> LogEntry {
     let time_nano = 1_732_440_000_123_456_789;
-    LogEntry { source: "stdout".into(), time_nano, line: line.into(), ..LogEntry::default() }
+    LogEntry {
+        source: "stdout".into(),
+        time_nano,
+        line: line.into(),
+        ..LogEntry::default()
+    }
 }
 
 /// Waits for something that nobody tells of, while the plugin goes on.

@@ -21,7 +21,12 @@ fn bed(log: &ContainerLog) -> Bed {
 
 fn serve(log: &ContainerLog) -> Served {
     let served = bed(log).plugin("logs", "log.lua", &kit(log)).start();
-    assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
+    assert_eq!(
+        served
+            .call("logs", "LogDriver.StartLogging", &log.start().to_string())
+            .status,
+        200
+    );
     served
 }
 
@@ -29,19 +34,31 @@ fn serve(log: &ContainerLog) -> Served {
 fn numbers(log: &ContainerLog) -> Vec<usize> {
     let mut files = log.files("c0ffee");
     files.sort_by_key(|name| {
-        std::cmp::Reverse(name.strip_prefix("json.log.").map_or(0, |n| n.parse().unwrap()))
+        std::cmp::Reverse(
+            name.strip_prefix("json.log.")
+                .map_or(0, |n| n.parse().unwrap()),
+        )
     });
-    let read = |name: &String| std::fs::read_to_string(log.out().join("c0ffee").join(name)).unwrap();
+    let read =
+        |name: &String| std::fs::read_to_string(log.out().join("c0ffee").join(name)).unwrap();
     let text: String = files.iter().map(read).collect();
-    let whole = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    whole.map(|line| line["log"].as_str().unwrap().trim_end().parse().unwrap()).collect()
+    let whole = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    whole
+        .map(|line| line["log"].as_str().unwrap().trim_end().parse().unwrap())
+        .collect()
 }
 
 /// The number in the last whole line of the newest file.
 fn last_line(log: &ContainerLog) -> usize {
     let text = std::fs::read_to_string(log.out().join("c0ffee/json.log")).unwrap_or_default();
-    let lines = text.lines().rev().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let number = |line: serde_json::Value| line["log"].as_str().unwrap().trim_end().parse().unwrap();
+    let lines = text
+        .lines()
+        .rev()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let number =
+        |line: serde_json::Value| line["log"].as_str().unwrap().trim_end().parse().unwrap();
     lines.map(number).next().unwrap_or_default()
 }
 
@@ -71,9 +88,18 @@ fn each_of_100_000_lines_is_there_once_though_the_process_is_killed_in_the_middl
     wait_for_line(&mut served, &log, 100_000);
     assert!(kills >= 3, "only {kills} kills");
     let numbers = numbers(&log);
-    assert!(numbers.iter().copied().eq(1..=100_000), "{} lines, {kills} kills", numbers.len());
+    assert!(
+        numbers.iter().copied().eq(1..=100_000),
+        "{} lines, {kills} kills",
+        numbers.len()
+    );
     drop(writing.join().unwrap());
-    assert_eq!(served.call("logs", "LogDriver.StopLogging", &log.stop().to_string()).status, 200);
+    assert_eq!(
+        served
+            .call("logs", "LogDriver.StopLogging", &log.stop().to_string())
+            .status,
+        200
+    );
 }
 
 #[test]
@@ -121,7 +147,9 @@ fn a_stream_whose_fifo_has_gone_meanwhile_is_ended() {
     served.crash("logs");
     served.wait_for_log("its log ended meanwhile");
     let journal = served.bed().state().join("logs/logs");
-    served.wait_for("an empty journal", |_| std::fs::read_dir(&journal).unwrap().next().is_none());
+    served.wait_for("an empty journal", |_| {
+        std::fs::read_dir(&journal).unwrap().next().is_none()
+    });
 }
 
 #[test]
@@ -134,30 +162,55 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
            print('the hook is over')\nend\nreturn kit",
         kit(&log)
     );
-    let served = bed(&log).plugin("logs", "log.lua", &script).arg("--log-level").arg("debug").start();
-    assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
+    let served = bed(&log)
+        .plugin("logs", "log.lua", &script)
+        .arg("--log-level")
+        .arg("debug")
+        .start();
+    assert_eq!(
+        served
+            .call("logs", "LogDriver.StartLogging", &log.start().to_string())
+            .status,
+        200
+    );
     let mut writer = log.writer();
     let config = json!({ "Tail": -1, "Follow": true });
     let body = json!({ "Info": log.info(), "Config": config }).to_string();
     let mut connection = served.connect("logs");
-    connection.send(request("LogDriver.ReadLogs", &body)).unwrap();
+    connection
+        .send(request("LogDriver.ReadLogs", &body))
+        .unwrap();
     served.wait_for_log("waiting");
     writer.send(&[entry("hello")]);
     let text = connection.read_until(b"hello\n");
-    assert!(text.starts_with(b"HTTP/1.1 200 OK\r\n"), "{}", String::from_utf8_lossy(&text));
+    assert!(
+        text.starts_with(b"HTTP/1.1 200 OK\r\n"),
+        "{}",
+        String::from_utf8_lossy(&text)
+    );
     served.wait_for_log("woken");
     drop(connection);
     served.wait_for_log("the reader of a log has gone");
-    assert!(!served.log().contains("the hook is over"), "{}", served.log());
+    assert!(
+        !served.log().contains("the hook is over"),
+        "{}",
+        served.log()
+    );
     // The end of the process does not wait for followers.
     let mut connection = served.connect("logs");
-    connection.send(request("LogDriver.ReadLogs", &body)).unwrap();
+    connection
+        .send(request("LogDriver.ReadLogs", &body))
+        .unwrap();
     connection.read_until(b"hello\n");
     let begun = Instant::now();
     served.signal(Signal::TERM);
     let mut served = served;
     assert!(served.wait().success());
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 /// What the hook had when the process was killed comes again as it was; what it returned from does not.
@@ -175,7 +228,12 @@ fn a_batch_keeps_its_numbers_until_it_is_taken() {
         log.out()
     );
     let mut served = bed(&log).plugin("logs", "log.lua", &script).start();
-    assert_eq!(served.call("logs", "LogDriver.StartLogging", &log.start().to_string()).status, 200);
+    assert_eq!(
+        served
+            .call("logs", "LogDriver.StartLogging", &log.start().to_string())
+            .status,
+        200
+    );
     let mut writer = log.writer();
     let begun = log.out().with_extension("begun");
     let first_of_batch =
@@ -185,7 +243,9 @@ fn a_batch_keeps_its_numbers_until_it_is_taken() {
     served.wait_for("the first batch", |_| first_of_batch("1 one"));
     served.crash("logs");
     log.hold(false);
-    served.wait_for("both lines to be taken", |_| log.written() == "1 one\n2 two\n" && log.waiting() == 0);
+    served.wait_for("both lines to be taken", |_| {
+        log.written() == "1 one\n2 two\n" && log.waiting() == 0
+    });
     served.crash("logs");
     log.hold(true);
     writer.send(&[entry("three")]);
@@ -198,5 +258,8 @@ fn a_batch_keeps_its_numbers_until_it_is_taken() {
     }
     log.hold(false);
     served.wait_for("the rest", |_| log.written().ends_with("6 more\n"));
-    assert_eq!(log.written(), "1 one\n2 two\n3 three\n4 more\n5 more\n6 more\n");
+    assert_eq!(
+        log.written(),
+        "1 one\n2 two\n3 three\n4 more\n5 more\n6 more\n"
+    );
 }

@@ -31,12 +31,18 @@ fn kit(log: &ContainerLog, max_size: &str) -> Scripts {
 }
 
 fn numbered(numbers: impl IntoIterator<Item = i64>) -> Vec<LogEntry> {
-    let at = |n: i64| LogEntry { time_nano: FIRST + n * 1_000_000_000, ..entry(&format!("line {n}")) };
+    let at = |n: i64| LogEntry {
+        time_nano: FIRST + n * 1_000_000_000,
+        ..entry(&format!("line {n}"))
+    };
     numbers.into_iter().map(at).collect()
 }
 
 fn lines(entries: &[LogEntry]) -> Vec<String> {
-    entries.iter().map(|entry| String::from_utf8(entry.line.clone()).unwrap()).collect()
+    entries
+        .iter()
+        .map(|entry| String::from_utf8(entry.line.clone()).unwrap())
+        .collect()
 }
 
 fn expected(numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
@@ -45,11 +51,19 @@ fn expected(numbers: impl IntoIterator<Item = i64>) -> Vec<String> {
 
 async fn written(plugin: &Scripted, count: u64) {
     let counters = plugin.plugin().log_counters();
-    until("all to be written", || counters.entries.load(Relaxed) >= count).await;
+    until("all to be written", || {
+        counters.entries.load(Relaxed) >= count
+    })
+    .await;
 }
 
 async fn read(plugin: &Scripted, log: &ContainerLog, config: Value) -> Vec<String> {
-    let (entries, whole) = read_all(plugin.stream("LogDriver.ReadLogs", request(log, config)).await).await;
+    let (entries, whole) = read_all(
+        plugin
+            .stream("LogDriver.ReadLogs", request(log, config))
+            .await,
+    )
+    .await;
     assert!(whole, "{}", plugin.log());
     lines(&entries)
 }
@@ -111,10 +125,21 @@ fn what_is_read_over_rotated_files_is_what_they_hold() {
         }
         written(&plugin, 100).await;
         let files = log.files("c0ffee");
-        assert_eq!(files, ["json.log", "json.log.1", "json.log.2", "json.log.3"]);
+        assert_eq!(
+            files,
+            ["json.log", "json.log.1", "json.log.2", "json.log.3"]
+        );
         let all = read(&plugin, &log, reading(-1, false)).await;
-        assert!(all.len() > 40 && all.len() < 100, "{} lines in {files:?}", all.len());
-        assert_eq!(all, expected(100 - all.len() as i64..100), "the newest lines, in order");
+        assert!(
+            all.len() > 40 && all.len() < 100,
+            "{} lines in {files:?}",
+            all.len()
+        );
+        assert_eq!(
+            all,
+            expected(100 - all.len() as i64..100),
+            "the newest lines, in order"
+        );
         for tail in [1, 10, 17, 18, 19, 20, 21, 30] {
             assert_eq!(
                 read(&plugin, &log, reading(tail, false)).await,
@@ -132,14 +157,19 @@ fn a_reader_that_follows_survives_rotation_and_ends_with_the_log() {
         let mut writer = begun(&log, &plugin).await;
         writer.send(&numbered(0..5));
         written(&plugin, 5).await;
-        let mut parts = plugin.stream("LogDriver.ReadLogs", request(&log, reading(2, true))).await;
+        let mut parts = plugin
+            .stream("LogDriver.ReadLogs", request(&log, reading(2, true)))
+            .await;
         assert_eq!(follow(&mut parts, 2).await, expected(3..5));
         for n in (5..60).step_by(5) {
             writer.send(&numbered(n..n + 5));
             assert_eq!(follow(&mut parts, 5).await, expected(n..n + 5));
         }
         writer.send(&numbered(60..70));
-        assert_eq!(plugin.call("LogDriver.StopLogging", log.stop()).await.0, 200);
+        assert_eq!(
+            plugin.call("LogDriver.StopLogging", log.stop()).await.0,
+            200
+        );
         drop(writer);
         let (rest, whole) = read_all(parts).await;
         assert_eq!((lines(&rest), whole), (expected(60..70), true));
@@ -154,7 +184,9 @@ fn a_reader_that_follows_and_goes_ends_the_hook() {
         writer.send(&numbered(0..5));
         written(&plugin, 5).await;
         for _ in 0..20 {
-            let mut parts = plugin.stream("LogDriver.ReadLogs", request(&log, reading(-1, true))).await;
+            let mut parts = plugin
+                .stream("LogDriver.ReadLogs", request(&log, reading(-1, true)))
+                .await;
             assert_eq!(follow(&mut parts, 5).await, expected(0..5));
         }
         writer.send(&numbered(5..10));
@@ -175,11 +207,17 @@ fn any_bytes_and_pieces_of_lines_come_back() {
         for (index, last) in [(2, false), (3, true)] {
             sent[index].partial = true;
             let ordinal = index as i32;
-            sent[index].partial_log_metadata = Some(PartialMetadata { last, id: "a\"b".into(), ordinal });
+            sent[index].partial_log_metadata = Some(PartialMetadata {
+                last,
+                id: "a\"b".into(),
+                ordinal,
+            });
         }
         writer.send(&sent);
         written(&plugin, 4).await;
-        let stream = plugin.stream("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let stream = plugin
+            .stream("LogDriver.ReadLogs", request(&log, reading(-1, false)))
+            .await;
         let (read, _) = read_all(stream).await;
         for entry in [0, 1, 3] {
             sent[entry].line.push(b'\n');
@@ -238,8 +276,14 @@ fn a_log_is_kept_through_loggers_that_only_read() {
         for _ in 0..3 {
             let other = ContainerLog::new("web");
             let writer = begun(&other, &plugin).await;
-            assert_eq!(read(&plugin, &other, reading(-1, false)).await, expected(0..5));
-            assert_eq!(read(&plugin, &other, reading(2, false)).await, expected(3..5));
+            assert_eq!(
+                read(&plugin, &other, reading(-1, false)).await,
+                expected(0..5)
+            );
+            assert_eq!(
+                read(&plugin, &other, reading(2, false)).await,
+                expected(3..5)
+            );
             plugin.call("LogDriver.StopLogging", other.stop()).await;
             drop(writer);
         }
@@ -258,12 +302,20 @@ fn a_failure_before_the_first_line_is_told_and_a_later_one_cuts_the_body_off() {
     let script = "local function no() end\nreturn { write = no, read = function(info, config, emit)\n\
                   if config.Tail == 1 then emit({ time = '1', line = 'x' }) end\nerror('the tape is torn')\nend }";
     plugin(&log, script, "").open(async |plugin| {
-        let error = plugin.error("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let error = plugin
+            .error("LogDriver.ReadLogs", request(&log, reading(-1, false)))
+            .await;
         assert!(error.contains("log.lua:4: the tape is torn"), "{error}");
-        let stream = plugin.stream("LogDriver.ReadLogs", request(&log, reading(1, false))).await;
+        let stream = plugin
+            .stream("LogDriver.ReadLogs", request(&log, reading(1, false)))
+            .await;
         let (entries, whole) = read_all(stream).await;
         assert_eq!((lines(&entries), whole), (vec!["x\n".to_owned()], false));
-        assert!(plugin.log().contains("the tape is torn"), "{}", plugin.log());
+        assert!(
+            plugin.log().contains("the tape is torn"),
+            "{}",
+            plugin.log()
+        );
     });
 }
 
@@ -274,12 +326,16 @@ fn a_reader_that_is_slow_holds_the_hook_and_an_emit_after_the_end_raises() {
                   if kept then return kept({ time = '1', line = 'late' }) end\nkept = emit\n\
                   for n = 1, 1000 do count = n; emit({ time = '1', line = tostring(count) }) end\nend }";
     plugin(&log, script, "").open(async |plugin| {
-        let mut parts = plugin.stream("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let mut parts = plugin
+            .stream("LogDriver.ReadLogs", request(&log, reading(-1, false)))
+            .await;
         for n in 1..=1000 {
             assert_eq!(next(&mut parts).await, Some(vec![format!("{n}\n")]));
         }
         assert_eq!(next(&mut parts).await, None);
-        let error = plugin.error("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let error = plugin
+            .error("LogDriver.ReadLogs", request(&log, reading(-1, false)))
+            .await;
         assert!(error.contains("emit: the hook has ended"), "{error}");
     });
 }
@@ -292,7 +348,9 @@ fn a_list_is_sent_in_parts() {
                   local entry = { time = '1', line = string.rep('x', 500000) }\nlocal list = {}\n\
                   for n = 1, 60 do list[n] = entry end\nemit(list)\nend }";
     plugin(&log, script, "").open(async |plugin| {
-        let mut parts = plugin.stream("LogDriver.ReadLogs", request(&log, reading(-1, false))).await;
+        let mut parts = plugin
+            .stream("LogDriver.ReadLogs", request(&log, reading(-1, false)))
+            .await;
         let mut lines = 0;
         while let Some(part) = next(&mut parts).await {
             assert_eq!(part.len(), 1);
@@ -317,14 +375,29 @@ fn a_batch_that_comes_again_goes_on_behind_the_last_whole_line() {
         std::fs::write(&file, &whole[..fifth - 10]).unwrap();
         let again: Vec<_> = (4..12).collect();
         plugin.reload().await;
-        for (name, entries) in [("first", &again[..3]), ("second", &again[..]), ("third", &again[2..])] {
+        for (name, entries) in [
+            ("first", &again[..3]),
+            ("second", &again[..]),
+            ("third", &again[2..]),
+        ] {
             let entries: Vec<_> = entries.iter().map(|n| entry_table(*n)).collect();
             let body = json!({ "Entries": entries, "Info": log.start_info() });
-            assert_eq!(plugin.host("log.write_batch", body).await.0, 200, "{name}: {}", plugin.log());
+            assert_eq!(
+                plugin.host("log.write_batch", body).await.0,
+                200,
+                "{name}: {}",
+                plugin.log()
+            );
         }
-        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..12));
+        assert_eq!(
+            read(&plugin, &log, reading(-1, false)).await,
+            expected(0..12)
+        );
         let text = std::fs::read_to_string(&file).unwrap();
-        assert!(text.starts_with(&whole[..fifth - 10]), "what was there is left as it was");
+        assert!(
+            text.starts_with(&whole[..fifth - 10]),
+            "what was there is left as it was"
+        );
         assert_eq!(text.lines().count(), 13, "with the half of a line");
     });
 }
@@ -346,7 +419,10 @@ fn a_spoilt_line_costs_itself_alone() {
             "{\"log\":\"a\",\"stream\":\"stdout\",\"time\":\"x\"}",
         ];
         std::fs::write(&file, format!("{}\n{whole}", spoilt.join("\n"))).unwrap();
-        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..3));
+        assert_eq!(
+            read(&plugin, &log, reading(-1, false)).await,
+            expected(0..3)
+        );
     });
 }
 
@@ -362,13 +438,20 @@ fn a_disk_that_cannot_be_written_to_costs_no_line() {
     kit(&log, "1m").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
         writer.send(&numbered(0..5));
-        let told = || plugin.log().contains("its log waits, and is handed over again");
+        let told = || {
+            plugin
+                .log()
+                .contains("its log waits, and is handed over again")
+        };
         until("the fault to be told", told).await;
         assert!(plugin.log().contains("file exists"), "{}", plugin.log());
         writer.send(&numbered(5..10));
         std::fs::remove_file(log.out()).unwrap();
         written(&plugin, 10).await;
-        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..10));
+        assert_eq!(
+            read(&plugin, &log, reading(-1, false)).await,
+            expected(0..10)
+        );
     });
 }
 
@@ -392,6 +475,9 @@ fn files_with_a_gap_between_them_are_read_and_kept() {
         }
         written(&plugin, 65).await;
         assert_eq!(log.files("c0ffee").len(), 4);
-        assert_eq!(read(&plugin, &log, reading(-1, false)).await, expected(0..65));
+        assert_eq!(
+            read(&plugin, &log, reading(-1, false)).await,
+            expected(0..65)
+        );
     });
 }

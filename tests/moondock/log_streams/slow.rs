@@ -14,8 +14,12 @@ fn a_failing_script_is_told_and_loses_nothing() {
         let mut writer = log.writer();
         start(&plugin, &log).await;
         writer.send(&[entry("one"), entry("two")]);
-        until("the fault in the log", || plugin.log().contains("log.lua:11: attempt to perform arithmetic"))
-            .await;
+        until("the fault in the log", || {
+            plugin
+                .log()
+                .contains("log.lua:11: attempt to perform arithmetic")
+        })
+        .await;
         writer.send(&[entry("three")]);
         plugin.scripts().write("log.lua", RECORDER);
         plugin.reload().await;
@@ -56,12 +60,20 @@ fn a_failing_script_under_drop_costs_entries_and_counts_them() {
         until("two drops", || counters.dropped_entries.load(Relaxed) == 2).await;
         for n in 1..=20 {
             writer.send(&[entry("more")]);
-            until("another drop", || counters.dropped_entries.load(Relaxed) == 2 + n).await;
+            until("another drop", || {
+                counters.dropped_entries.load(Relaxed) == 2 + n
+            })
+            .await;
         }
         drop(writer);
         plugin.call("LogDriver.StopLogging", log.stop()).await;
         until("the end", || counters.streams.load(Relaxed) == 0).await;
-        assert_eq!(plugin.log().matches("are dropped:").count(), 1, "{}", plugin.log());
+        assert_eq!(
+            plugin.log().matches("are dropped:").count(),
+            1,
+            "{}",
+            plugin.log()
+        );
         assert!(
             plugin.log().contains("the disk is full") && plugin.log().contains("in_all=22"),
             "{}",
@@ -93,7 +105,8 @@ fn a_slow_script_holds_up_the_container_and_loses_nothing_under_block() {
     plugin(&log, SLOW, "[log]\nbuffer_kib = 64").open(async |plugin| {
         let mut writer = log.writer();
         start(&plugin, &log).await;
-        let writing = std::thread::spawn(move || (1..=500).for_each(|n| writer.send(&[numbered(n)])));
+        let writing =
+            std::thread::spawn(move || (1..=500).for_each(|n| writer.send(&[numbered(n)])));
         until("a full FIFO", || log.waiting() > 40_000).await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(!writing.is_finished(), "500 KiB went into a FIFO of 64");
@@ -101,7 +114,10 @@ fn a_slow_script_holds_up_the_container_and_loses_nothing_under_block() {
         wait_for_text(&log, "500 00500\n").await;
         writing.join().unwrap();
         assert_eq!(log.written().lines().count(), 500);
-        assert_eq!(plugin.plugin().log_counters().dropped_entries.load(Relaxed), 0);
+        assert_eq!(
+            plugin.plugin().log_counters().dropped_entries.load(Relaxed),
+            0
+        );
     });
 }
 
@@ -127,11 +143,19 @@ fn a_slow_script_loses_the_oldest_under_drop_and_says_how_many() {
         assert_eq!(written.lines().count() + dropped, 500);
         for line in written.lines() {
             let (seq, number) = line.split_once(' ').unwrap();
-            assert_eq!(seq.parse::<usize>(), number.parse::<usize>(), "a gap in `seq` is what was dropped");
+            assert_eq!(
+                seq.parse::<usize>(),
+                number.parse::<usize>(),
+                "a gap in `seq` is what was dropped"
+            );
         }
         plugin.call("LogDriver.StopLogging", log.stop()).await;
         drop(writing.join().unwrap());
         until("the end", || counters.streams.load(Relaxed) == 0).await;
-        assert!(plugin.log().contains("entries of its log were dropped"), "{}", plugin.log());
+        assert!(
+            plugin.log().contains("entries of its log were dropped"),
+            "{}",
+            plugin.log()
+        );
     });
 }

@@ -47,7 +47,10 @@ pub fn page() -> String {
     page += GRANTS;
     NEEDS.iter().for_each(|need| page += &need_row(need));
     page += MOUNTS;
-    NEEDS.iter().flat_map(|need| need.mounts).for_each(|mount| page += &mount_row(mount));
+    NEEDS
+        .iter()
+        .flat_map(|need| need.mounts)
+        .for_each(|mount| page += &mount_row(mount));
     page += PATHS;
     page += &format!(
         "## State\n\nThe propagated mount is `{PROPAGATED}`, where state is by default and volumes belong: the only place that survives \
@@ -71,8 +74,18 @@ fn files() -> String {
 }
 
 fn need_row(need: &Need) -> String {
-    let quoted = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    let mut mounts: Vec<String> = need.mounts.iter().map(|mount| format!("`{}`", mount.name)).collect();
+    let quoted = |names: &[&str]| {
+        names
+            .iter()
+            .map(|name| format!("`{name}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let mut mounts: Vec<String> = need
+        .mounts
+        .iter()
+        .map(|mount| format!("`{}`", mount.name))
+        .collect();
     let mut files = vec![quoted(need.programs)];
     let form = match need.value {
         Value::Nothing => need.grant.to_owned(),
@@ -93,8 +106,15 @@ fn need_row(need: &Need) -> String {
     files.retain(|file| !file.is_empty());
     let network = if need.host_network { "host" } else { "" };
     let devices = if need.all_devices { "all" } else { "" };
-    let (capabilities, mounts, files) = (quoted(need.capabilities), mounts.join(", "), files.join(", "));
-    format!("| `{form}` | {capabilities} | {network} | {devices} | {mounts} | {files} | {} |\n", need.why)
+    let (capabilities, mounts, files) = (
+        quoted(need.capabilities),
+        mounts.join(", "),
+        files.join(", "),
+    );
+    format!(
+        "| `{form}` | {capabilities} | {network} | {devices} | {mounts} | {files} | {} |\n",
+        need.why
+    )
 }
 
 fn mount_row(mount: &FixedMount) -> String {

@@ -9,11 +9,13 @@ use moondock::metrics::{Kind, METRICS};
 use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
 use moondock::std::{Limits, MODULES, Module};
 
-const MADE: &str = "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
+const MADE: &str =
+    "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
 
 /// All pages.
 pub fn all() -> Vec<Generated> {
-    let page = |name: &str, text: String| (format!("docs/reference/{name}.md"), MADE.to_owned() + &text);
+    let page =
+        |name: &str, text: String| (format!("docs/reference/{name}.md"), MADE.to_owned() + &text);
     vec![
         page("methods", methods_page()),
         page("std", std_page()),
@@ -40,39 +42,68 @@ request as a table and returns the reply as a table, with Docker's own names of 
 The same shapes as Luau types are in [scripts/types/hooks.d.luau](../../scripts/types/hooks.d.luau).
 ";
 
-const UNANNOUNCED: &str =
-    ", in a managed plugin only: Docker hangs when a plugin that it finds by its socket announces that.";
+const UNANNOUNCED: &str = ", in a managed plugin only: Docker hangs when a plugin that it finds by its socket announces that.";
 
 fn methods_page() -> String {
     let mut page = METHODS.to_owned();
     page += "\n| script | by its socket | in a managed plugin | hooks |\n|---|---|---|---|\n";
-    Interface::ALL.into_iter().for_each(|interface| page += &interface_row(interface));
+    Interface::ALL
+        .into_iter()
+        .for_each(|interface| page += &interface_row(interface));
     for interface in Interface::ALL {
         let announced = interface.implements();
-        page += &format!("\n## {}\n\nAnnounced to Docker as `{announced}`", interface.file());
-        page += if interface.is_announced() { "." } else { UNANNOUNCED };
-        page += "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
-        methods_of(interface).iter().for_each(|method| page += &method_row(method));
+        page += &format!(
+            "\n## {}\n\nAnnounced to Docker as `{announced}`",
+            interface.file()
+        );
+        page += if interface.is_announced() {
+            "."
+        } else {
+            UNANNOUNCED
+        };
+        page +=
+            "\n\n| hook | method | deadline | body | without the hook |\n|---|---|---|---|---|\n";
+        methods_of(interface)
+            .iter()
+            .for_each(|method| page += &method_row(method));
         let mut shown = Vec::new();
-        methods_of(interface).iter().for_each(|method| page += &method_section(method, &mut shown));
+        methods_of(interface)
+            .iter()
+            .for_each(|method| page += &method_section(method, &mut shown));
     }
     page
 }
 
 fn interface_row(interface: Interface) -> String {
     let file = interface.file();
-    let by_socket = if interface.is_announced() { "yes" } else { "no" };
-    let hooks = methods_of(interface).iter().filter(|method| method.origin != Origin::Answered);
-    let hooks: Vec<_> = hooks.map(|method| format!("[`{}`](#{})", method.hook, anchor(method))).collect();
-    format!("| [`{file}`](#{}) | {by_socket} | yes | {} |\n", file.replace('.', ""), hooks.join(", "))
+    let by_socket = if interface.is_announced() {
+        "yes"
+    } else {
+        "no"
+    };
+    let hooks = methods_of(interface)
+        .iter()
+        .filter(|method| method.origin != Origin::Answered);
+    let hooks: Vec<_> = hooks
+        .map(|method| format!("[`{}`](#{})", method.hook, anchor(method)))
+        .collect();
+    format!(
+        "| [`{file}`](#{}) | {by_socket} | yes | {} |\n",
+        file.replace('.', ""),
+        hooks.join(", ")
+    )
 }
 
 fn method_row(method: &Method) -> String {
-    let deadline =
-        deadline_of(method).map_or("none".to_owned(), |deadline| format!("{} s", deadline.as_secs()));
+    let deadline = deadline_of(method).map_or("none".to_owned(), |deadline| {
+        format!("{} s", deadline.as_secs())
+    });
     let (wire, limit) = match method.origin {
         Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
-        _ => (format!("`{}`", method.wire), format!("{} MiB", method.body_limit >> 20)),
+        _ => (
+            format!("`{}`", method.wire),
+            format!("{} MiB", method.body_limit >> 20),
+        ),
     };
     format!(
         "| [`{}`](#{}) | {wire} | {deadline} | {limit} | {} |\n",
@@ -93,7 +124,9 @@ fn anchor(method: &Method) -> String {
 
 fn missing(method: &Method) -> String {
     match method.missing {
-        _ if method.origin == Origin::Answered => "Moondock answers; a script has no such hook".to_owned(),
+        _ if method.origin == Origin::Answered => {
+            "Moondock answers; a script has no such hook".to_owned()
+        }
         Missing::Instead(other) => format!("must have it, or `{other}`"),
         Missing::Refused => "must have it".to_owned(),
         Missing::NotFound => "not implemented".to_owned(),
@@ -107,8 +140,7 @@ fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
         section += &format!(" Returning nothing means “{message}”.");
     }
     if method.hang_up_on_failure {
-        section +=
-            " A failure closes the connection without an answer, as Docker would take any other for absence.";
+        section += " A failure closes the connection without an answer, as Docker would take any other for absence.";
     }
     section += "\n\n";
     if method.interface == Interface::Authz {
@@ -125,8 +157,16 @@ fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
 
 /// A hook with arguments of its own: its type, and the tables that were not shown before.
 fn arguments_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
-    let arguments: Vec<_> = method.arguments.iter().map(|(name, ty)| format!("{name}: {ty}")).collect();
-    let mut section = format!("```luau\n{}: ({}) -> ()\n```\n", method.key(), arguments.join(", "));
+    let arguments: Vec<_> = method
+        .arguments
+        .iter()
+        .map(|(name, ty)| format!("{name}: {ty}"))
+        .collect();
+    let mut section = format!(
+        "```luau\n{}: ({}) -> ()\n```\n",
+        method.key(),
+        arguments.join(", ")
+    );
     for field in method.request.fields {
         if let Type::Record(shape) | Type::List(&Type::Record(shape)) = field.ty
             && !shown.contains(&shape.name)
@@ -151,7 +191,11 @@ fn field_rows(prefix: &str, shape: &'static Shape, table: &mut String) {
     for field in shape.fields {
         let optional = if field.required { "" } else { "?" };
         let name = format!("{prefix}{}", field.name);
-        *table += &format!("| `{name}`{optional} | {} | {} |\n", type_name(field.ty), field.doc);
+        *table += &format!(
+            "| `{name}`{optional} | {} | {} |\n",
+            type_name(field.ty),
+            field.doc
+        );
         match field.ty {
             Type::Record(inner) => field_rows(&format!("{name}."), inner, table),
             Type::List(Type::Record(inner)) => field_rows(&format!("{name}[]."), inner, table),
@@ -188,10 +232,16 @@ meanwhile. While a script loads, only those may be used that reach nothing outsi
 fn std_page() -> String {
     let mut page = STD.to_owned();
     for module in MODULES {
-        let functions: Vec<_> = module.functions.iter().map(|f| format!("`{}`", f.name)).collect();
+        let functions: Vec<_> = module
+            .functions
+            .iter()
+            .map(|f| format!("`{}`", f.name))
+            .collect();
         page += &format!("* [{0}](#{0}): {1}\n", module.name, functions.join(", "));
     }
-    MODULES.iter().for_each(|module| page += &module_section(module));
+    MODULES
+        .iter()
+        .for_each(|module| page += &module_section(module));
     page
 }
 
@@ -202,8 +252,10 @@ fn module_section(module: &Module) -> String {
     }
     for function in module.functions {
         let name = format!("{}.{}", module.name, function.name);
-        section +=
-            &format!("\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n", function.signature, function.doc);
+        section += &format!(
+            "\n### {name}\n\n```luau\n{name}: {}\n```\n\n{}\n",
+            function.signature, function.doc
+        );
         if let Some(needs) = function.needs.in_words() {
             section += &format!("\nNeeds the [grant](../guides/grants.md) {needs}.\n");
         }
@@ -238,15 +290,22 @@ JSON, and without it Moondock refuses; `opaque`, bytes that the engine shows to 
 fn authz_page() -> String {
     let mut page = AUTHZ.to_owned();
     for field in REQUEST_FIELDS {
-        page += &format!("| `{}` | `{}` | {} |\n", field.name, field.ty.replace('|', "\\|"), field.doc);
+        page += &format!(
+            "| `{}` | `{}` | {} |\n",
+            field.name,
+            field.ty.replace('|', "\\|"),
+            field.doc
+        );
     }
     page += &format!("\n```luau\n{REQUEST_TYPES}\n```\n{ROUTES}");
     let mut rows: Vec<_> = routes().collect();
     rows.sort_by_key(|route| (route.action, route.pattern));
     for route in rows {
         let (effect, body) = (route.effect.as_str(), body_kind(route.body));
-        page +=
-            &format!("| `{}` | {effect} | `{} {}` | {body} |\n", route.action, route.method, route.pattern);
+        page += &format!(
+            "| `{}` | {effect} | `{} {}` | {body} |\n",
+            route.action, route.method, route.pattern
+        );
     }
     page
 }
@@ -264,7 +323,10 @@ fn body_kind(kind: BodyKind) -> &'static str {
 fn cli_page() -> String {
     let mut moondock = Cli::command().term_width(100).max_term_width(100);
     moondock.build();
-    let verbs: Vec<String> = moondock.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    let verbs: Vec<String> = moondock
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
     let mut page = format!("# Command line\n\n{}", help_block(&mut moondock));
     for verb in verbs {
         let command = moondock.find_subcommand_mut(&verb).unwrap();
@@ -274,7 +336,12 @@ fn cli_page() -> String {
 }
 
 fn help_block(command: &mut Command) -> String {
-    let help = command.clone().term_width(100).max_term_width(100).render_long_help().to_string();
+    let help = command
+        .clone()
+        .term_width(100)
+        .max_term_width(100)
+        .render_long_help()
+        .to_string();
     let lines: Vec<_> = help.lines().map(str::trim_end).collect();
     format!("```text\n{}\n```\n", lines.join("\n").trim_end())
 }
@@ -296,10 +363,21 @@ What `GET /metrics` shows at the address of `moondock serve --metrics`, in the t
 fn metrics_page() -> String {
     let mut page = METRICS_HEAD.to_owned();
     for metric in METRICS {
-        let histogram = if metric.kind == Kind::Histogram { " and `le`" } else { "" };
-        let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let histogram = if metric.kind == Kind::Histogram {
+            " and `le`"
+        } else {
+            ""
+        };
+        let labels: Vec<_> = metric
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
         let (name, kind, help) = (metric.name, metric.kind.name(), metric.help);
-        page += &format!("| `{name}` | {kind} | {}{histogram} | {help} |\n", labels.join(", "));
+        page += &format!(
+            "| `{name}` | {kind} | {}{histogram} | {help} |\n",
+            labels.join(", ")
+        );
     }
     page
 }
@@ -364,7 +442,12 @@ How the log of a container reaches `log.lua`; the [guide](../guides/logs.md) say
 ";
 
 fn log_rows() -> String {
-    let LogSettings { buffer_kib, batch_entries, batch_kib, .. } = LogSettings::default();
+    let LogSettings {
+        buffer_kib,
+        batch_entries,
+        batch_kib,
+        ..
+    } = LogSettings::default();
     let rows = [
         (
             "on_slow",
@@ -388,7 +471,9 @@ fn log_rows() -> String {
             batch_kib.to_string(),
         ),
     ];
-    rows.iter().map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n")).collect()
+    rows.iter()
+        .map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n"))
+        .collect()
 }
 
 fn manifest_page() -> String {
@@ -428,12 +513,16 @@ fn metrics_rows() -> String {
             format!("`{}`", socket.display()),
         ),
     ];
-    rows.iter().map(|(key, doc, default)| format!("| `metrics.{key}` | {doc} | {default} |\n")).collect()
+    rows.iter()
+        .map(|(key, doc, default)| format!("| `metrics.{key}` | {doc} | {default} |\n"))
+        .collect()
 }
 
 fn deadline_rows(interface: Interface) -> String {
-    let asked =
-        || methods().filter(|method| method.interface == interface && method.origin != Origin::Answered);
+    let asked = || {
+        methods()
+            .filter(|method| method.interface == interface && method.origin != Origin::Answered)
+    };
     let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
     deadlines.sort();
     deadlines.dedup();

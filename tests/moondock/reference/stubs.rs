@@ -11,21 +11,33 @@ const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];
 /// All stubs.
 pub fn all() -> Vec<Generated> {
     let path = |name: &str| format!("scripts/types/{name}.luau");
-    let modules = MODULES.iter().map(|module| (path(module.name), module_stub(module)));
+    let modules = MODULES
+        .iter()
+        .map(|module| (path(module.name), module_stub(module)));
     let kits = KITS.iter().map(|kit| (path(kit), kit_stub(kit)));
     let hooks = [(path("hooks.d"), hooks_stub())];
     modules.chain(kits).chain(hooks).collect()
 }
 
 fn module_stub(module: &Module) -> String {
-    let mut stub = format!("--!strict\n-- `require(\"@moondock/{}\")`, for editors.\n", module.name);
+    let mut stub = format!(
+        "--!strict\n-- `require(\"@moondock/{}\")`, for editors.\n",
+        module.name
+    );
     if !module.types.is_empty() {
         stub += &format!("\n{}\n", module.types.replace('\t', "    "));
     }
     stub += "\nreturn (nil :: any) :: {\n";
     for function in module.functions {
-        let needs = function.needs.in_words().map(|needs| format!("\nNeeds the grant {needs}."));
-        for line in function.doc.lines().chain(needs.iter().flat_map(|needs| needs.lines())) {
+        let needs = function
+            .needs
+            .in_words()
+            .map(|needs| format!("\nNeeds the grant {needs}."));
+        for line in function
+            .doc
+            .lines()
+            .chain(needs.iter().flat_map(|needs| needs.lines()))
+        {
             stub += format!("    -- {line}").trim_end();
             stub += "\n";
         }
@@ -72,7 +84,11 @@ fn collect(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
     if shape.fields.is_empty() || into.contains(&shape) {
         return;
     }
-    assert!(into.iter().all(|other| other.name != shape.name), "two shapes are named {}", shape.name);
+    assert!(
+        into.iter().all(|other| other.name != shape.name),
+        "two shapes are named {}",
+        shape.name
+    );
     collect_inner(shape, into);
     into.push(shape);
 }
@@ -90,7 +106,12 @@ fn shape_type(shape: &Shape) -> String {
     let mut text = format!("export type {} = {{\n", shape.name);
     for field in shape.fields {
         let optional = if field.required { "" } else { "?" };
-        text += &format!("    {}: {}{optional}, -- {}\n", field.name, luau(field.ty), field.doc);
+        text += &format!(
+            "    {}: {}{optional}, -- {}\n",
+            field.name,
+            luau(field.ty),
+            field.doc
+        );
     }
     text + "}\n"
 }
