@@ -4,9 +4,9 @@
 //!
 //! * [`cli`] parses the command line and [`config`] makes one validated value of it.
 //! * [`server`] owns sockets and HTTP, and hands bytes to
-//! * [`dispatch`], which finds the row of [`protocol`]'s method table and runs the hook
+//! * [`plugin`], which finds the row of [`protocol`]'s method table and runs the hook
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
-//! * is [`std`], the host functions, and those reach the machine only through
+//! * is [`host`], the host functions, and those reach the machine only through
 //! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch,
 //!   [`metrics`] what is counted.
 //! * [`bundle`] makes a managed plugin of a directory.
@@ -16,12 +16,12 @@ pub mod authz;
 pub mod bundle;
 pub mod cli;
 pub mod config;
-pub mod dispatch;
 pub mod grants;
+pub mod host;
 pub mod metrics;
+pub mod plugin;
 pub mod protocol;
 pub mod script;
 pub mod server;
-pub mod std;
 pub mod sys;
 pub mod telemetry;

@@ -4,8 +4,8 @@ use super::config::{InterfaceConfig, Linux, Mount, Network, PluginConfig, Variab
 use super::needs::{FixedMount, NEEDS, Need, Value, need_of, type_of};
 use super::{BundleError, Subject};
 use crate::config::STATE;
-use crate::dispatch::{form_of, variable_of};
 use crate::grants::Grant;
+use crate::plugin::{form_of, variable_of};
 use crate::protocol::Interface;
 use std::collections::BTreeSet;
 use std::path::Path;

@@ -16,8 +16,8 @@ pub use needs::{FixedMount, NEEDS, Need, Value, type_of};
 pub use reference::Reference;
 
 use crate::config::PluginDir;
-use crate::dispatch::{Inspection, Manifest, OpenError, PluginSpec, Severity, inspect};
 use crate::grants::Grant;
+use crate::plugin::{Inspection, Manifest, OpenError, PluginSpec, Severity, inspect};
 use crate::protocol::Interface;
 use crate::sys::process::{Command, ProcessError};
 use crate::sys::rootfs::{Draft, DraftError, RootfsError};

@@ -1,7 +1,7 @@
 //! `moondock call`: one call of a plugin, without an engine.
 
 use super::{on_this_thread, only_plugin, print};
-use crate::dispatch::{Plugin, PluginSpec, Reply, ReplyStream};
+use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
 use crate::protocol::{Cut, Method, Origin, cut, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};

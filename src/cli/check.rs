@@ -2,8 +2,8 @@
 
 use super::{on_this_thread, print};
 use crate::config::{PluginDir, find_plugins};
-use crate::dispatch::{Inspection, Manifest, PluginSpec, Severity, inspect};
 use crate::grants::is_unseen;
+use crate::plugin::{Inspection, Manifest, PluginSpec, Severity, inspect};
 use crate::protocol::{Interface, Method, Missing, Origin, methods, methods_of};
 use anyhow::Result;
 use clap::Args;

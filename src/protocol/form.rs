@@ -2,6 +2,8 @@
 
 use super::Type;
 use std::net::IpAddr;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// What is asked of a text.
 #[derive(Debug)]
@@ -105,4 +107,44 @@ fn is_mac(text: &str) -> bool {
     let mut parts = text.split(':');
     let is_byte = |part: &str| part.len() == 2 && part.bytes().all(|b| b.is_ascii_hexdigit());
     text.len() == 17 && parts.all(is_byte)
+}
+
+/// Returns whether Go's `time.RFC3339` reads `text`. Unlike the standard, Go has no lower-case `t` and `z` and no leap
+/// seconds, and the Go of older engines refuses a fraction of more than nine digits.
+pub fn is_rfc3339(text: &str) -> bool {
+    let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
+    let fraction = text.split_once('.').map_or(0, |(_, rest)| digits(rest));
+    let is_strict = text.get(10..11) == Some("T") && !text.ends_with('z');
+    let is_leap_second = text.get(17..19) == Some("60");
+    is_strict && !is_leap_second && fraction <= 9 && OffsetDateTime::parse(text, &Rfc3339).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_gos() {
+        for time in [
+            "2026-01-31T12:00:00Z",
+            "2026-01-31T12:00:00.123456789+02:00",
+            "2026-01-31T12:00:00-07:30",
+        ] {
+            assert!(is_rfc3339(time), "{time}");
+        }
+        for time in [
+            "",
+            "2026-01-31",
+            "2026-13-31T12:00:00Z",
+            "2026-02-29T12:00:00Z",
+            "2026-01-31T12:00:00.1234567890Z",
+            "2026-01-31 12:00:00Z",
+            "2026-01-31T12:00:00",
+            "x",
+            "2016-12-31T23:59:60Z",
+            "2026-01-31t12:00:00z",
+        ] {
+            assert!(!is_rfc3339(time), "{time}");
+        }
+    }
 }

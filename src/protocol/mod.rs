@@ -12,7 +12,7 @@ mod secret;
 mod shape;
 mod volume;
 
-pub use form::Form;
+pub use form::{Form, is_rfc3339};
 pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
 pub use log::INFO as LOG_INFO;
 pub use method::{Interface, Method, Missing, Origin, Tie, find, methods, methods_of};

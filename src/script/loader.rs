@@ -1,7 +1,7 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, and nothing else.
 
 use super::vm::PRELUDE_NAME;
-use crate::std::{Host, MODULES, Module};
+use crate::host::{Host, MODULES, Module};
 use crate::sys::sources::Sources;
 use include_dir::{Dir, include_dir};
 use mlua::{Function, Lua, Table, Value};

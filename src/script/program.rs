@@ -2,8 +2,8 @@
 
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Hook, Problems, Sources, Vm};
+use crate::host::{Host, Limits, Shared, log};
 use crate::protocol::{Interface, Method, Missing, Origin, methods_of};
-use crate::std::{Host, Limits, Shared, log};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -83,7 +83,7 @@ impl Script {
 
     /// Whether a file that this generation was loaded from is another in `sources`.
     pub fn is_changed_by(&self, sources: &Sources) -> bool {
-        let manifest = PathBuf::from(crate::std::MANIFEST);
+        let manifest = PathBuf::from(crate::host::MANIFEST);
         self.used
             .iter()
             .chain([&manifest])
@@ -110,7 +110,7 @@ impl Script {
     fn failed(&self, method: &Method, failure: &Failure) -> Diagnostic {
         if matches!(
             failure,
-            Failure::Exhausted(crate::std::Exhausted::Memory(_))
+            Failure::Exhausted(crate::host::Exhausted::Memory(_))
         ) {
             self.worn.set(true);
         }

@@ -1,7 +1,7 @@
 //! One sandboxed Luau state, and the only way to call into it.
 
 use super::diagnostic::has_place;
-use crate::std::{Exhausted, Host, Limits, keep_protected, keep_raise};
+use crate::host::{Exhausted, Host, Limits, keep_protected, keep_raise};
 use mlua::chunk::Compiler;
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Table, Value, VmState};
 use std::cell::Cell;

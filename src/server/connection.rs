@@ -2,7 +2,7 @@
 
 use super::http::answer;
 use super::stream::Peer;
-use crate::dispatch::Plugin;
+use crate::plugin::Plugin;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;

@@ -1,7 +1,7 @@
-//! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::dispatch`]'s business.
+//! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::plugin`]'s business.
 
 use super::stream::{Peer, Streamed};
-use crate::dispatch::{Plugin, Reply};
+use crate::plugin::{Plugin, Reply};
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::{BodyExt, Either, Full};

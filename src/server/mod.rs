@@ -1,4 +1,4 @@
-//! Sockets, threads, signals and HTTP: everything between the engine and [`crate::dispatch`].
+//! Sockets, threads, signals and HTTP: everything between the engine and [`crate::plugin`].
 //!
 //! The main thread holds what belongs to the process (the lock on the state directory, the socket
 //! files, the signals); each plugin has a [`worker`] thread of its own, which accepts, speaks HTTP

@@ -1,6 +1,6 @@
 //! A body that goes on for as long as its reader likes, and ends when the reader goes.
 
-use crate::dispatch::ReplyStream;
+use crate::plugin::ReplyStream;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;

@@ -4,7 +4,7 @@ use super::acceptor::Acceptor;
 use super::connection::Connections;
 use super::endpoint::Listener;
 use super::fleet::Event;
-use crate::dispatch::{Plugin, PluginSpec};
+use crate::plugin::{Plugin, PluginSpec};
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use crate::go::{Strictness, accept, refusal};
 use crate::recorded::{Bed, GET, good_body, paths};
-use moondock::dispatch::Reply;
+use moondock::plugin::Reply;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 //! from `protocol.md` (0, 3.2, 5 to 7, 10) without a look at the method table.
 
 use base64::Engine;
-use moondock::dispatch::Reply;
+use moondock::plugin::Reply;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 

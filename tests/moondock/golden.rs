@@ -3,7 +3,7 @@
 use crate::go::{Strictness, accept, refusal};
 use crate::lua::block_on;
 use crate::recorded::{Bed, Call, GET, calls, good_body, paths};
-use moondock::dispatch::Reply;
+use moondock::plugin::Reply;
 use serde_json::{Map, Value, json};
 
 /// What an engine leaves out, or sends as `null`, when it is unset.

@@ -1,7 +1,7 @@
 //! What scripts may touch is what `plugin.toml` grants, and nothing while they load.
 
 use crate::scripted::Scripts;
-use moondock::std::{MODULES, Needs};
+use moondock::host::{MODULES, Needs};
 use serde_json::json;
 
 mod escapes;

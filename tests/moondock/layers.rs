@@ -11,28 +11,25 @@ const LAYERS: &[(&str, &[&str])] = &[
             "bundle",
             "config",
             "server",
-            "dispatch",
+            "plugin",
             "script",
             "protocol",
             "grants",
             "telemetry",
         ],
     ),
-    (
-        "bundle",
-        &["config", "dispatch", "protocol", "grants", "sys"],
-    ),
+    ("bundle", &["config", "plugin", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("server", &["config", "dispatch", "metrics"]),
+    ("server", &["config", "plugin", "metrics"]),
     (
-        "dispatch",
+        "plugin",
         &[
-            "script", "std", "sys", "protocol", "authz", "grants", "metrics",
+            "script", "host", "sys", "protocol", "authz", "grants", "metrics",
         ],
     ),
-    ("script", &["std", "sys", "protocol", "grants"]),
-    ("std", &["sys", "grants"]),
+    ("script", &["host", "sys", "protocol", "grants"]),
+    ("host", &["sys", "grants"]),
     ("sys", &[]),
     ("protocol", &[]),
     ("authz", &[]),
@@ -81,7 +78,7 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         word: "mlua::",
-        parts: &["script", "std", "dispatch"],
+        parts: &["script", "host", "plugin"],
         exceptions: &[],
     },
     Reserved {
@@ -139,7 +136,7 @@ const RESERVED: &[Reserved] = &[
             ),
             ("server/state.rs", "the lock on the state directory"),
             (
-                "std/host.rs",
+                "host/shared.rs",
                 "the count of activations, a file of Moondock's own",
             ),
         ],
@@ -207,7 +204,7 @@ const LONGEST: usize = 450;
 
 /// The std modules: none names another.
 fn std_modules() -> Vec<String> {
-    moondock::std::MODULES
+    moondock::host::MODULES
         .iter()
         .map(|module| module.name.to_owned())
         .collect()
@@ -371,13 +368,14 @@ fn std_modules_do_not_name_each_other() {
     for source in sources() {
         let own = source
             .path
-            .strip_prefix("std/")
+            .strip_prefix("host/")
             .map(|rest| rest.split(['/', '.']).next().unwrap().to_owned());
         let Some(own) = own.filter(|own| modules.contains(own)) else {
             continue;
         };
         for other in modules.iter().filter(|other| **other != own) {
-            if source.has(&format!("super::{other}")) || source.has(&format!("crate::std::{other}"))
+            if source.has(&format!("super::{other}"))
+                || source.has(&format!("crate::host::{other}"))
             {
                 wrong.push(format!("{} names the module `{other}`", source.path));
             }

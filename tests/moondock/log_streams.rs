@@ -10,7 +10,7 @@ mod slow;
 use crate::recorded::calls;
 use crate::scripted::{Scripted, Scripts};
 use fifo::{ContainerLog, entry, until};
-use moondock::dispatch::ReplyStream;
+use moondock::plugin::ReplyStream;
 use moondock::protocol::{Cut, LogEntry, cut, frame};
 use serde_json::{Value, json};
 use std::future::poll_fn;

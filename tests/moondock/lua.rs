@@ -2,7 +2,7 @@
 
 use mlua::Lua;
 use moondock::grants::Granted;
-use moondock::std::{Host, Shared};
+use moondock::host::{Host, Shared};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Script {
         host.in_call.set(true);
         host.budget.begin(Duration::from_secs(10));
         let lua = Lua::new();
-        for module in moondock::std::MODULES {
+        for module in moondock::host::MODULES {
             lua.globals()
                 .set(module.name, module.table(&lua, &host).unwrap())
                 .unwrap();

@@ -1,6 +1,6 @@
 //! A plugin of every interface in this process, and the calls that engines really made.
 
-use moondock::dispatch::{Plugin, PluginSpec, Reply};
+use moondock::plugin::{Plugin, PluginSpec, Reply};
 use serde::Deserialize;
 use std::fs;
 use std::rc::Rc;

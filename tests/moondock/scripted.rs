@@ -1,7 +1,7 @@
 //! A plugin of one test's scripts, called as the server calls it but without a socket.
 
 use crate::lua::block_on;
-use moondock::dispatch::{OpenError, Plugin, PluginSpec, Reply, ReplyStream};
+use moondock::plugin::{OpenError, Plugin, PluginSpec, Reply, ReplyStream};
 use serde_json::{Value, json};
 use std::fs;
 use std::rc::Rc;

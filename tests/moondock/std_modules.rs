@@ -1,7 +1,7 @@
 //! The std modules, called from Lua as a hook calls them.
 
 use mlua::{FromLuaMulti, Lua, Value};
-use moondock::std::{Host, MODULES, Shared, log};
+use moondock::host::{Host, MODULES, Shared, log};
 use moondock::sys::mounts;
 use moondock::sys::places::{End, Place};
 use std::future::Future;

@@ -4,10 +4,10 @@ use super::Generated;
 use clap::{Command, CommandFactory};
 use moondock::authz::{BodyKind, routes};
 use moondock::cli::Cli;
-use moondock::dispatch::{LogSettings, MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::host::{Limits, MODULES, Module};
 use moondock::metrics::{Kind, METRICS};
+use moondock::plugin::{LogSettings, MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
 use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
-use moondock::std::{Limits, MODULES, Module};
 
 const MADE: &str =
     "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";

@@ -1,9 +1,9 @@
 //! `scripts/types/`: what editors know of std modules, kits and hooks.
 
 use super::Generated;
-use moondock::dispatch::{REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::host::{MODULES, Module};
+use moondock::plugin::{REQUEST_FIELDS, REQUEST_TYPES};
 use moondock::protocol::{Interface, Shape, Type, methods};
-use moondock::std::{MODULES, Module};
 
 /// The kits that scripts are meant to require.
 const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];

@@ -1,0 +1,136 @@
+//! What the kernel keeps about links: addresses, routes, neighbours, parameters.
+
+use super::Failure;
+use crate::host::Host;
+use crate::host::record::{Record, typed};
+use crate::sys::ip::{self, Cidr};
+use crate::sys::netlink::{LinkName, Neighbour, Netlink, Route};
+use crate::sys::sysctl;
+use mlua::{Lua, Table, Value};
+use std::net::IpAddr;
+use std::rc::Rc;
+
+pub async fn addresses(_: Lua, _: Rc<Host>, name: String) -> Result<Vec<String>, Failure> {
+    let addresses = Netlink::open()?.addresses(&name.parse()?).await?;
+    Ok(addresses.iter().map(Cidr::to_string).collect())
+}
+
+pub async fn add_address(
+    _: Lua,
+    _: Rc<Host>,
+    (name, cidr): (String, String),
+) -> Result<(), Failure> {
+    Ok(Netlink::open()?
+        .add_address(&name.parse()?, cidr.parse()?)
+        .await?)
+}
+
+pub async fn delete_address(
+    _: Lua,
+    _: Rc<Host>,
+    (name, cidr): (String, String),
+) -> Result<bool, Failure> {
+    Ok(Netlink::open()?
+        .delete_address(&name.parse()?, cidr.parse()?)
+        .await?)
+}
+
+pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, Failure> {
+    let table = if table.is_nil() {
+        None
+    } else {
+        Some(typed("table", &table)?)
+    };
+    let routes = Netlink::open()?.routes(table).await?;
+    Ok(routes
+        .into_iter()
+        .map(|route| route_table(&lua, route))
+        .collect::<mlua::Result<_>>()?)
+}
+
+pub async fn add_route(_: Lua, _: Rc<Host>, route: Value) -> Result<(), Failure> {
+    let (destination, gateway, device) = wanted_route(&route)?;
+    Ok(Netlink::open()?
+        .add_route(destination, gateway, device.as_ref())
+        .await?)
+}
+
+pub async fn delete_route(_: Lua, _: Rc<Host>, route: Value) -> Result<bool, Failure> {
+    let (destination, gateway, device) = wanted_route(&route)?;
+    Ok(Netlink::open()?
+        .delete_route(destination, gateway, device.as_ref())
+        .await?)
+}
+
+pub async fn neighbours(lua: Lua, _: Rc<Host>, name: String) -> Result<Vec<Table>, Failure> {
+    let found = Netlink::open()?.neighbours(&name.parse()?).await?;
+    Ok(found
+        .into_iter()
+        .map(|neighbour| neighbour_table(&lua, neighbour))
+        .collect::<mlua::Result<_>>()?)
+}
+
+pub async fn add_neighbour(
+    _: Lua,
+    _: Rc<Host>,
+    (name, address, mac): (String, String, String),
+) -> Result<(), Failure> {
+    Ok(Netlink::open()?
+        .add_neighbour(&name.parse()?, ip::parse_ip(&address)?, mac.parse()?)
+        .await?)
+}
+
+pub async fn delete_neighbour(
+    _: Lua,
+    _: Rc<Host>,
+    (name, address): (String, String),
+) -> Result<bool, Failure> {
+    Ok(Netlink::open()?
+        .delete_neighbour(&name.parse()?, ip::parse_ip(&address)?)
+        .await?)
+}
+
+pub async fn sysctl_get(_: Lua, _: Rc<Host>, key: String) -> Result<String, Failure> {
+    Ok(sysctl::get(&key.parse()?).await?)
+}
+
+pub async fn sysctl_set(
+    _: Lua,
+    _: Rc<Host>,
+    (key, value): (String, String),
+) -> Result<(), Failure> {
+    Ok(sysctl::set(&key.parse()?, &value).await?)
+}
+
+fn wanted_route(route: &Value) -> Result<(Cidr, Option<IpAddr>, Option<LinkName>), Failure> {
+    let record = Record::new(
+        typed("the route", route)?,
+        &["destination", "gateway", "device"],
+    )?;
+    let destination = record.required::<String>("destination")?.parse()?;
+    let gateway = record
+        .optional::<String>("gateway")?
+        .map(|ip| ip::parse_ip(&ip))
+        .transpose()?;
+    let device = record
+        .optional::<String>("device")?
+        .map(|name| name.parse())
+        .transpose()?;
+    Ok((destination, gateway, device))
+}
+
+fn route_table(lua: &Lua, route: Route) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("destination", route.destination.to_string())?;
+    table.raw_set("gateway", route.gateway.map(|ip| ip.to_string()))?;
+    table.raw_set("device", route.device)?;
+    Ok(table)
+}
+
+fn neighbour_table(lua: &Lua, neighbour: Neighbour) -> mlua::Result<Table> {
+    let table = lua.create_table()?;
+    table.raw_set("address", neighbour.address.to_string())?;
+    table.raw_set("mac", neighbour.mac.map(|mac| mac.to_string()))?;
+    table.raw_set("state", neighbour.state)?;
+    Ok(table)
+}
