@@ -2,10 +2,10 @@
 
 use super::{on_this_thread, only_plugin, print};
 use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
-use crate::protocol::{Cut, Method, Origin, cut, methods};
+use crate::protocol::{self, Cut, Method, cut, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
@@ -49,7 +49,7 @@ impl Call {
     /// Calls, and prints the reply.
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
-        let method = find_method(&self.method)?;
+        let call = find_call(&self.method)?;
         let body = body(self.body)?;
         let state = State::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
@@ -57,11 +57,7 @@ impl Call {
             let plugin = Plugin::open(spec)
                 .await
                 .map_err(|error| anyhow!("{error}"))?;
-            let reply = match find_host_method(method) {
-                Some(method) => plugin.call_as_host(method, body).await,
-                None => plugin.call(&format!("/{method}"), body).await,
-            };
-            show(reply).await
+            show(plugin.call(call, body).await).await
         })?
     }
 }
@@ -95,25 +91,13 @@ impl State {
     }
 }
 
-/// The wire name of a method that is given by it or by its hook.
-fn find_method(name: &str) -> Result<&'static str> {
-    let name = name.strip_prefix('/').unwrap_or(name);
-    if name == ACTIVATE {
-        return Ok(ACTIVATE);
-    }
-    match methods().find(|method| method.wire == name || method.key() == name) {
-        Some(method) => Ok(method.wire),
-        None => bail!("`{name}` is no method{}", hint(name)),
-    }
+/// Finds a call by Docker's name of the method or by the hook's.
+fn find_call(name: &str) -> Result<protocol::Call> {
+    let is_named = |method: &&Method| method.wire == name || method.key() == name;
+    protocol::Call::of(name)
+        .or_else(|| methods().find(is_named).map(protocol::Call::Method))
+        .with_context(|| format!("unknown method `{name}`{}", hint(name)))
 }
-
-/// The row of a hook that no request of the engine names.
-fn find_host_method(name: &str) -> Option<&'static Method> {
-    methods().find(|method| method.wire == name && method.origin == Origin::Host)
-}
-
-/// The engine's first question, which no hook answers.
-const ACTIVATE: &str = "Plugin.Activate";
 
 fn hint(name: &str) -> String {
     let keys: Vec<_> = methods().map(Method::key).collect();

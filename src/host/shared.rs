@@ -1,4 +1,4 @@
-//! What the host functions of one script know about the call and the plugin they serve.
+//! What the scripts of one plugin share, and what the host functions of one script know.
 
 use super::Budget;
 use crate::grants::{Grant, Granted};
@@ -6,45 +6,52 @@ use crate::sys::http::Client;
 use crate::sys::places::{End, Place};
 use crate::sys::territory::{Root, Territory};
 use crate::sys::{files, life, locks::Locks, store::Store};
-use std::cell::{Cell, OnceCell, Ref, RefCell};
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Instant;
 
-/// What all scripts of one plugin share, on the plugin's thread.
+/// What all scripts of one plugin share, on whatever thread they run.
 #[derive(Debug)]
 pub struct Shared {
     /// The plugin's name, as Docker knows it.
     pub name: String,
     /// The plugin's directory under the state directory; created before scripts are loaded.
     pub state: PathBuf,
-    /// What scripts keep, below `state`; opened when first used.
+    /// The store of `@moondock/store`, below `state`; opened on first use.
     pub store: Store,
     /// The named locks of the plugin's calls.
     pub locks: Locks,
-    /// Whom scripts' requests trust.
+    /// The HTTP client, with the CAs that scripts' requests trust.
     pub http: Client,
-    boot: OnceCell<String>,
-    process: OnceCell<String>,
     /// When the plugin was opened.
     pub since: Instant,
-    activation: Cell<u64>,
-    granted: RefCell<Granted>,
-    territory: RefCell<Arc<Territory>>,
+    boot: OnceLock<String>,
+    process: OnceLock<String>,
+    activation: AtomicU64,
+    reach: RwLock<Reach>,
+}
+
+/// What the scripts may touch now.
+#[derive(Debug, Clone, Default)]
+struct Reach {
+    granted: Arc<Granted>,
+    territory: Arc<Territory>,
 }
 
 /// The file that counts how often a daemon activated the plugin.
-const ACTIVATION: &str = "activation";
+const ACTIVATION_FILE: &str = "activation";
 
 impl Shared {
-    /// What the plugin `name` shares, with its store as `store.redb` in the directory `state`.
+    /// Opens what the plugin `name` shares, with its store as `store.redb` in the directory `state`.
     ///
     /// # Errors
     /// When the state cannot be read.
     pub async fn open(name: String, state: PathBuf) -> io::Result<Self> {
-        let file = state.join(ACTIVATION);
+        let file = state.join(ACTIVATION_FILE);
         let activation = on_blocking_pool(move || read_activation(&file)).await?;
         let store = Store::new(state.join("store.redb"));
         Ok(Self {
@@ -53,16 +60,15 @@ impl Shared {
             store,
             locks: Locks::default(),
             http: Client::default(),
-            boot: OnceCell::new(),
-            process: OnceCell::new(),
             since: Instant::now(),
-            activation: Cell::new(activation),
-            granted: RefCell::default(),
-            territory: RefCell::default(),
+            boot: OnceLock::new(),
+            process: OnceLock::new(),
+            activation: AtomicU64::new(activation),
+            reach: RwLock::default(),
         })
     }
 
-    /// Another one each time the machine is started.
+    /// Returns an identifier that changes with each boot of the machine.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
@@ -70,7 +76,7 @@ impl Shared {
         kept(&self.boot, life::boot)
     }
 
-    /// Another one each time Moondock is started.
+    /// Returns an identifier that changes with each start of Moondock.
     ///
     /// # Errors
     /// When `/proc` cannot be read.
@@ -78,46 +84,57 @@ impl Shared {
         kept(&self.process, life::process)
     }
 
-    /// What the plugin's scripts may touch now, all generations of them; at first nothing.
-    pub fn granted(&self) -> Ref<'_, Granted> {
-        self.granted.borrow()
+    /// Returns what all generations of the plugin's scripts may touch now; nothing at first.
+    pub fn granted(&self) -> Arc<Granted> {
+        self.reach().granted
     }
 
-    /// From now on, its scripts may touch what `granted` says and nothing else.
+    /// Returns the paths that the plugin's scripts may touch now.
+    pub fn territory(&self) -> Arc<Territory> {
+        self.reach().territory
+    }
+
+    /// Replaces what the scripts may touch with `granted`.
     pub fn grant(&self, granted: Granted) {
-        self.territory
-            .replace(Arc::new(Territory::new(roots(&granted))));
-        self.granted.replace(granted);
+        let territory = Territory::new(roots(&granted));
+        self.set_reach(granted, territory);
     }
 
-    /// The same for what nobody was asked about, as `accepted` covers it: no path leads further than what was accepted.
+    /// Replaces what the scripts may touch with `granted`, which `accepted` covers: no path leads
+    /// further than what was accepted.
     pub fn grant_within(&self, accepted: &Granted, granted: Granted) {
         if granted == *accepted {
             return self.grant(granted);
         }
-        self.territory.replace(Arc::new(
-            Territory::new(roots(&granted)).within(roots(accepted)),
-        ));
-        self.granted.replace(granted);
+        let territory = Territory::new(roots(&granted)).within(roots(accepted));
+        self.set_reach(granted, territory);
     }
 
-    /// The paths that the plugin's scripts may touch now.
-    pub fn territory(&self) -> Arc<Territory> {
-        self.territory.borrow().clone()
+    fn reach(&self) -> Reach {
+        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
+        reach.clone()
     }
 
-    /// How often a daemon activated the plugin: a larger number means another daemon process.
+    fn set_reach(&self, granted: Granted, territory: Territory) {
+        let mut reach = self.reach.write().unwrap_or_else(PoisonError::into_inner);
+        *reach = Reach {
+            granted: Arc::new(granted),
+            territory: Arc::new(territory),
+        };
+    }
+
+    /// Returns how often a daemon activated the plugin: a larger number means another daemon process.
     pub fn activation(&self) -> u64 {
-        self.activation.get()
+        self.activation.load(Relaxed)
     }
 
-    /// Counts an activation, on disk before it is answered.
+    /// Counts an activation, on disk before it returns.
     ///
     /// # Errors
     /// When it cannot be written.
     pub async fn count_activation(&self) -> io::Result<u64> {
-        let activation = self.activation.get() + 1;
-        let file = self.state.join(ACTIVATION);
+        let activation = self.activation() + 1;
+        let file = self.state.join(ACTIVATION_FILE);
         let text = format!("{activation}\n");
         on_blocking_pool(move || {
             let place = Place::find(&file, End::Itself);
@@ -126,12 +143,12 @@ impl Shared {
                 .map_err(io::Error::other)
         })
         .await?;
-        self.activation.set(activation);
+        self.activation.store(activation, Relaxed);
         Ok(activation)
     }
 }
 
-fn kept(cell: &OnceCell<String>, read: fn() -> io::Result<String>) -> io::Result<String> {
+fn kept(cell: &OnceLock<String>, read: fn() -> io::Result<String>) -> io::Result<String> {
     if let Some(kept) = cell.get() {
         return Ok(kept.clone());
     }
@@ -171,28 +188,28 @@ async fn on_blocking_pool<R: Send + 'static>(
     tokio::task::spawn_blocking(f).await?
 }
 
-/// What one generation of one script is given to reach the outside.
+/// What the host functions of one generation of one script know, on the script's thread.
 #[derive(Debug)]
 pub struct Host {
     /// The plugin that the script belongs to.
-    pub shared: Rc<Shared>,
+    pub shared: Arc<Shared>,
     /// `[settings]` of `plugin.toml`.
-    pub settings: Rc<toml::Table>,
+    pub settings: Arc<toml::Table>,
     /// The script's file name, such as `volume.lua`.
     pub script: String,
     /// The generation, counted from 1.
     pub generation: u64,
     /// The meter of the script's state.
     pub budget: Budget,
-    /// False while top-level code runs: then nothing outside may be touched.
+    /// False while top-level code runs, which may touch nothing outside.
     pub in_call: Cell<bool>,
 }
 
 impl Host {
-    /// The host of a generation that is yet to be loaded.
+    /// Creates the host of a generation that is about to be loaded.
     pub fn new(
-        shared: Rc<Shared>,
-        settings: Rc<toml::Table>,
+        shared: Arc<Shared>,
+        settings: Arc<toml::Table>,
         script: String,
         generation: u64,
     ) -> Rc<Self> {

@@ -1,12 +1,12 @@
-//! The metrics collector: `collect` gets what the engine has counted, beat by beat, from `StartMetrics` to `StopMetrics`
-//! (`protocol.md` 9).
+//! The metrics collector: `collect` gets what the engine has counted, at each interval from
+//! `StartMetrics` to `StopMetrics` (`protocol.md` 9).
 
-use super::answer::Outcome;
-use super::core::Live;
-use super::{CallError, Plugin};
+use super::outcome::Outcome;
+use super::slot::{Live, Slot};
+use super::{CallError, hook};
 use crate::host::MANIFEST;
-use crate::metrics::{Sample, Samples, Tally, Verdict};
-use crate::protocol::{Interface, Method, Origin, methods_of};
+use crate::metrics::{Sample, Samples, Tally};
+use crate::protocol::{COLLECT, Interface, Method};
 use crate::script::{Diagnostic, Owed};
 use crate::sys::http::{Request, send_to_socket};
 use mlua::{Lua, Table};
@@ -15,17 +15,18 @@ use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::sync::{Mutex, Notify, watch};
-use tokio::task::{JoinHandle, spawn_blocking, spawn_local, yield_now};
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinHandle, spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep_until, timeout};
+use tracing::Level;
 
-/// How long the engine may take to give its numbers.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the engine may take to answer with its metrics.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest page that is read, in bytes.
-const LARGEST: usize = 16 << 20;
-/// How long the end waits for a `collect` that runs.
-const REST: Duration = Duration::from_secs(2);
-/// How many samples are made before other calls get their turn.
+const PAGE_LIMIT: usize = 16 << 20;
+/// How long a stop waits for a `collect` that runs.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// The samples that are made before other tasks get their turn.
 const PORTION: usize = 1000;
 /// The bounds of `interval_s`.
 const INTERVALS: std::ops::RangeInclusive<u64> = 1..=3600;
@@ -38,23 +39,6 @@ pub struct MetricsSettings {
     pub interval_s: u64,
     /// Where the engine shows its numbers.
     pub socket: PathBuf,
-}
-
-/// The collector of one plugin, on its thread.
-#[derive(Default)]
-pub(super) struct Collector {
-    running: RefCell<Option<Running>>,
-    /// Told when another generation has come, which may want another interval.
-    changed: Notify,
-    /// Held by the `collect` that runs, so that there is never another.
-    turn: Mutex<()>,
-    /// The last beat found no page, which is told once.
-    blind: Cell<bool>,
-}
-
-struct Running {
-    end: watch::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 impl Default for MetricsSettings {
@@ -86,168 +70,208 @@ impl MetricsSettings {
     }
 }
 
-impl Collector {
-    /// Hears that a script has a new generation.
-    pub(super) fn notice(&self, interface: Interface) {
-        if interface == Interface::Metrics {
-            self.changed.notify_one();
-        }
-    }
+/// The collector of one plugin, on the thread of the metrics script.
+pub(super) struct Collector {
+    slot: Rc<Slot>,
+    running: RefCell<Option<Running>>,
+    beats: Rc<Beats>,
 }
 
-impl Plugin {
-    /// Answers the methods of `MetricsCollector`: between `start` and `stop`, there are beats.
-    pub(super) async fn metrics_outcome(
-        self: &Rc<Self>,
-        method: &'static Method,
-        live: &Live,
-        body: &[u8],
-    ) -> Outcome {
-        if method.hook == "stop" {
-            self.stop_collecting().await;
+struct Running {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+/// What the beats of a collector share, also with one that is still busy after a stop.
+struct Beats {
+    slot: Rc<Slot>,
+    /// Held by the `collect` that runs, so that there is never another.
+    turn: Mutex<()>,
+    /// Whether the last beat found no page, which is reported once.
+    is_blind: Cell<bool>,
+}
+
+impl Collector {
+    /// Creates a collector that is not started.
+    pub fn new(slot: Rc<Slot>) -> Self {
+        Self {
+            beats: Rc::new(Beats {
+                slot: slot.clone(),
+                turn: Mutex::default(),
+                is_blind: Cell::new(false),
+            }),
+            slot,
+            running: RefCell::default(),
         }
-        let outcome = match live.script.has(method) {
-            true => self.answer(method, live, body).await,
-            false => Outcome::without_hook(method),
-        };
-        if method.hook == "start" && outcome.reply.is_ok() {
-            self.start_collecting();
+    }
+
+    /// Answers `StartMetrics` with the hook, and starts the beats if it agreed.
+    pub async fn start(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+        let outcome = hook::answer(&self.slot, method, live, body).await;
+        if outcome.reply.is_ok() {
+            self.begin();
         }
         outcome
     }
 
-    /// Begins the beats, unless they go on already: an engine that comes back says `StartMetrics` again.
-    fn start_collecting(self: &Rc<Self>) {
-        let mut running = self.collector.running.borrow_mut();
-        if running
+    /// Answers `StopMetrics`: stops the beats, then calls the hook.
+    pub async fn stop(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+        self.halt().await;
+        hook::answer(&self.slot, method, live, body).await
+    }
+
+    /// Whether there are beats.
+    pub fn is_running(&self) -> bool {
+        let running = self.running.borrow();
+        running
             .as_ref()
             .is_some_and(|running| !running.task.is_finished())
-        {
+    }
+
+    /// Starts the beats, unless they go on already: an engine that comes back calls `StartMetrics` again.
+    pub fn begin(&self) {
+        if self.is_running() {
             return;
         }
-        let (end, ended) = watch::channel(false);
-        *running = Some(Running {
-            end,
-            task: spawn_local(beat(self.clone(), ended)),
-        });
+        let (stop, stopped) = watch::channel(false);
+        let task = self.slot.spawn(self.beats.clone().run(stopped));
+        self.running.replace(Some(Running { stop, task }));
     }
 
-    /// Ends the beats. One that has begun may finish, but is not waited for without an end.
-    pub async fn stop_collecting(&self) {
-        let running = self.collector.running.take();
-        if let Some(Running { end, task }) = running {
-            end.send_replace(true);
-            // A task that panicked has told so.
-            let _ = timeout(REST, task).await;
+    /// Stops the beats. One that has begun may finish, within [`STOP_TIMEOUT`].
+    pub async fn halt(&self) {
+        let running = self.running.take();
+        if let Some(Running { stop, task }) = running {
+            stop.send_replace(true);
+            // A panic has been logged.
+            let _ = timeout(STOP_TIMEOUT, task).await;
+        }
+    }
+}
+
+impl Beats {
+    /// Collects at once, and then at each interval, until stopped.
+    async fn run(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
+        let mut last = Instant::now();
+        loop {
+            self.collect(&mut stopped).await;
+            if let Some((beats, latest)) = passed(last, self.interval(), Instant::now()) {
+                self.slot.core.meters.add_all(Tally::Skipped, beats);
+                let plugin = self.slot.name();
+                tracing::debug!(
+                    plugin,
+                    beats,
+                    "beats skipped: collect took longer than its interval"
+                );
+                last = latest;
+            }
+            match self.next(last, &mut stopped).await {
+                Some(due) => last = due,
+                None => return,
+            }
         }
     }
 
-    /// One beat. Once the end is asked for, no hook is called any more.
-    async fn collect(self: &Rc<Self>, end: &mut watch::Receiver<bool>) {
-        let Some(method) = collect_row() else { return };
+    /// Waits for the beat after `last`, under the interval of whichever generation is live. Returns
+    /// when it was due, or `None` once stopped.
+    async fn next(
+        &self,
+        mut last: Instant,
+        stopped: &mut watch::Receiver<bool>,
+    ) -> Option<Instant> {
+        loop {
+            let due = last + self.interval();
+            tokio::select! {
+                biased;
+                _ = stopped.wait_for(|stopped| *stopped) => return None,
+                () = self.slot.changed.notified() => {
+                    // A shorter interval makes no beats that have passed.
+                    let earliest = Instant::now().checked_sub(self.interval());
+                    last = last.max(earliest.unwrap_or(last));
+                }
+                () = sleep_until(due) => return Some(due),
+            }
+        }
+    }
+
+    /// One beat. Once stopped, no hook is called any more.
+    async fn collect(&self, stopped: &mut watch::Receiver<bool>) {
         let samples = tokio::select! {
             biased;
-            _ = end.wait_for(|end| *end) => return,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
             samples = self.read_page() => samples,
         };
         let Some(samples) = samples else { return };
-        let _turn = self.collector.turn.lock().await;
-        if *end.borrow() {
+        let _turn = self.turn.lock().await;
+        if *stopped.borrow() {
             return;
         }
-        let Ok(live) = self.live(Interface::Metrics) else {
-            return;
-        };
-        let started = Instant::now();
+        let Ok(live) = self.slot.live() else { return };
+        let started = std::time::Instant::now();
         let reply = match table(&live, &samples).await {
-            Ok(samples) => self.call_hook(method, &live, &Owed::Nothing, samples).await,
+            Ok(samples) => hook::call(&self.slot, COLLECT, &live, &Owed::Nothing, samples).await,
             Err(diagnostic) => Err(CallError::Failed(diagnostic)),
         };
-        self.tell_of_collect(method, reply, started.elapsed(), live.script.generation);
-        self.weigh(&live.script);
-        self.replace_if_worn(&live).await;
+        let outcome = Outcome::of(reply, String::new()).at_level_if_ok(Level::DEBUG);
+        self.slot
+            .finish(COLLECT, Some(&live), &outcome, started)
+            .await;
     }
 
-    fn tell_of_collect(
-        &self,
-        method: &'static Method,
-        reply: Result<Vec<u8>, CallError>,
-        took: Duration,
-        generation: u64,
-    ) {
-        let verdict = if reply.is_ok() {
-            Verdict::Ok
-        } else {
-            Verdict::Failed
-        };
-        self.meters.call(method, verdict, took);
-        let (plugin, method, ms) = (self.name(), method.wire, took.as_secs_f64() * 1e3);
-        match reply {
-            Ok(_) => tracing::debug!(plugin, method, outcome = "ok", ms, generation),
-            Err(CallError::Failed(fault)) => {
-                let fault = fault.or_in(&Interface::Metrics.file());
-                tracing::warn!(plugin, method, ms, generation, "{fault}");
-            }
-            Err(error) => tracing::warn!(plugin, method, ms, generation, "{error}"),
-        }
-    }
-
-    /// What the engine has counted; that it cannot be had is told when it begins and when it ends.
+    /// Reads what the engine has counted. Reports when that begins to fail, and when it works again.
     async fn read_page(&self) -> Option<Samples> {
-        let settings = self.metrics_settings();
-        match fetch(&settings.socket).await {
+        let plugin = self.slot.name();
+        match fetch(&self.settings().socket).await {
             Ok(page) => {
-                if self.collector.blind.replace(false) {
-                    tracing::info!(
-                        plugin = self.name(),
-                        "the engine's metrics can be read again"
-                    );
+                if self.is_blind.replace(false) {
+                    tracing::info!(plugin, "the engine's metrics can be read again");
                 }
                 let samples = spawn_blocking(move || Samples::parse(&page)).await.ok()?;
                 self.warn_of_unread(&samples);
                 Some(samples)
             }
             Err(error) => {
-                self.meters.add(Tally::Unread);
-                if !self.collector.blind.replace(true) {
-                    tracing::warn!(
-                        plugin = self.name(),
-                        "the engine's metrics cannot be had: {error}"
-                    );
+                self.slot.core.meters.add(Tally::Unread);
+                if !self.is_blind.replace(true) {
+                    tracing::warn!(plugin, "cannot read the engine's metrics: {error}");
                 }
                 None
             }
         }
     }
 
-    fn metrics_settings(&self) -> MetricsSettings {
-        self.live(Interface::Metrics)
-            .map(|live| live.manifest.metrics.clone())
+    fn interval(&self) -> Duration {
+        self.settings().interval()
+    }
+
+    fn settings(&self) -> MetricsSettings {
+        let live = self.slot.live();
+        live.map(|live| live.manifest.metrics.clone())
             .unwrap_or_default()
     }
 
     fn warn_of_unread(&self, samples: &Samples) {
         if let Some(line) = samples.first_unread {
-            let count = samples.unread;
+            let (plugin, count) = (self.slot.name(), samples.unread);
             tracing::warn!(
-                plugin = self.name(),
+                plugin,
                 line,
-                "{count} lines of the engine's metrics make no sense"
+                "cannot parse {count} lines of the engine's metrics"
             );
         }
     }
 }
 
-/// The engine's page, if it comes whole and in time.
+/// Reads the engine's page of metrics.
 async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
     let accept = ("accept".to_owned(), b"text/plain".to_vec());
     let request = Request {
         method: "GET".to_owned(),
         headers: vec![accept],
-        most: LARGEST,
+        most: PAGE_LIMIT,
         ..Request::default()
     };
-    match timeout(PATIENCE, send_to_socket(socket, "/metrics", &request)).await {
+    match timeout(FETCH_TIMEOUT, send_to_socket(socket, "/metrics", &request)).await {
         Ok(Ok(answer)) if answer.status == 200 => Ok(answer.body),
         Ok(Ok(answer)) => Err(format!(
             "`{}` answered with status {}",
@@ -256,50 +280,10 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
         )),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!(
-            "`{}` gave no whole answer in {} s",
+            "`{}` did not answer within {} s",
             socket.display(),
-            PATIENCE.as_secs()
+            FETCH_TIMEOUT.as_secs()
         )),
-    }
-}
-
-fn collect_row() -> Option<&'static Method> {
-    methods_of(Interface::Metrics)
-        .iter()
-        .find(|method| method.origin == Origin::Host)
-}
-
-/// Collects at once, and then beat by beat, until told to end.
-async fn beat(plugin: Rc<Plugin>, mut end: watch::Receiver<bool>) {
-    let mut last = Instant::now();
-    loop {
-        plugin.collect(&mut end).await;
-        let passed = passed(last, plugin.metrics_settings().interval(), Instant::now());
-        if let Some((beats, slot)) = passed {
-            plugin.meters.add_all(Tally::Skipped, beats);
-            tracing::debug!(
-                plugin = plugin.name(),
-                beats,
-                "skipped: collect took longer than its interval"
-            );
-            last = slot;
-        }
-        loop {
-            let due = last + plugin.metrics_settings().interval();
-            tokio::select! {
-                biased;
-                _ = end.wait_for(|end| *end) => return,
-                () = plugin.collector.changed.notified() => {
-                    // A shorter interval makes no beats that have passed.
-                    let earliest = Instant::now().checked_sub(plugin.metrics_settings().interval());
-                    last = last.max(earliest.unwrap_or(last));
-                }
-                () = sleep_until(due) => {
-                    last = due;
-                    break;
-                }
-            }
-        }
     }
 }
 

@@ -1,61 +1,13 @@
-//! Replies, and the errors that Docker is told: one line each.
+//! Why a call has no result, and why a plugin cannot be opened.
 
 use crate::protocol::Method;
 use crate::script::Diagnostic;
-use bytes::Bytes;
-use serde_json::json;
-use std::task::{Context, Poll};
-use tokio::sync::mpsc::Receiver;
-
-/// What the engine gets.
-#[derive(Debug, PartialEq)]
-pub enum Reply {
-    /// A JSON body under an HTTP status. Only 200 is success (`protocol.md` 0.2).
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// The body, in JSON.
-        body: Vec<u8>,
-    },
-    /// The connection is closed without an answer, which the engine takes for "not now" and tries again.
-    HangUp,
-    /// A body that is made as it is read, under the status 200.
-    Stream(ReplyStream),
-}
-
-/// A body's parts as they come. The connection is cut after an error, so that its reader knows that it is not whole.
-#[derive(Debug)]
-pub struct ReplyStream {
-    first: Option<Bytes>,
-    rest: Receiver<Result<Bytes, CallError>>,
-}
-
-impl ReplyStream {
-    pub(super) fn new(first: Option<Bytes>, rest: Receiver<Result<Bytes, CallError>>) -> Self {
-        Self { first, rest }
-    }
-
-    /// The next part, when it is there; nothing after the last.
-    pub fn poll_part(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, CallError>>> {
-        match self.first.take() {
-            Some(first) => Poll::Ready(Some(Ok(first))),
-            None => self.rest.poll_recv(context),
-        }
-    }
-}
-
-impl PartialEq for ReplyStream {
-    /// What is still to come cannot be compared.
-    fn eq(&self, _: &Self) -> bool {
-        false
-    }
-}
 
 /// Why a call gives no result, in one line for the engine's user.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     /// No row of the table has this name.
-    #[error("`{0}` is no method of a Docker plugin")]
+    #[error("unknown plugin method `{0}`")]
     UnknownMethod(String),
     /// The plugin has no script for the interface.
     #[error("plugin `{plugin}` has no {file}")]
@@ -98,17 +50,23 @@ pub enum CallError {
     /// The hook failed.
     #[error("{}", .0.short())]
     Failed(Diagnostic),
+    /// A fault of Moondock's own, which is logged.
+    #[error("{0}: a fault in moondock itself (its log says more)")]
+    Panicked(&'static str),
 }
 
 impl CallError {
-    fn status(&self) -> u16 {
+    pub(super) fn status(&self) -> u16 {
         match self {
             CallError::UnknownMethod(_)
             | CallError::NoScript { .. }
             | CallError::NotImplemented(_) => 404,
             CallError::BadRequest { .. } | CallError::NoArguments(_) => 400,
             CallError::TooLarge { .. } => 413,
-            CallError::Absent(_) | CallError::Broken(_) | CallError::Failed(_) => 500,
+            CallError::Absent(_)
+            | CallError::Broken(_)
+            | CallError::Failed(_)
+            | CallError::Panicked(_) => 500,
         }
     }
 
@@ -119,29 +77,6 @@ impl CallError {
             CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_)
         );
         method.hang_up_on_failure && !told
-    }
-}
-
-impl From<&CallError> for Reply {
-    /// One form for all interfaces and for podman (`protocol.md` 0.6).
-    fn from(error: &CallError) -> Self {
-        let message = error.to_string();
-        let body = json!({ "Err": message, "Error": message })
-            .to_string()
-            .into_bytes();
-        Reply::Answer {
-            status: error.status(),
-            body,
-        }
-    }
-}
-
-impl Reply {
-    pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
-        Reply::Answer {
-            status: 200,
-            body: body.into(),
-        }
     }
 }
 
@@ -167,6 +102,17 @@ pub enum OpenError {
     /// A file has an error.
     #[error("{0}")]
     Script(Diagnostic),
+    /// The system has no thread for a script.
+    #[error("cannot start a thread for `{script}`")]
+    Thread {
+        /// The script's file.
+        script: String,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// Loading ran into a fault of Moondock's own, which is logged.
+    #[error("cannot load `{0}`: a fault in moondock itself (its log says more)")]
+    Panicked(String),
     /// There is nothing to serve.
     #[error(
         "`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua)"

@@ -4,14 +4,14 @@
 mod grants;
 
 use self::grants::look;
-use super::core::read;
+use super::reload::read;
 use super::{Manifest, OpenError, PluginSpec};
 use crate::host::{MANIFEST, Shared};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources};
 use mlua::Lua;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 /// A directory that never exists, where a state is wanted but not used.
@@ -55,7 +55,7 @@ pub enum Severity {
 /// # Errors
 /// When its directory cannot be read.
 pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
-    let sources = Rc::new(read(spec).await?);
+    let sources = Arc::new(read(spec).await?);
     let manifest = Manifest::read(&sources);
     let mut inspection = Inspection::default();
     inspection.note_unreadable(&sources);
@@ -96,7 +96,7 @@ impl Inspection {
         interface: Interface,
         spec: &PluginSpec,
         manifest: &Manifest,
-        sources: &Rc<Sources>,
+        sources: &Arc<Sources>,
     ) -> Result<(), OpenError> {
         match load(interface, spec, manifest, sources).await? {
             Ok(script) => {
@@ -197,19 +197,19 @@ async fn load(
     interface: Interface,
     spec: &PluginSpec,
     manifest: &Manifest,
-    sources: &Rc<Sources>,
+    sources: &Arc<Sources>,
 ) -> Result<Result<Script, Problems>, OpenError> {
     let shared = Shared::open(spec.name.clone(), NOWHERE.into()).await;
     let shared = shared.map_err(|e| OpenError::State {
         dir: NOWHERE.to_owned(),
         problem: e.to_string(),
     })?;
-    let settings = Rc::new(manifest.settings.clone());
+    let settings = Arc::new(manifest.settings.clone());
     Ok(Script::load(
         interface,
         1,
         sources.clone(),
-        Rc::new(shared),
+        Arc::new(shared),
         settings,
         manifest.limits(),
     )

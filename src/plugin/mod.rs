@@ -1,24 +1,248 @@
-//! From a method's name and body to its reply: the row, the script, the hook. It knows no HTTP.
+//! A plugin: what Docker sees. A call's row says how it is answered, a link leads to the thread of
+//! its script, and the hook answers. Nothing here knows HTTP.
 
-mod answer;
 mod collector;
 mod core;
 mod error;
+mod hook;
 mod inspect;
-mod logging;
+mod link;
+mod logs;
 mod manifest;
+mod outcome;
 mod policy;
 mod reload;
+mod reply;
 mod request;
+mod runner;
 mod settings;
+mod slot;
 mod surroundings;
 
-pub use self::core::{Plugin, PluginSpec};
-pub use collector::MetricsSettings;
-pub use error::{CallError, OpenError, Reply, ReplyStream};
-pub use inspect::{Finding, Inspection, Severity, inspect};
-pub use logging::{LogSettings, OnSlow};
-pub use manifest::Manifest;
-pub use request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
-pub use settings::{Variables, form_of, variable_of};
-pub use surroundings::Surroundings;
+pub use self::collector::MetricsSettings;
+pub use self::core::PluginSpec;
+pub use self::error::{CallError, OpenError};
+pub use self::inspect::{Finding, Inspection, Severity, inspect};
+pub use self::logs::{LogSettings, OnSlow};
+pub use self::manifest::Manifest;
+pub use self::reply::{Reply, ReplyStream};
+pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+pub use self::settings::{Variables, form_of, variable_of};
+pub use self::surroundings::Surroundings;
+
+use self::core::Core;
+use self::link::Link;
+use self::outcome::Outcome;
+use self::reload::read;
+use crate::grants::Granted;
+use crate::metrics::{LogCounters, Meters, Verdict};
+use crate::protocol::{Call, Interface, Method, methods};
+use crate::script::{Diagnostic, Sources};
+use bytes::Bytes;
+use futures_util::future::join_all;
+use serde_json::json;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::Mutex;
+
+/// A plugin, on the thread that accepts its connections.
+pub struct Plugin {
+    core: Arc<Core>,
+    /// The way to the script of each interface that has one.
+    links: [RefCell<Option<Rc<Link>>>; Interface::ALL.len()],
+    greeted: Cell<bool>,
+    /// The files of the last reading, which the watcher follows.
+    sources: RefCell<Arc<Sources>>,
+    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    accepted: RefCell<Granted>,
+    /// Held while scripts are taken over, so that an older reading never follows a newer.
+    reloading: Mutex<()>,
+}
+
+impl Plugin {
+    /// Opens the plugin's state and loads its scripts. A policy that cannot be loaded denies everything.
+    ///
+    /// Must be called within a [`tokio::task::LocalSet`].
+    ///
+    /// # Errors
+    /// An unusable directory or state, and a driver that cannot be loaded.
+    pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
+        let sources = Arc::new(read(&spec).await?);
+        let plugin = Rc::new(Self {
+            core: Arc::new(Core::open(spec).await?),
+            links: Default::default(),
+            greeted: Cell::new(false),
+            sources: RefCell::new(sources.clone()),
+            accepted: RefCell::default(),
+            reloading: Mutex::default(),
+        });
+        plugin.load_first(&sources).await?;
+        Ok(plugin)
+    }
+
+    /// The plugin's name, as Docker knows it.
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
+    /// The plugin's counters.
+    pub fn meters(&self) -> &Arc<Meters> {
+        &self.core.meters
+    }
+
+    /// The counters of its log streams.
+    pub fn log_counters(&self) -> Arc<LogCounters> {
+        self.core.meters.logs().clone()
+    }
+
+    /// Returns the interfaces that have a script, broken or not.
+    pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
+        Interface::ALL
+            .into_iter()
+            .filter(|interface| self.link(*interface).is_some())
+    }
+
+    /// Answers a call of the engine.
+    pub async fn call(&self, call: Call, body: Bytes) -> Reply {
+        match call {
+            Call::Activate => self.activate().await,
+            Call::Method(method) => {
+                self.notice_greeting(method).await;
+                self.call_method(method, body).await
+            }
+        }
+    }
+
+    async fn call_method(&self, method: &'static Method, body: Bytes) -> Reply {
+        let Some(link) = self.link(method.interface) else {
+            return self.reject(method, self.no_script(method));
+        };
+        let answer = link.run(move |runner| async move { runner.answer(method, body).await });
+        match answer.await {
+            Ok(reply) => reply,
+            Err(_) => self.reject(method, CallError::Panicked(method.wire)),
+        }
+    }
+
+    /// Rejects a call whose body is over the limit.
+    pub fn too_large(&self, call: Call) -> Reply {
+        let (method, limit) = (call.wire(), call.body_limit());
+        if let Call::Method(row) = call {
+            self.core.meters.refusal(row, Verdict::Failed);
+        }
+        Reply::from(&CallError::TooLarge { method, limit })
+    }
+
+    /// Takes up the log streams that were open when the process ended. Called once, by the server.
+    pub async fn resume_logs(&self) {
+        if let Some(link) = self.link(Interface::Log) {
+            // A panic has been logged.
+            let _ = link
+                .run(|runner| async move { runner.logs.resume().await })
+                .await;
+        }
+    }
+
+    /// Stops what runs beside calls: the metrics collector, and the log streams after the batches
+    /// that the script has.
+    pub async fn shut_down(&self) {
+        let links: Vec<_> = self.interfaces().filter_map(|i| self.link(i)).collect();
+        let stopping = links
+            .iter()
+            .map(|link| link.run(|runner| async move { runner.shut_down().await }));
+        join_all(stopping).await;
+    }
+
+    /// Answers `Plugin.Activate`, which a daemon asks once in its life: what it knew before is stale.
+    async fn activate(&self) -> Reply {
+        self.core.activated.store(true, Relaxed);
+        self.forsake_logs().await;
+        match self.core.shared.count_activation().await {
+            Ok(activation) => {
+                let announced = self
+                    .interfaces()
+                    .filter(|interface| interface.is_announced());
+                let implements: Vec<_> = announced.map(Interface::implements).collect();
+                self.warn_of_unannounced();
+                let plugin = self.name();
+                tracing::info!(
+                    plugin,
+                    ?implements,
+                    activation,
+                    "the daemon activates the plugin"
+                );
+                Reply::ok(json!({ "Implements": implements }).to_string())
+            }
+            Err(error) => {
+                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
+                let diagnostic = Diagnostic::of_file("state", error.to_string());
+                Reply::from(&CallError::Failed(diagnostic))
+            }
+        }
+    }
+
+    /// The log streams of a daemon that is gone end once they are empty.
+    async fn forsake_logs(&self) {
+        if let Some(link) = self.link(Interface::Log) {
+            // A panic has been logged.
+            let _ = link
+                .run(|runner| async move { runner.logs.forsake_all() })
+                .await;
+        }
+    }
+
+    /// Notices that an engine came back while a managed plugin lived on (live-restore): it asks again
+    /// what it asks at its start. The first time was counted when the plugin was opened.
+    async fn notice_greeting(&self, method: &Method) {
+        let is_managed = self.core.spec.surroundings.managed;
+        if !is_managed || !self.is_greeting(method) || !self.greeted.replace(true) {
+            return;
+        }
+        let plugin = self.name();
+        match self.core.shared.count_activation().await {
+            Ok(activation) => tracing::info!(plugin, activation, "the daemon has started again"),
+            Err(error) => tracing::error!(plugin, %error, "cannot record the activation"),
+        }
+    }
+
+    /// Whether `method` is the first that an engine asks this plugin at its start.
+    fn is_greeting(&self, method: &Method) -> bool {
+        let asked = |row: &&Method| self.link(row.interface).is_some();
+        let first = methods().filter(asked).filter_map(|row| row.greeting).min();
+        method.greeting.is_some() && method.greeting == first
+    }
+
+    fn warn_of_unannounced(&self) {
+        let hidden = self
+            .interfaces()
+            .filter(|interface| !interface.is_announced());
+        for script in hidden.map(Interface::file) {
+            tracing::warn!(
+                plugin = self.name(),
+                "{script} is not served: a metrics collector on a plain socket makes dockerd hang at \
+                 start; package it with `moondock bundle`"
+            );
+        }
+    }
+
+    fn link(&self, interface: Interface) -> Option<Rc<Link>> {
+        self.links[interface as usize].borrow().clone()
+    }
+
+    fn no_script(&self, method: &Method) -> CallError {
+        CallError::NoScript {
+            plugin: self.name().to_owned(),
+            file: method.interface.file(),
+        }
+    }
+
+    /// Rejects a call that no script saw.
+    fn reject(&self, method: &'static Method, error: CallError) -> Reply {
+        let outcome = Outcome::failed(error, String::new());
+        self.core.record(method, &outcome, Duration::ZERO, 0);
+        outcome.into_reply(method)
+    }
+}

@@ -1,9 +1,9 @@
 //! Authorization: what the engine is asked, judged by the host first and by the script then. Only `true` allows.
 
-use super::answer::Outcome;
-use super::core::Live;
+use super::outcome::Outcome;
 use super::request::{Message, Registry, Request};
-use super::{CallError, Plugin, Surroundings};
+use super::slot::{Live, Slot};
+use super::{CallError, Surroundings};
 use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
 use crate::metrics::Verdict;
 use crate::protocol::Method;
@@ -26,7 +26,7 @@ enum Decision {
 
 /// Decides on one request or reply.
 pub(super) async fn decide(
-    plugin: &Plugin,
+    slot: &Slot,
     method: &'static Method,
     live: &Result<Live, CallError>,
     body: &[u8],
@@ -46,11 +46,11 @@ pub(super) async fn decide(
     let target = Target::parse(&message.request_method, &message.request_uri);
     let object = object_of(&message, &target);
     let decision = match live {
-        Ok(live) => match prepare(plugin, &message, &target).await {
+        Ok(live) => match prepare(slot, &message, &target).await {
             Ok((body, mounts)) => {
                 let route = (target.action(), target.effect());
                 judge(
-                    plugin,
+                    slot,
                     method,
                     live,
                     Request::new(message, route, body, mounts),
@@ -91,7 +91,7 @@ fn object_of(message: &Message, target: &Target) -> String {
 }
 
 async fn judge(
-    plugin: &Plugin,
+    slot: &Slot,
     method: &'static Method,
     live: &Live,
     request: Rc<Request>,
@@ -108,14 +108,14 @@ async fn judge(
         .await;
     drop(running);
     match result {
-        Ok(values) => decision_of(plugin, method, live, values),
-        Err(diagnostic) => failed(plugin, diagnostic),
+        Ok(values) => decision_of(slot, method, live, values),
+        Err(diagnostic) => failed(slot, diagnostic),
     }
 }
 
 /// Everything that the host itself refuses, and what it finds out for the script.
 async fn prepare(
-    plugin: &Plugin,
+    slot: &Slot,
     message: &Message<'_>,
     target: &Target<'_>,
 ) -> Result<(Body, Vec<HostMount>), Refusal> {
@@ -130,7 +130,7 @@ async fn prepare(
     )?;
     let mounts = match (target.action(), body.document()) {
         (Some(action), Some(document)) => {
-            resolved(host_paths(action, document)?, &plugin.spec.surroundings).await?
+            resolved(host_paths(action, document)?, &slot.core.spec.surroundings).await?
         }
         _ => Vec::new(),
     };
@@ -161,7 +161,7 @@ async fn resolved(
 }
 
 fn decision_of(
-    plugin: &Plugin,
+    slot: &Slot,
     method: &'static Method,
     live: &Live,
     mut values: MultiValue,
@@ -173,7 +173,7 @@ fn decision_of(
         }
         (Some(Value::Boolean(false)), None | Some(Value::Nil)) => Decision::Deny(format!(
             "the policy of plugin `{}` gives no reason",
-            plugin.name()
+            slot.name()
         )),
         (first, _) => {
             let what = first.as_ref().map_or("nothing", type_of);
@@ -181,13 +181,13 @@ fn decision_of(
             let diagnostic = Diagnostic::of_file(method.interface.file(), message)
                 .at(live.script.line_of(method))
                 .cure("return `true`, or `false` and the reason");
-            failed(plugin, live.script.excerpt(diagnostic))
+            failed(slot, live.script.excerpt(diagnostic))
         }
     }
 }
 
-fn failed(plugin: &Plugin, diagnostic: Diagnostic) -> Decision {
-    tracing::warn!(plugin = plugin.name(), "{diagnostic}");
+fn failed(slot: &Slot, diagnostic: Diagnostic) -> Decision {
+    tracing::warn!(plugin = slot.name(), "{diagnostic}");
     Decision::Fail(format!("the policy failed: {}", diagnostic.short()))
 }
 
@@ -216,10 +216,9 @@ impl Decision {
             .to_string()
             .into_bytes();
         Outcome {
-            reply: Ok(reply),
             verdict,
-            object,
             text: format!("denied: {reason}"),
+            ..Outcome::ok(reply, object)
         }
     }
 }

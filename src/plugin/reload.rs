@@ -1,32 +1,37 @@
 //! Loading and reloading: a new generation takes over only when nothing is wrong with it.
 
-use super::core::{Live, Plugin, Slot, read};
-use super::{Manifest, OpenError};
+use super::core::PluginSpec;
+use super::link::{Link, Lost};
+use super::slot::Release;
+use super::{Manifest, OpenError, Plugin};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
-use crate::metrics::Tally;
 use crate::protocol::Interface;
-use crate::script::{Diagnostic, Script, Sources};
+use crate::script::{Diagnostic, Sources};
+use crate::sys::sources::read_sources;
 use crate::sys::watch::Watcher;
+use futures_util::future::join_all;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a reload may do beside loading what changed.
+/// What a reload does beside loading what changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Terms {
     /// Nothing more: a file was saved.
     Changed,
-    /// Load everything anew, changed or not.
+    /// Loads everything anew, changed or not.
     All,
-    /// The same, and give the scripts all that `plugin.toml` grants now.
+    /// The same, and gives the scripts all that `plugin.toml` grants now.
     AllAndAccept,
 }
 
-/// How long scripts are read again and again that were written to meanwhile.
-const ENDURANCE: Duration = Duration::from_secs(5);
-/// How long a file that became empty may stay so before it is taken as it is.
-const GRACE: Duration = Duration::from_millis(200);
+/// How long scripts are read again because they were written to meanwhile.
+const CALM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a file that became empty is taken for one that is still being written.
+const TRUNCATION_GRACE: Duration = Duration::from_millis(200);
 
 impl Plugin {
     /// Reloads what changes on disk, until dropped.
@@ -38,14 +43,14 @@ impl Plugin {
                 return std::future::pending().await;
             }
         };
-        // What changed before the watch was in place is seen by the first reading.
+        // The first reading sees what changed before the watch was in place.
         watcher.follow(&self.watched());
         loop {
             let sources = self.read_calmly(&mut watcher).await;
-            let turn = self.turn.lock().await;
+            let turn = self.reloading.lock().await;
             self.take_over(sources, Terms::Changed).await;
             drop(turn);
-            // What came into a directory before it was followed is seen only by reading it again.
+            // Only another reading sees what came into a directory before it was followed.
             if !watcher.follow(&self.watched()) {
                 watcher.changed().await;
                 watcher.follow(&self.watched());
@@ -54,81 +59,101 @@ impl Plugin {
     }
 
     /// Loads everything again, changed or not. New grants are taken over only with `accept_grants`.
-    pub async fn reload(self: &Rc<Self>, accept_grants: bool) {
+    pub async fn reload(&self, accept_grants: bool) {
         let terms = if accept_grants {
             Terms::AllAndAccept
         } else {
             Terms::All
         };
-        let _turn = self.turn.lock().await;
-        self.take_over(read(&self.spec).await, terms).await;
+        let _turn = self.reloading.lock().await;
+        let sources = read(&self.core.spec).await;
+        self.take_over(sources, terms).await;
     }
 
     fn watched(&self) -> Vec<PathBuf> {
         self.sources.borrow().watch.clone()
     }
 
-    fn is_emptied(&self, sources: &Result<Sources, OpenError>) -> bool {
+    fn has_emptied_file(&self, sources: &Result<Sources, OpenError>) -> bool {
         let before = self.sources.borrow();
         let was_empty = |file| before.files.get(file).is_some_and(Vec::is_empty);
-        let files = sources.iter().flat_map(|sources| &sources.files);
-        files
-            .into_iter()
-            .any(|(file, text)| text.is_empty() && !was_empty(file))
+        let mut files = sources.iter().flat_map(|sources| &sources.files);
+        files.any(|(file, text)| text.is_empty() && !was_empty(file))
     }
 
-    /// Reads the scripts while nobody writes to them, unless somebody never ceases to.
+    /// Reads the scripts once no file is being written, or after [`CALM_TIMEOUT`] at the latest.
     async fn read_calmly(&self, watcher: &mut Watcher) -> Result<Sources, OpenError> {
-        let (begun, mut empty_since) = (Instant::now(), None);
-        while begun.elapsed() < ENDURANCE {
-            let sources = read(&self.spec).await;
-            // A file is empty before the kernel tells that it was truncated.
+        let begun = Instant::now();
+        let mut empty_since = None;
+        while begun.elapsed() < CALM_TIMEOUT {
+            let sources = read(&self.core.spec).await;
+            // A file is empty before the kernel reports that it was truncated.
             empty_since = self
-                .is_emptied(&sources)
+                .has_emptied_file(&sources)
                 .then(|| empty_since.unwrap_or_else(Instant::now));
-            let is_truncated = empty_since.is_some_and(|since| since.elapsed() < GRACE);
+            let is_truncated = empty_since.is_some_and(|since| since.elapsed() < TRUNCATION_GRACE);
             if !watcher.saw_writing() && !is_truncated {
                 return sources;
             }
             watcher.settled().await;
         }
-        read(&self.spec).await
+        read(&self.core.spec).await
     }
 
-    /// Loads all scripts for the first time.
-    pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
+    /// Loads all scripts for the first time, each on its thread: the first, which is the policy if there
+    /// is one, on this thread, where connections are accepted.
+    pub(super) async fn load_first(&self, sources: &Arc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
-        let manifest = self.manifest_of(sources).map(Rc::new);
-        manifest.iter().for_each(|manifest| self.accept(manifest));
-        for interface in present(sources) {
-            let loaded = match &manifest {
-                Ok(manifest) => self.load(interface, manifest, sources).await,
-                Err(diagnostic) => Err(diagnostic.clone()),
+        let release = self.manifest_of(sources).map(|manifest| {
+            self.accept(&manifest);
+            release(manifest, sources)
+        });
+        for (number, interface) in present(sources).enumerate() {
+            let link = if number == 0 {
+                Link::here(self.core.clone(), interface)
+            } else {
+                self.thread_for(interface)?
             };
-            let slot = match loaded {
-                Ok(live) => self.go_live(live),
-                Err(diagnostic) if interface == Interface::Authz => {
-                    tracing::error!(
-                        plugin = self.name(),
-                        "every request is denied until this is mended:\n{diagnostic}"
-                    );
-                    self.meters.generation(interface, 0);
-                    Slot::Broken(diagnostic)
-                }
-                Err(diagnostic) => return Err(OpenError::Script(diagnostic)),
-            };
-            self.slot(interface).replace(slot);
+            self.links[interface as usize].replace(Some(Rc::new(link)));
+        }
+        let loading =
+            present(sources).map(|interface| self.load_script(interface, release.clone()));
+        for (interface, loaded) in present(sources).zip(join_all(loading).await) {
+            match loaded.map_err(|Lost| OpenError::Panicked(interface.file()))? {
+                Err(diagnostic) if interface == Interface::Authz => tracing::error!(
+                    plugin = self.name(),
+                    "every request is denied until this is mended:\n{diagnostic}"
+                ),
+                loaded => loaded.map_err(OpenError::Script)?,
+            }
         }
         match self.interfaces().next() {
             Some(_) => Ok(()),
-            None => Err(OpenError::Empty(self.spec.dir.display().to_string())),
+            None => Err(OpenError::Empty(self.core.spec.dir.display().to_string())),
         }
+    }
+
+    fn thread_for(&self, interface: Interface) -> Result<Link, OpenError> {
+        Link::thread(self.core.clone(), interface).map_err(|source| OpenError::Thread {
+            script: interface.file(),
+            source,
+        })
+    }
+
+    async fn load_script(
+        &self,
+        interface: Interface,
+        release: Result<Release, Diagnostic>,
+    ) -> Result<Result<(), Diagnostic>, Lost> {
+        let link = self.link(interface).ok_or(Lost)?;
+        link.run(move |runner| async move { runner.slot.load_first(release).await })
+            .await
     }
 
     async fn take_over(&self, sources: Result<Sources, OpenError>, terms: Terms) {
         let sources = match sources {
-            Ok(sources) => Rc::new(sources),
-            Err(error) => return self.report_kept(&error.to_string()),
+            Ok(sources) => Arc::new(sources),
+            Err(error) => return self.core.report_kept(&error.to_string()),
         };
         let before = self.sources.replace(sources.clone());
         if terms == Terms::Changed && before.files == sources.files {
@@ -136,15 +161,57 @@ impl Plugin {
         }
         self.report_problems(&sources);
         match self.agreed(&sources, terms) {
-            Ok(manifest) => self.take_over_scripts(&manifest, &sources, terms).await,
-            Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
+            Ok(manifest) => {
+                let release = release(manifest, &sources);
+                let taking_over = Interface::ALL
+                    .into_iter()
+                    .map(|interface| self.take_over_script(interface, release.clone(), terms));
+                join_all(taking_over).await;
+            }
+            Err(diagnostic) => self.core.report_kept(&diagnostic.to_string()),
         }
     }
 
-    /// The manifest, if it grants nothing that is yet to be accepted. What it grants counts from here on, for scripts that
-    /// are running too.
-    fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Rc<Manifest>, Diagnostic> {
-        let manifest = Rc::new(self.manifest_of(sources)?);
+    async fn take_over_script(&self, interface: Interface, release: Release, terms: Terms) {
+        let Some(link) = self.link(interface) else {
+            if has_script(&release.sources, interface) {
+                self.add_script(interface, release).await;
+            }
+            return;
+        };
+        let only_changed = terms == Terms::Changed;
+        let job = link.run(move |runner| async move {
+            runner.slot.take_over(release, only_changed).await;
+        });
+        // A panic has been logged.
+        let _ = job.await;
+    }
+
+    /// Serves an interface that the plugin did not have, if its script can be loaded.
+    async fn add_script(&self, interface: Interface, release: Release) {
+        let link = match self.thread_for(interface) {
+            Ok(link) => Rc::new(link),
+            Err(error) => return self.core.report_kept(&error.to_string()),
+        };
+        let loading =
+            link.run(move |runner| async move { runner.slot.take_over(release, true).await });
+        if !loading.await.unwrap_or(false) {
+            return;
+        }
+        self.links[interface as usize].replace(Some(link));
+        if self.core.is_activated() {
+            tracing::warn!(
+                plugin = self.name(),
+                "{} is new: Docker asks for interfaces only once, so restart it",
+                interface.file()
+            );
+        }
+    }
+
+    /// Returns the manifest, if it grants nothing that is yet to be accepted. Its grants count from here
+    /// on, for scripts that are running too.
+    fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Manifest, Diagnostic> {
+        let manifest = self.manifest_of(sources)?;
         if terms == Terms::AllAndAccept {
             let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
             tracing::info!(plugin = self.name(), ?grants, "accepted");
@@ -153,133 +220,22 @@ impl Plugin {
         }
         let accepted = self.accepted.borrow();
         if let Some((line, grants)) = manifest.widening(&accepted) {
-            return Err(unaccepted(line, &grants)
-                .excerpt_from(|file| sources.files.get(file).map(Vec::as_slice)));
+            let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
+            return Err(unaccepted(line, &grants).excerpt_from(text_of));
         }
-        self.shared
-            .grant_within(&accepted, manifest.grants.clone().into());
+        let granted = manifest.grants.clone().into();
+        self.core.shared.grant_within(&accepted, granted);
         Ok(manifest)
     }
 
     fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
-        Manifest::read_with(sources, &self.spec.surroundings.variables)
+        Manifest::read_with(sources, &self.core.spec.surroundings.variables)
     }
 
     fn accept(&self, manifest: &Manifest) {
         let granted = Granted::from(manifest.grants.clone());
         self.accepted.replace(granted.clone());
-        self.shared.grant(granted);
-    }
-
-    async fn take_over_scripts(
-        &self,
-        manifest: &Rc<Manifest>,
-        sources: &Rc<Sources>,
-        terms: Terms,
-    ) {
-        for interface in Interface::ALL {
-            let is_there = sources.files.contains_key(Path::new(&interface.file()));
-            let slot = self.slot(interface).borrow().clone();
-            match slot {
-                Slot::Live(_) if !is_there => {
-                    self.report_kept(&format!("{} is gone", interface.file()));
-                }
-                Slot::Live(live)
-                    if terms == Terms::Changed && !live.script.is_changed_by(sources) => {}
-                Slot::Absent if !is_there => {}
-                slot => {
-                    self.take_over_script(interface, &slot, manifest, sources)
-                        .await
-                }
-            }
-        }
-    }
-
-    async fn take_over_script(
-        &self,
-        interface: Interface,
-        slot: &Slot,
-        manifest: &Rc<Manifest>,
-        sources: &Rc<Sources>,
-    ) {
-        match self.load(interface, manifest, sources).await {
-            Ok(live) => {
-                let generation = live.script.generation;
-                self.slot(interface).replace(self.go_live(live));
-                self.meters.add(Tally::TakenOver);
-                tracing::info!(
-                    plugin = self.name(),
-                    script = interface.file(),
-                    generation,
-                    "live"
-                );
-                if matches!(slot, Slot::Absent) && self.activated.get() {
-                    tracing::warn!(
-                        plugin = self.name(),
-                        "{} is new: Docker asks for interfaces only once, so restart it",
-                        interface.file()
-                    );
-                }
-            }
-            Err(diagnostic) => {
-                self.report_kept(&diagnostic.to_string());
-                if let Slot::Broken(_) = slot {
-                    self.slot(interface).replace(Slot::Broken(diagnostic));
-                }
-            }
-        }
-    }
-
-    /// A state that ran out of memory gives way to a new one of the same program.
-    pub(super) async fn replace_if_worn(&self, live: &Live) {
-        let interface = live.script.interface;
-        if !live.script.is_worn() {
-            return;
-        }
-        let _turn = self.turn.lock().await;
-        let is_current = matches!(&*self.slot(interface).borrow(), Slot::Live(now) if Rc::ptr_eq(&now.script, &live.script));
-        if !is_current {
-            return;
-        }
-        match self
-            .load(interface, &live.manifest, live.script.sources())
-            .await
-        {
-            Ok(new) => {
-                let generation = new.script.generation;
-                self.slot(interface).replace(self.go_live(new));
-                self.meters.add(Tally::Restarted);
-                tracing::warn!(
-                    plugin = self.name(),
-                    script = interface.file(),
-                    generation,
-                    "out of memory: started anew"
-                );
-            }
-            Err(diagnostic) => self.report_kept(&diagnostic.to_string()),
-        }
-    }
-
-    async fn load(
-        &self,
-        interface: Interface,
-        manifest: &Rc<Manifest>,
-        sources: &Rc<Sources>,
-    ) -> Result<Live, Diagnostic> {
-        let generation = self.generation.get() + 1;
-        self.generation.set(generation);
-        let script = Script::load(
-            interface,
-            generation,
-            sources.clone(),
-            self.shared.clone(),
-            Rc::new(manifest.settings.clone()),
-            manifest.limits(),
-        );
-        Ok(Live {
-            script: Rc::new(script.await?),
-            manifest: manifest.clone(),
-        })
+        self.core.shared.grant(granted);
     }
 
     fn report_problems(&self, sources: &Sources) {
@@ -287,30 +243,23 @@ impl Plugin {
             tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
         }
     }
+}
 
-    fn go_live(&self, live: Live) -> Slot {
-        let script = &live.script;
-        self.meters.generation(script.interface, script.generation);
-        self.weigh(script);
-        self.collector.notice(script.interface);
-        Slot::Live(live)
-    }
+/// Reads all files of a plugin.
+pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
+    let dir = spec.dir.clone();
+    let reading = tokio::task::spawn_blocking(move || read_sources(&dir)).await;
+    let read = reading.map_err(io::Error::other).flatten();
+    read.map_err(|error| OpenError::Unreadable {
+        dir: spec.dir.display().to_string(),
+        problem: error.to_string(),
+    })
+}
 
-    /// Has the meters know how much memory a script holds.
-    pub(super) fn weigh(&self, script: &Script) {
-        self.meters.memory(
-            script.interface,
-            script.generation,
-            script.lua().used_memory(),
-        );
-    }
-
-    fn report_kept(&self, problem: &str) {
-        self.meters.add(Tally::Refused);
-        tracing::error!(
-            plugin = self.name(),
-            "not taken over, what ran before goes on:\n{problem}"
-        );
+fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {
+    Release {
+        manifest: Arc::new(manifest),
+        sources: sources.clone(),
     }
 }
 
@@ -325,8 +274,12 @@ fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
         .cure("run `moondock reload --accept-grants`, or start moondock again")
 }
 
+fn has_script(sources: &Sources, interface: Interface) -> bool {
+    sources.files.contains_key(Path::new(&interface.file()))
+}
+
 fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {
     Interface::ALL
         .into_iter()
-        .filter(|interface| sources.files.contains_key(Path::new(&interface.file())))
+        .filter(|interface| has_script(sources, *interface))
 }

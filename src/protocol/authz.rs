@@ -1,7 +1,7 @@
 //! AuthZPlugin (`protocol.md` 3).
 
 use super::shape::{TEXT_MAP, TEXTS, optional, required};
-use super::{Field, Interface::Authz, Method, Missing, Shape, Type};
+use super::{Answer, Field, Interface::Authz, Method, Missing, Shape, Type};
 
 const USER: Field = optional(
     "User",
@@ -75,7 +75,7 @@ const DECISION: Shape = Shape {
 /// A body of 4 MiB, the most that engines pass on, is 5.4 MiB of Base64; a reply adds 64 KiB.
 const BODY_LIMIT: usize = 8 << 20;
 
-pub(super) const METHODS: &[Method] = &[
+pub(super) static METHODS: &[Method] = &[
     Method::new(
         Authz,
         "AuthZPlugin.AuthZReq",
@@ -84,6 +84,7 @@ pub(super) const METHODS: &[Method] = &[
         &DECISION,
         "Decides on a request to the engine.",
     )
+    .answer(Answer::Policy)
     .about("RequestUri")
     .body_limit(BODY_LIMIT)
     .deadline(10),
@@ -95,6 +96,7 @@ pub(super) const METHODS: &[Method] = &[
         &DECISION,
         "Decides on the engine's reply.",
     )
+    .answer(Answer::Policy)
     .about("RequestUri")
     .body_limit(BODY_LIMIT)
     .deadline(10)

@@ -124,7 +124,7 @@ const fn row(
     Method::new(Ipam, wire, hook, request, reply, doc).deadline(25)
 }
 
-pub(super) const METHODS: &[Method] = &[
+pub(super) static METHODS: &[Method] = &[
     row(
         "IpamDriver.GetCapabilities",
         "get_capabilities",
@@ -132,6 +132,7 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says what the driver needs to be told.",
     )
+    .greeting(0)
     .missing(Missing::Answered("{}")),
     row(
         "IpamDriver.GetDefaultAddressSpaces",

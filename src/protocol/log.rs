@@ -1,7 +1,8 @@
 //! LogDriver (`protocol.md` 8).
 
+use super::method::row_of;
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
-use super::{Field, Interface::Log, Method, Missing, Origin, Shape, Type};
+use super::{Answer, Field, Interface::Log, Method, Missing, Origin, Shape, Type};
 
 const FILE: Field = required(
     "File",
@@ -135,7 +136,16 @@ const CAPABILITIES_REPLY: Shape = Shape {
 
 const ARGUMENT: (&str, &str) = ("info", "LogInfo");
 
-pub(super) const METHODS: &[Method] = &[
+/// The hook that gives a log back.
+pub static READ_LOG: &Method = row_of(METHODS, "read");
+/// The hook that is called when a stream has ended.
+pub static STOP_LOG: &Method = row_of(METHODS, "stop");
+/// The hook that takes one entry; called by Moondock.
+pub static WRITE_ENTRY: &Method = row_of(METHODS, "write");
+/// The hook that takes a batch of entries; called by Moondock.
+pub static WRITE_ENTRIES: &Method = row_of(METHODS, "write_batch");
+
+pub(super) static METHODS: &[Method] = &[
     Method::new(
         Log,
         "LogDriver.Capabilities",
@@ -144,7 +154,8 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says whether logs can be read: they can when the script has the hook `read`.",
     )
-    .origin(Origin::Answered),
+    .origin(Origin::Answered)
+    .answer(Answer::LogCapabilities),
     Method::new(
         Log,
         "LogDriver.StartLogging",
@@ -154,6 +165,7 @@ pub(super) const METHODS: &[Method] = &[
         "A container's log begins: the place to check its `--log-opt`. Raising refuses to start the container. Called once for a stream, not again when \
          the script or Moondock was started anew; and also before `docker logs` of a stopped container, so it must not clear what is kept.",
     )
+    .answer(Answer::StartLog)
     .arguments(&[ARGUMENT])
     .about("File")
     .missing(Missing::Answered("{}")),
@@ -165,7 +177,7 @@ pub(super) const METHODS: &[Method] = &[
         &EMPTY,
         "One entry of a container's log. What was handed over once is handed over again when the hook raises, or Moondock was killed before it returned.",
     )
-    .origin(Origin::Host)
+    .uncalled()
     .arguments(&[("entry", "LogEntry"), ARGUMENT])
     .missing(Missing::Instead("write_batch")),
     Method::new(
@@ -177,7 +189,7 @@ pub(super) const METHODS: &[Method] = &[
         "Entries of a container's log, as many as have come meanwhile. They count as written when the hook returns; when it raises, or Moondock is \
          killed before, they are handed over again, with the same `seq`.",
     )
-    .origin(Origin::Host)
+    .uncalled()
     .arguments(&[("entries", "{ LogEntry }"), ARGUMENT])
     .missing(Missing::Instead("write")),
     Method::new(
@@ -188,6 +200,7 @@ pub(super) const METHODS: &[Method] = &[
         &EMPTY,
         "A container's log has ended, and all of it has been written. Docker does not wait for it.",
     )
+    .answer(Answer::StopLog)
     .arguments(&[ARGUMENT])
     .about("File")
     .missing(Missing::Answered("{}")),
@@ -206,6 +219,7 @@ pub(super) const METHODS: &[Method] = &[
         ("emit", "(LogEntry | { LogEntry }) -> ()"),
         ("wait", "() -> boolean"),
     ])
+    .answer(Answer::ReadLog)
     .without_deadline()
     .missing(Missing::NotFound),
 ];

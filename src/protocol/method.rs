@@ -31,6 +31,8 @@ pub struct Method {
     pub interface: Interface,
     /// Who calls, and who answers.
     pub origin: Origin,
+    /// How a request for it is answered.
+    pub answer: Answer,
     /// The Lua function that answers it.
     pub hook: &'static str,
     /// The hook's arguments, each with its Luau type.
@@ -54,6 +56,12 @@ pub struct Method {
     pub hang_up_on_failure: bool,
     /// What the reply owes to the request.
     pub tie: Option<Tie>,
+    /// The field of the reply with a path that containers must reach; those of a managed plugin
+    /// reach only its propagated mount (`protocol.md` 2.4).
+    pub reachable: Option<&'static str>,
+    /// The rank of a question that an engine asks a managed plugin at its start (`protocol.md` 2.1).
+    /// Of those that a plugin has, the one of the lowest rank comes first.
+    pub greeting: Option<u8>,
     /// One sentence for the reference.
     pub doc: &'static str,
 }
@@ -67,6 +75,29 @@ pub enum Origin {
     Host,
     /// The engine calls, and Moondock answers: a script has no such hook.
     Answered,
+}
+
+/// How a request for a method is answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The hook's reply, in the shape of the row.
+    Hook,
+    /// The policy's decision.
+    Policy,
+    /// What the log script can do.
+    LogCapabilities,
+    /// A log stream is started.
+    StartLog,
+    /// A log stream is stopped.
+    StopLog,
+    /// What the hook emits, as a stream.
+    ReadLog,
+    /// The metrics collector is started after the hook.
+    StartMetrics,
+    /// The metrics collector is stopped before the hook.
+    StopMetrics,
+    /// Not at all: no request names it, and Moondock calls the hook by itself.
+    Uncalled,
 }
 
 /// What it means that a script has no hook for a method.
@@ -109,6 +140,7 @@ impl Method {
             wire,
             interface,
             origin: Origin::Engine,
+            answer: Answer::Hook,
             hook,
             arguments: &[("req", "")],
             request,
@@ -120,6 +152,8 @@ impl Method {
             absent: None,
             hang_up_on_failure: false,
             tie: None,
+            reachable: None,
+            greeting: None,
             doc,
         }
     }
@@ -186,6 +220,26 @@ impl Method {
         self
     }
 
+    /// A row that no request names: Moondock calls the hook by itself.
+    pub(super) const fn uncalled(self) -> Self {
+        self.origin(Origin::Host).answer(Answer::Uncalled)
+    }
+
+    pub(super) const fn answer(mut self, answer: Answer) -> Self {
+        self.answer = answer;
+        self
+    }
+
+    pub(super) const fn reachable(mut self, field: &'static str) -> Self {
+        self.reachable = Some(field);
+        self
+    }
+
+    pub(super) const fn greeting(mut self, rank: u8) -> Self {
+        self.greeting = Some(rank);
+        self
+    }
+
     pub(super) const fn hang_up_on_failure(mut self) -> Self {
         self.hang_up_on_failure = true;
         self
@@ -210,7 +264,7 @@ pub fn methods_of(interface: Interface) -> &'static [Method] {
     }
 }
 
-/// The row of a name that a request can have, such as `VolumeDriver.Create`.
+/// Returns the row of a method that a request can name, such as `VolumeDriver.Create`.
 pub fn find(wire: &str) -> Option<&'static Method> {
     let (prefix, _) = wire.split_once('.')?;
     let interface = Interface::ALL
@@ -219,6 +273,68 @@ pub fn find(wire: &str) -> Option<&'static Method> {
     methods_of(interface)
         .iter()
         .find(|method| method.wire == wire)
+}
+
+/// Returns the row of a hook among `rows`; a missing one is an error of the compiler.
+pub(super) const fn row_of(rows: &'static [Method], hook: &str) -> &'static Method {
+    let mut at = 0;
+    while at < rows.len() {
+        if is_same(rows[at].hook, hook) {
+            return &rows[at];
+        }
+        at += 1;
+    }
+    panic!("no row has this hook")
+}
+
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// What the path of an engine's request names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Call {
+    /// The handshake (`protocol.md` 1.5).
+    Activate,
+    /// A method of an interface.
+    Method(&'static Method),
+}
+
+/// The handshake's path, without its slash.
+pub const ACTIVATE: &str = "Plugin.Activate";
+
+/// The handshake has no body that matters.
+const ACTIVATE_BODY_LIMIT: usize = 64 << 10;
+
+impl Call {
+    /// Returns what a path such as `/VolumeDriver.Create` names.
+    pub fn of(path: &str) -> Option<Self> {
+        match path.strip_prefix('/').unwrap_or(path) {
+            ACTIVATE => Some(Self::Activate),
+            wire => find(wire).map(Self::Method),
+        }
+    }
+
+    /// The limit on the request's body, in bytes.
+    pub fn body_limit(self) -> usize {
+        match self {
+            Self::Activate => ACTIVATE_BODY_LIMIT,
+            Self::Method(method) => method.body_limit,
+        }
+    }
+
+    /// The name in the request's path, such as `VolumeDriver.Create`.
+    pub fn wire(self) -> &'static str {
+        match self {
+            Self::Activate => ACTIVATE,
+            Self::Method(method) => method.wire,
+        }
+    }
 }
 
 impl Interface {

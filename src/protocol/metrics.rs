@@ -1,7 +1,8 @@
 //! MetricsCollector (`protocol.md` 9): for managed plugins only.
 
+use super::method::row_of;
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
-use super::{Interface::Metrics, Method, Missing, Origin, Shape, Type};
+use super::{Answer, Interface::Metrics, Method, Missing, Shape, Type};
 
 const SAMPLE: Shape = Shape {
     name: "MetricSample",
@@ -31,7 +32,7 @@ const SAMPLE: Shape = Shape {
     ],
 };
 
-const COLLECT: Shape = Shape {
+const COLLECT_REQUEST: Shape = Shape {
     name: "CollectRequest",
     fields: &[required(
         "samples",
@@ -40,7 +41,10 @@ const COLLECT: Shape = Shape {
     )],
 };
 
-pub(super) const METHODS: &[Method] = &[
+/// The hook that takes the engine's metrics; called by Moondock.
+pub static COLLECT: &Method = row_of(METHODS, "collect");
+
+pub(super) static METHODS: &[Method] = &[
     Method::new(
         Metrics,
         "MetricsCollector.StartMetrics",
@@ -49,17 +53,19 @@ pub(super) const METHODS: &[Method] = &[
         &EMPTY,
         "Tells that metrics can be read, when the engine or the plugin has started: `collect` is called from now on. Raising prevents that.",
     )
+    .answer(Answer::StartMetrics)
+    .greeting(2)
     .missing(Missing::Answered("{}")),
     Method::new(
         Metrics,
         "metrics.collect",
         "collect",
-        &COLLECT,
+        &COLLECT_REQUEST,
         &EMPTY,
         "Takes what the engine has counted: at once after `start`, and then every `metrics.interval_s` seconds (`plugin.toml`). Never twice at a time: one that \
          takes too long skips beats. An error is logged, and the next beat comes as always.",
     )
-    .origin(Origin::Host)
+    .uncalled()
     .arguments(&[("samples", "{ MetricSample }")]),
     Method::new(
         Metrics,
@@ -69,5 +75,6 @@ pub(super) const METHODS: &[Method] = &[
         &EMPTY,
         "Tells that the engine ends: `collect` is not called any more.",
     )
+    .answer(Answer::StopMetrics)
     .missing(Missing::Answered("{}")),
 ];

@@ -14,6 +14,9 @@ mod volume;
 
 pub use form::{Form, is_rfc3339};
 pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
-pub use log::INFO as LOG_INFO;
-pub use method::{Interface, Method, Missing, Origin, Tie, find, methods, methods_of};
+pub use log::{INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES, WRITE_ENTRY};
+pub use method::{
+    ACTIVATE, Answer, Call, Interface, Method, Missing, Origin, Tie, find, methods, methods_of,
+};
+pub use metrics::COLLECT;
 pub use shape::{Field, Shape, Type};

@@ -237,7 +237,7 @@ const fn row(
     Method::new(Network, wire, hook, request, reply, doc).deadline(DEADLINE)
 }
 
-pub(super) const METHODS: &[Method] = &[
+pub(super) static METHODS: &[Method] = &[
     row(
         "NetworkDriver.GetCapabilities",
         "get_capabilities",
@@ -245,6 +245,7 @@ pub(super) const METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says how far networks reach.",
     )
+    .greeting(1)
     .missing(Missing::Answered(
         r#"{"Scope":"local","ConnectivityScope":"local"}"#,
     )),

@@ -61,7 +61,7 @@ const REPLY: Shape = Shape {
     ],
 };
 
-pub(super) const METHODS: &[Method] = &[Method::new(
+pub(super) static METHODS: &[Method] = &[Method::new(
     Secret,
     "SecretProvider.GetSecret",
     "get_secret",

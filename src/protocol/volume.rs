@@ -96,7 +96,7 @@ const CAPABILITIES: Shape = Shape {
 };
 
 /// The engine gives up after 120 s (Create, Mount) or 60 s.
-pub(super) const METHODS: &[Method] = &[
+pub(super) static METHODS: &[Method] = &[
     Method::new(
         Volume,
         "VolumeDriver.Create",
@@ -124,6 +124,7 @@ pub(super) const METHODS: &[Method] = &[
         &MOUNTPOINT,
         "Makes a volume usable by a container.",
     )
+    .reachable("Mountpoint")
     .about("Name")
     .deadline(110),
     Method::new(

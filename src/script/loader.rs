@@ -9,6 +9,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 
 static KITS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/kits");
 
@@ -17,7 +18,7 @@ const OWN: &str = "@moondock/";
 
 /// The `require` of one state.
 pub struct Loader {
-    sources: Rc<Sources>,
+    sources: Arc<Sources>,
     host: Rc<Host>,
     used: RefCell<BTreeSet<PathBuf>>,
     loading: RefCell<Vec<String>>,
@@ -29,7 +30,7 @@ impl Loader {
     ///
     /// # Errors
     /// Only for want of memory.
-    pub fn install(lua: &Lua, sources: Rc<Sources>, host: Rc<Host>) -> mlua::Result<Rc<Self>> {
+    pub fn install(lua: &Lua, sources: Arc<Sources>, host: Rc<Host>) -> mlua::Result<Rc<Self>> {
         let loaded = lua.create_table()?;
         let loader = Rc::new(Self {
             sources,

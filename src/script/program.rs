@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long the top level of a script, its modules included, may take.
@@ -22,7 +23,7 @@ pub struct Script {
     pub generation: u64,
     vm: Vm,
     hooks: Hooks,
-    sources: Rc<Sources>,
+    sources: Arc<Sources>,
     used: BTreeSet<PathBuf>,
     worn: Cell<bool>,
 }
@@ -35,9 +36,9 @@ impl Script {
     pub async fn load(
         interface: Interface,
         generation: u64,
-        sources: Rc<Sources>,
-        shared: Rc<Shared>,
-        settings: Rc<toml::Table>,
+        sources: Arc<Sources>,
+        shared: Arc<Shared>,
+        settings: Arc<toml::Table>,
         limits: Limits,
     ) -> Result<Self, Problems> {
         let file = interface.file();
@@ -67,7 +68,7 @@ impl Script {
     }
 
     /// The files that it was loaded from.
-    pub fn sources(&self) -> &Rc<Sources> {
+    pub fn sources(&self) -> &Arc<Sources> {
         &self.sources
     }
 
@@ -143,7 +144,7 @@ type Loaded = (Hooks, BTreeSet<PathBuf>);
 async fn run_top_level(
     vm: &Vm,
     interface: Interface,
-    sources: &Rc<Sources>,
+    sources: &Arc<Sources>,
     host: &Rc<Host>,
 ) -> Result<Loaded, Problems> {
     let file = interface.file();

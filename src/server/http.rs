@@ -1,15 +1,14 @@
 //! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::plugin`]'s business.
 
 use super::stream::{Peer, Streamed};
-use crate::plugin::{Plugin, Reply};
+use crate::plugin::{CallError, Plugin, Reply};
+use crate::protocol::Call;
 use bytes::{Bytes, BytesMut};
-use futures_util::FutureExt;
 use http_body_util::{BodyExt, Either, Full};
 use hyper::body::{Body, Incoming};
 use hyper::header::{ALLOW, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
-use serde_json::json;
-use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::time::Duration;
 use thiserror::Error;
@@ -54,31 +53,30 @@ pub async fn answer(
     request: Request<Incoming>,
 ) -> Result<Answer, Abandoned> {
     let (head, mut body) = request.into_parts();
-    let path = head.uri.path();
-    let limit = match admit(plugin, &head.method, path, &body) {
-        Ok(limit) => limit,
+    let call = match admit(plugin, &head, &body) {
+        Ok(call) => call,
         Err(refusal) => return refuse(refusal, peer, &head.headers, body),
     };
-    match read(&mut body, limit).await? {
-        Some(bytes) => respond(call(plugin, path, bytes).await, peer),
-        None => refuse(plugin.too_large(path), peer, &head.headers, body),
+    match read(&mut body, call.body_limit()).await? {
+        Some(bytes) => respond(plugin.call(call, bytes).await, peer),
+        None => refuse(plugin.too_large(call), peer, &head.headers, body),
     }
 }
 
-/// The limit on the body of a request that may go on.
-fn admit(plugin: &Plugin, method: &Method, path: &str, body: &Incoming) -> Result<usize, Reply> {
-    if method != Method::POST {
-        return Err(failure(
-            StatusCode::METHOD_NOT_ALLOWED,
-            format!("`{method}` is not allowed: use `POST`"),
-        ));
+/// Returns the call that a request makes, if it may go on.
+fn admit(plugin: &Plugin, head: &Parts, body: &Incoming) -> Result<Call, Reply> {
+    if head.method != Method::POST {
+        let status = StatusCode::METHOD_NOT_ALLOWED.as_u16();
+        let message = format!("`{}` is not allowed: use `POST`", head.method);
+        return Err(Reply::error(status, &message));
     }
-    let limit = plugin.body_limit(path)?;
-    if body.size_hint().lower() > limit as u64 {
-        Err(plugin.too_large(path))
-    } else {
-        Ok(limit)
+    let path = head.uri.path();
+    let unknown = || Reply::from(&CallError::UnknownMethod(name_of(path)));
+    let call = Call::of(path).ok_or_else(unknown)?;
+    if body.size_hint().lower() > call.body_limit() as u64 {
+        return Err(plugin.too_large(call));
     }
+    Ok(call)
 }
 
 /// The whole body, or nothing when it has more than `limit` bytes.
@@ -116,19 +114,6 @@ async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Abandoned> {
         }
     }
     Ok(None)
-}
-
-/// A dropped connection makes the engine repeat the call with an empty body (protocol 1.6), so even
-/// a fault of our own is answered.
-async fn call(plugin: &Rc<Plugin>, path: &str, body: Bytes) -> Reply {
-    let call = AssertUnwindSafe(plugin.call(path, body));
-    call.catch_unwind().await.unwrap_or_else(|_| {
-        let message = format!(
-            "{}: a fault in moondock itself (its log says more)",
-            method_of(path)
-        );
-        failure(StatusCode::INTERNAL_SERVER_ERROR, message)
-    })
 }
 
 fn respond(reply: Reply, peer: &Peer) -> Result<Answer, Abandoned> {
@@ -178,15 +163,6 @@ async fn discard(mut body: Incoming) {
     }
 }
 
-fn method_of(path: &str) -> &str {
-    path.trim_start_matches('/')
-}
-
-/// An error in the two fields that the engine's decoders look at (protocol 0.6).
-fn failure(status: StatusCode, message: String) -> Reply {
-    let body = json!({ "Err": &message, "Error": &message });
-    Reply::Answer {
-        status: status.as_u16(),
-        body: body.to_string().into_bytes(),
-    }
+fn name_of(path: &str) -> String {
+    path.strip_prefix('/').unwrap_or(path).to_owned()
 }

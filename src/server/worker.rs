@@ -106,8 +106,7 @@ impl Worker {
         .await;
         drop(acceptor);
         connections.drain().await;
-        plugin.stop_collecting().await;
-        plugin.rest_logs().await;
+        plugin.shut_down().await;
         watching.abort();
         Ok(())
     }

@@ -1,10 +1,8 @@
-//! Named locks of one plugin, and the guard against waiting in a circle.
+//! The named locks of one plugin, taken by calls on any of its threads, and the guard against deadlock.
 
-use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
-use std::sync::Arc;
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Mutex as Queue, OwnedMutexGuard};
 
 /// One call, as far as locks are concerned.
 pub type Caller = u64;
@@ -20,58 +18,53 @@ pub enum LockError {
     Circle(String),
 }
 
-/// The named locks of one plugin, on its thread. Clones are the same locks.
+/// The named locks of one plugin. Clones are the same locks.
 #[derive(Debug, Clone, Default)]
 pub struct Locks {
-    state: Rc<State>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    callers: Cell<Caller>,
-    locks: RefCell<HashMap<String, Lock>>,
-    waiting: RefCell<HashMap<Caller, String>>,
+    callers: Caller,
+    locks: HashMap<String, Lock>,
+    waiting: HashMap<Caller, String>,
 }
 
 #[derive(Debug, Default)]
 struct Lock {
-    queue: Arc<Mutex<()>>,
+    queue: Arc<Queue<()>>,
     holder: Option<Caller>,
 }
 
 /// A lock that is held until this is dropped.
 #[derive(Debug)]
 pub struct Held {
-    state: Rc<State>,
+    locks: Locks,
     name: String,
     place: Option<OwnedMutexGuard<()>>,
 }
 
 /// A caller's place in a queue, given up when this is dropped.
 struct Waiting<'a> {
-    state: &'a State,
+    locks: &'a Locks,
     caller: Caller,
 }
 
 impl Locks {
-    /// A number for a call that takes its first lock.
+    /// Returns a number for a call that takes its first lock.
     pub fn caller(&self) -> Caller {
-        self.state.callers.set(self.state.callers.get() + 1);
-        self.state.callers.get()
+        let mut state = self.state();
+        state.callers += 1;
+        state.callers
     }
 
     /// Waits for the lock `name`, first come, first served; `caller` may hold other ones.
+    ///
+    /// # Errors
+    /// When the wait would never end.
     pub async fn take(&self, caller: Caller, name: &str) -> Result<Held, LockError> {
-        self.state.refuse_circle(caller, name)?;
-        let queue = self
-            .state
-            .locks
-            .borrow_mut()
-            .entry(name.to_owned())
-            .or_default()
-            .queue
-            .clone();
-        let waiting = Waiting::new(&self.state, caller, name);
+        let (queue, waiting) = self.line_up(caller, name)?;
         let place = queue.lock_owned().await;
         drop(waiting);
         Ok(self.hold(caller, name, place))
@@ -79,43 +72,56 @@ impl Locks {
 
     /// Takes the lock `name` if nobody holds it or waits for it.
     pub fn try_take(&self, caller: Caller, name: &str) -> Option<Held> {
-        let queue = self
-            .state
-            .locks
-            .borrow_mut()
-            .entry(name.to_owned())
-            .or_default()
-            .queue
-            .clone();
-        queue
-            .try_lock_owned()
-            .ok()
-            .map(|place| self.hold(caller, name, place))
+        let queue = self.state().queue(name);
+        let place = queue.try_lock_owned().ok()?;
+        Some(self.hold(caller, name, place))
+    }
+
+    /// Enters the queue of `name`. The check and the entry are one step, so of the calls that would
+    /// close a circle the last one always sees it.
+    fn line_up(
+        &self,
+        caller: Caller,
+        name: &str,
+    ) -> Result<(Arc<Queue<()>>, Waiting<'_>), LockError> {
+        let mut state = self.state();
+        state.refuse_circle(caller, name)?;
+        state.waiting.insert(caller, name.to_owned());
+        let waiting = Waiting {
+            locks: self,
+            caller,
+        };
+        Ok((state.queue(name), waiting))
     }
 
     fn hold(&self, caller: Caller, name: &str, place: OwnedMutexGuard<()>) -> Held {
-        self.state
-            .locks
-            .borrow_mut()
-            .entry(name.to_owned())
-            .or_default()
-            .holder = Some(caller);
+        self.state().lock(name).holder = Some(caller);
         Held {
-            state: self.state.clone(),
+            locks: self.clone(),
             name: name.to_owned(),
             place: Some(place),
         }
     }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
-    /// Follows who waits for whom, from the lock wanted. Whoever would close a circle is the last to come
-    /// to it, so no circle is ever overlooked.
+    fn lock(&mut self, name: &str) -> &mut Lock {
+        self.locks.entry(name.to_owned()).or_default()
+    }
+
+    fn queue(&mut self, name: &str) -> Arc<Queue<()>> {
+        self.lock(name).queue.clone()
+    }
+
+    /// Follows who waits for whom, beginning with the holder of `name`.
     fn refuse_circle(&self, caller: Caller, name: &str) -> Result<(), LockError> {
-        let (locks, waiting) = (self.locks.borrow(), self.waiting.borrow());
         let mut wanted = name;
-        while let Some(holder) = locks.get(wanted).and_then(|lock| lock.holder) {
-            match waiting.get(&holder) {
+        while let Some(holder) = self.locks.get(wanted).and_then(|lock| lock.holder) {
+            match self.waiting.get(&holder) {
                 _ if holder == caller && wanted == name => {
                     return Err(LockError::Twice(name.to_owned()));
                 }
@@ -128,37 +134,28 @@ impl State {
     }
 
     /// Forgets a lock that nobody holds or waits for.
-    fn forget_unused(&self, name: &str) {
-        let mut locks = self.locks.borrow_mut();
-        if locks
-            .get(name)
-            .is_some_and(|lock| Arc::strong_count(&lock.queue) == 1)
-        {
-            locks.remove(name);
+    fn forget_unused(&mut self, name: &str) {
+        let unused = |lock: &Lock| Arc::strong_count(&lock.queue) == 1;
+        if self.locks.get(name).is_some_and(unused) {
+            self.locks.remove(name);
         }
-    }
-}
-
-impl<'a> Waiting<'a> {
-    fn new(state: &'a State, caller: Caller, name: &str) -> Self {
-        state.waiting.borrow_mut().insert(caller, name.to_owned());
-        Self { state, caller }
     }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.state.waiting.borrow_mut().remove(&self.caller);
+        self.locks.state().waiting.remove(&self.caller);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if let Some(lock) = self.state.locks.borrow_mut().get_mut(&self.name) {
+        let mut state = self.locks.state();
+        if let Some(lock) = state.locks.get_mut(&self.name) {
             lock.holder = None;
         }
         self.place = None;
-        self.state.forget_unused(&self.name);
+        state.forget_unused(&self.name);
     }
 }
 
@@ -176,7 +173,7 @@ mod tests {
         assert!(poll!(&mut second).is_pending());
         drop(first);
         drop(second.await.unwrap());
-        assert!(locks.state.locks.borrow().is_empty() && locks.state.waiting.borrow().is_empty());
+        assert!(locks.state().locks.is_empty() && locks.state().waiting.is_empty());
     }
 
     #[tokio::test]
@@ -190,7 +187,7 @@ mod tests {
         );
         drop(first);
         drop(locks.try_take(2, "a").unwrap());
-        assert!(locks.state.locks.borrow().is_empty());
+        assert!(locks.state().locks.is_empty());
     }
 
     #[tokio::test]

@@ -90,7 +90,7 @@ fn an_engine_does_not_hang_on_a_collector_that_it_finds_by_its_socket() {
     bed.docker(&["volume", "create", "-d", "ops", "data"]).ok();
     assert!(
         bed.moondock_log()
-            .contains("metrics.lua is not served: Docker would hang"),
+            .contains("metrics.lua is not served: a metrics collector on a plain socket"),
         "{}",
         bed.moondock_log()
     );

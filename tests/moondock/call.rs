@@ -125,7 +125,7 @@ fn what_cannot_be_called_is_said() {
     for (args, part) in [
         (
             ["scripts/vol", "volume.mont"],
-            "`volume.mont` is no method; did you mean `volume.mount`?",
+            "unknown method `volume.mont`; did you mean `volume.mount`?",
         ),
         (
             ["scripts/vol", "VolumeDriver.Creat"],
@@ -133,7 +133,7 @@ fn what_cannot_be_called_is_said() {
         ),
         (
             ["scripts/vol", "x"],
-            "`x` is no method: write `interface.hook`, such as `volume.create`",
+            "unknown method `x`: write `interface.hook`, such as `volume.create`",
         ),
         (
             ["scripts", "volume.list"],

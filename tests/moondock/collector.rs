@@ -226,8 +226,8 @@ fn an_engine_that_finds_the_socket_is_not_told_of_it() {
     let served = bed.start();
     let answer = served.call("vol", "Plugin.Activate", "");
     assert_eq!(answer.body, r#"{"Implements":["VolumeDriver"]}"#);
-    served.wait_for_log("metrics.lua is not served: Docker would hang");
-    served.wait_for_log("make a managed plugin of it with `moondock bundle`");
+    served.wait_for_log("metrics.lua is not served: a metrics collector on a plain socket");
+    served.wait_for_log("package it with `moondock bundle`");
 }
 
 #[test]
@@ -407,7 +407,7 @@ fn what_an_engine_answers_amiss_is_told_once_and_overcome() {
     }
     assert!(own(&served, UNREAD) >= 7.0);
     engine.answers(page(b"a 1\nwrong\nb 2\n"));
-    served.wait_for_log("1 lines of the engine's metrics make no sense");
+    served.wait_for_log("cannot parse 1 lines of the engine's metrics");
     served.wait_for_log("first got 2 samples");
 }
 
@@ -422,7 +422,7 @@ fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
         200
     );
     assert!(begun.elapsed() < Duration::from_secs(5));
-    served.wait_for_log("gave no whole answer in 10 s");
+    served.wait_for_log("did not answer within 10 s");
     drop(engine);
     let socket = served.bed().path().join("engine.sock");
     wait_for("another is counted", || own(&served, UNREAD) >= 2.0);

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bundle", &["config", "plugin", "protocol", "grants", "sys"]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("server", &["config", "plugin", "metrics"]),
+    ("server", &["config", "plugin", "protocol", "metrics"]),
     (
         "plugin",
         &[

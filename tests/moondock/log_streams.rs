@@ -155,7 +155,7 @@ fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
             });
             until("three MiB to be taken", || writing.is_finished()).await;
             wait_for_text(&log, "good\n").await;
-            let told = "its log cannot be read on, what follows is lost";
+            let told = "log stream is corrupt, discarding the rest";
             until("the fault to be told", || plugin.log().contains(told)).await;
             assert!(
                 plugin.log().contains("container=\"web\""),
@@ -334,7 +334,7 @@ fn a_stream_that_cannot_be_taken_up_yet_is_not_forgotten() {
         writer.send(&[entry("one")]);
         plugin.plugin().resume_logs().await;
         until("the hindrance to be told", || {
-            plugin.log().contains("cannot be taken up yet")
+            plugin.log().contains("cannot resume the log stream yet")
         })
         .await;
         assert!(plugin.log().contains("half.json"), "{}", plugin.log());

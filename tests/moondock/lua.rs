@@ -4,7 +4,7 @@ use mlua::Lua;
 use moondock::grants::Granted;
 use moondock::host::{Host, Shared};
 use std::future::Future;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -22,7 +22,7 @@ impl Script {
             .await
             .unwrap();
         shared.grant(everything());
-        let host = Host::new(Rc::new(shared), Rc::default(), "test.lua".to_owned(), 1);
+        let host = Host::new(Arc::new(shared), Arc::default(), "test.lua".to_owned(), 1);
         host.in_call.set(true);
         host.budget.begin(Duration::from_secs(10));
         let lua = Lua::new();

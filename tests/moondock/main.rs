@@ -45,5 +45,6 @@ mod std_modules;
 mod std_process;
 mod store;
 mod systemd;
+mod threads;
 mod tls;
 mod unwatched;

@@ -1,5 +1,6 @@
 //! A plugin of every interface in this process, and the calls that engines really made.
 
+use crate::scripted::call_of;
 use moondock::plugin::{Plugin, PluginSpec, Reply};
 use serde::Deserialize;
 use std::fs;
@@ -161,7 +162,9 @@ impl Bed {
     }
 
     pub async fn call(&self, path: &str, body: &str) -> Reply {
-        self.plugin.call(path, body.to_owned().into()).await
+        self.plugin
+            .call(call_of(path), body.to_owned().into())
+            .await
     }
 }
 

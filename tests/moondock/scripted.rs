@@ -2,6 +2,7 @@
 
 use crate::lua::block_on;
 use moondock::plugin::{OpenError, Plugin, PluginSpec, Reply, ReplyStream};
+use moondock::protocol::Call;
 use serde_json::{Value, json};
 use std::fs;
 use std::rc::Rc;
@@ -77,11 +78,10 @@ impl Scripts {
 impl Scripted {
     /// The status and the body of an answer; status 0 for a connection that is closed instead.
     pub async fn raw(&self, method: &str, body: &[u8]) -> (u16, String) {
-        match self
-            .plugin
-            .call(&format!("/{method}"), body.to_vec().into())
-            .await
-        {
+        let Some(call) = Call::of(method) else {
+            return (404, format!("{method} is not a method"));
+        };
+        match self.plugin.call(call, body.to_vec().into()).await {
             Reply::Answer { status, body } => (status, String::from_utf8(body).unwrap()),
             Reply::HangUp => (0, String::new()),
             Reply::Stream(_) => panic!("{method} is answered by a stream"),
@@ -95,7 +95,7 @@ impl Scripted {
             .unwrap();
         match self
             .plugin
-            .call_as_host(method, body.to_string().into())
+            .call(Call::Method(method), body.to_string().into())
             .await
         {
             Reply::Answer { status, body } => (status, serde_json::from_slice(&body).unwrap()),
@@ -107,7 +107,7 @@ impl Scripted {
     pub async fn stream(&self, method: &str, body: Value) -> ReplyStream {
         match self
             .plugin
-            .call(&format!("/{method}"), body.to_string().into())
+            .call(call_of(method), body.to_string().into())
             .await
         {
             Reply::Stream(parts) => parts,
@@ -158,6 +158,11 @@ impl Scripted {
     pub fn log(&self) -> String {
         self.log.text()
     }
+}
+
+/// What a request for a method asks for; a name without a row is a mistake of the test.
+pub fn call_of(method: &str) -> Call {
+    Call::of(method).unwrap_or_else(|| panic!("no method {method}"))
 }
 
 /// A request to the engine, as it asks a policy.

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A plugin with a directory of its own, which scripts know as `here`.
 struct Plugin {
     directory: TempDir,
-    shared: Rc<Shared>,
+    shared: Arc<Shared>,
 }
 
 /// One script of it: every std module is a global.
@@ -30,13 +30,13 @@ impl Plugin {
         shared.grant(crate::lua::everything());
         Self {
             directory,
-            shared: Rc::new(shared),
+            shared: Arc::new(shared),
         }
     }
 
     fn script(&self) -> Script {
         let lua = Lua::new();
-        let host = Host::new(self.shared.clone(), Rc::default(), "volume.lua".into(), 1);
+        let host = Host::new(self.shared.clone(), Arc::default(), "volume.lua".into(), 1);
         host.in_call.set(true);
         for module in MODULES {
             lua.globals()

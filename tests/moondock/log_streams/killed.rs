@@ -132,7 +132,7 @@ fn a_process_that_ends_in_good_order_leaves_the_rest_to_the_next() {
     assert_eq!(last_line(&log), 1);
     served.start_again("logs");
     wait_for_line(&mut served, &log, 2);
-    served.wait_for_log("its log goes on");
+    served.wait_for_log("log stream resumed");
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_stream_whose_fifo_has_gone_meanwhile_is_ended() {
     drop(writer);
     std::fs::remove_file(log.file()).unwrap();
     served.crash("logs");
-    served.wait_for_log("its log ended meanwhile");
+    served.wait_for_log("log stream ended meanwhile");
     let journal = served.bed().state().join("logs/logs");
     served.wait_for("an empty journal", |_| {
         std::fs::read_dir(&journal).unwrap().next().is_none()
@@ -190,7 +190,7 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
     );
     served.wait_for_log("woken");
     drop(connection);
-    served.wait_for_log("the reader of a log has gone");
+    served.wait_for_log("the reader of a log is gone");
     assert!(
         !served.log().contains("the hook is over"),
         "{}",

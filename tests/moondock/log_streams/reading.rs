@@ -441,7 +441,7 @@ fn a_disk_that_cannot_be_written_to_costs_no_line() {
         let told = || {
             plugin
                 .log()
-                .contains("its log waits, and is handed over again")
+                .contains("log stream waits for its script, next attempt in")
         };
         until("the fault to be told", told).await;
         assert!(plugin.log().contains("file exists"), "{}", plugin.log());

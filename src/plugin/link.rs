@@ -1,0 +1,296 @@
+//! The way to a script, which runs on the plugin's own thread or on one of its own.
+
+use super::core::Core;
+use super::runner::Runner;
+use crate::protocol::Interface;
+use futures_util::FutureExt;
+use futures_util::future::LocalBoxFuture;
+use std::cell::RefCell;
+use std::io;
+use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+use tokio::runtime;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::time::sleep;
+use tracing::dispatcher;
+
+/// The pause after a script is started anew, so that one that panics at once does not do so without end.
+const RESTART_BACKOFF: Duration = Duration::from_secs(1);
+
+/// The way to a script.
+pub(super) enum Link {
+    /// The script runs on the thread that accepts the plugin's connections.
+    Here(Post),
+    /// The script runs on a thread of its own.
+    Thread(Thread),
+}
+
+/// The task panicked, or the script's thread is gone.
+#[derive(Debug)]
+pub(super) struct Lost;
+
+/// A thread with an event loop, which runs what it is sent.
+pub(super) struct Thread {
+    jobs: Option<UnboundedSender<Job>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+type Job = Box<dyn FnOnce(Rc<Post>) -> LocalBoxFuture<'static, ()> + Send>;
+
+/// A runner on its thread, replaced by a new one after a panic.
+pub(super) struct Post {
+    runner: Rc<RefCell<Rc<Runner>>>,
+    supervision: AbortHandle,
+}
+
+impl Link {
+    /// Runs the script of `interface` on this thread.
+    pub fn here(core: Arc<Core>, interface: Interface) -> Self {
+        Self::Here(Post::new(core, interface))
+    }
+
+    /// Starts a thread for the script of `interface`.
+    ///
+    /// # Errors
+    /// When the system has no thread left.
+    pub fn thread(core: Arc<Core>, interface: Interface) -> io::Result<Self> {
+        let (jobs, queue) = unbounded_channel();
+        let name = format!("{} {}", core.name(), interface.name());
+        // A global subscriber needs no passing on. Tests have one for each thread.
+        let scoped = (!dispatcher::has_been_set()).then(|| dispatcher::get_default(Clone::clone));
+        let handle = thread::Builder::new().name(name).spawn(move || {
+            let _guard = scoped.as_ref().map(dispatcher::set_default);
+            if let Err(error) = serve(core, interface, queue) {
+                tracing::error!(%error, script = interface.file(), "cannot start the script's thread");
+            }
+        })?;
+        Ok(Self::Thread(Thread {
+            jobs: Some(jobs),
+            handle: Some(handle),
+        }))
+    }
+
+    /// Runs `task` with the script's runner, on its thread, and returns its result.
+    ///
+    /// # Errors
+    /// [`Lost`] after a panic, which is logged; the script is then started anew.
+    pub async fn run<T, R>(
+        &self,
+        task: impl FnOnce(Rc<Runner>) -> R + Send + 'static,
+    ) -> Result<T, Lost>
+    where
+        T: Send + 'static,
+        R: Future<Output = T> + 'static,
+    {
+        match self {
+            Self::Here(post) => post.run(task).await,
+            Self::Thread(thread) => {
+                let (sender, result) = oneshot::channel();
+                thread.send(Box::new(move |post| {
+                    let job = async move {
+                        // The caller may have given up.
+                        let _ = sender.send(post.run(task).await);
+                    };
+                    job.boxed_local()
+                }));
+                result.await.unwrap_or(Err(Lost))
+            }
+        }
+    }
+}
+
+impl Thread {
+    /// Sends a job; a thread that is gone drops it.
+    fn send(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Thread {
+    /// Ends the thread and waits for it, so that nothing of the plugin is in use any more.
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(handle) = self.handle.take() {
+            // A panic has been logged.
+            let _ = handle.join();
+        }
+    }
+}
+
+fn serve(
+    core: Arc<Core>,
+    interface: Interface,
+    mut jobs: UnboundedReceiver<Job>,
+) -> io::Result<()> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    LocalSet::new().block_on(&runtime, async move {
+        let post = Rc::new(Post::new(core, interface));
+        while let Some(job) = jobs.recv().await {
+            spawn_local(job(post.clone()));
+        }
+    });
+    // A file operation that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+impl Post {
+    fn new(core: Arc<Core>, interface: Interface) -> Self {
+        let runner = Rc::new(RefCell::new(Runner::new(core, interface)));
+        let supervision = spawn_local(supervise(runner.clone())).abort_handle();
+        Self {
+            runner,
+            supervision,
+        }
+    }
+
+    async fn run<T, R: Future<Output = T>>(
+        &self,
+        task: impl FnOnce(Rc<Runner>) -> R,
+    ) -> Result<T, Lost> {
+        let runner = self.runner.borrow().clone();
+        let panicked = runner.slot.clone();
+        let task = AssertUnwindSafe(async move { task(runner).await });
+        task.catch_unwind().await.map_err(|_| {
+            panicked.panicked.notify_one();
+            Lost
+        })
+    }
+}
+
+impl Drop for Post {
+    fn drop(&mut self) {
+        self.supervision.abort();
+    }
+}
+
+/// Replaces the runner whenever a task of it panicked.
+async fn supervise(current: Rc<RefCell<Rc<Runner>>>) {
+    loop {
+        let runner = current.borrow().clone();
+        runner.slot.panicked.notified().await;
+        let (plugin, script) = (runner.slot.name().to_owned(), runner.slot.interface.file());
+        let new = runner.successor().await;
+        current.replace(new);
+        tracing::error!(
+            plugin,
+            script,
+            "started anew after a fault in moondock itself"
+        );
+        sleep(RESTART_BACKOFF).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::slot::Release;
+    use crate::plugin::{Manifest, PluginSpec, Reply};
+    use crate::protocol::find;
+    use crate::script::Sources;
+    use tokio::time::timeout;
+
+    const SCRIPT: &str = "local volume = {}
+        function volume.create() end function volume.remove() end function volume.mount() end
+        function volume.unmount() end function volume.path() end function volume.list() end
+        function volume.get() return { Volume = { Name = 'v' } } end
+        return volume";
+
+    async fn core() -> (Arc<Core>, tempfile::TempDir) {
+        let state = tempfile::tempdir().unwrap();
+        let spec = PluginSpec::new("p", state.path().into(), state.path().into());
+        (Arc::new(Core::open(spec).await.unwrap()), state)
+    }
+
+    async fn load(link: &Link) {
+        let files = [("volume.lua".into(), SCRIPT.as_bytes().to_vec())].into();
+        let sources = Sources {
+            files,
+            ..Sources::default()
+        };
+        let release = Release {
+            manifest: Arc::new(Manifest::default()),
+            sources: Arc::new(sources),
+        };
+        let loading = link.run(|runner| async move { runner.slot.load_first(Ok(release)).await });
+        loading.await.unwrap().unwrap();
+    }
+
+    async fn generation(link: &Link) -> u64 {
+        let reading = link.run(|runner| async move {
+            runner.slot.live().map_or(0, |live| live.script.generation)
+        });
+        reading.await.unwrap()
+    }
+
+    /// A panic fails its call only, and the script goes on in a new state.
+    async fn survives_a_panic(link: Link) {
+        load(&link).await;
+        let panicking = link.run(|_| async { panic!("on purpose") });
+        let lost: Result<(), Lost> = panicking.await;
+        assert!(lost.is_err());
+        let restarted = async {
+            while generation(&link).await != 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(Duration::from_secs(60), restarted).await.unwrap();
+        let get = find("VolumeDriver.Get").unwrap();
+        let body = br#"{"Name":"v"}"#.as_slice();
+        let answer = link.run(move |runner| async move { runner.answer(get, body.into()).await });
+        let reply = answer.await.unwrap();
+        assert!(
+            matches!(reply, Reply::Answer { status: 200, .. }),
+            "{reply:?}"
+        );
+    }
+
+    fn block_on(test: impl Future<Output = ()>) {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        LocalSet::new().block_on(&runtime.unwrap(), test);
+    }
+
+    #[test]
+    fn panic_on_the_own_thread_starts_the_script_anew() {
+        block_on(async {
+            let (core, _state) = core().await;
+            survives_a_panic(Link::here(core, Interface::Volume)).await;
+        });
+    }
+
+    #[test]
+    fn panic_on_another_thread_starts_the_script_anew() {
+        block_on(async {
+            let (core, _state) = core().await;
+            survives_a_panic(Link::thread(core, Interface::Volume).unwrap()).await;
+        });
+    }
+
+    #[test]
+    fn panic_beside_calls_starts_the_script_anew() {
+        block_on(async {
+            let (core, _state) = core().await;
+            let link = Link::thread(core, Interface::Volume).unwrap();
+            load(&link).await;
+            let spawning = link.run(|runner| async move {
+                runner.slot.spawn(async { panic!("on purpose") });
+            });
+            spawning.await.unwrap();
+            let restarted = async {
+                while generation(&link).await != 2 {
+                    tokio::task::yield_now().await;
+                }
+            };
+            timeout(Duration::from_secs(60), restarted).await.unwrap();
+        });
+    }
+}

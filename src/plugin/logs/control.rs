@@ -1,0 +1,96 @@
+//! The two ends of a stream's control: what it is ordered to do, and how far it has come.
+
+use super::info::StreamInfo;
+use tokio::sync::watch;
+
+/// What a stream is ordered to do. A later order goes beyond those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Order {
+    /// To go on.
+    Run,
+    /// To end when it is empty and nobody can write to it.
+    EndWhenDeserted,
+    /// To end when it is empty.
+    Stop,
+}
+
+/// How far a stream has come to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum State {
+    /// It goes on.
+    Open,
+    /// All that was written before it was stopped is delivered.
+    Drained,
+    /// Its task is over.
+    Ended,
+}
+
+/// The control of one stream.
+#[derive(Debug)]
+pub(super) struct Control {
+    /// The container's ID.
+    pub container: String,
+    /// The container's name, for the log.
+    pub name: String,
+    order: watch::Sender<Order>,
+    state: watch::Sender<State>,
+}
+
+impl Control {
+    /// Creates the control of a stream that goes on.
+    pub fn new(info: &StreamInfo) -> Self {
+        Self {
+            container: info.container.clone(),
+            name: info.name.clone(),
+            order: watch::Sender::new(Order::Run),
+            state: watch::Sender::new(State::Open),
+        }
+    }
+
+    /// Gives an order, unless one was given that goes further.
+    pub fn order(&self, order: Order) {
+        self.order.send_if_modified(|now| {
+            let goes_further = order > *now;
+            *now = order.max(*now);
+            goes_further
+        });
+    }
+
+    /// Returns the present order.
+    pub fn ordered(&self) -> Order {
+        *self.order.borrow()
+    }
+
+    /// Returns the present order, and a future that waits for the next.
+    pub fn next_order(&self) -> (Order, impl Future<Output = ()>) {
+        let mut receiver = self.order.subscribe();
+        let now = *receiver.borrow_and_update();
+        let changed = async move {
+            // The stream holds the sender for as long as it waits.
+            let _ = receiver.changed().await;
+        };
+        (now, changed)
+    }
+
+    /// Waits until a stopped stream is empty.
+    pub async fn drained(&self) {
+        self.reached(State::Drained).await;
+    }
+
+    /// Waits for the end of the stream's task.
+    pub async fn ended(&self) {
+        self.reached(State::Ended).await;
+    }
+
+    /// Notes how far the stream has come.
+    pub fn reach(&self, state: State) {
+        self.state
+            .send_if_modified(|now| state > std::mem::replace(now, state.max(*now)));
+    }
+
+    async fn reached(&self, state: State) {
+        let mut receiver = self.state.subscribe();
+        // `self` holds the sender.
+        let _ = receiver.wait_for(|now| *now >= state).await;
+    }
+}

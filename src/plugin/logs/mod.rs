@@ -1,0 +1,169 @@
+//! The log streams of a plugin: started by `StartLogging`, fed from FIFOs, delivered to the script in
+//! batches, resumed after a crash, given back by `ReadLogs` (`protocol.md` 8).
+
+mod control;
+mod cursor;
+mod deliver;
+mod drops;
+mod entry;
+mod info;
+mod read;
+mod registry;
+mod resume;
+mod settings;
+mod stream;
+
+pub use self::settings::{LogSettings, OnSlow};
+
+use self::control::Order;
+use self::info::StreamInfo;
+use self::registry::Registry;
+use self::stream::Stream;
+use super::outcome::Outcome;
+use super::slot::{Live, Slot};
+use super::{CallError, Reply, hook};
+use crate::protocol::{Method, READ_LOG};
+use crate::script::{Diagnostic, Owed};
+use crate::sys::journal::MarkFile;
+use crate::sys::locks::Locks;
+use serde_json::{Value as Json, json};
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+/// How long `StopLogging` waits for the rest of the log. The engine removes the FIFO once it is answered.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What the state directory is called in a diagnostic.
+const STATE_DIR: &str = "the state directory";
+
+/// The log streams of one plugin, on the thread of the log script.
+pub(super) struct Logs {
+    registry: Rc<Registry>,
+    /// Held for a FIFO while its stream starts: an engine whose connection was cut asks again meanwhile.
+    starting: Locks,
+}
+
+impl Logs {
+    /// Creates the place of streams that are yet to be started or resumed.
+    pub fn new(slot: Rc<Slot>) -> Self {
+        Self {
+            registry: Rc::new(Registry::new(slot)),
+            starting: Locks::default(),
+        }
+    }
+
+    /// Answers `Capabilities`: logs can be read if the script has the hook for it.
+    pub fn capabilities(live: &Live) -> Outcome {
+        let reads = live.script.has(READ_LOG);
+        let reply = json!({ "Cap": { "ReadLogs": reads } }).to_string();
+        Outcome::ok(reply.into_bytes(), String::new())
+    }
+
+    /// Answers `StartLogging`: starts a stream, after the script agreed and the stream is noted on disk.
+    pub async fn start(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
+        match StreamInfo::of_request(body) {
+            Ok(info) => {
+                let name = info.name.clone();
+                let started = self.start_stream(method, live, info).await;
+                Outcome::of(started.map(|()| b"{}".to_vec()), name)
+            }
+            Err(problem) => Outcome::failed(hook::unreadable(method, body, problem), String::new()),
+        }
+    }
+
+    async fn start_stream(
+        &self,
+        method: &'static Method,
+        live: &Live,
+        info: StreamInfo,
+    ) -> Result<(), CallError> {
+        let registry = &self.registry;
+        let held = self.starting.take(self.starting.caller(), &info.file).await;
+        let _held = held.map_err(|error| failed(&info.file, &io::Error::other(error)))?;
+        if registry.stream(&info.file).is_some() {
+            return Ok(());
+        }
+        let fifo = registry
+            .open_fifo(&info.file)
+            .map_err(|error| failed(&info.file, &error))?;
+        let table = info
+            .table(live.script.lua())
+            .map_err(|problem| hook::unreadable(method, &info.text, problem))?;
+        let owed = Owed::of(method, &table);
+        hook::call(&registry.slot, method, live, &owed, table).await?;
+        let mark = self.note(&info).await.map_err(|e| failed(STATE_DIR, &e))?;
+        registry.forsake(Some(&info.container));
+        let control = registry.register(&info);
+        let stream = Stream::new(registry.clone(), info, control, fifo, mark);
+        registry.slot.spawn(stream.run());
+        Ok(())
+    }
+
+    /// Notes the stream in the journal.
+    async fn note(&self, info: &StreamInfo) -> io::Result<MarkFile> {
+        let journal = self.registry.journal.clone();
+        let (id, text) = (info.id.clone(), info.text.clone());
+        let noting = spawn_blocking(move || journal.add(&id, &text)).await;
+        noting.map_err(io::Error::other).flatten()
+    }
+
+    /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after [`DRAIN_TIMEOUT`].
+    pub async fn stop(&self, method: &'static Method, body: &[u8]) -> Outcome {
+        match file_of(body) {
+            Ok(file) => Outcome::ok(b"{}".to_vec(), self.stop_stream(&file).await),
+            Err(problem) => Outcome::failed(hook::unreadable(method, body, problem), String::new()),
+        }
+    }
+
+    /// Ends the stream of a FIFO. Returns the container's name.
+    async fn stop_stream(&self, file: &str) -> String {
+        // There is none when the engine asks again, or when the FIFO was gone already.
+        let Some(control) = self.registry.stream(file) else {
+            return file.to_owned();
+        };
+        control.order(Order::Stop);
+        if timeout(DRAIN_TIMEOUT, control.drained()).await.is_err() {
+            let (plugin, container) = (self.registry.slot.name(), &control.name);
+            tracing::warn!(
+                plugin,
+                container,
+                "log stream was stopped before its end was written"
+            );
+        }
+        control.name.clone()
+    }
+
+    /// Answers `ReadLogs` with what the hook emits, as a stream unless the hook fails at once.
+    pub async fn read(&self, method: &'static Method, live: &Live, body: &[u8]) -> Reply {
+        read::read(&self.registry, method, live, body).await
+    }
+
+    /// Resumes the streams that were open when the process, or the runner before this one, ended.
+    pub async fn resume(&self) {
+        resume::resume(&self.registry).await;
+    }
+
+    /// Orders all streams to end once they are empty and nobody can write to them.
+    pub fn forsake_all(&self) {
+        self.registry.forsake(None);
+    }
+
+    /// Stops the delivery of batches, and waits for those that the script has.
+    pub async fn shut_down(&self) {
+        self.registry.shut_down().await;
+    }
+}
+
+fn file_of(body: &[u8]) -> Result<String, String> {
+    let request: Json = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let file = request["File"].as_str();
+    file.map(str::to_owned)
+        .ok_or_else(|| "`File` is missing or empty".to_owned())
+}
+
+fn failed(what: &str, error: &io::Error) -> CallError {
+    CallError::Failed(Diagnostic::of_file(what, error.to_string()))
+}

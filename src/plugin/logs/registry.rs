@@ -1,0 +1,148 @@
+//! What the log streams of a plugin share: who they are, who follows them, where they are noted.
+
+use super::control::{Control, Order};
+use super::info::StreamInfo;
+use super::settings::LogSettings;
+use crate::metrics::LogCounters;
+use crate::plugin::slot::Slot;
+use crate::sys::fifo::{Fifo, Scratch};
+use crate::sys::journal::Journal;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// The directory of the journal, in the plugin's state.
+const JOURNAL_DIR: &str = "logs";
+
+/// What the log streams of a plugin share, on the thread of the log script.
+pub(super) struct Registry {
+    pub slot: Rc<Slot>,
+    pub journal: Journal,
+    pub counters: Arc<LogCounters>,
+    /// By the path of the FIFO.
+    streams: RefCell<BTreeMap<String, Rc<Control>>>,
+    /// By the container's ID: wakes those who follow its log.
+    written: RefCell<HashMap<String, watch::Sender<()>>>,
+    scratch: RefCell<Option<Rc<Scratch>>>,
+    /// True once no more batches are to be delivered.
+    shutdown: watch::Sender<bool>,
+}
+
+impl Registry {
+    /// Creates a registry without streams.
+    pub fn new(slot: Rc<Slot>) -> Self {
+        Self {
+            journal: Journal::new(slot.core.spec.state.join(JOURNAL_DIR)),
+            counters: slot.core.meters.logs().clone(),
+            slot,
+            streams: RefCell::default(),
+            written: RefCell::default(),
+            scratch: RefCell::default(),
+            shutdown: watch::Sender::new(false),
+        }
+    }
+
+    /// Adds a stream.
+    pub fn register(&self, info: &StreamInfo) -> Rc<Control> {
+        let control = Rc::new(Control::new(info));
+        let mut streams = self.streams.borrow_mut();
+        streams.insert(info.file.clone(), control.clone());
+        let mut written = self.written.borrow_mut();
+        written.entry(info.container.clone()).or_default();
+        self.counters.streams.fetch_add(1, Relaxed);
+        control
+    }
+
+    /// Removes a stream that has ended.
+    pub fn unregister(&self, info: &StreamInfo) {
+        let mut streams = self.streams.borrow_mut();
+        streams.remove(&info.file);
+        self.counters.streams.fetch_sub(1, Relaxed);
+        if !streams
+            .values()
+            .any(|other| other.container == info.container)
+        {
+            self.written.borrow_mut().remove(&info.container);
+        }
+    }
+
+    /// Returns the stream of a FIFO.
+    pub fn stream(&self, file: &str) -> Option<Rc<Control>> {
+        self.streams.borrow().get(file).cloned()
+    }
+
+    /// Orders the streams of `container`, or all, to end once they are empty and nobody can write to
+    /// them: their engine, or its connection to them, is gone.
+    pub fn forsake(&self, container: Option<&str>) {
+        for control in self.streams.borrow().values() {
+            if container.is_none_or(|container| control.container == container) {
+                control.order(Order::EndWhenDeserted);
+            }
+        }
+    }
+
+    /// Wakes those who follow the container's log.
+    pub fn notify_written(&self, container: &str) {
+        if let Some(sender) = self.written.borrow().get(container) {
+            sender.send_replace(());
+        }
+    }
+
+    /// Returns what is woken by each batch of the container's log, and closed when its log has ended.
+    pub fn follow(&self, container: &str) -> Option<watch::Receiver<()>> {
+        let written = self.written.borrow();
+        written.get(container).map(watch::Sender::subscribe)
+    }
+
+    /// Opens a FIFO with the buffer of the settings.
+    pub fn open_fifo(&self, file: &str) -> io::Result<Fifo> {
+        let capacity = self.settings().buffer_kib << 10;
+        Fifo::open(Path::new(file), capacity, self.scratch()?)
+    }
+
+    /// The settings of the live generation.
+    pub fn settings(&self) -> LogSettings {
+        let live = self.slot.live();
+        live.map(|live| live.manifest.log).unwrap_or_default()
+    }
+
+    /// Stops the delivery of batches, and waits for those that the script has.
+    pub async fn shut_down(&self) {
+        self.shutdown.send_replace(true);
+        let controls: Vec<_> = self.streams.borrow().values().cloned().collect();
+        for control in controls {
+            control.ended().await;
+        }
+    }
+
+    /// Whether no more batches are to be delivered.
+    pub fn is_shutting_down(&self) -> bool {
+        *self.shutdown.borrow()
+    }
+
+    /// Waits until no more batches are to be delivered.
+    pub async fn shutdown(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.shutdown.subscribe().wait_for(|shut| *shut).await;
+    }
+
+    /// Waits for `pause`. Returns whether no more batches are to be delivered.
+    pub async fn shut_down_within(&self, pause: Duration) -> bool {
+        timeout(pause, self.shutdown()).await.is_ok()
+    }
+
+    fn scratch(&self) -> io::Result<Rc<Scratch>> {
+        let mut scratch = self.scratch.borrow_mut();
+        match &*scratch {
+            Some(scratch) => Ok(scratch.clone()),
+            None => Ok(scratch.insert(Rc::new(Scratch::new()?)).clone()),
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Log streams of a process before this one, resumed where it left them.
+
+use super::control::{Control, State};
+use super::info::StreamInfo;
+use super::registry::Registry;
+use super::stream::{Stream, finish_gone};
+use crate::sys::fifo::Fifo;
+use crate::sys::journal::{Mark, MarkFile};
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::spawn_blocking;
+
+/// The pause before another attempt to open a stream that is still there.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Resumes the streams that were open when the process ended.
+pub(super) async fn resume(registry: &Rc<Registry>) {
+    let journal = registry.journal.clone();
+    let reading = spawn_blocking(move || journal.open_streams()).await;
+    match reading.map_err(io::Error::other).flatten() {
+        Ok(streams) => streams
+            .into_iter()
+            .for_each(|(id, text)| resume_stream(registry, id, text)),
+        Err(error) => {
+            let plugin = registry.slot.name();
+            tracing::error!(plugin, %error, "cannot read which log streams were open");
+        }
+    }
+}
+
+fn resume_stream(registry: &Rc<Registry>, id: String, text: io::Result<Vec<u8>>) {
+    let path = registry.journal.note(&id);
+    let noted = text.and_then(|text| {
+        StreamInfo::of(id, text).ok_or_else(|| io::Error::other("it is not a log stream's note"))
+    });
+    match noted {
+        Ok(info) => {
+            let control = registry.register(&info);
+            let reopening = reopen(registry.clone(), info, control);
+            registry.slot.spawn(reopening);
+        }
+        Err(error) => {
+            let plugin = registry.slot.name();
+            tracing::error!(plugin, path = %path.display(), %error, "cannot read the note of a log stream");
+        }
+    }
+}
+
+/// Opens a stream and runs it. A stream that cannot be opened because files or memory are short has not
+/// ended: its container would wait for ever.
+async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) {
+    let (plugin, container) = (registry.slot.name().to_owned(), info.name.clone());
+    let mut is_reported = false;
+    loop {
+        let error = match open(&registry, &info) {
+            Ok((fifo, file, mark)) => {
+                tracing::info!(plugin, container, "log stream resumed");
+                let stream = Stream::new(registry, info, control, fifo, file);
+                mark.iter().for_each(|mark| stream.resume(mark));
+                return stream.run().await;
+            }
+            Err(error) => error,
+        };
+        if has_gone(&error) {
+            tracing::info!(plugin, container, %error, "log stream ended meanwhile");
+            return finish_gone(&registry, &info, &control).await;
+        }
+        if !std::mem::replace(&mut is_reported, true) {
+            tracing::error!(plugin, container, %error, "cannot resume the log stream yet");
+        }
+        if registry.shut_down_within(RETRY_INTERVAL).await {
+            return control.reach(State::Ended);
+        }
+    }
+}
+
+fn open(registry: &Registry, info: &StreamInfo) -> io::Result<(Fifo, MarkFile, Option<Mark>)> {
+    let fifo = registry.open_fifo(&info.file)?;
+    let file = registry.journal.mark_file(&info.id)?;
+    let mark = file.get()?;
+    Ok((fifo, file, mark))
+}
+
+/// Whether the FIFO is gone: the engine removes it when its container has ended.
+fn has_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidInput
+    )
+}

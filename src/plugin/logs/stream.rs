@@ -1,0 +1,299 @@
+//! The life of one log stream: read from its FIFO, delivered to the script, consumed.
+
+use super::control::{Control, Order, State};
+use super::cursor::{Batch, Cursor, Fault, Seen};
+use super::deliver::{Delivered, Delivery};
+use super::drops::{Drops, REPORT_INTERVAL};
+use super::info::StreamInfo;
+use super::registry::Registry;
+use super::settings::OnSlow;
+use crate::protocol::STOP_LOG;
+use crate::sys::fifo::Fifo;
+use crate::sys::journal::{Mark, MarkFile};
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::task::{spawn_blocking, yield_now};
+use tokio::time::{Instant, sleep, sleep_until};
+
+/// The shortest time between two batches, so that the entries of a busy container come in larger ones.
+const BATCH_INTERVAL: Duration = Duration::from_millis(5);
+/// How long a stopped stream waits for the engine to close the FIFO, or for the rest of a frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a FIFO from which entries may be dropped is checked while the script is slow.
+const ROOM_INTERVAL: Duration = Duration::from_millis(5);
+/// The bytes that are dropped before other tasks get their turn.
+const DROP_PORTION: usize = 128 << 10;
+
+/// How a stream came to an end.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// All of it was delivered.
+    Finished,
+    /// The process shuts down; the next one goes on.
+    Interrupted,
+}
+
+/// A log stream, as a task on the thread of the log script.
+pub(super) struct Stream {
+    registry: Rc<Registry>,
+    info: Rc<StreamInfo>,
+    control: Rc<Control>,
+    cursor: Cursor,
+    delivery: Delivery,
+    drops: Drops,
+    /// Whether the batch that the script has was consumed already, to make room.
+    is_consumed: Cell<bool>,
+}
+
+impl Stream {
+    /// Creates a stream that the engine has just started.
+    pub fn new(
+        registry: Rc<Registry>,
+        info: StreamInfo,
+        control: Rc<Control>,
+        fifo: Fifo,
+        mark: MarkFile,
+    ) -> Self {
+        let info = Rc::new(info);
+        Self {
+            cursor: Cursor::new(fifo),
+            delivery: Delivery::new(registry.clone(), info.clone(), mark),
+            drops: Drops::new(registry.clone(), info.clone()),
+            registry,
+            info,
+            control,
+            is_consumed: Cell::new(false),
+        }
+    }
+
+    /// Goes on where a process that ended has left the stream.
+    pub fn resume(&self, mark: &Mark) {
+        self.cursor.resume(mark);
+    }
+
+    /// Runs until the stream ends.
+    pub async fn run(mut self) {
+        let end = match self.pump().await {
+            Ok(end) => end,
+            Err(fault) => self.discard_rest(&fault).await,
+        };
+        self.control.reach(State::Drained);
+        if end == End::Finished {
+            self.drops.report_all();
+            finish(&self.registry, &self.info).await;
+        }
+    }
+
+    async fn pump(&mut self) -> Result<End, Fault> {
+        // Since when a stream that is to end has waited for more.
+        let mut waiting_since = None;
+        while !self.registry.is_shutting_down() {
+            let is_cut = match self.cursor.look(&self.registry.settings())? {
+                Seen::Batch(batch) => {
+                    waiting_since = None;
+                    if !self.hand_over(&batch).await? {
+                        return Ok(End::Interrupted);
+                    }
+                    continue;
+                }
+                Seen::Deserted if !self.reopened()? => return Ok(End::Finished),
+                Seen::Piece => true,
+                Seen::Deserted | Seen::Nothing => false,
+            };
+            if self.is_to_end(is_cut) {
+                let since = waiting_since.get_or_insert_with(Instant::now);
+                if since.elapsed() > CLOSE_TIMEOUT {
+                    return Ok(End::Finished);
+                }
+            }
+            self.wait().await?;
+        }
+        Ok(End::Interrupted)
+    }
+
+    /// Waits for the next writer of a deserted FIFO. Returns `false` if none will come.
+    fn reopened(&mut self) -> Result<bool, Fault> {
+        if self.control.ordered() >= Order::EndWhenDeserted {
+            return Ok(false);
+        }
+        Ok(self.cursor.reopen()?)
+    }
+
+    /// Whether nothing more is to come, or, of half a frame, the other half.
+    fn is_to_end(&self, is_cut: bool) -> bool {
+        let ordered = self.control.ordered();
+        let ends = ordered == Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
+        if ends {
+            self.control.reach(State::Drained);
+        }
+        ends
+    }
+
+    /// Waits for bytes in the FIFO, an order, or the shutdown of the process.
+    async fn wait(&self) -> Result<(), Fault> {
+        let (ordered, changed) = self.control.next_order();
+        // Nothing reports that the last writer of a stream that is to end has gone.
+        let interval = match ordered {
+            Order::Run => Duration::from_secs(3600),
+            Order::EndWhenDeserted => Duration::from_secs(1),
+            Order::Stop => Duration::from_millis(100),
+        };
+        tokio::select! {
+            changed = self.cursor.changed() => changed?,
+            () = changed => {}
+            () = self.registry.shutdown() => {}
+            () = sleep(interval) => {}
+        }
+        Ok(())
+    }
+
+    /// Delivers the batch to the script, then removes it from the FIFO. Returns `false`, leaving the
+    /// FIFO untouched, if the process shuts down first.
+    async fn hand_over(&self, batch: &Batch) -> Result<bool, Fault> {
+        let begun = Instant::now();
+        let (entries, bytes) = (batch.entries.len(), batch.length());
+        self.is_consumed.set(false);
+        let delivered = tokio::select! {
+            delivered = self.delivery.deliver(batch, &self.drops) => delivered,
+            never = self.keep_room(batch) => match never {},
+        };
+        match delivered {
+            Delivered::All => self.registry.counters.handed_over(entries, bytes),
+            Delivered::Some(taken) => self.drops.count(entries - taken, bytes),
+            Delivered::Interrupted => return Ok(false),
+        }
+        if !self.is_consumed.get() {
+            self.cursor.consume(batch)?;
+        }
+        self.registry.notify_written(&self.info.container);
+        self.drops.report();
+        self.pace(begun).await;
+        Ok(true)
+    }
+
+    /// Waits for a larger batch, unless one is there, and gives other tasks their turn.
+    async fn pace(&self, begun: Instant) {
+        let is_running = self.control.ordered() == Order::Run;
+        if is_running && self.cursor.waiting() < self.registry.settings().batch_kib << 10 {
+            sleep_until(begun + BATCH_INTERVAL).await;
+        }
+        // With a full FIFO nothing above waits, and dozens of batches would follow each other.
+        yield_now().await;
+    }
+
+    /// Keeps room in the FIFO where a slow script must not hold up the container: first the batch that
+    /// the script has is consumed, then the oldest entries are dropped.
+    async fn keep_room(&self, batch: &Batch) -> Infallible {
+        loop {
+            let may_drop = self.registry.settings().on_slow == OnSlow::Drop;
+            sleep(if may_drop {
+                ROOM_INTERVAL
+            } else {
+                REPORT_INTERVAL
+            })
+            .await;
+            // Where frames do not share pages, a FIFO is full at half of its capacity.
+            let unit = self.cursor.capacity() / 8;
+            if !may_drop || self.cursor.waiting() <= unit * 3 {
+                continue;
+            }
+            if !self.is_consumed.replace(true) {
+                self.consume_early(batch);
+            }
+            self.drop_down_to(unit).await;
+            self.drops.report();
+        }
+    }
+
+    fn consume_early(&self, batch: &Batch) {
+        if let Err(error) = self.cursor.consume(batch) {
+            let (plugin, container) = (self.registry.slot.name(), &self.info.name);
+            tracing::warn!(plugin, container, %error, "cannot read the log stream");
+        }
+    }
+
+    /// Drops the oldest entries until `limit` bytes are left. A container may write as fast as this drops.
+    async fn drop_down_to(&self, limit: usize) {
+        loop {
+            let excess = self.cursor.waiting().saturating_sub(limit);
+            if excess == 0 {
+                return;
+            }
+            let Some((entries, bytes)) = self.cursor.discard(excess.min(DROP_PORTION)) else {
+                return;
+            };
+            self.drops.count(entries, bytes);
+            yield_now().await;
+        }
+    }
+
+    /// Empties a corrupt stream for as long as it is open, so that the container is not held up.
+    async fn discard_rest(&mut self, fault: &Fault) -> End {
+        let (plugin, container) = (self.registry.slot.name(), &self.info.name);
+        tracing::error!(
+            plugin,
+            container,
+            "log stream is corrupt, discarding the rest: {fault}"
+        );
+        self.control.reach(State::Drained);
+        while !self.registry.is_shutting_down() {
+            let (discarded, ordered) = (self.cursor.discard_all(), self.control.ordered());
+            if discarded > 0 {
+                self.registry.counters.dropped(0, discarded);
+            } else if ordered == Order::Stop || self.wait().await.is_err() {
+                return End::Finished;
+            }
+            let is_gone = self.cursor.is_deserted() && !self.reopened().unwrap_or(false);
+            if is_gone {
+                return End::Finished;
+            }
+        }
+        End::Interrupted
+    }
+}
+
+impl Drop for Stream {
+    /// Reports the end also after a panic, so that a shutdown does not wait for it.
+    fn drop(&mut self) {
+        self.control.reach(State::Ended);
+    }
+}
+
+/// Ends a stream whose FIFO has gone while nobody read it.
+pub(super) async fn finish_gone(registry: &Registry, info: &StreamInfo, control: &Control) {
+    finish(registry, info).await;
+    control.reach(State::Ended);
+}
+
+/// Calls the script's hook for the end of a stream, and forgets the stream.
+async fn finish(registry: &Registry, info: &StreamInfo) {
+    let (plugin, container) = (registry.slot.name(), &info.name);
+    if let Err(problem) = call_stop(registry, info).await {
+        tracing::warn!(plugin, container, "{problem}");
+    }
+    let (journal, id) = (registry.journal.clone(), info.id.clone());
+    let removing = spawn_blocking(move || journal.remove(&id)).await;
+    if let Err(error) = removing.map_err(io::Error::other).flatten() {
+        tracing::warn!(plugin, container, %error, "cannot remove the log stream from the journal");
+    }
+    registry.unregister(info);
+    tracing::debug!(plugin, container, "log stream ended");
+}
+
+/// `StopLogging` was answered and counted before, so this is no call of its own.
+async fn call_stop(registry: &Registry, info: &StreamInfo) -> Result<(), String> {
+    let Ok(live) = registry.slot.live() else {
+        return Ok(());
+    };
+    if !live.script.has(STOP_LOG) {
+        return Ok(());
+    }
+    let table = info.table(live.script.lua())?;
+    let deadline = live.manifest.deadline(STOP_LOG);
+    let result = live.script.call(STOP_LOG, table, deadline).await;
+    registry.slot.settle(&live).await;
+    result.map(drop).map_err(|problem| problem.to_string())
+}

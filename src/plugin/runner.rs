@@ -1,0 +1,96 @@
+//! What answers the calls of one interface, on the thread of its script.
+
+use super::collector::Collector;
+use super::core::Core;
+use super::logs::Logs;
+use super::outcome::Outcome;
+use super::slot::{Live, Slot};
+use super::{CallError, Reply, hook, policy};
+use crate::protocol::{Answer, Interface, Method};
+use bytes::Bytes;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+/// How long the log streams of a runner may take to stop before its successor takes them over.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What answers the calls of one interface.
+pub(super) struct Runner {
+    pub slot: Rc<Slot>,
+    pub logs: Rc<Logs>,
+    pub collector: Rc<Collector>,
+}
+
+impl Runner {
+    /// Creates a runner whose script is yet to be loaded.
+    pub fn new(core: Arc<Core>, interface: Interface) -> Rc<Self> {
+        let slot = Rc::new(Slot::new(core, interface));
+        Rc::new(Self {
+            logs: Rc::new(Logs::new(slot.clone())),
+            collector: Rc::new(Collector::new(slot.clone())),
+            slot,
+        })
+    }
+
+    /// Answers a call of the engine.
+    pub async fn answer(&self, method: &'static Method, body: Bytes) -> Reply {
+        let started = Instant::now();
+        let live = self.slot.live();
+        if let (Answer::ReadLog, Ok(live)) = (method.answer, &live)
+            && live.script.has(method)
+        {
+            // The hook goes on after the first part of the answer, so it ends the call by itself.
+            return self.logs.read(method, live, &body).await;
+        }
+        let outcome = self.outcome(method, &live, &body).await;
+        let live = live.as_ref().ok();
+        self.slot.finish(method, live, &outcome, started).await;
+        outcome.into_reply(method)
+    }
+
+    async fn outcome(
+        &self,
+        method: &'static Method,
+        live: &Result<Live, CallError>,
+        body: &[u8],
+    ) -> Outcome {
+        let slot = &self.slot;
+        match (method.answer, live) {
+            (Answer::Policy, Ok(live)) if !live.script.has(method) => Outcome::without_hook(method),
+            (Answer::Policy, live) => policy::decide(slot, method, live, body).await,
+            (_, Err(error)) => Outcome::failed(error.clone(), String::new()),
+            (Answer::Hook, Ok(live)) => hook::answer(slot, method, live, body).await,
+            (Answer::LogCapabilities, Ok(live)) => Logs::capabilities(live),
+            (Answer::StartLog, Ok(live)) => self.logs.start(method, live, body).await,
+            (Answer::StopLog, Ok(_)) => self.logs.stop(method, body).await,
+            (Answer::ReadLog, Ok(_)) => Outcome::without_hook(method),
+            (Answer::StartMetrics, Ok(live)) => self.collector.start(method, live, body).await,
+            (Answer::StopMetrics, Ok(live)) => self.collector.stop(method, live, body).await,
+            (Answer::Uncalled, Ok(live)) => hook::try_out(slot, method, live, body).await,
+        }
+    }
+
+    /// Stops what runs beside calls: the metrics collector and the log streams, after the batches
+    /// that the script has.
+    pub async fn shut_down(&self) {
+        self.collector.halt().await;
+        self.logs.shut_down().await;
+    }
+
+    /// Creates a runner of the same program in a new state, and hands it what runs beside calls.
+    pub async fn successor(&self) -> Rc<Self> {
+        let new = Self::new(self.slot.core.clone(), self.slot.interface);
+        let release = self.slot.release();
+        // What is wrong is kept by the slot, which answers calls with it.
+        let _ = new.slot.load_first(release).await;
+        let was_collecting = self.collector.is_running();
+        let _ = timeout(HANDOVER_TIMEOUT, self.shut_down()).await;
+        new.logs.resume().await;
+        if was_collecting {
+            new.collector.begin();
+        }
+        new
+    }
+}

@@ -1,0 +1,274 @@
+//! The place of one script on its thread: the generation that new calls get, and what follows a call.
+
+use super::core::Core;
+use super::outcome::Outcome;
+use super::{CallError, Manifest};
+use crate::metrics::Tally;
+use crate::protocol::{Interface, Method};
+use crate::script::{Diagnostic, Script, Sources};
+use futures_util::FutureExt;
+use std::cell::RefCell;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use tokio::sync::{Mutex, Notify};
+use tokio::task::{JoinHandle, spawn_local};
+
+/// The place of one script on its thread.
+pub(super) struct Slot {
+    pub core: Arc<Core>,
+    pub interface: Interface,
+    /// Notified when a new generation is live.
+    pub changed: Notify,
+    state: RefCell<State>,
+    /// Notified when a task panicked.
+    pub panicked: Notify,
+    /// Held while a generation is loaded, so that an older one never replaces a newer.
+    loading: Mutex<()>,
+}
+
+/// What answers new calls.
+enum State {
+    /// No generation could be loaded.
+    Broken(Diagnostic),
+    /// The last good generation.
+    Live(Live),
+}
+
+/// A generation with the manifest that it was loaded under.
+#[derive(Clone)]
+pub(super) struct Live {
+    pub script: Rc<Script>,
+    pub manifest: Arc<Manifest>,
+}
+
+/// The files that a generation is loaded from.
+#[derive(Clone)]
+pub(super) struct Release {
+    pub manifest: Arc<Manifest>,
+    pub sources: Arc<Sources>,
+}
+
+impl Slot {
+    /// Creates the place of a script that is yet to be loaded.
+    pub fn new(core: Arc<Core>, interface: Interface) -> Self {
+        let unloaded = Diagnostic::of_file(interface.file(), "the script is still being loaded");
+        Self {
+            core,
+            interface,
+            changed: Notify::new(),
+            panicked: Notify::new(),
+            state: RefCell::new(State::Broken(unloaded)),
+            loading: Mutex::default(),
+        }
+    }
+
+    /// The plugin's name, as Docker knows it.
+    pub fn name(&self) -> &str {
+        self.core.name()
+    }
+
+    /// Returns the generation that new calls get.
+    ///
+    /// # Errors
+    /// When none could be loaded.
+    pub fn live(&self) -> Result<Live, CallError> {
+        match &*self.state.borrow() {
+            State::Live(live) => Ok(live.clone()),
+            State::Broken(diagnostic) => Err(CallError::Broken(diagnostic.clone())),
+        }
+    }
+
+    /// Returns the files of the live generation.
+    ///
+    /// # Errors
+    /// What is wrong with the script, when there is none.
+    pub fn release(&self) -> Result<Release, Diagnostic> {
+        match &*self.state.borrow() {
+            State::Live(live) => Ok(live.release()),
+            State::Broken(diagnostic) => Err(diagnostic.clone()),
+        }
+    }
+
+    /// Spawns a task that runs beside calls. After a panic in it, the script is started anew.
+    pub fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
+        let slot = self.clone();
+        spawn_local(async move {
+            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
+                slot.panicked.notify_one();
+            }
+        })
+    }
+
+    /// Loads the first generation. After a failure, each call is answered with its diagnostic.
+    ///
+    /// # Errors
+    /// What is wrong with the script.
+    pub async fn load_first(&self, release: Result<Release, Diagnostic>) -> Result<(), Diagnostic> {
+        let _turn = self.loading.lock().await;
+        let loaded = match release {
+            Ok(release) => self.load(&release).await,
+            Err(diagnostic) => Err(diagnostic),
+        };
+        match loaded {
+            Ok(live) => self.go_live(live),
+            Err(diagnostic) => {
+                self.core.meters.generation(self.interface, 0);
+                self.break_with(diagnostic.clone());
+                return Err(diagnostic);
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads a new generation and makes it live if nothing is wrong with it. With `only_changed`, does
+    /// nothing if the live one was loaded from the same files. Returns whether a generation is live.
+    pub async fn take_over(&self, release: Release, only_changed: bool) -> bool {
+        let _turn = self.loading.lock().await;
+        let live = self.live().ok();
+        let file = self.interface.file();
+        let is_there = release.sources.files.contains_key(Path::new(&file));
+        match &live {
+            Some(_) if !is_there => {
+                self.core.report_kept(&format!("{file} is gone"));
+                return true;
+            }
+            Some(live) if only_changed && !live.script.is_changed_by(&release.sources) => {
+                return true;
+            }
+            _ => {}
+        }
+        match self.load(&release).await {
+            Ok(new) => {
+                self.announce(&new);
+                self.go_live(new);
+                true
+            }
+            Err(diagnostic) => {
+                self.core.report_kept(&diagnostic.to_string());
+                if live.is_none() {
+                    self.break_with(diagnostic);
+                }
+                live.is_some()
+            }
+        }
+    }
+
+    /// Ends a call: counts it, logs it, and settles the script's state.
+    pub async fn finish(
+        &self,
+        method: &'static Method,
+        live: Option<&Live>,
+        outcome: &Outcome,
+        started: Instant,
+    ) {
+        let generation = live.map_or(0, |live| live.script.generation);
+        self.core
+            .record(method, outcome, started.elapsed(), generation);
+        if let Some(live) = live {
+            self.settle(live).await;
+        }
+    }
+
+    /// Updates the weight of a script's state after it ran, and replaces it if it ran out of memory.
+    pub async fn settle(&self, live: &Live) {
+        self.weigh(&live.script);
+        self.replace_if_worn(live).await;
+    }
+
+    /// Replaces a state that ran out of memory with a new one of the same program.
+    async fn replace_if_worn(&self, worn: &Live) {
+        if !worn.script.is_worn() {
+            return;
+        }
+        let _turn = self.loading.lock().await;
+        let is_current = |live: Live| Rc::ptr_eq(&live.script, &worn.script);
+        if !self.live().is_ok_and(is_current) {
+            return;
+        }
+        match self.load(&worn.release()).await {
+            Ok(new) => {
+                self.core.meters.add(Tally::Restarted);
+                tracing::warn!(
+                    plugin = self.name(),
+                    script = self.interface.file(),
+                    generation = new.script.generation,
+                    "out of memory: started anew"
+                );
+                self.go_live(new);
+            }
+            Err(diagnostic) => self.core.report_kept(&diagnostic.to_string()),
+        }
+    }
+
+    async fn load(&self, release: &Release) -> Result<Live, Diagnostic> {
+        let script = Script::load(
+            self.interface,
+            self.core.next_generation(self.interface),
+            release.sources.clone(),
+            self.core.shared.clone(),
+            Arc::new(release.manifest.settings.clone()),
+            release.manifest.limits(),
+        );
+        Ok(Live {
+            script: Rc::new(script.await?),
+            manifest: release.manifest.clone(),
+        })
+    }
+
+    fn go_live(&self, live: Live) {
+        let script = &live.script;
+        self.core
+            .meters
+            .generation(self.interface, script.generation);
+        self.weigh(script);
+        self.state.replace(State::Live(live));
+        self.changed.notify_one();
+    }
+
+    fn break_with(&self, diagnostic: Diagnostic) {
+        self.state.replace(State::Broken(diagnostic));
+    }
+
+    fn weigh(&self, script: &Script) {
+        let bytes = script.lua().used_memory();
+        self.core
+            .meters
+            .memory(self.interface, script.generation, bytes);
+    }
+
+    fn announce(&self, live: &Live) {
+        let (plugin, script) = (self.name(), self.interface.file());
+        self.core.meters.add(Tally::TakenOver);
+        tracing::info!(plugin, script, generation = live.script.generation, "live");
+    }
+}
+
+impl Core {
+    /// Reports that a change on disk was not taken over.
+    pub fn report_kept(&self, problem: &str) {
+        self.meters.add(Tally::Refused);
+        tracing::error!(
+            plugin = self.name(),
+            "not taken over, what ran before goes on:\n{problem}"
+        );
+    }
+
+    /// Whether an engine has asked for the interfaces already.
+    pub fn is_activated(&self) -> bool {
+        self.activated.load(Relaxed)
+    }
+}
+
+impl Live {
+    /// The files that the generation was loaded from.
+    pub fn release(&self) -> Release {
+        Release {
+            manifest: self.manifest.clone(),
+            sources: self.script.sources().clone(),
+        }
+    }
+}
