@@ -198,6 +198,69 @@ fn the_readme_shows_the_shipped_policy_and_is_short() {
 }
 
 #[test]
+fn the_index_of_decisions_has_their_titles() {
+    let docs = Path::new(ROOT).join("docs");
+    let index = fs::read_to_string(docs.join("architecture.md")).unwrap();
+    let listed: Vec<_> = index
+        .lines()
+        .filter(|line| line.contains("](decisions/"))
+        .collect();
+    let mut files: Vec<_> = fs::read_dir(docs.join("decisions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected: Vec<_> = files
+        .iter()
+        .map(|file| decision_row(&docs.join("decisions").join(file), file))
+        .collect();
+    assert_eq!(listed, expected);
+}
+
+/// The row of a decision in the index. Its page begins with `# NNNN: Title`.
+fn decision_row(path: &Path, file: &str) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let heading = text.lines().next().unwrap_or_default();
+    let number = &file[..4];
+    let title = heading
+        .strip_prefix(&format!("# {number}: "))
+        .unwrap_or_else(|| panic!("{file} begins with `{heading}`, not with `# {number}: Title`"));
+    format!("| [{number}](decisions/{file}) | {title} |")
+}
+
+#[test]
+fn prose_is_at_most_100_columns_wide() {
+    let mut wide = Vec::new();
+    let written = |path: &PathBuf| !path.starts_with(Path::new(ROOT).join("docs/reference"));
+    for path in documents().into_iter().filter(written) {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(ROOT).unwrap().display();
+        wide.extend(
+            wide_lines(&text)
+                .into_iter()
+                .map(|line| format!("{name}:{line}")),
+        );
+    }
+    assert!(wide.is_empty(), "over 100 columns:\n{}", wide.join("\n"));
+}
+
+/// The numbers of lines that are too wide. Code, tables, headings and links may be.
+fn wide_lines(document: &str) -> Vec<usize> {
+    let mut in_code = false;
+    let mut found = Vec::new();
+    for (index, line) in document.lines().enumerate() {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        }
+        let may_be_wide = in_code || line.starts_with(['|', '#']) || line.contains("](");
+        if !may_be_wide && line.chars().count() > 100 {
+            found.push(index + 1);
+        }
+    }
+    found
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut wrong = Vec::new();
     for path in documents() {
