@@ -50,23 +50,25 @@ impl Block {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let (mut found, mut open) = (
-        vec![Path::new(ROOT).join("README.md")],
-        vec![Path::new(ROOT).join("docs")],
-    );
-    while let Some(dir) = open.pop() {
-        for path in fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-        {
+    let mut found = files_below(&Path::new(ROOT).join("docs"), "md");
+    found.push(Path::new(ROOT).join("README.md"));
+    found.sort();
+    found
+}
+
+fn files_below(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|end| end == "md") {
+            } else if path.extension().is_some_and(|end| end == extension) {
                 found.push(path);
             }
         }
     }
-    found.sort();
     found
 }
 
@@ -174,6 +176,35 @@ fn run(place: &Workplace, command: &str, shown: &str) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("`{command}` prints\n{printed}")),
     }
+}
+
+#[test]
+fn log_lines_have_messages_that_moondock_writes() {
+    let sources: String = files_below(&Path::new(ROOT).join("src"), "rs")
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut wrong = Vec::new();
+    for path in documents() {
+        let name = path.strip_prefix(ROOT).unwrap().display();
+        let text = fs::read_to_string(&path).unwrap();
+        let messages = text.lines().filter_map(log_message);
+        let unknown = messages.filter(|message| !sources.contains(&format!("\"{message}")));
+        wrong.extend(unknown.map(|message| format!("{name}: no source has `{message}`")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The message of a log line such as `2026-11-23T16:32:14.929470Z  INFO ready plugin=nas ms=15.5`.
+fn log_message(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let is_time = |word: &&str| word.starts_with("20") && word.ends_with('Z');
+    words.next().filter(is_time)?;
+    words
+        .next()
+        .filter(|level| matches!(*level, "ERROR" | "WARN" | "INFO"))?;
+    let message: Vec<_> = words.take_while(|word| !word.contains('=')).collect();
+    (!message.is_empty()).then(|| message.join(" "))
 }
 
 /// What the engine sends for `docker run -v /etc:/host busybox`.
