@@ -1,4 +1,5 @@
-//! What the documents show is what happens: their scripts are checked, their commands run, their links followed.
+//! Tests of the documents: their scripts are checked, their commands run, their links followed, and
+//! their lines measured.
 //! `docs/contributing.md` says how blocks are marked.
 
 use crate::command::Workplace;
@@ -50,23 +51,25 @@ impl Block {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let (mut found, mut open) = (
-        vec![Path::new(ROOT).join("README.md")],
-        vec![Path::new(ROOT).join("docs")],
-    );
-    while let Some(dir) = open.pop() {
-        for path in fs::read_dir(dir)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-        {
+    let mut found = files_below(&Path::new(ROOT).join("docs"), "md");
+    found.push(Path::new(ROOT).join("README.md"));
+    found.sort();
+    found
+}
+
+fn files_below(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
             if path.is_dir() {
                 open.push(path);
-            } else if path.extension().is_some_and(|end| end == "md") {
+            } else if path.extension().is_some_and(|end| end == extension) {
                 found.push(path);
             }
         }
     }
-    found.sort();
     found
 }
 
@@ -176,6 +179,35 @@ fn run(place: &Workplace, command: &str, shown: &str) -> Result<(), String> {
     }
 }
 
+#[test]
+fn log_lines_have_messages_that_moondock_writes() {
+    let sources: String = files_below(&Path::new(ROOT).join("src"), "rs")
+        .iter()
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut wrong = Vec::new();
+    for path in documents() {
+        let name = path.strip_prefix(ROOT).unwrap().display();
+        let text = fs::read_to_string(&path).unwrap();
+        let messages = text.lines().filter_map(log_message);
+        let unknown = messages.filter(|message| !sources.contains(&format!("\"{message}")));
+        wrong.extend(unknown.map(|message| format!("{name}: no source has `{message}`")));
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The message of a log line such as `2026-11-23T16:32:14.929470Z  INFO ready plugin=nas ms=15.5`.
+fn log_message(line: &str) -> Option<String> {
+    let mut words = line.split_whitespace();
+    let is_time = |word: &&str| word.starts_with("20") && word.ends_with('Z');
+    words.next().filter(is_time)?;
+    words
+        .next()
+        .filter(|level| matches!(*level, "ERROR" | "WARN" | "INFO"))?;
+    let message: Vec<_> = words.take_while(|word| !word.contains('=')).collect();
+    (!message.is_empty()).then(|| message.join(" "))
+}
+
 /// What the engine sends for `docker run -v /etc:/host busybox`.
 fn bind_request() -> String {
     let body = r#"{"Image":"busybox","HostConfig":{"Binds":["/etc:/host"]}}"#;
@@ -195,6 +227,80 @@ fn the_readme_shows_the_shipped_policy_and_is_short() {
     assert_eq!(blocks(&readme)[0].text, shipped);
     assert_eq!(shipped.lines().count(), 9);
     assert!(readme.lines().count() < 150);
+}
+
+#[test]
+fn the_index_of_decisions_has_their_titles() {
+    let docs = Path::new(ROOT).join("docs");
+    let index = fs::read_to_string(docs.join("architecture.md")).unwrap();
+    let listed: Vec<_> = index
+        .lines()
+        .filter(|line| line.contains("](decisions/"))
+        .collect();
+    let mut files: Vec<_> = fs::read_dir(docs.join("decisions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let expected: Vec<_> = files
+        .iter()
+        .map(|file| decision_row(&docs.join("decisions").join(file), file))
+        .collect();
+    assert_eq!(listed, expected);
+}
+
+/// The row of a decision in the index. Its page begins with `# NNNN: Title`.
+fn decision_row(path: &Path, file: &str) -> String {
+    let text = fs::read_to_string(path).unwrap();
+    let heading = text.lines().next().unwrap_or_default();
+    let number = &file[..4];
+    let title = heading
+        .strip_prefix(&format!("# {number}: "))
+        .unwrap_or_else(|| panic!("{file} begins with `{heading}`, not with `# {number}: Title`"));
+    format!("| [{number}](decisions/{file}) | {title} |")
+}
+
+/// Documents that may be wide.
+const WIDE: &[&str] = &[
+    "docs/reference",
+    "docs/contributing.md",
+    "docs/decisions/0002-one-thread-per-plugin.md",
+    "docs/decisions/0013-generated-reference.md",
+];
+
+#[test]
+fn prose_is_at_most_100_columns_wide() {
+    let mut wide = Vec::new();
+    for path in documents() {
+        let text = fs::read_to_string(&path).unwrap();
+        let name = path.strip_prefix(ROOT).unwrap();
+        if WIDE.iter().any(|wide| name.starts_with(wide)) {
+            continue;
+        }
+        let name = name.display();
+        wide.extend(
+            wide_lines(&text)
+                .into_iter()
+                .map(|line| format!("{name}:{line}")),
+        );
+    }
+    assert!(wide.is_empty(), "over 100 columns:\n{}", wide.join("\n"));
+}
+
+/// The numbers of lines that are too wide. Code, tables, headings and links may be.
+fn wide_lines(document: &str) -> Vec<usize> {
+    let mut in_code = false;
+    let mut found = Vec::new();
+    for (index, line) in document.lines().enumerate() {
+        if line.starts_with("```") {
+            in_code = !in_code;
+        }
+        let may_be_wide = in_code || line.starts_with(['|', '#']) || line.contains("](");
+        if !may_be_wide && line.chars().count() > 100 {
+            found.push(index + 1);
+        }
+    }
+    found
 }
 
 #[test]
