@@ -8,7 +8,7 @@ use crate::host::Shared;
 use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method, find};
 use crate::script::{Diagnostic, Script, Sources};
-use crate::sys::sources::read_sources;
+use crate::sys::scripts::sources::read_sources;
 use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
 //! Replies, and the errors that Docker is told: one line each.
 
-use crate::protocol::Method;
+use crate::protocol::{Interface, Method};
 use crate::script::Diagnostic;
 use bytes::Bytes;
 use serde_json::json;
@@ -168,8 +168,6 @@ pub enum OpenError {
     #[error("{0}")]
     Script(Diagnostic),
     /// There is nothing to serve.
-    #[error(
-        "`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua)"
-    )]
+    #[error("`{0}` contains none of {files}", files = Interface::ALL.map(Interface::file).join(", "))]
     Empty(String),
 }

@@ -7,7 +7,7 @@ use crate::host::MANIFEST;
 use crate::metrics::Tally;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Script, Sources};
-use crate::sys::watch::Watcher;
+use crate::sys::scripts::watch::Watcher;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};

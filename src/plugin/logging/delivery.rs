@@ -9,7 +9,7 @@ use crate::metrics::Verdict;
 use crate::plugin::core::Live;
 use crate::protocol::{Interface, LogEntry, Method};
 use crate::script::Diagnostic;
-use crate::sys::journal::Mark;
+use crate::sys::state::journal::Mark;
 use mlua::{IntoLuaMulti, Lua, Table};
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
