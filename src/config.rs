@@ -6,22 +6,11 @@ mod local;
 pub use self::listen::{Access, ListenError, Tls, Transport};
 pub use self::local::{LocalAddress, LocalAddressError};
 
-use std::fmt::{self, Display};
+use crate::protocol::Interface;
 use std::io;
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 use thiserror::Error;
-
-/// The files that make a directory a plugin, one for each interface of Docker's.
-pub const INTERFACE_FILES: [&str; 7] = [
-    "authz.lua",
-    "volume.lua",
-    "network.lua",
-    "ipam.lua",
-    "log.lua",
-    "metrics.lua",
-    "secret.lua",
-];
 
 /// The longest name of a plugin, in bytes.
 pub const NAME_MAX: usize = 20;
@@ -84,7 +73,7 @@ pub enum ConfigError {
     Read { path: PathBuf, source: io::Error },
     #[error("`{}` is a file: give the directory that holds it", .0.display())]
     File(PathBuf),
-    #[error("no plugin in `{}`: neither it nor a directory in it holds {}", .0.display(), Files)]
+    #[error("no plugin in `{}`: neither it nor a directory in it contains one of {}", .0.display(), interface_files())]
     NoPlugin(PathBuf),
     #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
     Name {
@@ -108,8 +97,6 @@ pub enum ConfigError {
     #[error(transparent)]
     Listen(#[from] ListenError),
 }
-
-struct Files;
 
 impl Config {
     /// Finds the plugins in `paths` and checks that all of them can be served together, as `listens` say.
@@ -239,7 +226,9 @@ fn check_socket_path(path: PathBuf) -> Result<(), ConfigError> {
 }
 
 fn is_plugin(dir: &Path) -> bool {
-    INTERFACE_FILES.iter().any(|file| dir.join(file).is_file())
+    Interface::ALL
+        .iter()
+        .any(|interface| dir.join(interface.file()).is_file())
 }
 
 fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
@@ -266,14 +255,8 @@ fn reading(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
     move |source| ConfigError::Read { path, source }
 }
 
-impl Display for Files {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (last, rest) = (
-            INTERFACE_FILES[INTERFACE_FILES.len() - 1],
-            &INTERFACE_FILES[..6],
-        );
-        write!(f, "{} or {last}", rest.join(", "))
-    }
+fn interface_files() -> String {
+    Interface::ALL.map(Interface::file).join(", ")
 }
 
 #[cfg(test)]
@@ -333,7 +316,7 @@ mod tests {
             (&[&long], "it has 21 bytes and may have 20"),
             (
                 &["e"],
-                "holds authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua or secret.lua",
+                "contains one of authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua",
             ),
             (&["f"], "is a file: give the directory that holds it"),
             (&["none"], "cannot read"),

@@ -1,9 +1,11 @@
 //! Grants: what the scripts of a plugin may touch, as `plugin.toml` declares it.
 //!
-//! A leaf: it knows what a grant covers, not who asks. Paths are compared as they stand; whoever checks one
-//! resolves it first.
+//! [`Grant`] says what a grant covers, by text alone. [`territory`] resolves paths and checks them
+//! against the granted ones.
 
 mod granted;
+pub mod mount_rules;
+pub mod territory;
 mod words;
 
 pub use granted::{Granted, Refused};

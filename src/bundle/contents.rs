@@ -2,9 +2,9 @@
 
 use super::derive::{BINARY, PROPAGATED, needs_of};
 use super::reference::Reference;
+use super::rootfs::{Libraries, MARKER, Program, RootfsError, Tree, find, size_of};
 use super::{BundleError, Part, Subject};
 use crate::grants::Grant;
-use crate::sys::rootfs::{Libraries, MARKER, Program, RootfsError, Tree, find, size_of};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -9,19 +9,20 @@ mod contents;
 mod derive;
 mod needs;
 mod reference;
+mod rootfs;
 
 pub use config::PluginConfig;
 pub use derive::{BINARY, PROPAGATED, VARIABLES, derive};
 pub use needs::{FixedMount, NEEDS, Need, Value, type_of};
 pub use reference::Reference;
 
+use self::rootfs::{Draft, DraftError, RootfsError};
 use crate::config::PluginDir;
 use crate::grants::Grant;
 use crate::plugin::{Inspection, Manifest, OpenError, PluginSpec, Severity, inspect};
 use crate::protocol::Interface;
-use crate::sys::process::{Command, ProcessError};
-use crate::sys::rootfs::{Draft, DraftError, RootfsError};
-use crate::sys::sources::{Sources, read_sources};
+use crate::sys::processes::{Command, ProcessError};
+use crate::sys::scripts::sources::{Sources, read_sources};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use crate::grants::Grant;
 use crate::protocol::Interface;
-use crate::sys::sysctl;
+use crate::sys::network::sysctl;
 
 /// What one kind of grant needs in a managed plugin.
 #[derive(Debug)]

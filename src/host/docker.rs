@@ -2,7 +2,7 @@
 
 use super::record::{Record, RecordError, typed};
 use super::{Function, Host, Module, Needs, values};
-use crate::sys::http::{HttpError, Request, send_to_socket};
+use crate::sys::network::http::{HttpError, Request, send_to_socket};
 use mlua::{Lua, Table, Value};
 use std::path::PathBuf;
 use std::rc::Rc;

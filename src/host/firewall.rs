@@ -3,9 +3,9 @@
 use super::record::{Record, RecordError, typed};
 use super::{Function, Module, Needs};
 use crate::host::Host;
-use crate::sys::firewall::{self, Firewall, FirewallError, Network, Port, Protocol};
-use crate::sys::ip::{self, AddressError};
-use crate::sys::netlink::NetError;
+use crate::sys::network::firewall::{self, Firewall, FirewallError, Network, Port, Protocol};
+use crate::sys::network::ip::{self, AddressError};
+use crate::sys::network::netlink::NetError;
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 

@@ -8,11 +8,12 @@ use self::mounting::{list_mounts, mount, mounted, mounted_elsewhere, unmount};
 use self::options::{Options, mode_of};
 use self::paths::{Failure, Outcome, absolute, at, blocking};
 use super::{Function, Host, Module, Needs};
+use crate::grants::territory::Access;
+use crate::sys::files::paths::join_beneath;
+use crate::sys::files::places::{End, Place};
+use crate::sys::files::remove;
 use crate::sys::files::{self, Kind, Stat};
-use crate::sys::paths::join_beneath;
-use crate::sys::places::{End, Place};
-use crate::sys::remove;
-use crate::sys::territory::Access;
+use crate::sys::mounts::first_at_or_below;
 use mlua::{BString, Lua, LuaString, Table, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -292,7 +293,8 @@ async fn remove_one(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
 }
 
 async fn remove_all(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
-    at(&host, &path, Access::Write, End::Itself, remove::remove_all).await
+    let remove = |place: &Place| remove::remove_all(place, first_at_or_below);
+    at(&host, &path, Access::Write, End::Itself, remove).await
 }
 
 async fn rename(_: Lua, host: Rc<Host>, (from, to): (LuaString, LuaString)) -> Outcome<()> {

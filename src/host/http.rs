@@ -3,7 +3,7 @@
 use super::record::{MOST_TEXT, Record, RecordError, typed};
 use super::{Function, Host, Module, Needs};
 use crate::grants::{Grant, HttpHost, Refused};
-use crate::sys::http::{Answer, HttpError, Request, Url};
+use crate::sys::network::http::{Answer, HttpError, Request, Url};
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 use std::time::Duration;

@@ -35,8 +35,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-/// The optional file in a plugin's directory that describes it.
-pub const MANIFEST: &str = "plugin.toml";
+pub use crate::sys::scripts::MANIFEST;
 
 /// All modules, by name.
 pub const MODULES: &[&Module] = &[

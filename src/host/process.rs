@@ -4,7 +4,7 @@ use super::record::{MOST_TEXT, Record, RecordError, typed};
 use super::{Function, Module, Needs};
 use crate::grants::{Grant, Refused};
 use crate::host::Host;
-use crate::sys::process::{Command, Output, ProcessError};
+use crate::sys::processes::{Command, Output, ProcessError};
 use mlua::{Lua, Table, Value};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;

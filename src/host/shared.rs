@@ -1,11 +1,11 @@
 //! What the scripts of one plugin share, and what the host functions of one script know.
 
 use super::Budget;
+use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted};
-use crate::sys::http::Client;
-use crate::sys::places::{End, Place};
-use crate::sys::territory::{Root, Territory};
-use crate::sys::{files, life, locks::Locks, store::Store};
+use crate::sys::files::places::{End, Place};
+use crate::sys::network::http::Client;
+use crate::sys::{files, locks::Locks, processes::life, state::store::Store};
 use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};

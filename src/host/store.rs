@@ -2,7 +2,7 @@
 
 use super::{Function, Host, Module, Needs, call_protected, values};
 use crate::sys::locks::{Caller, Held, LockError};
-use crate::sys::store::{Bytes, StoreError, Transaction};
+use crate::sys::state::store::{Bytes, StoreError, Transaction};
 use mlua::{
     Function as Callback, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserData,
     UserDataMethods, Value,

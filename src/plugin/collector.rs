@@ -8,7 +8,7 @@ use crate::host::MANIFEST;
 use crate::metrics::{Sample, Samples, Tally};
 use crate::protocol::{COLLECT, Interface, Method};
 use crate::script::{Diagnostic, Owed};
-use crate::sys::http::{Request, send_to_socket};
+use crate::sys::network::http::{Request, send_to_socket};
 use mlua::{Lua, Table};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};

@@ -1,6 +1,6 @@
 //! Why a call has no result, and why a plugin cannot be opened.
 
-use crate::protocol::Method;
+use crate::protocol::{Interface, Method};
 use crate::script::Diagnostic;
 
 /// Why a call gives no result, in one line for the engine's user.
@@ -114,8 +114,6 @@ pub enum OpenError {
     #[error("cannot load `{0}`: a fault in moondock itself (its log says more)")]
     Panicked(String),
     /// There is nothing to serve.
-    #[error(
-        "`{0}` has no script of an interface (authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua)"
-    )]
+    #[error("`{0}` contains none of {files}", files = Interface::ALL.map(Interface::file).join(", "))]
     Empty(String),
 }

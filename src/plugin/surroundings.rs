@@ -2,7 +2,7 @@
 
 use super::settings::Variables;
 use crate::authz::{HIDDEN, HostMount, Refusal};
-use crate::sys::paths;
+use crate::sys::files::paths;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 

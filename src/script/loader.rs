@@ -2,7 +2,7 @@
 
 use super::vm::PRELUDE_NAME;
 use crate::host::{Host, MODULES, Module};
-use crate::sys::sources::Sources;
+use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, include_dir};
 use mlua::{Function, Lua, Table, Value};
 use std::cell::RefCell;

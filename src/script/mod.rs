@@ -6,7 +6,7 @@ mod loader;
 mod program;
 mod vm;
 
-pub use crate::sys::sources::Sources;
+pub use crate::sys::scripts::sources::Sources;
 pub use codec::{Mismatch, Owed, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;

@@ -20,6 +20,7 @@ mod state;
 mod stream;
 mod systemd;
 mod tls;
+mod tls_files;
 mod worker;
 
 pub use self::certificates::CertificateError;
@@ -29,6 +30,7 @@ pub use self::socket::SocketError;
 pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
 pub use self::systemd::ActivationError;
+pub use self::tls::TlsError;
 pub use self::worker::WorkerError;
 
 use self::endpoint::Endpoint;

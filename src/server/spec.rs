@@ -1,7 +1,7 @@
 //! The files that tell the engine a plugin's address (protocol 1.2): never taken from a living plugin.
 
-use super::certificates::Files;
 use super::own_file::OwnFile;
+use super::tls_files::TlsFiles;
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -71,13 +71,13 @@ pub fn write_tls(
     dir: &Path,
     plugin: &str,
     address: SocketAddr,
-    files: &Files,
+    files: &TlsFiles,
 ) -> Result<OwnFile, SpecError> {
     let spec = json!({
         "Addr": format!("https://{address}"),
         "TLSConfig": {
             "InsecureSkipVerify": false,
-            "CAFile": files.authority(),
+            "CAFile": files.ca(),
             "CertFile": files.client_certificate(),
             "KeyFile": files.client_key(),
         },

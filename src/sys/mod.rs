@@ -1,25 +1,28 @@
-//! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
+//! The machine: files, mounts, the network, processes, state and the scripts' directories. No Lua
+//! here, and no JSON but nftables' own.
 
-pub mod fifo;
 pub mod files;
-pub mod firewall;
-pub mod holders;
-pub mod http;
-pub mod ip;
-pub mod journal;
-pub mod life;
 pub mod locks;
-pub mod mount_rules;
 pub mod mounts;
-pub mod netlink;
-pub mod paths;
-pub mod places;
-pub mod process;
-pub mod programs;
-pub mod remove;
-pub mod rootfs;
-pub mod sources;
-pub mod store;
-pub mod sysctl;
-pub mod territory;
-pub mod watch;
+pub mod network;
+pub mod processes;
+pub mod scripts;
+pub mod state;
+
+use std::io;
+use tokio::task::spawn_blocking;
+
+/// Runs `work`, which may wait for a disk or a server, on the pool of blocking threads.
+///
+/// # Errors
+/// The errors of `work`, and its panic.
+pub async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<io::Error> + Send + 'static,
+{
+    match spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panic) => Err(io::Error::other(panic).into()),
+    }
+}

@@ -1,9 +1,9 @@
 //! Files and mounts, as a driver's author meets them through `sys`.
 
+use moondock::sys::files::places::{End, Place as Found};
+use moondock::sys::files::remove::remove_all;
 use moondock::sys::files::{self, Kind};
 use moondock::sys::mounts::{self, Request, Source};
-use moondock::sys::places::{End, Place as Found};
-use moondock::sys::remove::remove_all;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -159,11 +159,16 @@ fn a_tree_is_removed_and_nothing_that_it_links_to() {
     fs::write(outside.join("kept"), "").unwrap();
     (0..5000).for_each(|n| fs::write(tree.join(format!("a/{n}")), "").unwrap());
     symlink(&outside, tree.join("a/b/link")).unwrap();
-    assert!(remove_all(&to(&tree)).unwrap() && !remove_all(&to(&tree)).unwrap());
+    assert!(
+        remove_all(&to(&tree), mounts::first_at_or_below).unwrap()
+            && !remove_all(&to(&tree), mounts::first_at_or_below).unwrap()
+    );
     symlink(&outside, &tree).unwrap();
-    assert!(remove_all(&to(&tree)).unwrap() && outside.join("kept").exists());
+    assert!(
+        remove_all(&to(&tree), mounts::first_at_or_below).unwrap() && outside.join("kept").exists()
+    );
     assert_eq!(names(place.path()), ["outside"]);
-    assert!(remove_all(&to(Path::new("/"))).is_err());
+    assert!(remove_all(&to(Path::new("/")), mounts::first_at_or_below).is_err());
 }
 
 #[test]
@@ -179,7 +184,7 @@ fn a_tree_deeper_than_any_path_is_removed() {
             .unwrap()
             .into();
     }
-    assert!(remove_all(&to(&tree)).unwrap());
+    assert!(remove_all(&to(&tree), mounts::first_at_or_below).unwrap());
     assert_eq!(names(place.path()), [] as [&str; 0]);
 }
 
@@ -197,10 +202,10 @@ fn a_tree_is_not_left_while_its_directories_become_links() {
                 let _ = fs::rename(tree.join("a"), tree.join("z"));
                 let _ = symlink(&outside, tree.join("a"));
             });
-            let _ = remove_all(&to(&tree));
+            let _ = remove_all(&to(&tree), mounts::first_at_or_below);
         });
         assert!(outside.join("b/kept").exists(), "round {round}");
-        remove_all(&to(&tree)).unwrap();
+        remove_all(&to(&tree), mounts::first_at_or_below).unwrap();
     }
 }
 
@@ -308,7 +313,9 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
     mounts::mount(&request(Path::new("none"), &inside, "tmpfs", &[])).unwrap();
     fs::write(inside.join("kept"), "").unwrap();
     for path in [&tree, &inside] {
-        let error = remove_all(&to(path)).unwrap_err().to_string();
+        let error = remove_all(&to(path), mounts::first_at_or_below)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("tree/z/mount`: a file system is mounted here"),
             "{error}"
@@ -322,7 +329,7 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
             .ends_with("resource busy")
     );
     mounts::unmount(&to(&inside), false).unwrap();
-    assert!(remove_all(&to(&tree)).unwrap());
+    assert!(remove_all(&to(&tree), mounts::first_at_or_below).unwrap());
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("bundle", &["config", "plugin", "protocol", "grants", "sys"]),
-    ("config", &[]),
+    ("config", &["protocol"]),
     ("telemetry", &[]),
     ("server", &["config", "plugin", "protocol", "metrics"]),
     (
@@ -34,7 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("protocol", &[]),
     ("authz", &[]),
     ("metrics", &["protocol"]),
-    ("grants", &[]),
+    ("grants", &["sys"]),
 ];
 
 /// A word that only some parts may have in their code, and the files elsewhere that have it for a reason.
@@ -46,9 +46,12 @@ struct Reserved {
 
 /// Where HTTP is spoken besides the server.
 const CLIENT: &[(&str, &str)] = &[(
-    "sys/http.rs",
+    "sys/network/http.rs",
     "requests of scripts, and for the engine's metrics",
 )];
+
+/// Why a bundle reads the machine's files by itself.
+const ROOTFS: &str = "the files of this machine that go into a bundle";
 
 const RESERVED: &[Reserved] = &[
     Reserved {
@@ -139,6 +142,13 @@ const RESERVED: &[Reserved] = &[
                 "host/shared.rs",
                 "the count of activations, a file of Moondock's own",
             ),
+            (
+                "bundle/rootfs/draft.rs",
+                "the bundle's own directory, which is renamed into place",
+            ),
+            ("bundle/rootfs/libraries.rs", ROOTFS),
+            ("bundle/rootfs/programs.rs", ROOTFS),
+            ("bundle/rootfs/tree.rs", ROOTFS),
         ],
     },
     Reserved {
@@ -154,6 +164,10 @@ const RESERVED: &[Reserved] = &[
                 "knowing an own file from one that replaced it",
             ),
             ("server/state.rs", "the lock on the state directory"),
+            (
+                "bundle/rootfs/tree.rs",
+                "the fixed times of a bundle's files",
+            ),
         ],
     },
     Reserved {

@@ -1,6 +1,6 @@
 //! Reading a plugin's directory: ordinary, as Kubernetes lays it out, hostile, and while it changes.
 
-use moondock::sys::paths::{Sources, read_sources};
+use moondock::sys::scripts::sources::{Sources, read_sources};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

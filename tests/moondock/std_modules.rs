@@ -2,8 +2,8 @@
 
 use mlua::{FromLuaMulti, Lua, Value};
 use moondock::host::{Host, MODULES, Shared, log};
+use moondock::sys::files::places::{End, Place};
 use moondock::sys::mounts;
-use moondock::sys::places::{End, Place};
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};

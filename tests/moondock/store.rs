@@ -1,6 +1,6 @@
 //! The store: what was acknowledged is there, whatever happens to the process, the disk or the file.
 
-use moondock::sys::store::{Store, StoreError};
+use moondock::sys::state::store::{Store, StoreError};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::env;
 use std::fs;
@@ -331,7 +331,7 @@ fn number(line: &str) -> Option<usize> {
 }
 
 /// Each transaction wrote its key and `last`, or neither.
-fn assert_whole(entries: &[(String, moondock::sys::store::Bytes)], written: usize) {
+fn assert_whole(entries: &[(String, moondock::sys::state::store::Bytes)], written: usize) {
     let keys: Vec<usize> = entries
         .iter()
         .filter_map(|(key, _)| key.parse().ok())

@@ -3,11 +3,12 @@
 use super::bytes;
 use super::options::Options;
 use super::paths::{Failure, Outcome, Trouble, absolute, at, blocking};
+use crate::grants::mount_rules;
+use crate::grants::territory::{Access, Territory};
 use crate::host::Host;
-use crate::sys::mounts::{self, Source};
-use crate::sys::places::{End, Place};
-use crate::sys::territory::{Access, Territory};
-use crate::sys::{holders, mount_rules};
+use crate::sys::files::places::{End, Place};
+use crate::sys::mounts::{self, Source, holders};
+
 use mlua::{Lua, LuaString, Table};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -1,11 +1,11 @@
 //! What a path of a script means, and why nothing comes of it.
 
 use crate::grants::Refused;
+use crate::grants::mount_rules::MountRefused;
+use crate::grants::territory::{Access, Denied};
 use crate::host::Host;
-use crate::sys::mount_rules::MountRefused;
-use crate::sys::paths::PathError;
-use crate::sys::places::{End, Place};
-use crate::sys::territory::{Access, Denied};
+use crate::sys::files::paths::PathError;
+use crate::sys::files::places::{End, Place};
 use mlua::LuaString;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

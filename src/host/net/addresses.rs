@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::host::Host;
 use crate::host::record::typed;
-use crate::sys::ip::{self, Cidr};
+use crate::sys::network::ip::{self, Cidr};
 use mlua::{Lua, Table, Value};
 
 pub fn parse_cidr(lua: &Lua, _: &Host, text: String) -> Result<Table, Failure> {

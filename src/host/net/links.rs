@@ -3,8 +3,8 @@
 use super::Failure;
 use crate::host::Host;
 use crate::host::record::{Record, typed};
-use crate::sys::ip::Mac;
-use crate::sys::netlink::{Link, LinkName, Netlink, NewLink};
+use crate::sys::network::ip::Mac;
+use crate::sys::network::netlink::{Link, LinkName, Netlink, NewLink};
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 

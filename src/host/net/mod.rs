@@ -6,9 +6,9 @@ mod tables;
 
 use super::record::RecordError;
 use super::{Function, Module, Needs};
-use crate::sys::ip::AddressError;
-use crate::sys::netlink::NetError;
-use crate::sys::sysctl::SysctlError;
+use crate::sys::network::ip::AddressError;
+use crate::sys::network::netlink::NetError;
+use crate::sys::network::sysctl::SysctlError;
 
 /// The module's table.
 pub const MODULE: Module = Module {

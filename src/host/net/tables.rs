@@ -3,9 +3,9 @@
 use super::Failure;
 use crate::host::Host;
 use crate::host::record::{Record, typed};
-use crate::sys::ip::{self, Cidr};
-use crate::sys::netlink::{LinkName, Neighbour, Netlink, Route};
-use crate::sys::sysctl;
+use crate::sys::network::ip::{self, Cidr};
+use crate::sys::network::netlink::{LinkName, Neighbour, Netlink, Route};
+use crate::sys::network::sysctl;
 use mlua::{Lua, Table, Value};
 use std::net::IpAddr;
 use std::rc::Rc;

@@ -4,8 +4,8 @@ use super::{Finding, Severity};
 use crate::grants::Grant;
 use crate::host::MANIFEST;
 use crate::script::Diagnostic;
-use crate::sys::paths::{exists, holds};
-use crate::sys::programs;
+use crate::sys::files::paths::{exists, holds};
+use crate::sys::processes::programs;
 use std::ffi::OsStr;
 use std::path::Path;
 

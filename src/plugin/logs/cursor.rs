@@ -2,8 +2,8 @@
 
 use super::settings::LogSettings;
 use crate::protocol::{BadFrame, Cut, LogEntry, cut};
-use crate::sys::fifo::{Fifo, Peek};
-use crate::sys::journal::Mark;
+use crate::sys::files::fifo::{Fifo, Peek};
+use crate::sys::state::journal::Mark;
 use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::io;

@@ -12,7 +12,7 @@ use crate::plugin::outcome::Outcome;
 use crate::plugin::slot::Live;
 use crate::protocol::{Interface, Method, WRITE_ENTRIES, WRITE_ENTRY};
 use crate::script::Diagnostic;
-use crate::sys::journal::{Mark, MarkFile};
+use crate::sys::state::journal::{Mark, MarkFile};
 use mlua::{IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
 use std::io;

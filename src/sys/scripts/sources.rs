@@ -1,6 +1,7 @@
 //! Reading the scripts of a plugin's directory, as they are at one moment.
 
-use super::paths::{hops, open_beneath, reason};
+use super::MANIFEST;
+use crate::sys::files::paths::{hops, open_beneath, reason};
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,6 @@ pub const MAX_DEPTH: usize = 8;
 
 /// How often a directory is read that changes meanwhile.
 const ATTEMPTS: usize = 12;
-
-const SETTINGS: &str = "plugin.toml";
 
 /// What a plugin's directory holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -224,12 +223,12 @@ fn path_of(name: &[u8]) -> PathBuf {
 
 /// Scripts anywhere, the settings only at the top.
 fn is_source(path: &Path) -> bool {
-    path == Path::new(SETTINGS) || is_script(path)
+    path == Path::new(MANIFEST) || is_script(path)
 }
 
 /// Whether a file somewhere may be a source of the plugin there, by its name.
 pub(super) fn may_be_source(path: &Path) -> bool {
-    path.ends_with(SETTINGS) || is_script(path)
+    path.ends_with(MANIFEST) || is_script(path)
 }
 
 fn is_script(path: &Path) -> bool {

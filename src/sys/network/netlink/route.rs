@@ -1,7 +1,7 @@
 //! Routes.
 
 use super::{LinkName, NetError, Netlink, errno, refused};
-use crate::sys::ip::Cidr;
+use crate::sys::network::ip::Cidr;
 use futures_util::TryStreamExt;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::AddressFamily;

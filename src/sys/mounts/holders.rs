@@ -1,9 +1,9 @@
 //! Who else has a directory: mounts of it in other mount namespaces, such as containers have.
 
-use super::files::At;
-use super::mounts::unescape;
-use super::paths::PathError;
-use super::places::Place;
+use super::list::unescape;
+use crate::sys::files::At;
+use crate::sys::files::paths::PathError;
+use crate::sys::files::places::Place;
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Network devices: bridges, veth pairs and whatever else is there.
 
 use super::{LinkName, NetError, Netlink, errno, refused};
-use crate::sys::ip::Mac;
+use crate::sys::network::ip::Mac;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::link::{
     InfoData, InfoKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,

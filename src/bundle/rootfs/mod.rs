@@ -11,7 +11,7 @@ pub use libraries::Libraries;
 pub use programs::{PATH, Program, find};
 pub use tree::{Tree, size_of};
 
-use super::paths::reason;
+use crate::sys::files::paths::reason;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};

@@ -3,10 +3,9 @@
 //! Every step goes through a descriptor of the directory it happens in: no symbolic link is followed and no mount
 //! point is crossed, whatever is renamed meanwhile.
 
-use super::files::{At, sync_around};
-use super::mounts;
 use super::paths::PathError;
 use super::places::Place;
+use super::{At, sync_around};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags};
 use rustix::fs::{openat2, renameat, statat, unlinkat};
 use rustix::io::Errno;
@@ -23,9 +22,14 @@ const MAX_OPEN: usize = 64;
 /// How many entries are read before they are removed.
 const BATCH: usize = 4096;
 
-/// Removes what is at the place and all below it; says whether it was there. Refuses, before anything is removed, where a
-/// file system is mounted on it or below.
-pub fn remove_all(place: &Place) -> Result<bool> {
+/// Removes what is at the place and everything below it; returns whether it was there.
+///
+/// # Errors
+/// Nothing is removed if `find_mount` finds a mount point at or below the place.
+pub fn remove_all(
+    place: &Place,
+    find_mount: impl FnOnce(&Path) -> Result<Option<PathBuf>>,
+) -> Result<bool> {
     let path = &place.asked;
     if place.name() == "." {
         return Err(io::Error::other("cannot be removed")).at(path);
@@ -39,19 +43,14 @@ pub fn remove_all(place: &Place) -> Result<bool> {
         stat => FileType::from_raw_mode(stat.at(path)?.st_mode),
     };
     if kind == FileType::Directory {
-        refuse_mounts(&place.real)?;
+        if let Some(mounted) = find_mount(&place.real)? {
+            return Err(mounted_here()).at(&mounted);
+        }
         Emptying::of(path, open_child(around, &name).at(path)?)?;
     }
     unlink(around.as_fd(), &name, kind).at(path)?;
     sync_around(place)?;
     Ok(true)
-}
-
-fn refuse_mounts(path: &Path) -> Result<()> {
-    match mounts::at_or_below(path)?.first() {
-        Some(mount) => Err(mounted_here()).at(&mount.target),
-        None => Ok(()),
-    }
 }
 
 fn mounted_here() -> io::Error {

@@ -2,7 +2,7 @@
 
 use super::nft::{Entry, Family, Seen};
 use super::{Network, Port};
-use crate::sys::ip::Cidr;
+use crate::sys::network::ip::Cidr;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
 //! The directories and files that a plugin may touch, with all below them.
 
-use super::paths::PathError;
-use super::places::{End, Place};
+use crate::sys::files::paths::PathError;
+use crate::sys::files::places::{End, Place};
 use std::path::{Path, PathBuf};
 
 /// What a plugin may touch by path.

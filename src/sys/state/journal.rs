@@ -1,9 +1,9 @@
 //! Which log streams are open, and how far each has been handed over: what must outlive the process for a stream to be
 //! taken up where it was left.
 
-use super::files;
-use super::paths::PathError;
-use super::places::{End, Place};
+use crate::sys::files::paths::PathError;
+use crate::sys::files::places::{End, Place};
+use crate::sys::files::{self};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};

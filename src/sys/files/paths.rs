@@ -1,6 +1,5 @@
 //! Opening files without leaving a directory, and the error that names a path.
 
-pub use super::sources::{Sources, read_sources};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use std::collections::VecDeque;

@@ -3,17 +3,21 @@
 //! Loop devices are left to `mount(8)`: it takes a free one, ties it to the mount so that it goes when the mount goes,
 //! and gets the races of doing so right. Doing it here would take ioctls, and so `unsafe` or libclang.
 
-use super::files::At;
-use super::paths::{PathError, reason};
-use super::places::{Handle, Place};
-use super::programs;
+pub mod holders;
+mod list;
+
+pub use self::list::{Mount, at_or_below, first_at_or_below, is_mounted, list};
+
+use crate::sys::files::At;
+use crate::sys::files::paths::{PathError, reason};
+use crate::sys::files::places::{Handle, Place};
+use crate::sys::processes::programs;
 use rustix::fs::StatVfsMountFlags;
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::iter;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::thread;
@@ -46,21 +50,6 @@ pub enum Source {
     /// Any name, for a file system that has no source.
     Name(PathBuf),
 }
-
-/// One mount, as the kernel lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mount {
-    /// The device, the image's loop device, or any name.
-    pub source: PathBuf,
-    /// Where it is mounted.
-    pub target: PathBuf,
-    /// The file system's type.
-    pub kind: String,
-    /// The options of the mount and of the file system.
-    pub options: Vec<String>,
-}
-
-const LIST: &str = "/proc/self/mountinfo";
 
 /// Options that are flags of the mount; the others are the file system's.
 const FLAGS: [(&str, MountFlags); 13] = [
@@ -308,100 +297,9 @@ fn busy(target: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::ResourceBusy, format!("is busy: {user}"))
 }
 
-/// Whether something is mounted at `target` itself. Does not touch it, so a dead server is no obstacle.
-pub fn is_mounted(target: &Place) -> Result<bool> {
-    Ok(list()?.iter().any(|mount| mount.target == target.real))
-}
-
-/// The mounts at `path`, which has no links in it, and below it.
-pub fn at_or_below(path: &Path) -> Result<Vec<Mount>> {
-    Ok(list()?
-        .into_iter()
-        .filter(|mount| mount.target.starts_with(path))
-        .collect())
-}
-
-/// All mounts that this process sees, in the order they were made.
-pub fn list() -> Result<Vec<Mount>> {
-    let text = std::fs::read(LIST).at(Path::new(LIST))?;
-    Ok(text
-        .split(|byte| *byte == b'\n')
-        .filter_map(parse)
-        .collect())
-}
-
-/// A line of `mountinfo`: `id parent major:minor root target options [tags] - type source options`, see proc(5).
-fn parse(line: &[u8]) -> Option<Mount> {
-    let mut fields = line.split(|byte| *byte == b' ');
-    let target = fields.nth(4)?;
-    let own = fields.next()?;
-    let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
-    let (kind, source, shared) = (rest.next()?, rest.next()?, rest.next()?);
-    let mut options: Vec<String> = Vec::new();
-    for option in own
-        .split(|byte| *byte == b',')
-        .chain(shared.split(|byte| *byte == b','))
-    {
-        let option = String::from_utf8_lossy(&unescape(option)).into_owned();
-        if !options.contains(&option) {
-            options.push(option);
-        }
-    }
-    let path = |field| PathBuf::from(OsString::from_vec(unescape(field)));
-    let kind = String::from_utf8_lossy(kind).into_owned();
-    Some(Mount {
-        source: path(source),
-        target: path(target),
-        kind,
-        options,
-    })
-}
-
-/// Space, tab, newline and backslash are written as a backslash and three octal digits.
-pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
-    let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
-    while let [first, after @ ..] = rest {
-        let octal = after
-            .get(..3)
-            .and_then(|digits| std::str::from_utf8(digits).ok());
-        match octal.and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
-            Some(byte) if *first == b'\\' => {
-                plain.push(byte);
-                rest = &after[3..];
-            }
-            _ => {
-                plain.push(*first);
-                rest = after;
-            }
-        }
-    }
-    plain
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::places::End;
-
-    #[test]
-    fn a_line_of_mountinfo_is_read() {
-        let line =
-            b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
-        let mount = parse(line).unwrap();
-        assert_eq!(
-            (mount.target, mount.source),
-            ("/mnt 2".into(), "/dev/root".into())
-        );
-        assert_eq!(
-            (mount.kind.as_str(), mount.options.join(",")),
-            ("ext3", "rw,noatime,errors=continue".into())
-        );
-        assert_eq!(parse(b"garbage"), None);
-        assert_eq!(unescape(b"\\134x\\9\\"), b"\\x\\9\\");
-        let mounted =
-            |path: &str| is_mounted(&Place::find(Path::new(path), End::Itself).unwrap()).unwrap();
-        assert!(mounted("/proc") && !mounted("/proc/self"));
-    }
 
     #[test]
     fn flags_are_told_from_the_options_of_the_file_system() {

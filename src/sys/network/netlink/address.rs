@@ -1,7 +1,7 @@
 //! The addresses of a device.
 
 use super::{LinkName, NetError, Netlink, errno, refused};
-use crate::sys::ip::Cidr;
+use crate::sys::network::ip::Cidr;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressHeaderFlags, AddressMessage};
 use rustix::io::Errno;

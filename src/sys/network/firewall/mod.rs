@@ -11,8 +11,8 @@ mod rules;
 
 use super::ip::Cidr;
 use super::netlink::{LinkName, NetError, Netlink};
-use super::process::ProcessError;
 use super::sysctl::{self, SysctlError};
+use crate::sys::processes::ProcessError;
 use nft::{Family, Seen};
 use std::collections::BTreeSet;
 use std::fs::File;

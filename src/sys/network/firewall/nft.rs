@@ -1,7 +1,7 @@
 //! `nft` and its JSON: what the ruleset holds, and how it is changed.
 
 use super::FirewallError;
-use crate::sys::process::{Command, ProcessError};
+use crate::sys::processes::{Command, ProcessError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;

@@ -3,8 +3,13 @@
 //!
 //! All of these may wait for a disk or a server: call them from the blocking pool.
 
-use super::paths::PathError;
-use super::places::{Place, fd_path};
+pub mod fifo;
+pub mod paths;
+pub mod places;
+pub mod remove;
+
+use self::paths::PathError;
+use self::places::{Place, fd_path};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::fs::{chownat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
@@ -219,7 +224,7 @@ pub fn rename(from: &Place, to: &Place) -> Result<()> {
         let why = format!(
             "cannot become `{}`: {}",
             to.asked.display(),
-            super::paths::reason(&error)
+            paths::reason(&error)
         );
         PathError {
             path: from.asked.clone(),
@@ -348,7 +353,7 @@ impl From<rustix::fs::Stat> for Stat {
 }
 
 /// Names the path of a failed system call.
-pub(super) trait At<T> {
+pub(in crate::sys) trait At<T> {
     /// The same result, with the path in its error.
     fn at(self, path: &Path) -> Result<T>;
 }

@@ -1,7 +1,7 @@
 //! Neighbours: which hardware address an IP address has on a link.
 
 use super::{LinkName, NetError, Netlink, errno, refused};
-use crate::sys::ip::Mac;
+use crate::sys::network::ip::Mac;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,

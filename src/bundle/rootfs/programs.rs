@@ -94,12 +94,6 @@ impl Program {
         self.interpreters.extend(next);
         Ok(())
     }
-
-    /// All its files, itself first.
-    pub fn files(&self) -> impl Iterator<Item = &Path> {
-        let programs = std::iter::once(&self.path).chain(&self.interpreters);
-        programs.chain(&self.libraries).map(PathBuf::as_path)
-    }
 }
 
 /// What a script's first line names: one program, or `env` and the one that it finds. `None` for what is no script.

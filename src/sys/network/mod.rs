@@ -1,0 +1,7 @@
+//! The network: addresses, links and routes, kernel parameters, the firewall, HTTP requests.
+
+pub mod firewall;
+pub mod http;
+pub mod ip;
+pub mod netlink;
+pub mod sysctl;
