@@ -1,4 +1,4 @@
-//! Takes what comes to a plugin's endpoint, and hands it on as a stream.
+//! Accepts the connections of a plugin's endpoint.
 
 use super::connection::Connections;
 use super::endpoint::Listener;
@@ -15,12 +15,12 @@ use tokio::time::timeout;
 use tokio_rustls::{Accept, TlsAcceptor};
 use tracing::debug;
 
-/// How long a client may take to prove who it is.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a TLS handshake may take.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many clients may be at that at a time; the others wait to be accepted. Each takes file descriptors, which are the
-/// whole process's, before anybody knows who it is.
-const HANDSHAKES: usize = 128;
+/// The TLS handshakes at a time; further clients wait to be accepted. Each takes file descriptors, which
+/// belong to the whole process, before the client is authenticated.
+const HANDSHAKE_LIMIT: usize = 128;
 
 /// A listener of the plugin's own event loop.
 pub enum Acceptor {
@@ -28,30 +28,30 @@ pub enum Acceptor {
     Unix(UnixListener),
     /// TCP.
     Tcp(TcpListener),
-    /// TCP, with a handshake that proves who is there.
+    /// TLS over TCP; clients authenticate by certificate.
     Tls(TcpListener, TlsAcceptor, Arc<Semaphore>),
 }
 
-/// Whatever is no Unix socket: one kind of stream for all of them keeps a second and third HTTP server
-/// out of the program.
+/// A stream that is not a Unix socket. One type for all of them keeps a second and third copy of the
+/// HTTP server out of the program.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
 impl Acceptor {
-    /// Takes the listener over.
+    /// Registers the listener with the event loop of this thread.
     pub fn new(listener: Listener) -> io::Result<Acceptor> {
         Ok(match listener {
             Listener::Unix(listener) => Acceptor::Unix(UnixListener::from_std(listener)?),
             Listener::Tcp(listener) => Acceptor::Tcp(TcpListener::from_std(listener)?),
             Listener::Tls(listener, config) => {
-                let places = Arc::new(Semaphore::new(HANDSHAKES));
+                let places = Arc::new(Semaphore::new(HANDSHAKE_LIMIT));
                 Acceptor::Tls(TcpListener::from_std(listener)?, config.into(), places)
             }
         })
     }
 
-    /// Waits for a connection and has it served.
+    /// Waits for a connection, and serves it in a task of its own.
     pub async fn accept(&self, connections: &Connections) -> io::Result<()> {
         match self {
             Acceptor::Unix(listener) => {
@@ -79,25 +79,25 @@ impl Acceptor {
     }
 }
 
-/// An answer is written at once, so nothing is gained by waiting for more to send; and a peer that vanished
-/// without a word is noticed after two hours, not never.
+/// Sets the options of a TCP connection: replies are written at once, so delaying packets gains nothing;
+/// and a peer that vanished without closing is noticed after two hours instead of never.
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     set_socket_keepalive(&stream, true)?;
     Ok(stream)
 }
 
-/// Nothing when the client has not proved in time who it is. Its place is free afterwards.
+/// Completes a TLS handshake. Returns `None` if it fails or times out. `_place` is freed in any case.
 async fn shake_hands(
     handshake: Accept<TcpStream>,
     _place: OwnedSemaphorePermit,
 ) -> Option<Box<dyn Stream>> {
-    match timeout(HANDSHAKE, handshake).await {
+    match timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
-        Ok(Err(error)) => debug!("a client is turned away: {error}"),
+        Ok(Err(error)) => debug!("TLS client rejected: {error}"),
         Err(_) => debug!(
-            "a client is turned away: no handshake within {} s",
-            HANDSHAKE.as_secs()
+            "TLS client rejected: no handshake within {} s",
+            HANDSHAKE_TIMEOUT.as_secs()
         ),
     }
     None

@@ -1,4 +1,4 @@
-//! One connection of the engine: kept alive for as long as the engine likes, and ended between calls.
+//! One connection of the engine: kept open for as long as the engine does, and closed between calls.
 
 use super::http::answer;
 use super::stream::Peer;
@@ -17,11 +17,11 @@ use tokio::task::spawn_local;
 use tokio::time::timeout;
 use tracing::debug;
 
-/// Bounds what a connection holds of a request before the body is handed on, and a request's head.
-const BUFFER: usize = 64 * 1024;
+/// The limit on a request's head, and on what a connection buffers of a body.
+const BUFFER_SIZE: usize = 64 * 1024;
 
-/// How long a connection without a call may take to close once the end is asked for.
-const GRACE: Duration = Duration::from_millis(200);
+/// How long an idle connection may take to close during a shutdown.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The connections of one plugin.
 pub struct Connections {
@@ -33,7 +33,7 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// No connections yet.
+    /// Creates an empty set of connections.
     pub fn new(plugin: Rc<Plugin>) -> Connections {
         let (alive, all_gone) = mpsc::channel(1);
         Connections {
@@ -45,7 +45,7 @@ impl Connections {
         }
     }
 
-    /// Answers what comes from `peer` over the stream that `opening` gives, if it does, in a task of its own.
+    /// Serves the connection of `peer` over the stream that `opening` yields, in a task of its own.
     pub fn serve<S>(&self, peer: Peer, opening: impl Future<Output = Option<S>> + 'static)
     where
         S: AsyncRead + AsyncWrite + Unpin + 'static,
@@ -65,7 +65,7 @@ impl Connections {
         });
     }
 
-    /// Has every connection end after the call that it carries, and waits for the last.
+    /// Closes every connection after the call that it carries, and waits for the last.
     pub async fn drain(mut self) {
         drop(self.alive);
         self.end.send_replace(true);
@@ -73,12 +73,12 @@ impl Connections {
     }
 }
 
-/// HTTP/1 as the engine needs it (protocol 1.3 and 1.4): no idle timeout, and no wish to notice that
-/// a client hung up while its call runs, for a driver must not be cut in the middle of its work.
+/// Returns the settings of HTTP/1 that the engine needs (`protocol.md` 1.3 and 1.4): no idle timeout, and a
+/// call goes on when its client hangs up, because a driver must not be cut in the middle of its work.
 fn protocol() -> http1::Builder {
     let mut http = http1::Builder::new();
     http.half_close(true)
-        .max_buf_size(BUFFER)
+        .max_buf_size(BUFFER_SIZE)
         .auto_date_header(false);
     http
 }
@@ -109,7 +109,7 @@ async fn converse(
         None => {
             connection.as_mut().graceful_shutdown();
             if !busy.get() {
-                let _ = timeout(GRACE, connection).await;
+                let _ = timeout(CLOSE_TIMEOUT, connection).await;
                 return;
             }
             connection.await
@@ -117,6 +117,6 @@ async fn converse(
     };
     if let Err(error) = result {
         let cause = error.source().map(ToString::to_string);
-        debug!(cause, "a connection ended early: {error}");
+        debug!(cause, "connection ended early: {error}");
     }
 }

@@ -2,17 +2,16 @@
 
 use super::ServeError;
 use super::endpoint::{Endpoint, Listener};
+use super::order::{Event, Order, WorkerError};
 use super::own_file::OwnFile;
 use super::state::make_private;
-use super::worker::{Order, Worker, WorkerError};
+use super::worker::Worker;
 use crate::config::Config;
-use crate::metrics::Meters;
 use crate::plugin::{PluginSpec, Surroundings};
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::thread;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
@@ -24,23 +23,8 @@ pub struct Fleet {
     unsettled: usize,
 }
 
-/// What a plugin's thread tells.
-pub enum Event {
-    /// It is ready, and this is counted of it.
-    Ready(Arc<Meters>),
-    /// It has loaded its scripts, first or once more as it was told to.
-    Settled,
-    /// It has come to its end.
-    Ended {
-        /// The plugin's name.
-        plugin: String,
-        /// What ended it.
-        result: Result<(), WorkerError>,
-    },
-}
-
 impl Fleet {
-    /// Starts a thread for each plugin, and hands back the files by which the engine finds them.
+    /// Starts a thread for each plugin. Returns the files by which the engine finds them.
     pub fn start(
         config: &Config,
         endpoints: Vec<Endpoint>,
@@ -85,7 +69,7 @@ impl Fleet {
         thread::Builder::new().name(plugin.clone()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
-            // Nobody listens once the process is about to end anyway.
+            // Nobody receives it while the process ends.
             let _ = report.send(Event::Ended { plugin, result });
         })?;
         self.orders.push(order);
@@ -94,13 +78,13 @@ impl Fleet {
         Ok(())
     }
 
-    /// Has every plugin load its scripts again, with new grants too if they are accepted.
+    /// Orders every plugin to load its scripts again, with new grants too if they are accepted.
     pub fn reload(&mut self, accept_grants: bool) {
         self.unsettled += self.running;
         self.order(Order::Reload { accept_grants });
     }
 
-    /// Has every plugin finish what is in flight and end.
+    /// Orders every plugin to finish what is in flight, then end.
     pub fn drain(&self) {
         self.order(Order::Drain);
     }
@@ -110,12 +94,12 @@ impl Fleet {
         self.running > 0
     }
 
-    /// Whether no plugin loads scripts because it was told to.
+    /// Whether no plugin is loading scripts after an order.
     pub fn is_settled(&self) -> bool {
         self.unsettled == 0
     }
 
-    /// The next event; waits for ever when no thread is left.
+    /// Waits for the next event; for ever when no thread is left.
     pub async fn event(&mut self) -> Event {
         let Some(event) = self.events.recv().await else {
             return std::future::pending().await;

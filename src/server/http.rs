@@ -1,4 +1,4 @@
-//! One HTTP exchange: bytes in, bytes out. What they mean is [`crate::plugin`]'s business.
+//! One HTTP exchange: bytes in, bytes out. [`crate::plugin`] knows what they mean.
 
 use super::stream::{Peer, Streamed};
 use crate::plugin::{CallError, Plugin, Reply};
@@ -15,38 +15,38 @@ use thiserror::Error;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-/// What the engine names in `Accept` (protocol 1.3).
+/// Content type of a reply; the engine names it in `Accept` (`protocol.md` 1.3).
 const PLUGIN_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.docker.plugins.v1.2+json");
 
-/// How long the next part of a body may take, so that nobody holds memory by not going on.
-const PAUSE: Duration = Duration::from_secs(30);
+/// How long the next part of a body may take, so that a client that stalls holds no memory.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How much of a refused body is read and thrown away, so that its sender gets to read the refusal.
-const DISCARD: usize = 64 << 20;
+/// How much of a rejected body is read and dropped, so that its sender gets to read the rejection.
+const DISCARD_LIMIT: usize = 64 << 20;
 
-/// What a body is that goes on for as long as it likes, as Docker's own libraries have it.
+/// Content type of a streamed body; the one that Docker's own libraries use.
 const STREAM: HeaderValue = HeaderValue::from_static("application/x-json-stream");
 
 type Answer = Response<Either<Full<Bytes>, Streamed>>;
 
-/// Why a request gets no answer, and its connection is closed.
+/// Why a request is not answered, and its connection is closed.
 #[derive(Debug, Error)]
 pub enum Abandoned {
-    /// The connection ended within the body.
-    #[error("the body of a request is cut off")]
+    /// The connection ended in the middle of the body.
+    #[error("the body of a request was cut off")]
     Cut(#[from] hyper::Error),
-    /// The client stopped sending, and did not go on.
-    #[error("the body of a request did not go on for {} s", PAUSE.as_secs())]
+    /// The client stopped sending.
+    #[error("the body of a request did not go on for {} s", BODY_TIMEOUT.as_secs())]
     Stuck,
-    /// The plugin cannot tell, and any answer would be taken for one (protocol 5.5).
+    /// The plugin cannot tell, and the engine would take any answer for one (`protocol.md` 5.5).
     #[error("a call is left unanswered, so that the engine asks again")]
     Unanswered,
 }
 
 /// Answers one request.
 ///
-/// `peer` is the connection that it came over, for noticing that the client of a stream has gone.
+/// `peer` is its connection, which shows when the client of a stream is gone.
 pub async fn answer(
     plugin: &Rc<Plugin>,
     peer: &Peer,
@@ -79,7 +79,7 @@ fn admit(plugin: &Plugin, head: &Parts, body: &Incoming) -> Result<Call, Reply> 
     Ok(call)
 }
 
-/// The whole body, or nothing when it has more than `limit` bytes.
+/// Reads the whole body. Returns `None` if it has more than `limit` bytes.
 async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abandoned> {
     let Some(first) = next(body).await? else {
         return Ok(Some(Bytes::new()));
@@ -90,7 +90,7 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
     if body.is_end_stream() {
         return Ok(Some(first));
     }
-    // No more than the limit, as `admit` has seen to; and what is never sent takes no memory.
+    // `admit` has checked the announced length; nothing is reserved for what is never sent.
     let announced = body.size_hint().lower() as usize;
     let mut whole = BytesMut::with_capacity(first.len() + announced);
     whole.extend_from_slice(&first);
@@ -103,9 +103,9 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
     Ok(Some(whole.freeze()))
 }
 
-/// The next part of the body that has bytes in it.
+/// Reads the next part of the body that is not empty.
 async fn next(body: &mut Incoming) -> Result<Option<Bytes>, Abandoned> {
-    while let Some(frame) = timeout(PAUSE, body.frame())
+    while let Some(frame) = timeout(BODY_TIMEOUT, body.frame())
         .await
         .map_err(|_| Abandoned::Stuck)?
     {
@@ -133,7 +133,7 @@ fn respond(reply: Reply, peer: &Peer) -> Result<Answer, Abandoned> {
     Ok(answer)
 }
 
-/// Answers at once and reads the body to its end meanwhile: a Go client that cannot write all of its
+/// Answers at once, and reads the body to its end meanwhile: a Go client that cannot write all of its
 /// request does not read the answer, and tries again.
 fn refuse(
     reply: Reply,
@@ -155,7 +155,7 @@ fn refuse(
 
 async fn discard(mut body: Incoming) {
     let mut seen = 0;
-    while seen < DISCARD {
+    while seen < DISCARD_LIMIT {
         match next(&mut body).await {
             Ok(Some(part)) => seen += part.len(),
             _ => return,

@@ -1,8 +1,8 @@
 //! Sockets, threads, signals and HTTP: everything between the engine and [`crate::plugin`].
 //!
-//! The main thread holds what belongs to the process (the lock on the state directory, the socket
-//! files, the signals); each plugin has a [`worker`] thread of its own, which accepts, speaks HTTP
-//! and runs the plugin's scripts.
+//! The main thread holds what belongs to the process: the lock on the state directory, the socket files,
+//! the signals. Each plugin has a [`worker`] thread, which accepts connections, speaks HTTP, and runs the
+//! plugin's policy. Its other scripts have threads of their own.
 
 mod acceptor;
 mod certificates;
@@ -11,6 +11,7 @@ mod endpoint;
 mod fleet;
 mod http;
 pub mod init;
+mod order;
 mod own_file;
 mod scrape;
 mod signals;
@@ -25,16 +26,17 @@ mod worker;
 
 pub use self::certificates::CertificateError;
 pub use self::endpoint::EndpointError;
+pub use self::order::WorkerError;
 pub use self::scrape::ScrapeError;
 pub use self::socket::SocketError;
 pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
 pub use self::systemd::ActivationError;
 pub use self::tls::TlsError;
-pub use self::worker::WorkerError;
 
 use self::endpoint::Endpoint;
-use self::fleet::{Event, Fleet};
+use self::fleet::Fleet;
+use self::order::Event;
 use self::scrape::Scraped;
 use self::signals::{Signal, Signals};
 use self::systemd::Notifier;

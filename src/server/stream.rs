@@ -1,4 +1,4 @@
-//! A body that goes on for as long as its reader likes, and ends when the reader goes.
+//! A body that is made while it is read, and ends when its reader is gone.
 
 use crate::plugin::ReplyStream;
 use bytes::Bytes;
@@ -14,26 +14,26 @@ use tokio::io::{Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
-/// How often a connection is looked at that has more to read than anybody reads.
-const LOOK: Duration = Duration::from_millis(250);
+/// How often a connection with unread bytes is checked.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 
-/// A second handle of a connection, for noticing that the other end is closed.
+/// A second handle of a connection, which shows when the other end is closed.
 #[derive(Debug)]
 pub enum Peer {
     /// Of a Unix socket.
     Unix(OwnedFd),
-    /// Of TCP, be it under TLS.
+    /// Of TCP, with or without TLS.
     Tcp(OwnedFd),
 }
 
-/// The parts of a reply as they come.
+/// The parts of a reply, as they are made.
 ///
-/// A body without new parts writes nothing, and so would never notice that its reader has gone: the connection is
-/// watched beside. No client of plugins stops sending while it still reads.
+/// A body without new parts writes nothing, and so would never notice that its reader is gone. Therefore
+/// the connection is watched. No client of plugins stops sending while it still reads.
 pub struct Streamed {
     parts: ReplyStream,
     gone: LocalBoxFuture<'static, ()>,
-    /// Told once what came before it was sent: an error throws away what is not.
+    /// Reported once the parts before it are sent: an error drops what is not.
     failure: Option<io::Error>,
 }
 
@@ -72,19 +72,19 @@ impl Peer {
 
 async fn closed(ready: impl AsyncFn() -> io::Result<Ready>) -> io::Result<()> {
     while !ready().await?.is_read_closed() {
-        sleep(LOOK).await;
+        sleep(CHECK_INTERVAL).await;
     }
     Ok(())
 }
 
 impl Streamed {
-    /// The body that goes to `peer`.
+    /// Creates the body of a reply to `peer`.
     pub fn new(parts: ReplyStream, peer: &Peer) -> Self {
         let peer = peer.try_clone();
         let gone = async move {
             let watched = async { peer?.hung_up().await };
             if let Err(error) = watched.await {
-                tracing::warn!("cannot tell whether the reader of a stream is there: {error}");
+                tracing::warn!("cannot watch the connection of a stream's reader: {error}");
                 std::future::pending::<()>().await;
             }
         };

@@ -1,73 +1,35 @@
-//! A plugin's thread: opens its scripts, accepts, and comes to an end when asked.
+//! A plugin's own thread: opens the plugin, accepts its connections, and drains them in the end.
 
 use super::acceptor::Acceptor;
 use super::connection::Connections;
 use super::endpoint::Listener;
-use super::fleet::Event;
+use super::order::{Event, Order, Settling, WorkerError};
 use crate::plugin::{Plugin, PluginSpec};
-use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use thiserror::Error;
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-/// How long accepting rests when the process has no file descriptor left.
-const BREATH: Duration = Duration::from_millis(50);
+/// The pause in accepting when the process has no file descriptor left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// What a plugin's thread is made of.
+/// What a plugin's thread works with.
 pub struct Worker {
     /// The plugin to open.
     pub spec: PluginSpec,
-    /// What it listens on, bound already.
+    /// Its bound listener.
     pub listener: Listener,
-    /// What the main thread wants.
+    /// The orders of the main thread.
     pub orders: UnboundedReceiver<Order>,
-    /// Takes what the main thread is to know.
+    /// Takes reports to the main thread.
     pub report: UnboundedSender<Event>,
 }
 
-/// What the main thread may want of a plugin's thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
-    /// Load the scripts again.
-    Reload {
-        /// With all that `plugin.toml` grants now.
-        accept_grants: bool,
-    },
-    /// Finish what is in flight and end.
-    Drain,
-}
-
-/// Tells the main thread, when it is dropped, that scripts are loaded, or that those before go on.
-struct Settling(UnboundedSender<Event>);
-
-impl Drop for Settling {
-    fn drop(&mut self) {
-        // Nobody listens once the process is about to end anyway.
-        let _ = self.0.send(Event::Settled);
-    }
-}
-
-/// What ends a plugin's thread before it is asked to.
-#[derive(Debug, Error)]
-#[allow(missing_docs, reason = "the messages are the documentation")]
-pub enum WorkerError {
-    #[error("{0}")]
-    Open(String),
-    #[error("cannot serve its socket")]
-    Socket(#[from] io::Error),
-    #[error("its thread ended by a fault in moondock itself (see the log above)")]
-    Panicked,
-    #[error("its thread ended without a reason")]
-    Stopped,
-}
-
 impl Worker {
-    /// Serves until told to end.
+    /// Serves until ordered to end.
     pub fn run(self) -> Result<(), WorkerError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
@@ -90,7 +52,7 @@ impl Worker {
             ms = format_args!("{ms:.1}"),
             "ready"
         );
-        // Nobody listens once the process is about to end anyway.
+        // Nobody receives it while the process ends.
         let _ = self.report.send(Event::Ready(plugin.meters().clone()));
         plugin.resume_logs().await;
         drop(Settling(self.report.clone()));
@@ -111,19 +73,19 @@ impl Worker {
         Ok(())
     }
 
-    /// The opened plugin, or nothing when the end is asked for first.
+    /// Opens the plugin. Returns `None` if the end is ordered first.
     async fn open(&mut self) -> Result<Option<Rc<Plugin>>, WorkerError> {
         tokio::select! {
             opened = Plugin::open(self.spec.clone()) => {
-                opened.map(Some).map_err(|e| WorkerError::Open(e.to_string()))
+                opened.map(Some).map_err(WorkerError::Open)
             }
-            () = told_to_drain(&mut self.orders, &self.report) => Ok(None),
+            () = drain_ordered(&mut self.orders, &self.report) => Ok(None),
         }
     }
 }
 
-/// Whoever asks for a reload now gets one: the scripts are being read.
-async fn told_to_drain(orders: &mut UnboundedReceiver<Order>, report: &UnboundedSender<Event>) {
+/// Waits for the order to drain. A reload that is ordered now is under way: the scripts are being read.
+async fn drain_ordered(orders: &mut UnboundedReceiver<Order>, report: &UnboundedSender<Event>) {
     while matches!(orders.recv().await, Some(Order::Reload { .. })) {
         drop(Settling(report.clone()));
     }
@@ -154,7 +116,7 @@ async fn accept(
             },
             accepted = acceptor.accept(connections) => if let Err(error) = accepted {
                 warn!("cannot accept a connection: {error}");
-                sleep(BREATH).await;
+                sleep(ACCEPT_BACKOFF).await;
             }
         }
     }

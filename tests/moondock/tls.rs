@@ -178,7 +178,7 @@ fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
         200
     );
     served.wait_for("a line for each who was turned away", |served| {
-        served.log().matches("a client is turned away").count() == 3
+        served.log().matches("TLS client rejected").count() == 3
     });
     assert!(!served.log().contains("WARN"), "{}", served.log());
 }
