@@ -264,7 +264,6 @@ fn decision_row(path: &Path, file: &str) -> String {
 const WIDE: &[&str] = &[
     "docs/reference",
     "docs/contributing.md",
-    "docs/decisions/0002-one-thread-per-plugin.md",
     "docs/decisions/0013-generated-reference.md",
 ];
 
