@@ -210,9 +210,12 @@ impl Plugin {
 
     /// Whether `method` is the first that an engine asks this plugin at its start.
     fn is_greeting(&self, method: &Method) -> bool {
-        let asked = |row: &&Method| self.link(row.interface).is_some();
-        let first = methods().filter(asked).filter_map(|row| row.greeting).min();
-        method.greeting.is_some() && method.greeting == first
+        let Some(rank) = method.greeting else {
+            return false;
+        };
+        let is_asked = |row: &&Method| self.link(row.interface).is_some();
+        let ranks = methods().filter(is_asked).filter_map(|row| row.greeting);
+        ranks.min() == Some(rank)
     }
 
     fn warn_of_unannounced(&self) {
