@@ -106,9 +106,10 @@ impl Plugin {
         if method.hook == "stop" {
             self.stop_collecting().await;
         }
-        let outcome = match live.script.has(method) {
-            true => self.answer(method, live, body).await,
-            false => Outcome::without_hook(method),
+        let outcome = if live.script.has(method) {
+            self.answer(method, live, body).await
+        } else {
+            Outcome::without_hook(method)
         };
         if method.hook == "start" && outcome.reply.is_ok() {
             self.start_collecting();

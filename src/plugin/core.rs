@@ -204,10 +204,10 @@ impl Plugin {
                         plugin = self.name(),
                         activation,
                         "the daemon has started again"
-                    )
+                    );
                 }
                 Err(error) => {
-                    tracing::error!(plugin = self.name(), %error, "cannot record the activation")
+                    tracing::error!(plugin = self.name(), %error, "cannot record the activation");
                 }
             }
         }

@@ -99,7 +99,9 @@ impl Plugin {
     pub(super) async fn load_first(&self, sources: &Rc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
         let manifest = self.manifest_of(sources).map(Rc::new);
-        manifest.iter().for_each(|manifest| self.accept(manifest));
+        if let Ok(manifest) = &manifest {
+            self.accept(manifest);
+        }
         for interface in present(sources) {
             let loaded = match &manifest {
                 Ok(manifest) => self.load(interface, manifest, sources).await,
@@ -189,7 +191,7 @@ impl Plugin {
                 Slot::Absent if !is_there => {}
                 slot => {
                     self.take_over_script(interface, &slot, manifest, sources)
-                        .await
+                        .await;
                 }
             }
         }

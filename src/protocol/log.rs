@@ -1,4 +1,4 @@
-//! LogDriver (`protocol.md` 8).
+//! `LogDriver` (`protocol.md` 8).
 
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
 use super::{Field, Interface::Log, Method, Missing, Origin, Shape, Type};

@@ -22,8 +22,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::{self, ServerConfig};
 use tracing::info;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
+const YEAR: Duration = Duration::from_hours(365 * 24);
 
 /// How long the authority may vouch. The engine reads it when it activates the plugin and never again, so it outlives every engine.
 const AUTHORITY: Duration = YEAR.saturating_mul(30);
@@ -166,13 +166,13 @@ impl Files {
             usage: ExtendedKeyUsagePurpose::ClientAuth,
             address: None,
         };
-        self.make(
+        Self::make(
             &self.server_certificate(),
             &self.server_key(),
             server,
             &issuer,
         )?;
-        self.make(
+        Self::make(
             &self.client_certificate(),
             &self.client_key(),
             client,
@@ -191,7 +191,6 @@ impl Files {
     }
 
     fn make(
-        &self,
         certificate: &Path,
         key: &Path,
         side: Side,
@@ -250,10 +249,11 @@ fn write_pem(path: &Path, kind: &str, der: &[u8]) -> Result<(), CertificateError
     let mut rest = STANDARD.encode(der);
     while !rest.is_empty() {
         let after = rest.split_off(rest.len().min(64));
-        text += &format!("{rest}\n");
+        text += &rest;
+        text.push('\n');
         rest = after;
     }
-    text += &format!("-----END {kind}-----\n");
+    text.extend(["-----END ", kind, "-----\n"]);
     write(path, &text, 0o600).map_err(|source| CertificateError::Write {
         path: path.to_owned(),
         source,

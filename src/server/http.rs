@@ -93,7 +93,7 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
         return Ok(Some(first));
     }
     // No more than the limit, as `admit` has seen to; and what is never sent takes no memory.
-    let announced = body.size_hint().lower() as usize;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
     let mut whole = BytesMut::with_capacity(first.len() + announced);
     whole.extend_from_slice(&first);
     while let Some(part) = next(body).await? {

@@ -1,5 +1,11 @@
 //! The machine: files, mounts, processes, sockets, netlink, the store. No Lua here, and no JSON.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "here the machine is touched, and elsewhere it is not"
+)]
+
 pub mod fifo;
 pub mod files;
 pub mod firewall;

@@ -218,7 +218,7 @@ impl Stream {
         let known = *order.borrow_and_update();
         // Whoever waits for an end that nobody tells of looks now and then.
         let patience = match known {
-            Order::Run => Duration::from_secs(3600),
+            Order::Run => Duration::from_hours(1),
             Order::EndWhenDeserted => Duration::from_secs(1),
             Order::Stop => Duration::from_millis(100),
         };

@@ -51,11 +51,12 @@ impl RootfsError {
 }
 
 fn missing(name: &str) -> String {
-    match name.starts_with('/') {
-        true => format!("the program `{name}` is not there, or may not be run"),
-        false => format!(
+    if name.starts_with('/') {
+        format!("the program `{name}` is not there, or may not be run")
+    } else {
+        format!(
             "the program `{name}` was not found on the path of a managed plugin ({}): is its package installed here?",
             PATH.join(":")
-        ),
+        )
     }
 }
