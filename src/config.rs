@@ -1,5 +1,10 @@
 //! The process's own configuration: flags and environment made into one validated [`Config`].
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the directories that the command line names"
+)]
+
 mod listen;
 mod local;
 

@@ -31,7 +31,7 @@ impl<'a> Query<'a> {
     }
 
     /// All pairs in order.
-    pub fn iter(&self) -> Pairs<'a> {
+    pub fn pairs(&self) -> Pairs<'a> {
         Pairs {
             rest: Some(self.raw),
         }
@@ -39,7 +39,7 @@ impl<'a> Query<'a> {
 
     /// The first value of `key`, which is the one that the engine takes for a single parameter.
     pub fn get(&self, key: &str) -> Option<Cow<'a, [u8]>> {
-        self.iter()
+        self.pairs()
             .find(|(name, _)| name.as_ref() == key.as_bytes())
             .map(|(_, value)| value)
     }
@@ -114,7 +114,7 @@ mod tests {
     fn pairs(raw: &str) -> Vec<(String, String)> {
         let text = |bytes: Cow<[u8]>| String::from_utf8_lossy(&bytes).into_owned();
         Query::new(raw)
-            .iter()
+            .pairs()
             .map(|(key, value)| (text(key), text(value)))
             .collect()
     }
@@ -152,7 +152,7 @@ mod tests {
         #[test]
         fn never_panics(raw in ".*") {
             let query = Query::new(&raw);
-            prop_assert!(query.iter().count() <= raw.matches('&').count() + 1);
+            prop_assert!(query.pairs().count() <= raw.matches('&').count() + 1);
             let _ = query.is_malformed();
         }
     }

@@ -86,12 +86,12 @@ pub(super) fn collect(subject: &Subject, name: &Reference) -> Result<Contents, B
 
 impl Contents {
     fn add_base(&mut self, name: &Reference) {
-        DIRECTORIES
-            .iter()
-            .for_each(|(path, mode)| self.tree.directory(path, *mode));
-        FILES
-            .iter()
-            .for_each(|(path, text)| self.tree.text(*path, *text));
+        for (path, mode) in DIRECTORIES {
+            self.tree.directory(path, *mode);
+        }
+        for (path, text) in FILES {
+            self.tree.text(*path, *text);
+        }
         self.tree.text(
             MARKER,
             format!("{name}\nmoondock {}\n", env!("CARGO_PKG_VERSION")),
@@ -99,6 +99,10 @@ impl Contents {
         self.tree.link("/var/run", "../run");
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a file of the machine that the bundle is made on"
+    )]
     fn add_moondock(&mut self) -> Result<(), BundleError> {
         let own = PathBuf::from(OWN);
         let program = Program::at(own.clone(), &Libraries::of_host())?;

@@ -138,9 +138,10 @@ pub(super) fn sight(subject: &Subject, config: &PluginConfig) -> Option<String> 
         .iter()
         .filter(|mount| is_judged(subject, mount));
     let seen: Vec<&str> = seen.map(|mount| mount.destination.as_str()).collect();
-    let (seen, refused) = match seen.is_empty() {
-        true => ("no path".to_owned(), "one"),
-        false => (seen.join(", "), "another path"),
+    let (seen, refused) = if seen.is_empty() {
+        ("no path".to_owned(), "one")
+    } else {
+        (seen.join(", "), "another path")
     };
     has_policy(subject).then(|| {
         format!(

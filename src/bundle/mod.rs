@@ -31,7 +31,7 @@ use thiserror::Error;
 /// Where scripts lie in a plugin that has them in it.
 const SCRIPTS: &str = "/scripts";
 /// How long the engine may take to read a bundle.
-const CREATE_TIMEOUT: Duration = Duration::from_secs(600);
+const CREATE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// What to bundle, and how.
 #[derive(Debug, Clone)]
@@ -249,17 +249,16 @@ fn scripts_of(request: &Request) -> Result<PathBuf, BundleError> {
     let climbs = path
         .components()
         .any(|part| part == std::path::Component::ParentDir);
-    match is_exact
-        && !climbs
-        && path
-            .file_name()
-            .is_some_and(|last| last.to_str() == Some(name))
-    {
-        true => Ok(path.clone()),
-        false => Err(BundleError::ScriptsMount {
+    let ends_with_name = path
+        .file_name()
+        .is_some_and(|last| last.to_str() == Some(name));
+    if is_exact && !climbs && ends_with_name {
+        Ok(path.clone())
+    } else {
+        Err(BundleError::ScriptsMount {
             path: path.clone(),
             name: name.clone(),
-        }),
+        })
     }
 }
 

@@ -47,6 +47,7 @@ pub struct BundleArgs {
     /// Have the engine make the plugin too, by running `docker plugin create`
     #[arg(long)]
     create: bool,
+    #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
     /// The engine to ask, such as unix:///run/docker.sock; without it, the one that `docker` finds
     #[arg(long, value_name = "URL", requires = "create")]
     host: Option<String>,

@@ -75,6 +75,7 @@ pub struct Serve {
     /// How long calls in flight may take once the process is asked to end, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
+    #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
     /// Take settings from environment variables where they are set: `volume_root` from VOLUME_ROOT
     #[arg(long)]
     settings_from_env: bool,
@@ -84,6 +85,7 @@ pub struct Serve {
     /// A path of the host that a managed plugin has at the same place: its policy judges no others
     #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
     host_paths: Vec<PathBuf>,
+    #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
     /// Where Moondock's own metrics are served at `GET /metrics`: a Unix socket such as
     /// unix:///run/moondock/metrics.sock, or a loopback address such as 127.0.0.1:9323; nowhere by default
     #[arg(

@@ -110,16 +110,16 @@ fn refuse_taken(listen: Option<&Listen>, before: &[Option<&Listen>]) -> Result<(
     let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else {
         return Ok(());
     };
-    match before
+    let is_taken = before
         .iter()
         .flatten()
-        .any(|other| address(other) == Some(mine))
-    {
-        true => Err(listen.wrong(format!(
+        .any(|other| address(other) == Some(mine));
+    if is_taken {
+        return Err(listen.wrong(format!(
             "two plugins would listen on `{mine}`: give each its own port"
-        ))),
-        false => Ok(()),
+        )));
     }
+    Ok(())
 }
 
 impl Listen<'_> {
@@ -291,7 +291,7 @@ mod tests {
             dir: PathBuf::from("/p"),
         };
         let plugins: Vec<_> = names.iter().map(plugin).collect();
-        let listens: Vec<_> = listens.iter().map(|text| text.to_string()).collect();
+        let listens: Vec<_> = listens.iter().map(ToString::to_string).collect();
         transports(&plugins, &listens).map_err(|e| e.to_string())
     }
 

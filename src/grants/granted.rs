@@ -27,9 +27,10 @@ impl Granted {
     /// # Errors
     /// When no grant allows it.
     pub fn require(&self, wanted: &Grant) -> Result<(), Refused> {
-        match self.allows(wanted) {
-            true => Ok(()),
-            false => Err(Refused::thing(wanted)),
+        if self.allows(wanted) {
+            Ok(())
+        } else {
+            Err(Refused::thing(wanted))
         }
     }
 
@@ -66,13 +67,15 @@ impl Refused {
             .parent()
             .filter(|around| around.parent().is_some())
             .unwrap_or(real);
-        let grant = match write {
-            true => Grant::FsWrite(around.to_owned()),
-            false => Grant::FsRead(around.to_owned()),
+        let grant = if write {
+            Grant::FsWrite(around.to_owned())
+        } else {
+            Grant::FsRead(around.to_owned())
         };
-        let what = match plain(asked) == plain(real) {
-            true => format!("`{}`", asked.display()),
-            false => format!("`{}` leads to `{}`, which", asked.display(), real.display()),
+        let what = if plain(asked) == plain(real) {
+            format!("`{}`", asked.display())
+        } else {
+            format!("`{}` leads to `{}`, which", asked.display(), real.display())
         };
         Self { what, grant }
     }

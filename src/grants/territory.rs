@@ -64,6 +64,7 @@ impl Territory {
     }
 
     /// The part of it that lies within `bounds` as well. A root below one of the bounds may lead out of it, by a link.
+    #[must_use]
     pub fn within(self, bounds: Vec<Root>) -> Self {
         Self {
             bounds: Some(bounds),
@@ -81,13 +82,14 @@ impl Territory {
             (root.write || access == Access::Read) && place.real.starts_with(&root.place.real)
         };
         let allow = |roots: &[Root]| trusted(&standing(roots)).any(covers);
-        match allow(&self.roots) && self.bounds.as_deref().is_none_or(allow) {
-            true => Ok(place),
-            false => Err(Denied::Outside {
+        if allow(&self.roots) && self.bounds.as_deref().is_none_or(allow) {
+            Ok(place)
+        } else {
+            Err(Denied::Outside {
                 asked: path.to_owned(),
                 real: place.real,
                 access,
-            }),
+            })
         }
     }
 
@@ -108,9 +110,10 @@ impl Territory {
             .chain(&self.roots)
             .cloned()
             .collect();
-        match standing(&roots).iter().any(hangs) {
-            true => Err(Denied::Landmark(place.asked)),
-            false => Ok(place),
+        if standing(&roots).iter().any(hangs) {
+            Err(Denied::Landmark(place.asked))
+        } else {
+            Ok(place)
         }
     }
 }

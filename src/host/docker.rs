@@ -42,7 +42,7 @@ log.info(`{answer.body.Containers} containers`)
 const SOCKET: &str = "/run/docker.sock";
 const HOST: &str = "DOCKER_HOST";
 const FIELDS: &[&str] = &["path", "method", "body", "timeout"];
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 const MOST: usize = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]

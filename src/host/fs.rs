@@ -229,15 +229,12 @@ async fn write(
     let text = text.as_bytes().to_vec();
     let options = Options::of(options, &["mode", "append"])?;
     let (mode, append) = (options.mode()?, options.flag("append")?);
-    match append {
-        true => {
-            let append = move |place: &Place| files::append(place, &text, mode);
-            at(&host, &path, Access::Write, End::Followed, append).await
-        }
-        false => {
-            let write = move |place: &Place| files::write(place, &text, mode);
-            at(&host, &path, Access::Write, End::Itself, write).await
-        }
+    if append {
+        let append = move |place: &Place| files::append(place, &text, mode);
+        at(&host, &path, Access::Write, End::Followed, append).await
+    } else {
+        let write = move |place: &Place| files::write(place, &text, mode);
+        at(&host, &path, Access::Write, End::Itself, write).await
     }
 }
 
@@ -348,7 +345,13 @@ async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Out
     if !(0.0..=i64::MAX as f64 / 2.0).contains(&size) || size.fract() != 0.0 {
         return Err(Failure::Size(size));
     }
-    let allocate = move |place: &Place| files::allocate(place, size as u64);
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a whole number from 0, as checked above"
+    )]
+    let size = size as u64;
+    let allocate = move |place: &Place| files::allocate(place, size);
     at(&host, &path, Access::Write, End::Itself, allocate).await
 }
 

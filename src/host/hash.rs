@@ -87,9 +87,9 @@ fn unhex(_: &Lua, _: &Host, text: LuaString) -> Result<BString, String> {
 }
 
 fn byte(pair: &[u8]) -> Result<u8, String> {
-    let digit = |byte: u8| (byte as char).to_digit(16);
+    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
     match (digit(pair[0]), digit(pair[1])) {
-        (Some(high), Some(low)) => Ok((high << 4 | low) as u8),
+        (Some(high), Some(low)) => Ok((high << 4) | low),
         _ => Err(format!(
             "`{}` is not a hexadecimal number",
             String::from_utf8_lossy(pair)

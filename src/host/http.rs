@@ -61,7 +61,7 @@ const FIELDS: &[&str] = &[
     "max_body",
     "ca",
 ];
-const LONGEST: Duration = Duration::from_secs(600);
+const LONGEST: Duration = Duration::from_mins(10);
 const MOST_REDIRECTS: u32 = 20;
 
 /// What a redirect takes along to another server: no service has its tokens in these, and each has its own name for them else.
@@ -198,8 +198,8 @@ fn location(answer: &Answer) -> Option<String> {
 /// What becomes of a request that is redirected: as browsers do, all but 307 and 308 ask with `GET` from there on.
 fn lead_on(request: &mut Request, status: u16, to_same_server: bool) {
     if !matches!(status, 307 | 308) && request.method != "HEAD" {
-        request.method = "GET".to_owned();
-        request.body = Default::default();
+        "GET".clone_into(&mut request.method);
+        request.body = bytes::Bytes::new();
         request
             .headers
             .retain(|(name, _)| !name.to_ascii_lowercase().starts_with("content-"));

@@ -99,7 +99,7 @@ fn emit(
     let (plugin, fields) = (host.shared.name.as_str(), fields.as_deref());
     match level {
         Level::ERROR => {
-            tracing::error!(target: "script", plugin, script, line, fields, "{message}")
+            tracing::error!(target: "script", plugin, script, line, fields, "{message}");
         }
         Level::WARN => tracing::warn!(target: "script", plugin, script, line, fields, "{message}"),
         Level::INFO => tracing::info!(target: "script", plugin, script, line, fields, "{message}"),

@@ -79,7 +79,7 @@ process.check({ argv = { \"mkfs.ext4\", \"-q\", image }, timeout = 120 })
 };
 
 const FIELDS: &[&str] = &["argv", "stdin", "timeout", "env", "cwd", "max_output"];
-const LONGEST: Duration = Duration::from_secs(86_400);
+const LONGEST: Duration = Duration::from_hours(24);
 const MOST_OUTPUT: u32 = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]

@@ -226,6 +226,10 @@ impl List for Vec<Table> {
     const WANTED: &'static str = "a list of tables";
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a whole number of at most 53 bits"
+)]
 fn whole(value: &Value) -> Option<i64> {
     let number = f64::of(value)?;
     (number.fract() == 0.0 && number.abs() <= 2f64.powi(53)).then_some(number as i64)

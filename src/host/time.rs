@@ -86,7 +86,12 @@ fn rfc3339(_: &Lua, _: &Host, moment: Option<f64>) -> Result<String, String> {
     if !moment.is_finite() {
         return Err(out_of_range());
     }
-    let date = OffsetDateTime::from_unix_timestamp(moment as i64).map_err(|_| out_of_range())?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "what saturates is out of range too"
+    )]
+    let whole = moment as i64;
+    let date = OffsetDateTime::from_unix_timestamp(whole).map_err(|_| out_of_range())?;
     date.format(&Rfc3339).map_err(|_| out_of_range())
 }
 

@@ -160,7 +160,7 @@ impl Encoder<'_> {
             match pair.map_err(|e| e.to_string())?.0 {
                 Value::Integer(_) => numbered += 1,
                 Value::String(key) => {
-                    keys.push(key.to_str().map_err(|_| "a key is not UTF-8")?.to_owned())
+                    keys.push(key.to_str().map_err(|_| "a key is not UTF-8")?.to_owned());
                 }
                 other => return Err(format!("a {} cannot be a key in JSON", other.type_name())),
             }

@@ -20,7 +20,7 @@ pub const BUCKETS: [Duration; 13] = [
     Duration::from_secs(1),
     Duration::from_secs(5),
     Duration::from_secs(10),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
 ];
 
 /// All that is counted for one plugin. Adding takes no lock and no memory.

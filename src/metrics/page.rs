@@ -143,7 +143,7 @@ pub const METRICS: &[Metric] = &[
         labels: &["plugin"],
         help: "Log streams of containers that are open.",
         values: Values::Plugin(|meters, lines| {
-            lines.of(meters, &[], meters.logs().streams.load(Relaxed))
+            lines.of(meters, &[], meters.logs().streams.load(Relaxed));
         }),
     },
     Metric {
@@ -332,8 +332,8 @@ mod tests {
             format!(r#"moondock_call_duration_seconds_bucket{{{create},le="0.0005"}} 2"#),
             format!(r#"moondock_call_duration_seconds_bucket{{{create},le="60"}} 2"#),
             format!(r#"moondock_call_duration_seconds_bucket{{{create},le="+Inf"}} 3"#),
-            format!(r#"moondock_call_duration_seconds_sum{{{create}}} 90.0008"#),
-            format!(r#"moondock_call_duration_seconds_count{{{create}}} 3"#),
+            format!(r"moondock_call_duration_seconds_sum{{{create}}} 90.0008"),
+            format!(r"moondock_call_duration_seconds_count{{{create}}} 3"),
             r#"moondock_script_generation{plugin="p",script="volume.lua"} 3"#.to_owned(),
             r#"moondock_script_memory_bytes{plugin="p",script="volume.lua"} 4096"#.to_owned(),
             r#"moondock_open_connections{plugin="p"} 1"#.to_owned(),

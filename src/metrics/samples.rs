@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(found.kind(of("engine_daemon_events_total")), "counter");
         assert_eq!(
             of("engine_daemon_engine_memory_bytes").value,
-            2.5276502016e+10
+            25_276_502_016.0
         );
     }
 

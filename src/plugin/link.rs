@@ -243,7 +243,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(Duration::from_secs(60), restarted).await.unwrap();
+        timeout(Duration::from_mins(1), restarted).await.unwrap();
         let get = find("VolumeDriver.Get").unwrap();
         let body = br#"{"Name":"v"}"#.as_slice();
         let answer = link.run(move |runner| async move { runner.answer(get, body.into()).await });
@@ -290,7 +290,7 @@ mod tests {
                     tokio::task::yield_now().await;
                 }
             };
-            timeout(Duration::from_secs(60), restarted).await.unwrap();
+            timeout(Duration::from_mins(1), restarted).await.unwrap();
         });
     }
 }

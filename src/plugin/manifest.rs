@@ -198,9 +198,9 @@ fn locate(text: &str, (word, diagnostic): (String, Diagnostic)) -> Diagnostic {
 }
 
 fn line_at(text: &str, offset: usize) -> usize {
-    text.as_bytes()[..offset]
-        .iter()
-        .filter(|byte| **byte == b'\n')
+    text.bytes()
+        .take(offset)
+        .filter(|byte| *byte == b'\n')
         .count()
         + 1
 }

@@ -245,17 +245,15 @@ impl Registry {
     }
 
     fn field(&self, lua: &Lua, request: &Rc<Request>, name: &str) -> mlua::Result<Value> {
-        match REQUEST_FIELDS.iter().find(|field| field.name == name) {
-            Some(field) => (field.fill)(self, lua, request),
-            None => {
-                let hint = nearest(name, REQUEST_FIELDS.iter().map(|field| field.name))
-                    .map(|near| format!("; did you mean `{near}`?"));
-                Err(mlua::Error::runtime(format!(
-                    "a request has no field `{name}`{}",
-                    hint.unwrap_or_default()
-                )))
-            }
+        if let Some(field) = REQUEST_FIELDS.iter().find(|field| field.name == name) {
+            return (field.fill)(self, lua, request);
         }
+        let hint = nearest(name, REQUEST_FIELDS.iter().map(|field| field.name))
+            .map(|near| format!("; did you mean `{near}`?"));
+        Err(mlua::Error::runtime(format!(
+            "a request has no field `{name}`{}",
+            hint.unwrap_or_default()
+        )))
     }
 
     fn member(

@@ -123,9 +123,9 @@ mod tests {
 
     fn stream(lines: &[&str]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        lines
-            .iter()
-            .for_each(|line| frame(&entry(line), &mut bytes));
+        for line in lines {
+            frame(&entry(line), &mut bytes);
+        }
         bytes
     }
 
@@ -152,10 +152,10 @@ mod tests {
                     assert!(
                         end < first && needed > end && needed <= first,
                         "{end}: {needed}"
-                    )
+                    );
                 }
                 Cut::Entries(entries, taken) => {
-                    assert_eq!((entries.len(), taken), (1, first), "{end}")
+                    assert_eq!((entries.len(), taken), (1, first), "{end}");
                 }
             }
         }

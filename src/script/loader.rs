@@ -5,6 +5,7 @@ use crate::host::{Host, MODULES, Module};
 use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, include_dir};
 use mlua::{Function, Lua, Table, Value};
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
@@ -180,7 +181,7 @@ impl Loader {
 /// The file that calls `require`, by itself or through `pcall`.
 fn asking(lua: &Lua) -> PathBuf {
     let source =
-        |level| lua.inspect_stack(level, |frame| frame.source().source.map(|s| s.into_owned()));
+        |level| lua.inspect_stack(level, |frame| frame.source().source.map(Cow::into_owned));
     let frames = (1..).map_while(source).flatten();
     let mut files = frames.filter(|source| source != "=[C]" && source != PRELUDE_NAME);
     PathBuf::from(files.next().unwrap_or_default().trim_start_matches('='))
@@ -234,7 +235,7 @@ pub fn own_names() -> Vec<String> {
 pub fn kit_text(chunk: &Path) -> Option<&'static [u8]> {
     let name = chunk.to_str()?.strip_prefix(OWN)?;
     KITS.get_file(format!("{name}.luau"))
-        .map(|file| file.contents())
+        .map(include_dir::File::contents)
 }
 
 /// Longer names are nobody's slip, and comparing them takes long.

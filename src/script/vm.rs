@@ -189,7 +189,7 @@ impl Vm {
                 return self.memory_used_up();
             }
             Value::Error(error) => return self.rust_failure(&error),
-            other => return self.raised(message_of(&other), "", false),
+            other => return failure_of(message_of(&other), "", false),
         };
         let value = located.raw_get("value").unwrap_or(Value::Nil);
         let deliberate = located.raw_get("deliberate").unwrap_or_default();
@@ -205,7 +205,7 @@ impl Vm {
             Some(text) => text.to_string_lossy(),
             None => message_of(&value),
         };
-        self.raised(message, &trace, deliberate)
+        failure_of(message, &trace, deliberate)
     }
 
     /// What an error on the Rust side of the state means to the script's author.
@@ -214,29 +214,11 @@ impl Vm {
         if message == MEMORY_MESSAGES[0] || message.contains(MEMORY_MESSAGES[1]) {
             return self.memory_used_up();
         }
-        self.raised(message, "", false)
+        failure_of(message, "", false)
     }
 
     fn memory_used_up(&self) -> Failure {
         Failure::Exhausted(Exhausted::Memory(self.limits.memory >> 20))
-    }
-
-    fn raised(&self, message: String, trace: &str, deliberate: bool) -> Failure {
-        let is_script =
-            |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
-        let trace = trace
-            .lines()
-            .map(str::trim)
-            .filter(is_script)
-            .map(str::to_owned)
-            .collect();
-        let message = without_prelude(&message);
-        let deliberate = deliberate && !has_place(&message);
-        Failure::Raised(Raised {
-            message,
-            deliberate,
-            trace,
-        })
     }
 }
 
@@ -297,6 +279,29 @@ fn load_prelude(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Funct
     Ok(enter)
 }
 
+fn failure_of(message: String, trace: &str, deliberate: bool) -> Failure {
+    let is_script =
+        |line: &&str| !line.is_empty() && !BENEATH.iter().any(|chunk| line.starts_with(chunk));
+    let trace = trace
+        .lines()
+        .map(str::trim)
+        .filter(is_script)
+        .map(str::to_owned)
+        .collect();
+    let message = without_prelude(&message);
+    let deliberate = deliberate && !has_place(&message);
+    Failure::Raised(Raised {
+        message,
+        deliberate,
+        trace,
+    })
+}
+
+/// The absolute value; where it does not fit, the greatest there is, which is beyond any text.
+fn to_usize(number: i64) -> usize {
+    usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX)
+}
+
 /// `string.find` of plain text in linear time.
 fn find_text(
     _: &Lua,
@@ -304,9 +309,9 @@ fn find_text(
 ) -> mlua::Result<(Option<usize>, Option<usize>)> {
     let length = text.as_bytes().len();
     let start = match init.unwrap_or(1) {
-        init @ 1.. => init as usize - 1,
         0 => 0,
-        back => length.saturating_sub(back.unsigned_abs() as usize),
+        init @ 1.. => to_usize(init) - 1,
+        back => length.saturating_sub(to_usize(back)),
     };
     let found = text
         .as_bytes()

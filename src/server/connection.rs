@@ -104,16 +104,15 @@ async fn converse(
         result = connection.as_mut() => Some(result),
         _ = end.wait_for(|end| *end) => None,
     };
-    let result = match finished {
-        Some(result) => result,
-        None => {
-            connection.as_mut().graceful_shutdown();
-            if !busy.get() {
-                let _ = timeout(CLOSE_TIMEOUT, connection).await;
-                return;
-            }
-            connection.await
+    let result = if let Some(result) = finished {
+        result
+    } else {
+        connection.as_mut().graceful_shutdown();
+        if !busy.get() {
+            let _ = timeout(CLOSE_TIMEOUT, connection).await;
+            return;
         }
+        connection.await
     };
     if let Err(error) = result {
         let cause = error.source().map(ToString::to_string);

@@ -91,7 +91,7 @@ async fn read(body: &mut Incoming, limit: usize) -> Result<Option<Bytes>, Abando
         return Ok(Some(first));
     }
     // `admit` has checked the announced length; nothing is reserved for what is never sent.
-    let announced = body.size_hint().lower() as usize;
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(limit);
     let mut whole = BytesMut::with_capacity(first.len() + announced);
     whole.extend_from_slice(&first);
     while let Some(part) = next(body).await? {

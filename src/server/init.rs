@@ -3,6 +3,11 @@
 //! The work is done by a child, which is this same command. What remains reaps, passes signals on, and ends when the
 //! child ends; so whoever waits for children of its own (tokio) never has one taken away.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "PID 1 starts the process that serves"
+)]
+
 use super::signals::{Signal, Signals, send};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, wait};

@@ -1,5 +1,11 @@
 //! A file by which the engine finds a plugin: there while this is held, and removed with it.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the files by which the engine finds a plugin"
+)]
+
 use rustix::fs::{Mode, OFlags, Stat, fstat, lstat, open};
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};

@@ -1,5 +1,10 @@
 //! Unix sockets: private from the first moment, never stolen from a living process, removed at exit.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the files of the process's own sockets"
+)]
+
 use super::own_file::{OwnFile, remove};
 use crate::config::Access;
 use rustix::fs::Mode;

@@ -1,5 +1,10 @@
 //! The files that tell the engine a plugin's address (protocol 1.2): never taken from a living plugin.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the files that name an address, found before they are replaced"
+)]
+
 use super::own_file::OwnFile;
 use super::tls_files::TlsFiles;
 use serde_json::{Value, json};

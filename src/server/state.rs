@@ -1,5 +1,11 @@
 //! The state directory: made private, and held by one process at a time.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the lock on the state directory"
+)]
+
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -134,7 +140,7 @@ fn lock(file: &mut File) -> Result<(), Errno> {
     loop {
         match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) if Instant::now() < patience && is_gone(holder(file)) => {
-                sleep(BREATH)
+                sleep(BREATH);
             }
             result => return result,
         }

@@ -1,6 +1,12 @@
 //! The machine: files, mounts, the network, processes, state and the scripts' directories. No Lua
 //! here, and no JSON but nftables' own.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the machine is touched here, and nowhere else"
+)]
+
 pub mod files;
 pub mod locks;
 pub mod mounts;

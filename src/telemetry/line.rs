@@ -127,6 +127,11 @@ impl Visit for Line {
         if !(0.0..1e15).contains(&hundredths) {
             return self.write(field, format_args!("{value}"));
         }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "between 0 and 1e15, as checked above"
+        )]
         let hundredths = hundredths as u64;
         self.write(field, format_args!("{}.", hundredths / 100));
         self.digits(hundredths % 100, 2);

@@ -3,6 +3,15 @@
 //! `cargo bench` runs all of it in about two minutes; `cargo bench -- --quick` in some twenty seconds.
 //! The servers run on the first core, the load on the second.
 
+#![allow(
+    clippy::pedantic,
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test touches the machine itself, and fails by a panic"
+)]
+
 mod bare;
 mod load;
 mod process;

@@ -135,6 +135,10 @@ impl Seen {
 
 /// Keys of equal hash are sorted by what they mean, so that no choice of keys costs quadratic time.
 fn duplicate(alike: &[u64], tag: Tag, tape: &Tape, text: &str) -> Option<(JsonFault, usize)> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the place is the lower half"
+    )]
     let place = |key: &u64| (key & u64::from(u32::MAX)) as usize;
     let key = |at: usize| tape.string(at, text);
     let mut keys: Vec<_> = alike

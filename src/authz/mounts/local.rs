@@ -48,9 +48,10 @@ fn mounted(
         .to_ascii_lowercase()
         .split(',')
         .any(|flag| flag.contains("bind"));
-    let path = match NETWORK_TYPES.contains(&kind) {
-        true => text.starts_with('/') && !text.starts_with("//"),
-        false => text.contains('/'),
+    let path = if NETWORK_TYPES.contains(&kind) {
+        text.starts_with('/') && !text.starts_with("//")
+    } else {
+        text.contains('/')
     };
     if binds || path {
         push(&text, Walk::Kernel, place, &device.via, found)

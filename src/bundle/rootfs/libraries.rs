@@ -141,10 +141,9 @@ fn configured(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
     {
         match line.split_once(char::is_whitespace) {
             Some(("include", pattern)) if depth > 0 => {
-                let included = matching(&file.with_file_name("").join(pattern.trim()));
-                included
-                    .iter()
-                    .for_each(|file| configured(file, depth - 1, directories));
+                for file in matching(&file.with_file_name("").join(pattern.trim())) {
+                    configured(&file, depth - 1, directories);
+                }
             }
             Some(("hwcap", _)) => {}
             _ if line.starts_with('/') => directories.push(line.into()),

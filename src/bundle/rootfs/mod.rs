@@ -1,5 +1,11 @@
 //! A root file system in the making: programs of this machine with what they need, and files of our own.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "the files that go into a bundle, from anywhere on this machine"
+)]
+
 mod draft;
 mod elf;
 mod libraries;
@@ -51,11 +57,12 @@ impl RootfsError {
 }
 
 fn missing(name: &str) -> String {
-    match name.starts_with('/') {
-        true => format!("the program `{name}` is not there, or may not be run"),
-        false => format!(
+    if name.starts_with('/') {
+        format!("the program `{name}` is not there, or may not be run")
+    } else {
+        format!(
             "the program `{name}` was not found on the path of a managed plugin ({}): is its package installed here?",
             PATH.join(":")
-        ),
+        )
     }
 }

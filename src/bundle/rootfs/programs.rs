@@ -38,12 +38,12 @@ pub struct Program {
 /// # Errors
 /// When there is none.
 pub fn find(name: &str) -> Result<PathBuf, RootfsError> {
-    let candidates: Vec<PathBuf> = match name.starts_with('/') {
-        true => vec![name.into()],
-        false => PATH
-            .iter()
+    let candidates: Vec<PathBuf> = if name.starts_with('/') {
+        vec![name.into()]
+    } else {
+        PATH.iter()
             .map(|directory| Path::new(directory).join(name))
-            .collect(),
+            .collect()
     };
     let found = candidates.into_iter().find(|path| is_executable(path));
     found.ok_or_else(|| RootfsError::NoProgram(name.to_owned()))

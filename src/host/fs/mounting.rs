@@ -46,13 +46,15 @@ impl Wanted {
             kind.ok_or(Failure::Type)?
         };
         mount_rules::check(&kind, bind, &options)?;
-        let access = match looped && mount_rules::is_read_only(&options) {
-            true => Access::Read,
-            false => Access::Write,
+        let access = if looped && mount_rules::is_read_only(&options) {
+            Access::Read
+        } else {
+            Access::Write
         };
-        let source = match bind || looped || mount_rules::needs_source(&kind) {
-            true => MountSource::Path(absolute(&source)?, access),
-            false => MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into()),
+        let source = if bind || looped || mount_rules::needs_source(&kind) {
+            MountSource::Path(absolute(&source)?, access)
+        } else {
+            MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into())
         };
         Ok(Self {
             source,

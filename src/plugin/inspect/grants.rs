@@ -62,11 +62,12 @@ fn replaceable(program: &str) -> String {
 }
 
 fn no_program(name: &str) -> String {
-    match name.starts_with('/') {
-        true => format!("`{name}` is no program"),
-        false => format!(
+    if name.starts_with('/') {
+        format!("`{name}` is no program")
+    } else {
+        format!(
             "there is no program `{name}` in {}",
             programs::PLACES.join(", ")
-        ),
+        )
     }
 }

@@ -39,7 +39,7 @@ impl Emitted {
             Value::Table(table) => {
                 let is_list = table.raw_len() > 0 || table.is_empty();
                 Ok(Self {
-                    next: Some(if is_list { 1 } else { 0 }),
+                    next: Some(usize::from(is_list)),
                     table,
                 })
             }
@@ -117,7 +117,7 @@ fn with_newline(mut entry: LogEntry) -> LogEntry {
 }
 
 fn text(value: &Value) -> Option<String> {
-    value.as_string().map(|text| text.to_string_lossy())
+    value.as_string().map(mlua::LuaString::to_string_lossy)
 }
 
 fn line(value: &Value) -> Result<Vec<u8>, String> {
@@ -132,7 +132,7 @@ fn line(value: &Value) -> Result<Vec<u8>, String> {
 }
 
 fn nanoseconds(value: &Value) -> Result<i64, String> {
-    let digits = value.as_string().map(|text| text.to_string_lossy());
+    let digits = value.as_string().map(mlua::LuaString::to_string_lossy);
     let number = digits.and_then(|digits| digits.parse().ok());
     number.ok_or_else(|| {
         "`time` must be the nanoseconds since 1970, as a string of digits".to_owned()

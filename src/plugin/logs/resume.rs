@@ -57,7 +57,9 @@ async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) 
             Ok((fifo, file, mark)) => {
                 tracing::info!(plugin, container, "log stream resumed");
                 let stream = Stream::new(registry, info, control, fifo, file);
-                mark.iter().for_each(|mark| stream.resume(mark));
+                if let Some(mark) = mark {
+                    stream.resume(&mark);
+                }
                 return stream.run().await;
             }
             Err(error) => error,

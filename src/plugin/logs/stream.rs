@@ -137,7 +137,7 @@ impl Stream {
         let (ordered, changed) = self.control.next_order();
         // Nothing reports that the last writer of a stream that is to end has gone.
         let interval = match ordered {
-            Order::Run => Duration::from_secs(3600),
+            Order::Run => Duration::from_hours(1),
             Order::EndWhenDeserted => Duration::from_secs(1),
             Order::Stop => Duration::from_millis(100),
         };

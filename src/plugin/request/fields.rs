@@ -115,7 +115,7 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         "body",
         "any",
         "The JSON body, when `body_state` is `json`. Names of fields are found as the engine finds them, whatever their case; `null` is `nil`.",
-        |registry, lua, request| registry.body(lua, request),
+        Registry::body,
     ),
     field(
         "mounts",
@@ -208,7 +208,7 @@ fn params(lua: &Lua, request: &Request) -> mlua::Result<Value> {
 
 fn query(lua: &Lua, request: &Request) -> mlua::Result<Value> {
     let table = lua.create_table()?;
-    for (name, value) in request.target().query.iter() {
+    for (name, value) in request.target().query.pairs() {
         let name = lua.create_string(&name)?;
         if !table.contains_key(&name)? {
             table.raw_set(name, lua.create_string(&value)?)?;
@@ -219,7 +219,7 @@ fn query(lua: &Lua, request: &Request) -> mlua::Result<Value> {
 
 fn queries(lua: &Lua, request: &Request) -> mlua::Result<Value> {
     let table = lua.create_table()?;
-    for (name, value) in request.target().query.iter() {
+    for (name, value) in request.target().query.pairs() {
         let name = lua.create_string(&name)?;
         let values = match table.raw_get::<Option<Table>>(&name)? {
             Some(values) => values,

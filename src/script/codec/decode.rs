@@ -24,9 +24,10 @@ pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, St
 /// A retried request may have lost its body (`protocol.md` 1.6), which must not pass for "all defaults": a pool that
 /// was asked for would become any pool.
 fn empty_body(shape: &Shape) -> Result<&'static [u8], String> {
-    match shape.fields.is_empty() {
-        true => Ok(b"{}"),
-        false => Err("the request's body is empty".to_owned()),
+    if shape.fields.is_empty() {
+        Ok(b"{}")
+    } else {
+        Err("the request's body is empty".to_owned())
     }
 }
 

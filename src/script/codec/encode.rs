@@ -19,7 +19,7 @@ const EACH: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{at} {problem}")]
 pub struct Mismatch {
-    /// Where, such as `the reply's field `Volume.Name``.
+    /// Where, for example: the reply's field `Volume.Name`.
     pub at: String,
     /// What is wrong there.
     pub problem: String,
@@ -167,7 +167,7 @@ fn refuse_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), 
         let (key, _) = pair.map_err(|e| at.mismatch(e.to_string()))?;
         let key = key
             .as_string()
-            .map_or_else(|| describe(&key), |text| text.to_string_lossy());
+            .map_or_else(|| describe(&key), mlua::LuaString::to_string_lossy);
         if shape.field(&key).is_none() {
             return Err(at
                 .inner(&key)
@@ -182,6 +182,11 @@ fn near(shape: &Shape, key: &str) -> String {
     if key == "Err" || key == "Error" {
         return "report a failure with `error(\"…\", 0)`".to_owned();
     }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "between 0 and 1000"
+    )]
     let likeness = |field: &&Field| {
         (strsim::jaro_winkler(&field.name.to_lowercase(), &key.to_lowercase()) * 1000.0) as u32
     };
@@ -256,6 +261,10 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "a whole number of at most 53 bits"
+)]
 fn integer(value: &Value, at: &Path) -> Result<Json, Mismatch> {
     match number(value) {
         Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {

@@ -59,9 +59,8 @@ impl Owed {
 }
 
 fn set_fields(method: &Method, record: &str, request: &Table) -> Vec<&'static str> {
-    let shape = match method.reply.field(record).map(|field| field.ty) {
-        Some(Type::Record(shape)) => shape,
-        _ => return Vec::new(),
+    let Some(Type::Record(shape)) = method.reply.field(record).map(|field| field.ty) else {
+        return Vec::new();
     };
     let Ok(given) = request.raw_get::<Table>(record) else {
         return Vec::new();

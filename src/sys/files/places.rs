@@ -87,7 +87,7 @@ impl Place {
         loop {
             match work(&find(path, end)?) {
                 Err(error) if end == End::Followed && error.is_loop() && tries < TRIES => {
-                    tries += 1
+                    tries += 1;
                 }
                 done => return Ok(done?),
             }

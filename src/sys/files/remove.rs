@@ -123,7 +123,7 @@ impl Emptying {
                 &*place,
                 rustix::fs::RenameFlags::NOREPLACE,
             ) {
-                Err(Errno::EXIST) => continue,
+                Err(Errno::EXIST) => {}
                 Err(Errno::INVAL) => {
                     return renameat(directory, name, &self.top, place).at(&self.path);
                 }

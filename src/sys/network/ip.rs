@@ -73,6 +73,7 @@ impl Cidr {
     }
 
     /// The same network with its host bits cleared.
+    #[must_use]
     pub fn canonical(&self) -> Cidr {
         Cidr {
             address: self.network(),
@@ -176,8 +177,9 @@ impl FromStr for Mac {
 
 impl fmt::Display for Mac {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+        let [first, rest @ ..] = self.0;
+        write!(f, "{first:02x}")?;
+        rest.iter().try_for_each(|byte| write!(f, ":{byte:02x}"))
     }
 }
 
@@ -245,6 +247,10 @@ fn to_bits(ip: IpAddr) -> u128 {
     }
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the bits of an IPv4 address are 32"
+)]
 fn from_bits(like: IpAddr, bits: u128) -> IpAddr {
     match like {
         IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),

@@ -75,6 +75,7 @@ impl Command {
     }
 
     /// The same command with something to read.
+    #[must_use]
     pub fn stdin(self, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             stdin: Some(bytes.into()),

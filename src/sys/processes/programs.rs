@@ -64,13 +64,13 @@ const LEADING_ASTRAY: [&str; 40] = [
 /// a name that nothing there has, and for a relative path.
 pub fn find(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
-    match program.as_bytes().contains(&b'/') {
-        true => path.is_absolute().then(|| path.to_owned()),
-        false => PLACES
-            .iter()
-            .map(|place| Path::new(place).join(path))
-            .find(|path| is_program(path)),
+    if program.as_bytes().contains(&b'/') {
+        return path.is_absolute().then(|| path.to_owned());
     }
+    PLACES
+        .iter()
+        .map(|place| Path::new(place).join(path))
+        .find(|path| is_program(path))
 }
 
 /// Whether it is a file that somebody may execute.

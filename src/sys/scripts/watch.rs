@@ -171,7 +171,6 @@ fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
             }
             Sign::Writing
         }
-        EventKind::Modify(ModifyKind::Data(_)) => Sign::Nothing,
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => {
             open.retain(|path, _| !event.paths.contains(path));
             if is_script {
@@ -180,7 +179,7 @@ fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
                 Sign::Change
             }
         }
-        EventKind::Access(_) => Sign::Nothing,
+        EventKind::Access(_) | EventKind::Modify(ModifyKind::Data(_)) => Sign::Nothing,
         EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)) => {
             open.retain(|path, _| !event.paths.contains(path));
             Sign::Change

@@ -243,7 +243,7 @@ impl Firewall {
                 Ok(()) => return Ok(seen),
                 Err(e) if attempt == ATTEMPTS || !nft::is_outdated(&e) => return Err(e),
                 Err(e) => {
-                    tracing::debug!(plugin = self.plugin, id, error = %e, "the ruleset changed meanwhile")
+                    tracing::debug!(plugin = self.plugin, id, error = %e, "the ruleset changed meanwhile");
                 }
             }
             attempt += 1;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// A base chain, which the kernel calls.
+#[expect(clippy::struct_field_names, reason = "the names are those of nftables")]
 struct Hook {
     name: &'static str,
     kind: &'static str,
@@ -228,8 +229,8 @@ impl Place<'_> {
             "prerouting" => self.published(network, false),
             "output" => self.published(network, true),
             "postrouting" => self.masquerades(network),
-            "forward" if network.internal => self.internal_forward(network),
-            "forward" => self.forward(network),
+            "forward" if network.internal => Self::internal_forward(network),
+            "forward" => Self::forward(network),
             "input" if network.internal => self.internal_input(network),
             _ => Vec::new(),
         }
@@ -305,7 +306,7 @@ impl Place<'_> {
         rules
     }
 
-    fn forward(&self, network: &Network) -> Vec<Statements> {
+    fn forward(network: &Network) -> Vec<Statements> {
         let mut rules = vec![
             vec![iif("!=", network), oif("!=", network), verdict("return")],
             vec![ct("state", &["established", "related"]), verdict("accept")],
@@ -328,7 +329,7 @@ impl Place<'_> {
         rules
     }
 
-    fn internal_forward(&self, network: &Network) -> Vec<Statements> {
+    fn internal_forward(network: &Network) -> Vec<Statements> {
         vec![
             vec![iif("!=", network), oif("!=", network), verdict("return")],
             vec![iif("==", network), oif("==", network), verdict("accept")],

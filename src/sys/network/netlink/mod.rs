@@ -37,7 +37,7 @@ pub enum NetError {
     #[error("{0}: not permitted; moondock needs CAP_NET_ADMIN in the host's network namespace")]
     NotPermitted(String),
     /// The kernel refused for another reason.
-    #[error("{what}: {source}{}", advice(.hint))]
+    #[error("{what}: {source}{}", advice(*.hint))]
     Refused {
         /// The object and what was to be done with it.
         what: String,
@@ -172,7 +172,7 @@ fn cure(code: Errno) -> Option<&'static str> {
     }
 }
 
-fn advice(hint: &Option<&'static str>) -> String {
+fn advice(hint: Option<&'static str>) -> String {
     hint.map(|hint| format!("; {hint}")).unwrap_or_default()
 }
 
