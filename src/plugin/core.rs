@@ -4,7 +4,7 @@ use super::outcome::Outcome;
 use super::{CallError, OpenError, Surroundings};
 use crate::host::Shared;
 use crate::metrics::Meters;
-use crate::protocol::{Answer, Interface, Method};
+use crate::protocol::{Interface, Method};
 use crate::script::Diagnostic;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -86,7 +86,7 @@ impl Core {
 
     /// Shows a failure to the script's author, unless Docker's user gets the same text.
     fn report(&self, method: &Method, diagnostic: &Diagnostic) {
-        if method.answer == Answer::Uncalled || !diagnostic.is_deliberate() {
+        if !method.is_called_by_engine() || !diagnostic.is_deliberate() {
             let diagnostic = diagnostic.clone().or_in(&method.interface.file());
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }

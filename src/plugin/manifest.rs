@@ -7,7 +7,7 @@ use super::settings::{self, Variables};
 use super::{LogSettings, MetricsSettings};
 use crate::grants::{Grant, Granted};
 use crate::host::{Limits, MANIFEST};
-use crate::protocol::{Method, Origin, methods};
+use crate::protocol::{Method, methods};
 use crate::script::{Diagnostic, Sources};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -167,8 +167,7 @@ impl Manifest {
             return wrong(key, message);
         }
         for (hook, ms) in &self.limits.deadline_ms {
-            let is_meant =
-                |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
+            let is_meant = |method: &&Method| method.key() == *hook && method.has_hook();
             let Some(method) = methods().find(is_meant) else {
                 return wrong(
                     hook,
