@@ -1,9 +1,10 @@
 //! `moondock check`: all that can be said of scripts without an engine.
 
 use super::{on_this_thread, print};
+use crate::check::{Inspection, Severity, inspect};
 use crate::config::{PluginDir, find_plugins};
 use crate::grants::is_unseen;
-use crate::plugin::{Inspection, Manifest, PluginSpec, Severity, inspect};
+use crate::plugin::{Manifest, PluginSpec};
 use crate::protocol::{Interface, Method, Missing, methods, methods_of};
 use anyhow::Result;
 use clap::Args;

@@ -5,12 +5,14 @@ use super::{CallError, OpenError, Surroundings};
 use crate::host::Shared;
 use crate::metrics::Meters;
 use crate::protocol::{Interface, Method};
-use crate::script::Diagnostic;
+use crate::script::{Diagnostic, Sources};
+use crate::sys::scripts::sources::read_sources;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tracing::Level;
 
 /// Where a plugin's parts are.
@@ -35,6 +37,20 @@ impl PluginSpec {
             state,
             surroundings: Surroundings::default(),
         }
+    }
+
+    /// Reads all files of the plugin.
+    ///
+    /// # Errors
+    /// An unreadable directory.
+    pub async fn read_sources(&self) -> Result<Sources, OpenError> {
+        let dir = self.dir.clone();
+        let reading = spawn_blocking(move || read_sources(&dir)).await;
+        let read = reading.map_err(io::Error::other).flatten();
+        read.map_err(|error| OpenError::Unreadable {
+            dir: self.dir.display().to_string(),
+            problem: error.to_string(),
+        })
     }
 
     /// Returns the propagated mount of a managed plugin, which holds the states of plugins

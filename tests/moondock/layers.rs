@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "bundle",
+            "check",
             "config",
             "server",
             "plugin",
@@ -19,7 +20,14 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("bundle", &["config", "plugin", "protocol", "grants", "sys"]),
+    (
+        "bundle",
+        &["check", "config", "plugin", "protocol", "grants", "sys"],
+    ),
+    (
+        "check",
+        &["plugin", "script", "host", "sys", "protocol", "grants"],
+    ),
     ("config", &["protocol"]),
     ("telemetry", &[]),
     ("server", &["config", "plugin", "protocol", "metrics"]),
