@@ -204,9 +204,9 @@ async fn load(
     sources: &Arc<Sources>,
 ) -> Result<Result<Script, Problems>, OpenError> {
     let shared = Shared::open(spec.name.clone(), NO_STATE.into()).await;
-    let shared = shared.map_err(|error| OpenError::State {
+    let shared = shared.map_err(|source| OpenError::State {
         dir: NO_STATE.to_owned(),
-        problem: error.to_string(),
+        source,
     })?;
     let loading = Script::load(
         interface,

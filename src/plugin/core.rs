@@ -47,9 +47,9 @@ impl PluginSpec {
         let dir = self.dir.clone();
         let reading = spawn_blocking(move || read_sources(&dir)).await;
         let read = reading.map_err(io::Error::other).flatten();
-        read.map_err(|error| OpenError::Unreadable {
+        read.map_err(|source| OpenError::Unreadable {
             dir: self.dir.display().to_string(),
-            problem: error.to_string(),
+            source,
         })
     }
 
@@ -79,7 +79,7 @@ impl Core {
     pub async fn open(spec: PluginSpec) -> Result<Self, OpenError> {
         let shared = open_state(&spec).await.map_err(|source| OpenError::State {
             dir: spec.state.display().to_string(),
-            problem: source.to_string(),
+            source,
         })?;
         Ok(Self {
             meters: Arc::new(Meters::new(&spec.name)),

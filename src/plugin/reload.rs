@@ -8,6 +8,7 @@ use crate::host::MANIFEST;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Sources};
 use crate::sys::scripts::watch::Watcher;
+use crate::telemetry::chain;
 use futures_util::future::join_all;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -150,7 +151,7 @@ impl Plugin {
     async fn take_over(&self, sources: Result<Sources, OpenError>, terms: Terms) {
         let sources = match sources {
             Ok(sources) => Arc::new(sources),
-            Err(error) => return self.core.report_kept(&error.to_string()),
+            Err(error) => return self.core.report_kept(&chain(&error)),
         };
         let before = self.sources.replace(sources.clone());
         if terms == Terms::Changed && before.files == sources.files {
@@ -188,7 +189,7 @@ impl Plugin {
     async fn add_script(&self, interface: Interface, release: Release) {
         let link = match self.thread_for(interface) {
             Ok(link) => Rc::new(link),
-            Err(error) => return self.core.report_kept(&error.to_string()),
+            Err(error) => return self.core.report_kept(&chain(&error)),
         };
         let loading =
             link.run(move |runner| async move { runner.slot.take_over(release, true).await });
@@ -216,7 +217,7 @@ impl Plugin {
             return Ok(manifest);
         }
         let accepted = self.accepted.borrow();
-        if let Some((line, grants)) = manifest.widening(&accepted) {
+        if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
             return Err(unaccepted(line, &grants).excerpt_from(text_of));
         }

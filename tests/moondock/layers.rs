@@ -30,11 +30,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("config", &["protocol"]),
     ("telemetry", &[]),
-    ("server", &["config", "plugin", "protocol", "metrics"]),
+    (
+        "server",
+        &["config", "plugin", "protocol", "metrics", "telemetry"],
+    ),
     (
         "plugin",
         &[
-            "script", "host", "sys", "protocol", "authz", "grants", "metrics",
+            "script",
+            "host",
+            "sys",
+            "protocol",
+            "authz",
+            "grants",
+            "metrics",
+            "telemetry",
         ],
     ),
     ("script", &["host", "sys", "protocol", "grants"]),
