@@ -9,6 +9,7 @@
 //! * is [`host`], the host functions, and those reach the machine only through
 //! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch,
 //!   [`metrics`] what is counted.
+//! * [`check`] finds what is wrong with a plugin without an engine.
 //! * [`bundle`] makes a managed plugin of a directory.
 #![cfg_attr(
     test,
@@ -23,6 +24,7 @@
 
 pub mod authz;
 pub mod bundle;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod grants;

@@ -1,7 +1,10 @@
 //! What the process says about itself: one line per event, for people or for machines.
 
+mod chain;
 mod line;
 mod sink;
+
+pub use self::chain::chain;
 
 use self::line::Lines;
 use self::sink::Sink;

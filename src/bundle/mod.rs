@@ -17,9 +17,10 @@ pub use needs::{FixedMount, NEEDS, Need, Value, type_of};
 pub use reference::Reference;
 
 use self::rootfs::{Draft, DraftError, RootfsError};
+use crate::check::{Inspection, Severity, inspect};
 use crate::config::PluginDir;
 use crate::grants::Grant;
-use crate::plugin::{Inspection, Manifest, OpenError, PluginSpec, Severity, inspect};
+use crate::plugin::{Manifest, OpenError, PluginSpec};
 use crate::protocol::Interface;
 use crate::sys::processes::{Command, ProcessError};
 use crate::sys::scripts::sources::{Sources, read_sources};

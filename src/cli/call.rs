@@ -5,7 +5,7 @@ use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
 use crate::protocol::{self, Cut, Method, cut, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
@@ -54,9 +54,7 @@ impl Call {
         let state = State::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
-            let plugin = Plugin::open(spec)
-                .await
-                .map_err(|error| anyhow!("{error}"))?;
+            let plugin = Plugin::open(spec).await?;
             show(plugin.call(call, body).await).await
         })?
     }

@@ -1,10 +1,11 @@
 //! `moondock check`: all that can be said of scripts without an engine.
 
 use super::{on_this_thread, print};
+use crate::check::{Inspection, Severity, inspect};
 use crate::config::{PluginDir, find_plugins};
 use crate::grants::is_unseen;
-use crate::plugin::{Inspection, Manifest, PluginSpec, Severity, inspect};
-use crate::protocol::{Interface, Method, Missing, Origin, methods, methods_of};
+use crate::plugin::{Manifest, PluginSpec};
+use crate::protocol::{Interface, Method, Missing, methods, methods_of};
 use anyhow::Result;
 use clap::Args;
 use std::mem;
@@ -108,9 +109,8 @@ fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<Strin
             .map(|method| method.hook)
     };
     let answered = hooks.iter().map(|method| method.hook);
-    let by_default = without(|method| {
-        method.origin == Origin::Answered || matches!(method.missing, Missing::Answered(_))
-    });
+    let by_default =
+        without(|method| !method.has_hook() || matches!(method.missing, Missing::Answered(_)));
     let not_found = without(|method| method.missing == Missing::NotFound);
     let mut lines = row(&file, "", answered);
     lines.extend(row("", "by default: ", by_default));

@@ -1,6 +1,7 @@
 //! The metrics collector: `collect` gets what the engine has counted, at each interval from
 //! `StartMetrics` to `StopMetrics` (`protocol.md` 9).
 
+use super::manifest::{InvalidValue, check_range};
 use super::outcome::Outcome;
 use super::slot::{Live, Slot};
 use super::{CallError, hook};
@@ -8,10 +9,12 @@ use crate::host::MANIFEST;
 use crate::metrics::{Sample, Samples, Tally};
 use crate::protocol::{COLLECT, Interface, Method};
 use crate::script::{Diagnostic, Owed};
-use crate::sys::network::http::{Request, send_to_socket};
+use crate::sys::network::http::{HttpError, Request, send_to_socket};
+use crate::telemetry::chain;
 use mlua::{Lua, Table};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,16 +31,16 @@ const PAGE_LIMIT: usize = 16 << 20;
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The samples that are made before other tasks get their turn.
 const PORTION: usize = 1000;
-/// The bounds of `interval_s`.
-const INTERVALS: std::ops::RangeInclusive<u64> = 1..=3600;
+/// The range of `interval_s`.
+const INTERVAL_S: RangeInclusive<u64> = 1..=3600;
 
 /// `[metrics]` of `plugin.toml`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSettings {
-    /// The seconds from one `collect` to the next.
+    /// The time between two calls of `collect`, in seconds.
     pub interval_s: u64,
-    /// Where the engine shows its numbers.
+    /// The socket at which the engine serves its metrics.
     pub socket: PathBuf,
 }
 
@@ -51,18 +54,14 @@ impl Default for MetricsSettings {
 }
 
 impl MetricsSettings {
-    /// The key that is wrong, and why.
-    pub(super) fn wrong(&self) -> Option<(&'static str, String)> {
-        if !INTERVALS.contains(&self.interval_s) {
-            let message = format!(
-                "`interval_s` must be {} to {}",
-                INTERVALS.start(),
-                INTERVALS.end()
-            );
-            return Some(("interval_s", message));
+    /// Returns the first invalid value as an error.
+    pub(super) fn validate(&self) -> Result<(), InvalidValue> {
+        check_range("interval_s", self.interval_s, &INTERVAL_S)?;
+        if self.socket.is_relative() {
+            let message = "`socket` must be an absolute path";
+            return Err(InvalidValue::new("socket", message));
         }
-        let relative = !self.socket.is_absolute();
-        relative.then(|| ("socket", "`socket` must be an absolute path".to_owned()))
+        Ok(())
     }
 
     fn interval(&self) -> Duration {
@@ -233,7 +232,11 @@ impl Beats {
             Err(error) => {
                 self.slot.core.meters.add(Tally::Unread);
                 if !self.is_blind.replace(true) {
-                    tracing::warn!(plugin, "cannot read the engine's metrics: {error}");
+                    tracing::warn!(
+                        plugin,
+                        "cannot read the engine's metrics: {}",
+                        chain(&error)
+                    );
                 }
                 None
             }
@@ -262,8 +265,19 @@ impl Beats {
     }
 }
 
+/// An error of reading the engine's metrics.
+#[derive(Debug, thiserror::Error)]
+enum FetchError {
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    #[error("`{}` answered with status {status}", socket.display())]
+    Status { socket: PathBuf, status: u16 },
+    #[error("`{}` did not answer within {} s", socket.display(), FETCH_TIMEOUT.as_secs())]
+    Timeout { socket: PathBuf },
+}
+
 /// Reads the engine's page of metrics.
-async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
+async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
     let accept = ("accept".to_owned(), b"text/plain".to_vec());
     let request = Request {
         method: "GET".to_owned(),
@@ -271,62 +285,68 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
         most: PAGE_LIMIT,
         ..Request::default()
     };
-    match timeout(FETCH_TIMEOUT, send_to_socket(socket, "/metrics", &request)).await {
-        Ok(Ok(answer)) if answer.status == 200 => Ok(answer.body),
-        Ok(Ok(answer)) => Err(format!(
-            "`{}` answered with status {}",
-            socket.display(),
-            answer.status
-        )),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!(
-            "`{}` did not answer within {} s",
-            socket.display(),
-            FETCH_TIMEOUT.as_secs()
-        )),
+    let sending = send_to_socket(socket, "/metrics", &request);
+    let answer = match timeout(FETCH_TIMEOUT, sending).await {
+        Ok(answer) => answer?,
+        Err(_) => {
+            let socket = socket.to_owned();
+            return Err(FetchError::Timeout { socket });
+        }
+    };
+    if answer.status != 200 {
+        return Err(FetchError::Status {
+            socket: socket.to_owned(),
+            status: answer.status,
+        });
     }
+    Ok(answer.body)
 }
 
-/// How many beats have passed since the last, and when the latest of them was; nothing when none has.
+/// Returns how many beats have passed since `last`, and when the latest of them was due; `None` if no
+/// beat has passed.
 fn passed(last: Instant, interval: Duration, now: Instant) -> Option<(u64, Instant)> {
-    let interval = u64::try_from(interval.as_millis())
-        .unwrap_or(u64::MAX)
-        .max(1);
-    let since = u64::try_from(now.saturating_duration_since(last).as_millis()).unwrap_or(u64::MAX);
-    let beats = since / interval;
+    let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let interval = millis(interval).max(1);
+    let beats = millis(now.saturating_duration_since(last)) / interval;
     (beats > 0).then(|| (beats, last + Duration::from_millis(beats * interval)))
 }
 
-/// The list that `collect` is given.
+/// Creates the argument of `collect`, a list of samples. Lets other tasks run in between.
 async fn table(live: &Live, samples: &Samples) -> Result<Table, Diagnostic> {
-    let (lua, most) = (live.script.lua(), live.manifest.limits().memory);
-    let unmade = |problem: String| Diagnostic::of_file(Interface::Metrics.file(), problem);
-    let in_lua = |error: mlua::Error| unmade(error.to_string());
+    let (lua, limit) = (live.script.lua(), live.manifest.limits().memory);
     let list = lua
         .create_table_with_capacity(samples.samples.len(), 0)
-        .map_err(in_lua)?;
+        .map_err(failed)?;
     for portion in samples.samples.chunks(PORTION) {
         for sample in portion {
-            list.raw_push(sample_table(lua, samples, sample).map_err(in_lua)?)
-                .map_err(in_lua)?;
+            let sample = sample_table(lua, samples, sample).map_err(failed)?;
+            list.raw_push(sample).map_err(failed)?;
         }
-        if is_over(lua, most).map_err(in_lua)? {
-            let (count, mib) = (samples.samples.len(), most >> 20);
-            let problem =
-                format!("the engine's {count} samples take more than {mib} MiB of memory");
-            return Err(unmade(problem).cure(format!("raise `memory_mib` in {MANIFEST}")));
+        if exceeds(lua, limit).map_err(failed)? {
+            return Err(too_many(samples.samples.len(), limit));
         }
         yield_now().await;
     }
     Ok(list)
 }
 
-/// Whether a state holds more than that, garbage not counted.
-fn is_over(lua: &Lua, most: usize) -> mlua::Result<bool> {
-    if lua.used_memory() > most {
+fn failed(error: mlua::Error) -> Diagnostic {
+    Diagnostic::of_file(Interface::Metrics.file(), error.to_string())
+}
+
+fn too_many(count: usize, limit: usize) -> Diagnostic {
+    let mib = limit >> 20;
+    let message = format!("the engine's {count} samples take more than {mib} MiB of memory");
+    Diagnostic::of_file(Interface::Metrics.file(), message)
+        .cure(format!("raise `memory_mib` in {MANIFEST}"))
+}
+
+/// Whether a state uses more than `limit` bytes, after a garbage collection if need be.
+fn exceeds(lua: &Lua, limit: usize) -> mlua::Result<bool> {
+    if lua.used_memory() > limit {
         lua.gc_collect()?;
     }
-    Ok(lua.used_memory() > most)
+    Ok(lua.used_memory() > limit)
 }
 
 fn sample_table(lua: &Lua, samples: &Samples, sample: &Sample) -> mlua::Result<Table> {

@@ -4,13 +4,15 @@ use super::outcome::Outcome;
 use super::{CallError, OpenError, Surroundings};
 use crate::host::Shared;
 use crate::metrics::Meters;
-use crate::protocol::{Answer, Interface, Method};
-use crate::script::Diagnostic;
+use crate::protocol::{Interface, Method};
+use crate::script::{Diagnostic, Sources};
+use crate::sys::scripts::sources::read_sources;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
+use tokio::task::spawn_blocking;
 use tracing::Level;
 
 /// Where a plugin's parts are.
@@ -35,6 +37,20 @@ impl PluginSpec {
             state,
             surroundings: Surroundings::default(),
         }
+    }
+
+    /// Reads all files of the plugin.
+    ///
+    /// # Errors
+    /// An unreadable directory.
+    pub async fn read_sources(&self) -> Result<Sources, OpenError> {
+        let dir = self.dir.clone();
+        let reading = spawn_blocking(move || read_sources(&dir)).await;
+        let read = reading.map_err(io::Error::other).flatten();
+        read.map_err(|source| OpenError::Unreadable {
+            dir: self.dir.display().to_string(),
+            source,
+        })
     }
 
     /// Returns the propagated mount of a managed plugin, which holds the states of plugins
@@ -63,7 +79,7 @@ impl Core {
     pub async fn open(spec: PluginSpec) -> Result<Self, OpenError> {
         let shared = open_state(&spec).await.map_err(|source| OpenError::State {
             dir: spec.state.display().to_string(),
-            problem: source.to_string(),
+            source,
         })?;
         Ok(Self {
             meters: Arc::new(Meters::new(&spec.name)),
@@ -86,7 +102,7 @@ impl Core {
 
     /// Shows a failure to the script's author, unless Docker's user gets the same text.
     fn report(&self, method: &Method, diagnostic: &Diagnostic) {
-        if method.answer == Answer::Uncalled || !diagnostic.is_deliberate() {
+        if !method.is_called_by_engine() || !diagnostic.is_deliberate() {
             let diagnostic = diagnostic.clone().or_in(&method.interface.file());
             tracing::warn!(plugin = self.name(), "{diagnostic}");
         }

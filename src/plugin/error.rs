@@ -1,12 +1,13 @@
-//! Why a call has no result, and why a plugin cannot be opened.
+//! The errors of calls, and of opening a plugin.
 
 use crate::protocol::{Interface, Method};
 use crate::script::Diagnostic;
+use std::io;
 
-/// Why a call gives no result, in one line for the engine's user.
+/// Why a call has no result, in one line for the engine's user.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
-    /// No row of the table has this name.
+    /// No row of the method table has this name.
     #[error("unknown plugin method `{0}`")]
     UnknownMethod(String),
     /// The plugin has no script for the interface.
@@ -14,13 +15,13 @@ pub enum CallError {
     NoScript {
         /// The plugin's name.
         plugin: String,
-        /// The file that is missing.
+        /// The missing file.
         file: String,
     },
-    /// The script has no hook for an optional method, or Moondock does not serve it.
+    /// The script has no hook for an optional method, or Moondock does not serve the method.
     #[error("{0} is not implemented")]
     NotImplemented(&'static str),
-    /// The engine's request cannot be read.
+    /// The request's body cannot be decoded.
     #[error("{method}: {problem}")]
     BadRequest {
         /// The method's wire name.
@@ -28,12 +29,13 @@ pub enum CallError {
         /// What is wrong with the body.
         problem: String,
     },
-    /// The engine asks again after it got no answer, and has lost the arguments (`protocol.md` 1.6).
+    /// The engine repeated a call that got no answer, but without its arguments (`protocol.md` 1.6).
     #[error(
-        "{0}: the answer was lost and the engine asked again without the arguments: repeat the command"
+        "{0}: the answer was lost, and the engine repeated the call without its arguments: \
+         repeat the command"
     )]
     NoArguments(&'static str),
-    /// The body is larger than the method's limit.
+    /// The request's body is larger than the method's limit.
     #[error("the body of {method} is larger than {limit} bytes")]
     TooLarge {
         /// The method's wire name.
@@ -41,7 +43,7 @@ pub enum CallError {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The hook says that there is no such object.
+    /// The object does not exist, as the hook says.
     #[error("{0}")]
     Absent(String),
     /// The script could not be loaded.
@@ -50,12 +52,13 @@ pub enum CallError {
     /// The hook failed.
     #[error("{}", .0.short())]
     Failed(Diagnostic),
-    /// A fault of Moondock's own, which is logged.
-    #[error("{0}: a fault in moondock itself (its log says more)")]
+    /// Moondock panicked, which is in the log.
+    #[error("{0}: internal error of moondock, see its log")]
     Panicked(&'static str),
 }
 
 impl CallError {
+    /// Returns the HTTP status of the answer.
     pub(super) fn status(&self) -> u16 {
         match self {
             CallError::UnknownMethod(_)
@@ -70,48 +73,49 @@ impl CallError {
         }
     }
 
-    /// Whether nothing is known of the object, so that a refusal would be taken for its absence.
-    pub(super) fn leaves_open(&self, method: &Method) -> bool {
-        let told = matches!(
+    /// Whether the connection must be closed without an answer: the engine would take any answer for
+    /// the object's absence, and the error does not mean that.
+    pub(super) fn requires_hang_up(&self, method: &Method) -> bool {
+        let is_definite = matches!(
             self,
             CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_)
         );
-        method.hang_up_on_failure && !told
+        method.hang_up_on_failure && !is_definite
     }
 }
 
 /// Why a plugin cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its directory cannot be read.
-    #[error("cannot read the scripts in `{dir}`: {problem}")]
+    /// The directory cannot be read.
+    #[error("cannot read the scripts in `{dir}`")]
     Unreadable {
         /// The directory.
         dir: String,
-        /// The system's message.
-        problem: String,
+        /// The system's error.
+        source: io::Error,
     },
-    /// Its state cannot be used.
-    #[error("cannot use the state in `{dir}`: {problem}")]
+    /// The state cannot be used.
+    #[error("cannot use the state in `{dir}`")]
     State {
         /// The directory.
         dir: String,
-        /// What is wrong.
-        problem: String,
+        /// The system's error.
+        source: io::Error,
     },
     /// A file has an error.
     #[error("{0}")]
     Script(Diagnostic),
-    /// The system has no thread for a script.
+    /// The system cannot start a thread for a script.
     #[error("cannot start a thread for `{script}`")]
     Thread {
         /// The script's file.
         script: String,
         /// The system's error.
-        source: std::io::Error,
+        source: io::Error,
     },
-    /// Loading ran into a fault of Moondock's own, which is logged.
-    #[error("cannot load `{0}`: a fault in moondock itself (its log says more)")]
+    /// Moondock panicked while it loaded a script, which is in the log.
+    #[error("cannot load `{0}`: internal error of moondock, see its log")]
     Panicked(String),
     /// There is nothing to serve.
     #[error("`{0}` contains none of {files}", files = Interface::ALL.map(Interface::file).join(", "))]

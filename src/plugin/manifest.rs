@@ -1,208 +1,133 @@
-//! `plugin.toml`: what a plugin says of itself.
+//! `plugin.toml`: a plugin's description, settings, grants and limits.
 
 mod grants;
+mod limits;
+mod validate;
 
-use self::grants::Declared;
+pub(super) use self::validate::{InvalidValue, check_range};
+
+use self::grants::DeclaredGrant;
+use self::limits::LimitSettings;
+use self::validate::line_at;
 use super::settings::{self, Variables};
 use super::{LogSettings, MetricsSettings};
 use crate::grants::{Grant, Granted};
 use crate::host::{Limits, MANIFEST};
-use crate::protocol::{Method, Origin, methods};
+use crate::protocol::Method;
 use crate::script::{Diagnostic, Sources};
 use serde::Deserialize;
-use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 use toml::Spanned;
 
-/// The whole file. All of it is optional.
+/// The whole file. Every key is optional.
 #[derive(Debug, Default, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// What the plugin is for.
+    /// The purpose of the plugin.
     #[serde(default)]
     pub description: String,
-    /// The plugin's own options, which its scripts read.
+    /// The plugin's own options, for its scripts.
     #[serde(default)]
     pub settings: toml::Table,
-    /// What the scripts may touch, with the values of settings put in.
+    /// What the scripts may touch, with settings replaced by their values.
     #[serde(skip)]
     pub grants: Vec<Grant>,
-    /// The line of each of them in the file.
+    /// The line of each grant.
     #[serde(skip)]
     grant_lines: Vec<usize>,
     #[serde(default, rename = "grants")]
     raw_grants: Vec<Spanned<String>>,
-    /// Budgets.
     #[serde(default)]
-    limits: RawLimits,
-    /// How `metrics.lua` is fed.
+    limits: LimitSettings,
+    /// The options of the metrics collector.
     #[serde(default)]
     pub metrics: MetricsSettings,
-    /// How the streams of `log.lua` are handed over.
+    /// The options of log streams.
     #[serde(default)]
     pub log: LogSettings,
 }
-
-#[derive(Debug, Default, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawLimits {
-    cpu_ms: Option<u64>,
-    memory_mib: Option<usize>,
-    #[serde(default)]
-    deadline_ms: BTreeMap<String, u64>,
-}
-
-/// A Luau state needs half a MiB for itself; more than a TiB is a slip.
-const MEMORY_MIB: RangeInclusive<usize> = 2..=1 << 20;
 
 impl Manifest {
     /// Reads the manifest among a plugin's files, if there is one.
     ///
     /// # Errors
-    /// The first thing that is wrong in it, with its line.
+    /// The first error in the file, with its line.
     pub fn read(sources: &Sources) -> Result<Self, Diagnostic> {
         Self::read_with(sources, &Variables::new())
     }
 
-    /// The same, with the settings that variables of the environment set.
+    /// Reads the manifest, and replaces settings by the values of environment variables.
     ///
     /// # Errors
-    /// Those of [`Manifest::read`], and a variable that does not fit its setting.
+    /// Those of [`Manifest::read`], and a variable that does not have the type of its setting.
     pub fn read_with(sources: &Sources, variables: &Variables) -> Result<Self, Diagnostic> {
-        let Some(bytes) = sources.files.get(Path::new(MANIFEST)) else {
-            return Ok(Self::default());
-        };
-        let excerpt = |diagnostic: Diagnostic| diagnostic.excerpt_from(|_| Some(bytes));
-        let text =
-            std::str::from_utf8(bytes).map_err(|e| Diagnostic::of_file(MANIFEST, e.to_string()))?;
-        let mut manifest: Self = toml::from_str(text).map_err(|e| excerpt(syntax(text, &e)))?;
-        let located = |wrong| excerpt(locate(text, wrong));
-        manifest.check().map_err(located)?;
-        let unset =
-            |unset: settings::Unset| (unset.setting, Diagnostic::of_file(MANIFEST, unset.problem));
-        settings::take_from(variables, &mut manifest.settings)
-            .map_err(unset)
-            .map_err(located)?;
-        let declared =
-            grants::read(&manifest.raw_grants, &manifest.settings).map_err(|(offset, wrong)| {
-                excerpt(
-                    Diagnostic::of_file(MANIFEST, wrong.to_string())
-                        .at(Some(line_at(text, offset))),
-                )
-            })?;
-        for Declared { grant, offset } in declared {
-            manifest.grants.push(grant);
-            manifest.grant_lines.push(line_at(text, offset));
+        match sources.files.get(Path::new(MANIFEST)) {
+            None => Ok(Self::default()),
+            Some(bytes) => Self::parse(bytes, variables)
+                .map_err(|diagnostic| diagnostic.excerpt_from(|_| Some(bytes))),
         }
+    }
+
+    fn parse(bytes: &[u8], variables: &Variables) -> Result<Self, Diagnostic> {
+        let text = std::str::from_utf8(bytes)
+            .map_err(|error| Diagnostic::of_file(MANIFEST, error.to_string()))?;
+        let located = |invalid: InvalidValue| invalid.locate(text);
+        let mut manifest: Self = toml::from_str(text).map_err(|e| syntax_error(text, &e))?;
+        manifest.validate().map_err(located)?;
+        settings::apply(variables, &mut manifest.settings).map_err(located)?;
+        manifest.parse_grants(text)?;
         Ok(manifest)
     }
 
-    /// The grants, each with its line in the file.
+    fn validate(&self) -> Result<(), InvalidValue> {
+        self.limits.validate()?;
+        self.log.validate()?;
+        self.metrics.validate()?;
+        settings::validate(&self.settings)
+    }
+
+    /// Parses the grants, which may name settings.
+    fn parse_grants(&mut self, text: &str) -> Result<(), Diagnostic> {
+        let declared = grants::parse(&self.raw_grants, &self.settings);
+        let declared = declared.map_err(|(offset, error)| {
+            Diagnostic::of_file(MANIFEST, error.to_string()).at(Some(line_at(text, offset)))
+        })?;
+        for DeclaredGrant { grant, offset } in declared {
+            self.grants.push(grant);
+            self.grant_lines.push(line_at(text, offset));
+        }
+        Ok(())
+    }
+
+    /// Returns the grants, each with its line in the file.
     pub fn grants_by_line(&self) -> impl Iterator<Item = (&Grant, usize)> {
         self.grants.iter().zip(self.grant_lines.iter().copied())
     }
 
-    /// What the file grants beyond `accepted`: the line of the first such grant, and all of them.
-    pub fn widening(&self, accepted: &Granted) -> Option<(usize, Vec<&Grant>)> {
-        let mut beyond = self
-            .grants_by_line()
-            .filter(|(grant, _)| !accepted.allows(grant))
-            .peekable();
-        let line = beyond.peek()?.1;
-        Some((line, beyond.map(|(grant, _)| grant).collect()))
+    /// Returns the grants that `accepted` does not cover, and the line of the first of them.
+    pub fn grants_beyond(&self, accepted: &Granted) -> Option<(usize, Vec<&Grant>)> {
+        let new = self.grants_by_line();
+        let mut new = new.filter(|(grant, _)| !accepted.allows(grant)).peekable();
+        let line = new.peek()?.1;
+        Some((line, new.map(|(grant, _)| grant).collect()))
     }
 
-    /// The limits of each script.
+    /// Returns the limits of each script.
     pub fn limits(&self) -> Limits {
-        let default = Limits::default();
-        Limits {
-            cpu: self
-                .limits
-                .cpu_ms
-                .map_or(default.cpu, Duration::from_millis),
-            memory: self
-                .limits
-                .memory_mib
-                .map_or(default.memory, |mib| mib << 20),
-        }
+        self.limits.limits()
     }
 
-    /// How long a call of `method` may take.
+    /// Returns how long a call of `method` may take.
     pub fn deadline(&self, method: &Method) -> Duration {
-        let is_own = |(key, _): &(&String, _)| {
-            key.split_once('.') == Some((method.interface.name(), method.hook))
-        };
-        let own = self.limits.deadline_ms.iter().find(is_own);
-        own.map_or(method.deadline, |(_, ms)| Duration::from_millis(*ms))
-    }
-
-    fn check(&self) -> Result<(), (String, Diagnostic)> {
-        let wrong = |word: &str, message: String| {
-            Err((word.to_owned(), Diagnostic::of_file(MANIFEST, message)))
-        };
-        if self.limits.cpu_ms == Some(0) {
-            return wrong("cpu_ms", "`cpu_ms` must be at least 1".to_owned());
-        }
-        if self
-            .limits
-            .memory_mib
-            .is_some_and(|mib| !MEMORY_MIB.contains(&mib))
-        {
-            let (least, most) = (MEMORY_MIB.start(), MEMORY_MIB.end());
-            return wrong(
-                "memory_mib",
-                format!("`memory_mib` must be {least} to {most}"),
-            );
-        }
-        if let Some((key, message)) = self.log.wrong() {
-            return wrong(key, message);
-        }
-        if self.settings.contains_key("grants") {
-            let message = "`grants` stands in `[settings]`, where it grants nothing: move it above the first `[…]`";
-            return wrong("grants", message.to_owned());
-        }
-        if let Some((key, message)) = self.metrics.wrong() {
-            return wrong(key, message);
-        }
-        for (hook, ms) in &self.limits.deadline_ms {
-            let is_meant =
-                |method: &&Method| method.key() == *hook && method.origin != Origin::Answered;
-            let Some(method) = methods().find(is_meant) else {
-                return wrong(
-                    hook,
-                    format!("`{hook}` is no hook: write `interface.hook`, such as `volume.mount`"),
-                );
-            };
-            let most = method.deadline.as_millis();
-            if *ms == 0 || u128::from(*ms) > most {
-                let message = format!(
-                    "the deadline of `{hook}` must be 1 to {most} ms: Docker waits no longer"
-                );
-                return wrong(hook, message);
-            }
-        }
-        Ok(())
+        self.limits.deadline(method)
     }
 }
 
-fn syntax(text: &str, error: &toml::de::Error) -> Diagnostic {
+fn syntax_error(text: &str, error: &toml::de::Error) -> Diagnostic {
     let line = error.span().map(|span| line_at(text, span.start));
     let message = error.message().lines().next().unwrap_or_default();
     Diagnostic::of_file(MANIFEST, message).at(line)
-}
-
-fn locate(text: &str, (word, diagnostic): (String, Diagnostic)) -> Diagnostic {
-    diagnostic.at(text.find(&word).map(|at| line_at(text, at)))
-}
-
-fn line_at(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
 }
 
 #[cfg(test)]
@@ -245,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn grants_that_multiply_have_an_end() {
+    fn grants_that_multiply_have_a_limit() {
         let of = |count: usize| {
             format!(
                 "grants = [\"fs.read:{}\"]\n[settings]\na = [\"/x\", \"/y\"]",
@@ -255,7 +180,9 @@ mod tests {
         assert_eq!(read(&of(3)).unwrap().grants.len(), 8);
         let error = read(&of(14)).unwrap_err();
         assert!(
-            error.contains("plugin.toml:1: gives more than 1000 grants, or one longer than 8192"),
+            error.contains(
+                "plugin.toml:1: expands to more than 1000 grants, or to one longer than 8192"
+            ),
             "{error}"
         );
         let long = of(1).replace("/x", &"/x".repeat(5000));
@@ -267,16 +194,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_anew_is_told_with_its_line() {
+    fn new_grants_are_returned_with_their_line() {
         let before = Granted::from(
             read("grants = [\"fs.write:/srv\", \"exec:id\"]")
                 .unwrap()
                 .grants,
         );
         let narrower = read("grants = [\"fs.read:/srv/a\"]").unwrap();
-        assert_eq!(narrower.widening(&before), None);
+        assert_eq!(narrower.grants_beyond(&before), None);
         let wider = read("grants = [\"exec:id\",\n\"fs.read:/\",\n\"net\"]").unwrap();
-        let (line, grants) = wider.widening(&before).unwrap();
+        let (line, grants) = wider.grants_beyond(&before).unwrap();
         assert_eq!(
             (line, grants),
             (2, vec![&Grant::FsRead("/".into()), &Grant::Net])
@@ -284,12 +211,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_shown_with_its_line() {
+    fn errors_have_the_line_of_their_key() {
         let cases = [
             ("a = 1", "plugin.toml:1: unknown field `a`"),
             (
                 "[limits]\nmemory_mib = 17592186044416",
-                "plugin.toml:2: `memory_mib` must be 2 to 1048576",
+                "plugin.toml:2: `memory_mib` must be between 2 and 1048576",
             ),
             (
                 "\n[limits]\ncpu_ms = 0",
@@ -298,7 +225,7 @@ mod tests {
             ("\n\nx y", "plugin.toml:3: "),
             (
                 "\n[metrics]\ninterval_s = 0",
-                "plugin.toml:3: `interval_s` must be 1 to 3600",
+                "plugin.toml:3: `interval_s` must be between 1 and 3600",
             ),
             (
                 "[metrics]\nsocket = \"m.sock\"",
@@ -310,7 +237,7 @@ mod tests {
             ),
             (
                 "[log]\nbuffer_kib = 1",
-                "plugin.toml:2: `buffer_kib` must be 64 to 16384",
+                "plugin.toml:2: `buffer_kib` must be between 64 and 16384",
             ),
             (
                 "grants = [\n  \"net\",\n  \"exce:id\",\n]",
@@ -318,27 +245,27 @@ mod tests {
             ),
             (
                 "[settings]\ngrants = [\"net\"]",
-                "plugin.toml:2: `grants` stands in `[settings]`",
+                "plugin.toml:2: `grants` is in `[settings]`, where it has no effect",
             ),
             (
                 "\ngrants = [\"exec:{settings.a}\"]",
-                "plugin.toml:2: there is no setting `a`",
+                "plugin.toml:2: unknown setting `a`",
             ),
             (
                 "grants = [\"exec:{settings.rot}\"]\n[settings]\nroot = \"/\"",
-                "plugin.toml:1: there is no setting `rot`; did you mean `root`?",
+                "plugin.toml:1: unknown setting `rot`; did you mean `root`?",
             ),
             (
                 "grants = [\"exec:{settings.a.b}\"]\n[settings.a]\nb = 1",
-                "plugin.toml:1: the setting `a.b` is of the type integer: a grant takes",
+                "plugin.toml:1: the setting `a.b` is of the type integer: use a string or a list of strings",
             ),
             (
                 "grants = [\"exec:{settings.a\"]\n",
-                "plugin.toml:1: `{settings.a` has no end",
+                "plugin.toml:1: `{settings.a` is not closed",
             ),
             (
                 "grants = [\"exec:{a}\"]\n",
-                "plugin.toml:1: `{a}` names no setting: write `{settings.NAME}`",
+                "plugin.toml:1: `{a}` is not a setting: write `{settings.NAME}`",
             ),
             (
                 "grants = [\"net\",\n \"fs.write:{settings.a}\"]\n[settings]\na = \"srv\"",
@@ -346,11 +273,11 @@ mod tests {
             ),
             (
                 "[limits.deadline_ms]\n\"volume.mont\" = 1",
-                "plugin.toml:2: `volume.mont` is no hook",
+                "plugin.toml:2: unknown hook `volume.mont`",
             ),
             (
                 "[limits.deadline_ms]\n\"volume.get\" = 90000",
-                "plugin.toml:2: the deadline of `volume.get` must be",
+                "plugin.toml:2: the deadline of `volume.get` must be between 1 and 55000 ms",
             ),
         ];
         for (text, message) in cases {

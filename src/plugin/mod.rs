@@ -5,7 +5,6 @@ mod collector;
 mod core;
 mod error;
 mod hook;
-mod inspect;
 mod link;
 mod logs;
 mod manifest;
@@ -22,7 +21,6 @@ mod surroundings;
 pub use self::collector::MetricsSettings;
 pub use self::core::PluginSpec;
 pub use self::error::{CallError, OpenError};
-pub use self::inspect::{Finding, Inspection, Severity, inspect};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
 pub use self::reply::{Reply, ReplyStream};
@@ -33,7 +31,6 @@ pub use self::surroundings::Surroundings;
 use self::core::Core;
 use self::link::Link;
 use self::outcome::Outcome;
-use self::reload::read;
 use crate::grants::Granted;
 use crate::metrics::{LogCounters, Meters, Verdict};
 use crate::protocol::{Call, Interface, Method, methods};
@@ -70,7 +67,7 @@ impl Plugin {
     /// # Errors
     /// An unusable directory or state, and a driver that cannot be loaded.
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
-        let sources = Arc::new(read(&spec).await?);
+        let sources = Arc::new(spec.read_sources().await?);
         let plugin = Rc::new(Self {
             core: Arc::new(Core::open(spec).await?),
             links: Default::default(),

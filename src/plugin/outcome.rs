@@ -89,7 +89,7 @@ impl Outcome {
     pub fn into_reply(self, method: &'static Method) -> Reply {
         match self.reply {
             Ok(body) => Reply::ok(body),
-            Err(error) if error.leaves_open(method) => Reply::HangUp,
+            Err(error) if error.requires_hang_up(method) => Reply::HangUp,
             Err(error) => Reply::from(&error),
         }
     }

@@ -144,7 +144,7 @@ async fn resolved(
 ) -> Result<Vec<HostMount>, Refusal> {
     if mounts
         .iter_mut()
-        .all(|mount| surroundings.lead_nowhere_else(mount))
+        .all(|mount| surroundings.resolve_without_waiting(mount))
     {
         return Ok(mounts);
     }
@@ -155,7 +155,7 @@ async fn resolved(
     let surroundings = surroundings.clone();
     let following = tokio::task::spawn_blocking(move || {
         resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
-        surroundings.refuse_hidden(&mounts).map(|()| mounts)
+        surroundings.reject_invisible(&mounts).map(|()| mounts)
     });
     following.await.unwrap_or_else(|_| Err(unreadable()))
 }

@@ -1,6 +1,5 @@
 //! Loading and reloading: a new generation takes over only when nothing is wrong with it.
 
-use super::core::PluginSpec;
 use super::link::{Link, Lost};
 use super::slot::Release;
 use super::{Manifest, OpenError, Plugin};
@@ -8,10 +7,9 @@ use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Sources};
-use crate::sys::scripts::sources::read_sources;
 use crate::sys::scripts::watch::Watcher;
+use crate::telemetry::chain;
 use futures_util::future::join_all;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -66,7 +64,7 @@ impl Plugin {
             Terms::All
         };
         let _turn = self.reloading.lock().await;
-        let sources = read(&self.core.spec).await;
+        let sources = self.core.spec.read_sources().await;
         self.take_over(sources, terms).await;
     }
 
@@ -86,7 +84,7 @@ impl Plugin {
         let begun = Instant::now();
         let mut empty_since = None;
         while begun.elapsed() < CALM_TIMEOUT {
-            let sources = read(&self.core.spec).await;
+            let sources = self.core.spec.read_sources().await;
             // A file is empty before the kernel reports that it was truncated.
             empty_since = self
                 .has_emptied_file(&sources)
@@ -97,7 +95,7 @@ impl Plugin {
             }
             watcher.settled().await;
         }
-        read(&self.core.spec).await
+        self.core.spec.read_sources().await
     }
 
     /// Loads all scripts for the first time, each on its thread: the first, which is the policy if there
@@ -153,7 +151,7 @@ impl Plugin {
     async fn take_over(&self, sources: Result<Sources, OpenError>, terms: Terms) {
         let sources = match sources {
             Ok(sources) => Arc::new(sources),
-            Err(error) => return self.core.report_kept(&error.to_string()),
+            Err(error) => return self.core.report_kept(&chain(&error)),
         };
         let before = self.sources.replace(sources.clone());
         if terms == Terms::Changed && before.files == sources.files {
@@ -191,7 +189,7 @@ impl Plugin {
     async fn add_script(&self, interface: Interface, release: Release) {
         let link = match self.thread_for(interface) {
             Ok(link) => Rc::new(link),
-            Err(error) => return self.core.report_kept(&error.to_string()),
+            Err(error) => return self.core.report_kept(&chain(&error)),
         };
         let loading =
             link.run(move |runner| async move { runner.slot.take_over(release, true).await });
@@ -219,7 +217,7 @@ impl Plugin {
             return Ok(manifest);
         }
         let accepted = self.accepted.borrow();
-        if let Some((line, grants)) = manifest.widening(&accepted) {
+        if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
             return Err(unaccepted(line, &grants).excerpt_from(text_of));
         }
@@ -243,17 +241,6 @@ impl Plugin {
             tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
         }
     }
-}
-
-/// Reads all files of a plugin.
-pub(super) async fn read(spec: &PluginSpec) -> Result<Sources, OpenError> {
-    let dir = spec.dir.clone();
-    let reading = tokio::task::spawn_blocking(move || read_sources(&dir)).await;
-    let read = reading.map_err(io::Error::other).flatten();
-    read.map_err(|error| OpenError::Unreadable {
-        dir: spec.dir.display().to_string(),
-        problem: error.to_string(),
-    })
 }
 
 fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {

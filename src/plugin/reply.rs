@@ -1,4 +1,4 @@
-//! What the engine gets.
+//! The answer to a call, as the engine gets it.
 
 use super::CallError;
 use bytes::Bytes;
@@ -6,23 +6,24 @@ use serde_json::json;
 use std::task::{Context, Poll};
 use tokio::sync::mpsc::Receiver;
 
-/// What the engine gets.
+/// The answer to a call.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
-    /// A JSON body under an HTTP status. Only 200 is success (`protocol.md` 0.2).
+    /// A JSON body with an HTTP status. Only 200 is success (`protocol.md` 0.2).
     Answer {
         /// The HTTP status.
         status: u16,
         /// The body, in JSON.
         body: Vec<u8>,
     },
-    /// The connection is closed without an answer, which the engine takes for "not now" and tries again.
+    /// A connection closed without an answer, after which the engine tries again.
     HangUp,
-    /// A body that is made as it is read, under the status 200.
+    /// A body that is produced while it is read, with the status 200.
     Stream(ReplyStream),
 }
 
-/// A body's parts as they come. The connection is cut after an error, so that its reader knows that it is not whole.
+/// The parts of a body as they are produced. After an error, the connection is cut, so that the
+/// reader knows that the body is incomplete.
 #[derive(Debug)]
 pub struct ReplyStream {
     first: Option<Bytes>,
@@ -30,11 +31,12 @@ pub struct ReplyStream {
 }
 
 impl ReplyStream {
+    /// Creates a stream of `first`, if there is one, and of what `rest` receives.
     pub(super) fn new(first: Option<Bytes>, rest: Receiver<Result<Bytes, CallError>>) -> Self {
         Self { first, rest }
     }
 
-    /// The next part, when it is there; nothing after the last.
+    /// Polls for the next part; `None` after the last.
     pub fn poll_part(&mut self, context: &mut Context) -> Poll<Option<Result<Bytes, CallError>>> {
         match self.first.take() {
             Some(first) => Poll::Ready(Some(Ok(first))),
@@ -44,21 +46,20 @@ impl ReplyStream {
 }
 
 impl PartialEq for ReplyStream {
-    /// What is still to come cannot be compared.
+    /// Returns false: parts that are yet to come cannot be compared.
     fn eq(&self, _: &Self) -> bool {
         false
     }
 }
 
 impl From<&CallError> for Reply {
-    /// One form for all interfaces and for podman (`protocol.md` 0.6).
     fn from(error: &CallError) -> Self {
         Reply::error(error.status(), &error.to_string())
     }
 }
 
 impl Reply {
-    /// Returns an error in the two fields that the engine's decoders look at (`protocol.md` 0.6).
+    /// Creates an error with both fields that engines and Podman read (`protocol.md` 0.6).
     pub fn error(status: u16, message: &str) -> Self {
         let body = json!({ "Err": message, "Error": message });
         Reply::Answer {
@@ -67,6 +68,7 @@ impl Reply {
         }
     }
 
+    /// Creates a success.
     pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
         Reply::Answer {
             status: 200,

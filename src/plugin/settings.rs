@@ -1,44 +1,31 @@
-//! Settings from the environment: how an administrator sets them for a managed plugin, where `plugin.toml` is out of reach.
+//! `[settings]` of `plugin.toml`, and the environment variables that override it: the administrator of a
+//! managed plugin cannot edit the file.
 
+use super::manifest::InvalidValue;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 /// Environment variables by name.
 pub type Variables = BTreeMap<String, String>;
 
-/// Variables that mean something to others: to the system, to its loader, to Moondock.
-const TAKEN: [&str; 4] = ["PATH", "HOME", "HOSTNAME", "TERM"];
-const TAKEN_PREFIXES: [&str; 2] = ["MOONDOCK_", "LD_"];
+/// Variables with a meaning to the system.
+const RESERVED: [&str; 4] = ["PATH", "HOME", "HOSTNAME", "TERM"];
+/// Variables with a meaning to Moondock, and to the system's loader.
+const RESERVED_PREFIXES: [&str; 2] = ["MOONDOCK_", "LD_"];
 
-/// A setting that cannot be had from the environment, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unset {
-    pub setting: String,
-    pub problem: String,
-}
-
-/// The variable that sets `setting`: `volume_root` is `VOLUME_ROOT`.
+/// Returns the variable that overrides `setting`: `VOLUME_ROOT` for `volume_root`.
 ///
 /// # Errors
 /// Why there is none.
 pub fn variable_of(setting: &str) -> Result<String, String> {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_uppercase()
-        } else {
-            '_'
-        }
-    };
-    let variable: String = setting.chars().map(plain).collect();
-    let taken = TAKEN.contains(&variable.as_str())
-        || TAKEN_PREFIXES
-            .iter()
-            .any(|prefix| variable.starts_with(prefix));
+    let variable: String = setting.chars().map(variable_char).collect();
+    if is_reserved(&variable) {
+        return Err(format!(
+            "its variable would be `{variable}`, which is reserved"
+        ));
+    }
     match variable.chars().next() {
-        _ if taken => Err(format!(
-            "its variable would be `{variable}`, which means something else"
-        )),
-        None => Err("it has no name".to_owned()),
+        None => Err("its name is empty".to_owned()),
         Some(first) if first.is_ascii_digit() => {
             Err("a variable cannot begin with a digit".to_owned())
         }
@@ -46,24 +33,48 @@ pub fn variable_of(setting: &str) -> Result<String, String> {
     }
 }
 
-/// What a value like `default` must be written like.
-pub fn form_of(default: &Value) -> String {
-    match default {
-        Value::String(_) => "a string".to_owned(),
-        Value::Integer(_) => "a whole number".to_owned(),
-        Value::Float(_) => "a number".to_owned(),
-        Value::Boolean(_) => "`true` or `false`".to_owned(),
-        Value::Datetime(_) => "a date or time".to_owned(),
-        Value::Array(_) if is_list_of_strings(default) => {
-            "a list of strings, such as `a,b` or `[\"a\", \"b\"]`".to_owned()
-        }
-        Value::Array(_) => "a list in TOML".to_owned(),
-        Value::Table(_) => "a table in TOML, such as `{ key = 1 }`".to_owned(),
+fn variable_char(c: char) -> char {
+    if c.is_ascii_alphanumeric() {
+        c.to_ascii_uppercase()
+    } else {
+        '_'
     }
 }
 
-/// Puts what the variables say in the place of what `plugin.toml` says. An empty variable says nothing.
-pub(super) fn take_from(variables: &Variables, settings: &mut Table) -> Result<(), Unset> {
+fn is_reserved(variable: &str) -> bool {
+    let mut prefixes = RESERVED_PREFIXES.iter();
+    RESERVED.contains(&variable) || prefixes.any(|prefix| variable.starts_with(prefix))
+}
+
+/// Describes how to write a value of the type of `default`.
+pub fn form_of(default: &Value) -> String {
+    let form = match default {
+        Value::String(_) => "a string",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "`true` or `false`",
+        Value::Datetime(_) => "a date or time",
+        Value::Array(_) if is_list_of_strings(default) => {
+            "a list of strings, such as `a,b` or `[\"a\", \"b\"]`"
+        }
+        Value::Array(_) => "a list in TOML",
+        Value::Table(_) => "a table in TOML, such as `{ key = 1 }`",
+    };
+    form.to_owned()
+}
+
+/// Rejects a list of grants that stands below `[settings]` by mistake.
+pub(super) fn validate(settings: &Table) -> Result<(), InvalidValue> {
+    if settings.contains_key("grants") {
+        let message =
+            "`grants` is in `[settings]`, where it has no effect: move it above the first `[…]`";
+        return Err(InvalidValue::new("grants", message));
+    }
+    Ok(())
+}
+
+/// Replaces settings by the values of their variables. Ignores empty variables.
+pub(super) fn apply(variables: &Variables, settings: &mut Table) -> Result<(), InvalidValue> {
     for (setting, value) in settings.iter_mut() {
         let Ok(variable) = variable_of(setting) else {
             continue;
@@ -71,55 +82,52 @@ pub(super) fn take_from(variables: &Variables, settings: &mut Table) -> Result<(
         let Some(text) = variables.get(&variable).filter(|text| !text.is_empty()) else {
             continue;
         };
-        *value = parse(text, value).ok_or_else(|| Unset {
-            setting: setting.clone(),
-            problem: format!(
-                "the variable `{variable}` sets `{setting}`, and `{text}` is not {}",
-                form_of(value)
-            ),
-        })?;
+        let new = parse(text, value);
+        *value = new.ok_or_else(|| invalid(setting, &variable, text, value))?;
     }
     Ok(())
 }
 
-/// The text as a value of the default's type: a string as it is, all else as TOML has it, and a list of strings also
-/// with commas between.
+fn invalid(setting: &str, variable: &str, text: &str, default: &Value) -> InvalidValue {
+    let form = form_of(default);
+    let message = format!("the variable `{variable}` sets `{setting}`, and `{text}` is not {form}");
+    InvalidValue::new(setting, message)
+}
+
+/// Parses a value of the type of `default`: a string is taken as it is, a list of strings may be
+/// separated by commas, and anything else is TOML.
 fn parse(text: &str, default: &Value) -> Option<Value> {
+    let is_toml_list = text.trim_start().starts_with('[');
     match default {
         Value::String(_) => Some(Value::String(text.to_owned())),
-        Value::Array(_) if is_list_of_strings(default) && !text.trim_start().starts_with('[') => {
-            let parts = text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
-            Some(Value::Array(
-                parts.map(|part| Value::String(part.to_owned())).collect(),
-            ))
+        Value::Array(_) if is_list_of_strings(default) && !is_toml_list => {
+            let parts = text.split(',').map(str::trim);
+            let parts = parts.filter(|part| !part.is_empty()).map(Value::from);
+            Some(Value::Array(parts.collect()))
         }
-        _ => like(default, text.trim().parse().ok()?),
+        _ => with_type_of(default, text.trim().parse().ok()?),
     }
 }
 
-fn like(default: &Value, value: Value) -> Option<Value> {
+/// Returns `value` if it has the type of `default`. A whole number becomes a float where one is expected.
+fn with_type_of(default: &Value, value: Value) -> Option<Value> {
     match (default, value) {
         (Value::Float(_), Value::Integer(number)) => Some(Value::Float(number as f64)),
         (Value::Array(defaults), Value::Array(items)) => {
-            let fits = |item: &Value| {
-                defaults
-                    .first()
-                    .is_none_or(|default| default.same_type(item))
+            let is_typed = match defaults.first() {
+                Some(default) => items.iter().all(|item| default.same_type(item)),
+                None => true,
             };
-            items.iter().all(fits).then_some(Value::Array(items))
+            is_typed.then_some(Value::Array(items))
         }
         (default, value) => default.same_type(&value).then_some(value),
     }
 }
 
-/// An empty list is one of strings, as most are.
+/// Whether it is a list of strings. An empty list is taken for one.
 fn is_list_of_strings(value: &Value) -> bool {
-    value
-        .as_array()
-        .is_some_and(|items| items.iter().all(Value::is_str))
+    let items = value.as_array();
+    items.is_some_and(|items| items.iter().all(Value::is_str))
 }
 
 #[cfg(test)]
@@ -136,13 +144,13 @@ mod tests {
     fn set(variable: &str, text: &str) -> Result<Table, String> {
         let mut settings = settings();
         let variables = [(variable.to_owned(), text.to_owned())].into();
-        take_from(&variables, &mut settings)
+        apply(&variables, &mut settings)
             .map(|()| settings)
-            .map_err(|unset| unset.problem)
+            .map_err(|invalid| invalid.message)
     }
 
     #[test]
-    fn a_text_becomes_a_value_of_the_defaults_type() {
+    fn text_is_parsed_as_the_type_of_the_default() {
         for (variable, text, setting, expected) in [
             ("ROOT", " /mnt, [x] ", "root", "' /mnt, [x] '"),
             ("RETRIES", " 7 ", "retries", "7"),
@@ -172,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_empty_unknown_or_taken_changes_nothing() {
+    fn empty_unknown_and_reserved_variables_change_nothing() {
         for (variable, text) in [
             ("ROOT", ""),
             ("OTHER", "x"),
@@ -184,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_the_type() {
+    fn text_of_another_type_is_rejected() {
         for (variable, text, part) in [
             (
                 "RETRIES",
@@ -205,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_others_are_left_alone() {
+    fn reserved_variables_are_left_alone() {
         assert_eq!(variable_of("volume_root").as_deref(), Ok("VOLUME_ROOT"));
         for taken in ["path", "Home", "moondock_state", "ld_preload", "1st", ""] {
             assert!(variable_of(taken).is_err(), "{taken}");

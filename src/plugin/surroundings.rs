@@ -1,4 +1,5 @@
-//! What is special about where a plugin runs: nothing for a service; a managed plugin has a root file system of its own.
+//! The environment of a plugin: a service has none to speak of, a managed plugin has a root file system
+//! of its own.
 
 use super::settings::Variables;
 use crate::authz::{HIDDEN, HostMount, Refusal};
@@ -6,51 +7,53 @@ use crate::sys::files::paths;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// What is special about where a plugin runs; by default, nothing.
+/// The environment of a plugin. The default is that of a service.
 #[derive(Debug, Clone, Default)]
 pub struct Surroundings {
-    /// The variables that may set settings.
+    /// The environment variables that override settings.
     pub variables: Variables,
-    /// The engine started the process itself, as that of a managed plugin: it never asks `Plugin.Activate`.
+    /// Whether the engine started the process, as a managed plugin. It then never calls `Plugin.Activate`.
     pub managed: bool,
-    /// Of a managed plugin, the host's paths that it sees at the same place, with all below; it sees no others.
+    /// The host's paths that a managed plugin sees at the same place, with everything below them. It
+    /// sees no other path of the host.
     pub host_paths: Vec<PathBuf>,
 }
 
 impl Surroundings {
-    /// Settles a mount whose path is what it seems, as far as the kernel tells at once.
-    pub(super) fn lead_nowhere_else(&self, mount: &mut HostMount) -> bool {
+    /// Sets where a mount leads, if the kernel knows without waiting that its path has no links.
+    /// Returns whether it did.
+    pub(super) fn resolve_without_waiting(&self, mount: &mut HostMount) -> bool {
         let source = Path::new(&mount.source);
-        let climbs = source.components().any(|part| part == Component::ParentDir);
-        if climbs || !self.shows(source) || !paths::is_known_without_links(source) {
+        let has_parent = source.components().any(|part| part == Component::ParentDir);
+        if has_parent || !self.is_visible(source) || !paths::is_known_without_links(source) {
             return false;
         }
         mount.resolved = Some(source.components().collect());
         true
     }
 
-    /// Reads a link of the host.
+    /// Reads a symbolic link of the host.
     ///
     /// # Errors
-    /// Those of [`paths::read_link`], and `Unsupported` for what is not seen.
+    /// Those of [`paths::read_link`], and `Unsupported` for a path that is not visible.
     pub(super) fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
-        match () {
-            () if self.shows(path) => paths::read_link(path),
-            // The engine has followed what leads to the paths that it mounted.
-            () if self.host_paths.iter().any(|shown| shown.starts_with(path)) => Ok(None),
-            () => Err(io::ErrorKind::Unsupported.into()),
+        if self.is_visible(path) {
+            return paths::read_link(path);
         }
+        // The engine followed the links on the way to the paths that it mounted.
+        if self.host_paths.iter().any(|shown| shown.starts_with(path)) {
+            return Ok(None);
+        }
+        Err(io::ErrorKind::Unsupported.into())
     }
 
-    /// Refuses a mount that leads to what is not seen.
-    pub(super) fn refuse_hidden(&self, mounts: &[HostMount]) -> Result<(), Refusal> {
-        let hidden = |mount: &&HostMount| {
-            mount
-                .resolved
-                .as_deref()
-                .is_some_and(|path| !self.shows(path))
+    /// Rejects mounts that lead to a path that is not visible.
+    pub(super) fn reject_invisible(&self, mounts: &[HostMount]) -> Result<(), Refusal> {
+        let is_invisible = |mount: &&HostMount| {
+            let resolved = mount.resolved.as_deref();
+            resolved.is_some_and(|path| !self.is_visible(path))
         };
-        match mounts.iter().find(hidden) {
+        match mounts.iter().find(is_invisible) {
             Some(mount) => Err(Refusal::HostPath {
                 via: mount.via.clone(),
                 reason: HIDDEN,
@@ -59,8 +62,8 @@ impl Surroundings {
         }
     }
 
-    /// Whether `path` here is the host's `path`.
-    fn shows(&self, path: &Path) -> bool {
+    /// Whether `path` in this process is the host's `path`.
+    fn is_visible(&self, path: &Path) -> bool {
         !self.managed || self.host_paths.iter().any(|shown| path.starts_with(shown))
     }
 }

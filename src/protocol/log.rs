@@ -2,7 +2,7 @@
 
 use super::method::row_of;
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
-use super::{Answer, Field, Interface::Log, Method, Missing, Origin, Shape, Type};
+use super::{Answer, Field, Interface::Log, Method, Missing, Shape, Type};
 
 const FILE: Field = required(
     "File",
@@ -154,7 +154,6 @@ pub(super) static METHODS: &[Method] = &[
         &CAPABILITIES_REPLY,
         "Says whether logs can be read: they can when the script has the hook `read`.",
     )
-    .origin(Origin::Answered)
     .answer(Answer::LogCapabilities),
     Method::new(
         Log,
@@ -177,7 +176,7 @@ pub(super) static METHODS: &[Method] = &[
         &EMPTY,
         "One entry of a container's log. What was handed over once is handed over again when the hook raises, or Moondock was killed before it returned.",
     )
-    .uncalled()
+    .answer(Answer::Uncalled)
     .arguments(&[("entry", "LogEntry"), ARGUMENT])
     .missing(Missing::Instead("write_batch")),
     Method::new(
@@ -189,7 +188,7 @@ pub(super) static METHODS: &[Method] = &[
         "Entries of a container's log, as many as have come meanwhile. They count as written when the hook returns; when it raises, or Moondock is \
          killed before, they are handed over again, with the same `seq`.",
     )
-    .uncalled()
+    .answer(Answer::Uncalled)
     .arguments(&[("entries", "{ LogEntry }"), ARGUMENT])
     .missing(Missing::Instead("write")),
     Method::new(

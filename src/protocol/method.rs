@@ -25,13 +25,12 @@ pub enum Interface {
 /// Everything known about one method.
 #[derive(Debug, PartialEq)]
 pub struct Method {
-    /// The name in the request's path, such as `VolumeDriver.Create`; of a row [`Origin::Host`] its key.
+    /// The name in the request's path, such as `VolumeDriver.Create`; the key of a row that is
+    /// [`Answer::Uncalled`].
     pub wire: &'static str,
     /// The interface that it belongs to.
     pub interface: Interface,
-    /// Who calls, and who answers.
-    pub origin: Origin,
-    /// How a request for it is answered.
+    /// How a call is answered.
     pub answer: Answer,
     /// The Lua function that answers it.
     pub hook: &'static str,
@@ -66,25 +65,14 @@ pub struct Method {
     pub doc: &'static str,
 }
 
-/// Who calls a method, and who answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// The engine calls, and the hook answers.
-    Engine,
-    /// Moondock calls the hook by itself: no request names it.
-    Host,
-    /// The engine calls, and Moondock answers: a script has no such hook.
-    Answered,
-}
-
-/// How a request for a method is answered.
+/// How a call of a method is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     /// The hook's reply, in the shape of the row.
     Hook,
     /// The policy's decision.
     Policy,
-    /// What the log script can do.
+    /// What the log script can do. Moondock answers, and a script has no such hook.
     LogCapabilities,
     /// A log stream is started.
     StartLog,
@@ -96,7 +84,7 @@ pub enum Answer {
     StartMetrics,
     /// The metrics collector is stopped before the hook.
     StopMetrics,
-    /// Not at all: no request names it, and Moondock calls the hook by itself.
+    /// Never: no request names the method. Moondock calls its hook on its own.
     Uncalled,
 }
 
@@ -139,7 +127,6 @@ impl Method {
         Self {
             wire,
             interface,
-            origin: Origin::Engine,
             answer: Answer::Hook,
             hook,
             arguments: &[("req", "")],
@@ -158,6 +145,16 @@ impl Method {
         }
     }
 
+    /// Whether a script can have a hook for the method.
+    pub fn has_hook(&self) -> bool {
+        self.answer != Answer::LogCapabilities
+    }
+
+    /// Whether the engine calls the method. Moondock calls the hooks of all others on its own.
+    pub fn is_called_by_engine(&self) -> bool {
+        self.answer != Answer::Uncalled
+    }
+
     /// The name by which authors know it, such as `volume.create`.
     pub fn key(&self) -> String {
         format!("{}.{}", self.interface.name(), self.hook)
@@ -170,11 +167,6 @@ impl Method {
             .map(|(name, _)| *name)
             .collect::<Vec<_>>()
             .join(", ")
-    }
-
-    pub(super) const fn origin(mut self, origin: Origin) -> Self {
-        self.origin = origin;
-        self
     }
 
     pub(super) const fn arguments(
@@ -218,11 +210,6 @@ impl Method {
     pub(super) const fn tie(mut self, tie: Tie) -> Self {
         self.tie = Some(tie);
         self
-    }
-
-    /// A row that no request names: Moondock calls the hook by itself.
-    pub(super) const fn uncalled(self) -> Self {
-        self.origin(Origin::Host).answer(Answer::Uncalled)
     }
 
     pub(super) const fn answer(mut self, answer: Answer) -> Self {
@@ -413,8 +400,8 @@ mod tests {
         for interface in Interface::ALL {
             for method in methods_of(interface) {
                 assert_eq!(method.interface, interface, "{}", method.wire);
-                let asked_for = (method.origin != Origin::Host).then_some(method);
-                assert_eq!(find(method.wire), asked_for);
+                let found = method.is_called_by_engine().then_some(method);
+                assert_eq!(find(method.wire), found);
                 assert!(
                     method
                         .object

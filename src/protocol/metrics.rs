@@ -65,7 +65,7 @@ pub(super) static METHODS: &[Method] = &[
         "Takes what the engine has counted: at once after `start`, and then every `metrics.interval_s` seconds (`plugin.toml`). Never twice at a time: one that \
          takes too long skips beats. An error is logged, and the next beat comes as always.",
     )
-    .uncalled()
+    .answer(Answer::Uncalled)
     .arguments(&[("samples", "{ MetricSample }")]),
     Method::new(
         Metrics,

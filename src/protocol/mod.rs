@@ -16,7 +16,7 @@ pub use form::{Form, is_rfc3339};
 pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
 pub use log::{INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES, WRITE_ENTRY};
 pub use method::{
-    ACTIVATE, Answer, Call, Interface, Method, Missing, Origin, Tie, find, methods, methods_of,
+    ACTIVATE, Answer, Call, Interface, Method, Missing, Tie, find, methods, methods_of,
 };
 pub use metrics::COLLECT;
 pub use shape::{Field, Shape, Type};

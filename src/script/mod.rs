@@ -4,6 +4,7 @@ mod codec;
 mod diagnostic;
 mod loader;
 mod program;
+mod syntax;
 mod vm;
 
 pub use crate::sys::scripts::sources::Sources;
@@ -11,4 +12,5 @@ pub use codec::{Mismatch, Owed, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use loader::nearest;
 pub use program::{Script, type_of};
+pub use syntax::check_syntax;
 pub use vm::{Failure, Hook, Raised, Vm};

@@ -3,7 +3,7 @@
 use super::loader::{Loader, kit_text, nearest};
 use super::{Diagnostic, Failure, Hook, Problems, Sources, Vm};
 use crate::host::{Host, Limits, Shared, log};
-use crate::protocol::{Interface, Method, Missing, Origin, methods_of};
+use crate::protocol::{Interface, Method, Missing, methods_of};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -226,7 +226,7 @@ fn check_hooks(
 fn hooks_of(interface: Interface) -> impl Iterator<Item = &'static Method> {
     methods_of(interface)
         .iter()
-        .filter(|method| method.origin != Origin::Answered)
+        .filter(|method| method.has_hook())
 }
 
 /// Of two hooks that can stand for each other, the first is the one to ask for.
@@ -337,9 +337,10 @@ pub fn type_of(value: &Value) -> &'static str {
 }
 
 fn missing_hook(interface: Interface, method: &Method) -> Diagnostic {
-    let wanted_by = match method.origin {
-        Origin::Host => "moondock",
-        _ => method.wire,
+    let wanted_by = if method.is_called_by_engine() {
+        method.wire
+    } else {
+        "moondock"
     };
     let message = match method.missing {
         Missing::Instead(other) => {

@@ -41,6 +41,7 @@ use self::scrape::Scraped;
 use self::signals::{Signal, Signals};
 use self::systemd::Notifier;
 use crate::config::Config;
+use crate::telemetry::chain;
 use rustix::process::Pid;
 use std::io;
 use std::path::Path;
@@ -159,7 +160,7 @@ async fn drain(mut fleet: Fleet, signals: &mut Signals, patience: Duration) -> O
     while fleet.is_running() {
         tokio::select! {
             event = fleet.event() => if let Event::Ended { plugin, result: Err(error) } = event {
-                error!(plugin, "{error}");
+                error!(plugin, "{}", chain(&error));
             },
             signal = signals.next() => if let Signal::End { number, name } = signal {
                 warn!("{name} again: calls in flight are given up");

@@ -57,7 +57,7 @@ root = "/nonexistent/x"
         "                may read the environment variable TOKEN\n",
         "note: plugin.toml:2: `/nonexistent/x` does not exist\n",
         "warning: plugin.toml:3: there is no program `no-such-program` in /usr/local/sbin, ",
-        "warning: plugin.toml:3: `/etc` is no program\n",
+        "warning: plugin.toml:3: `/etc` is not a program\n",
         "1 plugin: no errors, 2 warnings\n",
     ] {
         assert!(
@@ -83,7 +83,7 @@ fn a_plugin_that_may_write_itself_is_warned_of() {
     assert!(
         checked
             .stdout
-            .contains("holds the plugin itself: it can write itself any grant"),
+            .contains("contains the plugin itself: its scripts can add any grant"),
         "{checked:?}"
     );
 }
@@ -106,7 +106,7 @@ fn a_program_that_the_plugin_may_replace_is_warned_of() {
     assert!(
         checked
             .stdout
-            .contains("tools/run` lies where the plugin may write: it can put any"),
+            .contains("tools/run` is where the plugin may write: its scripts can replace it"),
         "{checked:?}"
     );
 }

@@ -249,7 +249,7 @@ fn a_manifest_is_held_to_its_form() {
         ),
         (
             "[limits.deadline_ms]\n\"volume.mont\" = 5\n",
-            "plugin.toml:2: `volume.mont` is no hook: write `interface.hook`, such as `volume.mount`",
+            "plugin.toml:2: unknown hook `volume.mont`: write `interface.hook`, such as `volume.mount`",
             "2 | \"volume.mont\" = 5\n  |  ^^^^^^^^^^^",
         ),
     ] {

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "bundle",
+            "check",
             "config",
             "server",
             "plugin",
@@ -19,14 +20,31 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
-    ("bundle", &["config", "plugin", "protocol", "grants", "sys"]),
+    (
+        "bundle",
+        &["check", "config", "plugin", "protocol", "grants", "sys"],
+    ),
+    (
+        "check",
+        &["plugin", "script", "host", "sys", "protocol", "grants"],
+    ),
     ("config", &["protocol"]),
     ("telemetry", &[]),
-    ("server", &["config", "plugin", "protocol", "metrics"]),
+    (
+        "server",
+        &["config", "plugin", "protocol", "metrics", "telemetry"],
+    ),
     (
         "plugin",
         &[
-            "script", "host", "sys", "protocol", "authz", "grants", "metrics",
+            "script",
+            "host",
+            "sys",
+            "protocol",
+            "authz",
+            "grants",
+            "metrics",
+            "telemetry",
         ],
     ),
     ("script", &["host", "sys", "protocol", "grants"]),

@@ -1,6 +1,8 @@
-//! `[log]` of `plugin.toml`: how much is held, and what gives way when a script is slow.
+//! `[log]` of `plugin.toml`.
 
+use crate::plugin::manifest::{InvalidValue, check_range};
 use serde::Deserialize;
+use std::ops::RangeInclusive;
 
 /// The section, with its defaults.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -8,24 +10,28 @@ use serde::Deserialize;
 pub struct LogSettings {
     /// What happens when the script is slower than the container.
     pub on_slow: OnSlow,
-    /// How much of a container's log waits in its FIFO, in KiB. The system rounds it up to a power of two.
+    /// The capacity of a container's FIFO, in KiB. The system rounds it up to a power of two.
     pub buffer_kib: usize,
-    /// How many entries are handed over at once.
+    /// The largest batch, in entries.
     pub batch_entries: usize,
-    /// How much is handed over at once, in KiB as the engine writes it.
+    /// The largest batch, in KiB of frames.
     pub batch_kib: usize,
 }
 
-/// What gives way.
+/// What happens when the script is slower than the container.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnSlow {
     /// The container waits in its next write. Nothing is lost.
     #[default]
     Block,
-    /// The oldest entries are given up, and counted.
+    /// The oldest entries are dropped and counted.
     Drop,
 }
+
+const BUFFER_KIB: RangeInclusive<usize> = 64..=16 << 10;
+const BATCH_ENTRIES: RangeInclusive<usize> = 1..=10_000;
+const BATCH_KIB: RangeInclusive<usize> = 4..=4 << 10;
 
 impl Default for LogSettings {
     fn default() -> Self {
@@ -39,14 +45,10 @@ impl Default for LogSettings {
 }
 
 impl LogSettings {
-    /// The first value that makes no sense: its key, and what it must be.
-    pub fn wrong(&self) -> Option<(&'static str, String)> {
-        let within = |key, value: usize, least: usize, most: usize| {
-            let message = format!("`{key}` must be {least} to {most}");
-            (!(least..=most).contains(&value)).then_some((key, message))
-        };
-        within("buffer_kib", self.buffer_kib, 64, 16 << 10)
-            .or_else(|| within("batch_entries", self.batch_entries, 1, 10_000))
-            .or_else(|| within("batch_kib", self.batch_kib, 4, 4 << 10))
+    /// Returns the first invalid value as an error.
+    pub(in crate::plugin) fn validate(&self) -> Result<(), InvalidValue> {
+        check_range("buffer_kib", self.buffer_kib, &BUFFER_KIB)?;
+        check_range("batch_entries", self.batch_entries, &BATCH_ENTRIES)?;
+        check_range("batch_kib", self.batch_kib, &BATCH_KIB)
     }
 }

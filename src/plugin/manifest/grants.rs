@@ -1,91 +1,108 @@
-//! `grants` of `plugin.toml`: settings put in, each line read.
+//! `grants` of `plugin.toml`: replaces settings by their values, and parses the lines.
 
 use crate::grants::{Grant, GrantError};
 use crate::script::nearest;
 use toml::{Spanned, Table, Value};
 
-/// One grant, and where the line that it comes from begins in the file, in bytes.
+/// A grant, and the offset in bytes of the line that declares it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Declared {
+pub struct DeclaredGrant {
     pub grant: Grant,
     pub offset: usize,
 }
 
-/// Why a line gives no grants.
+/// An invalid line of `grants`.
 #[derive(Debug, thiserror::Error)]
-pub enum Wrong {
-    #[error("`{{{0}` has no end: write `{{settings.NAME}}`")]
-    Open(String),
-    #[error("`{{{0}}}` names no setting: write `{{settings.NAME}}`")]
-    Form(String),
-    #[error("there is no setting `{name}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
-    Unknown { name: String, near: Option<String> },
-    #[error("the setting `{0}` is of the type {1}: a grant takes a string, or a list of strings")]
+pub enum GrantsError {
+    #[error("`{{{0}` is not closed: write `{{settings.NAME}}`")]
+    Unclosed(String),
+    #[error("`{{{0}}}` is not a setting: write `{{settings.NAME}}`")]
+    NotASetting(String),
+    #[error("unknown setting `{name}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    UnknownSetting { name: String, near: Option<String> },
+    #[error("the setting `{0}` is of the type {1}: use a string or a list of strings in a grant")]
     Type(String, &'static str),
-    #[error("gives more than {MOST} grants, or one longer than {LONGEST} bytes")]
+    #[error(
+        "expands to more than {GRANTS_LIMIT} grants, or to one longer than {GRANT_LENGTH_LIMIT} bytes"
+    )]
     TooMany,
     #[error(transparent)]
     Grant(#[from] GrantError),
 }
 
-/// How many grants a plugin may have, and how long one may be, in bytes: lists of settings multiply.
-const MOST: usize = 1000;
-const LONGEST: usize = 8192;
+/// The number of grants of a plugin at most: several lists in one line multiply.
+const GRANTS_LIMIT: usize = 1000;
+/// The longest grant, in bytes.
+const GRANT_LENGTH_LIMIT: usize = 8192;
 
-/// All grants of the lines, in their order.
+/// Parses the lines, in their order.
 ///
 /// # Errors
-/// The first that is wrong, and where its line begins.
-pub fn read(lines: &[Spanned<String>], settings: &Table) -> Result<Vec<Declared>, (usize, Wrong)> {
+/// The first error, with the offset of its line.
+pub fn parse(
+    lines: &[Spanned<String>],
+    settings: &Table,
+) -> Result<Vec<DeclaredGrant>, (usize, GrantsError)> {
     let mut declared = Vec::new();
     for line in lines {
         let offset = line.span().start;
-        let located = |wrong| (offset, wrong);
-        for text in expand(line.get_ref(), settings).map_err(located)? {
-            let grant = text.parse::<Grant>().map_err(|e| located(e.into()))?;
-            declared.push(Declared { grant, offset });
-            if declared.len() > MOST {
-                return Err(located(Wrong::TooMany));
-            }
+        let grants = parse_line(line.get_ref(), settings).map_err(|error| (offset, error))?;
+        declared.extend(
+            grants
+                .into_iter()
+                .map(|grant| DeclaredGrant { grant, offset }),
+        );
+        if declared.len() > GRANTS_LIMIT {
+            return Err((offset, GrantsError::TooMany));
         }
     }
     Ok(declared)
 }
 
-/// The line with every `{settings.NAME}` replaced, once for each value of a list.
-fn expand(line: &str, settings: &Table) -> Result<Vec<String>, Wrong> {
-    let (mut lines, mut rest) = (vec![String::new()], line);
+fn parse_line(line: &str, settings: &Table) -> Result<Vec<Grant>, GrantsError> {
+    let texts = expand(line, settings)?;
+    let grants = texts
+        .iter()
+        .map(|text| text.parse().map_err(GrantsError::from));
+    grants.collect()
+}
+
+/// Replaces every `{settings.NAME}`, and returns a text for each value of a list.
+fn expand(line: &str, settings: &Table) -> Result<Vec<String>, GrantsError> {
+    let (mut texts, mut rest) = (vec![String::new()], line);
     while let Some((before, after)) = rest.split_once('{') {
-        let (name, after) = after
-            .split_once('}')
-            .ok_or_else(|| Wrong::Open(after.to_owned()))?;
-        let setting = name
-            .strip_prefix("settings.")
-            .ok_or_else(|| Wrong::Form(name.to_owned()))?;
-        let values: Vec<_> = values(setting, settings)?
+        let Some((name, after)) = after.split_once('}') else {
+            return Err(GrantsError::Unclosed(after.to_owned()));
+        };
+        let Some(setting) = name.strip_prefix("settings.") else {
+            return Err(GrantsError::NotASetting(name.to_owned()));
+        };
+        let values = values(setting, settings)?;
+        let values: Vec<_> = values
             .iter()
             .map(|value| [before, value].concat())
             .collect();
-        lines = continued(&lines, &values)?;
+        texts = append_each(&texts, &values)?;
         rest = after;
     }
-    continued(&lines, &[rest.to_owned()])
+    append_each(&texts, &[rest.to_owned()])
 }
 
-/// Each line with each of the ends.
-fn continued(lines: &[String], ends: &[String]) -> Result<Vec<String>, Wrong> {
+/// Appends each of `ends` to each of `texts`.
+fn append_each(texts: &[String], ends: &[String]) -> Result<Vec<String>, GrantsError> {
     let longest = |texts: &[String]| texts.iter().map(String::len).max().unwrap_or_default();
-    if lines.len() * ends.len() > MOST || longest(lines) + longest(ends) > LONGEST {
-        return Err(Wrong::TooMany);
+    let is_too_long = longest(texts) + longest(ends) > GRANT_LENGTH_LIMIT;
+    if texts.len() * ends.len() > GRANTS_LIMIT || is_too_long {
+        return Err(GrantsError::TooMany);
     }
-    Ok(lines
+    let appended = texts
         .iter()
-        .flat_map(|line| ends.iter().map(move |end| [line.as_str(), end].concat()))
-        .collect())
+        .flat_map(|text| ends.iter().map(move |end| [text.as_str(), end].concat()));
+    Ok(appended.collect())
 }
 
-/// The strings that a setting holds; `a.b` is `b` in the table `a`.
-fn values<'a>(name: &str, settings: &'a Table) -> Result<Vec<&'a str>, Wrong> {
+/// Returns the strings of a setting. `a.b` is `b` in the table `a`.
+fn values<'a>(name: &str, settings: &'a Table) -> Result<Vec<&'a str>, GrantsError> {
     let (mut table, mut parts) = (settings, name.split('.').peekable());
     while let Some(part) = parts.next() {
         match table.get(part) {
@@ -93,27 +110,25 @@ fn values<'a>(name: &str, settings: &'a Table) -> Result<Vec<&'a str>, Wrong> {
             Some(value) if parts.peek().is_none() => return strings(name, value),
             _ => {
                 let near = nearest(part, table.keys().map(String::as_str)).map(str::to_owned);
-                return Err(Wrong::Unknown {
-                    name: name.to_owned(),
-                    near,
-                });
+                let name = name.to_owned();
+                return Err(GrantsError::UnknownSetting { name, near });
             }
         }
     }
-    Err(Wrong::Unknown {
+    Err(GrantsError::UnknownSetting {
         name: name.to_owned(),
         near: None,
     })
 }
 
-fn strings<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, Wrong> {
-    let wrong = |value: &Value| Wrong::Type(name.to_owned(), value.type_str());
+fn strings<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, GrantsError> {
+    let wrong_type = || GrantsError::Type(name.to_owned(), value.type_str());
     match value {
         Value::String(text) => Ok(vec![text]),
-        Value::Array(list) => list
-            .iter()
-            .map(|item| item.as_str().ok_or_else(|| wrong(value)))
-            .collect(),
-        other => Err(wrong(other)),
+        Value::Array(items) => {
+            let strings = items.iter().map(Value::as_str);
+            strings.collect::<Option<_>>().ok_or_else(wrong_type)
+        }
+        _ => Err(wrong_type()),
     }
 }

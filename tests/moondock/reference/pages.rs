@@ -7,7 +7,7 @@ use moondock::cli::Cli;
 use moondock::host::{Limits, MODULES, Module};
 use moondock::metrics::{Kind, METRICS};
 use moondock::plugin::{LogSettings, MetricsSettings, REQUEST_FIELDS, REQUEST_TYPES};
-use moondock::protocol::{Interface, Method, Missing, Origin, Shape, Type, methods, methods_of};
+use moondock::protocol::{Interface, Method, Missing, Shape, Type, methods, methods_of};
 
 const MADE: &str =
     "<!-- Made from the tables in src/ by tests/moondock/reference.rs: change those. -->\n\n";
@@ -83,7 +83,7 @@ fn interface_row(interface: Interface) -> String {
     };
     let hooks = methods_of(interface)
         .iter()
-        .filter(|method| method.origin != Origin::Answered);
+        .filter(|method| method.has_hook());
     let hooks: Vec<_> = hooks
         .map(|method| format!("[`{}`](#{})", method.hook, anchor(method)))
         .collect();
@@ -98,9 +98,9 @@ fn method_row(method: &Method) -> String {
     let deadline = deadline_of(method).map_or("none".to_owned(), |deadline| {
         format!("{} s", deadline.as_secs())
     });
-    let (wire, limit) = match method.origin {
-        Origin::Host => ("Moondock calls it".to_owned(), "–".to_owned()),
-        _ => (
+    let (wire, limit) = match method.is_called_by_engine() {
+        false => ("Moondock calls it".to_owned(), "–".to_owned()),
+        true => (
             format!("`{}`", method.wire),
             format!("{} MiB", method.body_limit >> 20),
         ),
@@ -124,9 +124,7 @@ fn anchor(method: &Method) -> String {
 
 fn missing(method: &Method) -> String {
     match method.missing {
-        _ if method.origin == Origin::Answered => {
-            "Moondock answers; a script has no such hook".to_owned()
-        }
+        _ if !method.has_hook() => "Moondock answers; a script has no such hook".to_owned(),
         Missing::Instead(other) => format!("must have it, or `{other}`"),
         Missing::Refused => "must have it".to_owned(),
         Missing::NotFound => "not implemented".to_owned(),
@@ -147,7 +145,7 @@ fn method_section(method: &Method, shown: &mut Vec<&'static str>) -> String {
         section += "Its request is the [authorization request](authz-request.md); it returns `true`, or `false` and the reason.\n";
         return section;
     }
-    if method.origin != Origin::Answered && method.parameters() != "req" {
+    if method.has_hook() && method.parameters() != "req" {
         return section + &arguments_section(method, shown);
     }
     section += &fields_table("request", method.request);
@@ -519,10 +517,7 @@ fn metrics_rows() -> String {
 }
 
 fn deadline_rows(interface: Interface) -> String {
-    let asked = || {
-        methods()
-            .filter(|method| method.interface == interface && method.origin != Origin::Answered)
-    };
+    let asked = || methods().filter(|method| method.interface == interface && method.has_hook());
     let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
     deadlines.sort();
     deadlines.dedup();

@@ -1,0 +1,224 @@
+//! Checks a plugin without an engine: reads its manifest, loads its scripts, and collects what is
+//! wrong with them. No hook is called, nothing is written, and top-level code reaches nothing outside.
+
+mod grants;
+
+use crate::host::{MANIFEST, Shared};
+use crate::plugin::{Manifest, OpenError, PluginSpec};
+use crate::protocol::{Interface, Method, methods_of};
+use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax};
+use std::path::Path;
+use std::sync::Arc;
+use tokio::task::spawn_blocking;
+
+/// A directory that does not exist, for a state that is never written.
+const NO_STATE: &str = "/nonexistent";
+
+/// The parts of a plugin, and the findings in them.
+#[derive(Default)]
+pub struct Inspection {
+    /// The plugin's files.
+    pub sources: Arc<Sources>,
+    /// The manifest, unless it is broken.
+    pub manifest: Option<Manifest>,
+    /// A description of each grant.
+    pub grants: Vec<String>,
+    /// The interfaces that have a script, with the hooks of those that can be loaded.
+    pub interfaces: Vec<(Interface, Option<Vec<&'static Method>>)>,
+    /// The findings, in the order in which they were made.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that the author should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What it is, and where.
+    pub diagnostic: Diagnostic,
+}
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The plugin cannot be served.
+    Error,
+    /// The plugin can be served, but probably not as intended.
+    Warning,
+    /// Nothing is wrong.
+    Note,
+}
+
+/// Reads and loads everything that belongs to a plugin.
+///
+/// # Errors
+/// An unreadable directory.
+pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
+    let mut inspection = Inspection {
+        sources: Arc::new(spec.read_sources().await?),
+        ..Inspection::default()
+    };
+    inspection.report_unreadable_files();
+    inspection.report_wrong_extensions();
+    let manifest = inspection.read_manifest(spec).await;
+    for interface in Interface::ALL {
+        if inspection.has_file(&interface.file()) {
+            inspection.load(interface, spec, &manifest).await?;
+        }
+    }
+    inspection.check_all_syntax();
+    if inspection.interfaces.is_empty() {
+        inspection.report(Severity::Error, no_interface());
+    }
+    Ok(inspection)
+}
+
+impl Inspection {
+    /// Counts the findings of a severity.
+    pub fn count(&self, severity: Severity) -> usize {
+        let findings = self.findings.iter();
+        findings
+            .filter(|finding| finding.severity == severity)
+            .count()
+    }
+
+    fn has_file(&self, file: &str) -> bool {
+        self.sources.files.contains_key(Path::new(file))
+    }
+
+    /// Reports a finding, unless the same was reported before.
+    fn report(&mut self, severity: Severity, diagnostic: Diagnostic) {
+        let finding = Finding {
+            severity,
+            diagnostic,
+        };
+        if !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// Reports a finding with the text of its line.
+    fn report_with_excerpt(&mut self, severity: Severity, diagnostic: Diagnostic) {
+        let text_of = |file: &Path| self.sources.files.get(file).map(Vec::as_slice);
+        let diagnostic = diagnostic.excerpt_from(text_of);
+        self.report(severity, diagnostic);
+    }
+
+    fn report_unreadable_files(&mut self) {
+        let sources = self.sources.clone();
+        for (file, problem) in &sources.problems {
+            let diagnostic = Diagnostic::of_file(file.display().to_string(), problem);
+            self.report(Severity::Error, diagnostic);
+        }
+    }
+
+    /// Warns of `volume.luau`, which other scripts can require, but which is not a driver.
+    fn report_wrong_extensions(&mut self) {
+        for interface in Interface::ALL {
+            let (expected, found) = (interface.file(), format!("{}.luau", interface.name()));
+            if self.has_file(&found) && !self.has_file(&expected) {
+                let message =
+                    format!("this file is not served: an interface's script is named `{expected}`");
+                let diagnostic = Diagnostic::of_file(found, message);
+                let cure = format!("rename it to `{expected}`");
+                self.report(Severity::Warning, diagnostic.cure(cure));
+            }
+        }
+    }
+
+    /// Returns the manifest, or an empty one if it is broken.
+    async fn read_manifest(&mut self, spec: &PluginSpec) -> Manifest {
+        match Manifest::read(&self.sources) {
+            Ok(manifest) => {
+                self.check_grants(&manifest, spec).await;
+                self.manifest = Some(manifest.clone());
+                manifest
+            }
+            Err(diagnostic) => {
+                self.report(Severity::Error, diagnostic);
+                Manifest::default()
+            }
+        }
+    }
+
+    /// Describes the grants, and compares them with this machine.
+    async fn check_grants(&mut self, manifest: &Manifest, spec: &PluginSpec) {
+        let grants = manifest.grants_by_line();
+        let grants: Vec<_> = grants.map(|(grant, line)| (grant.clone(), line)).collect();
+        let (all, dir) = (manifest.grants.clone(), spec.dir.clone());
+        // A path may lead to a server that does not answer.
+        let checking = spawn_blocking(move || {
+            let check = |(grant, line)| (grants::check(&grant, &all, &dir), line);
+            grants.into_iter().map(check).collect::<Vec<_>>()
+        });
+        for ((description, finding), line) in checking.await.unwrap_or_default() {
+            self.grants.push(description);
+            if let Some(Finding {
+                severity,
+                diagnostic,
+            }) = finding
+            {
+                self.report_with_excerpt(severity, diagnostic.at(Some(line)));
+            }
+        }
+    }
+
+    async fn load(
+        &mut self,
+        interface: Interface,
+        spec: &PluginSpec,
+        manifest: &Manifest,
+    ) -> Result<(), OpenError> {
+        match load(interface, spec, manifest, &self.sources).await? {
+            Ok(script) => {
+                let hooks = methods_of(interface).iter();
+                let hooks = hooks.filter(|method| script.has(method)).collect();
+                self.interfaces.push((interface, Some(hooks)));
+            }
+            Err(problems) => {
+                self.interfaces.push((interface, None));
+                for problem in problems {
+                    self.report(Severity::Error, problem);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the syntax of every file, required or not.
+    fn check_all_syntax(&mut self) {
+        let sources = self.sources.clone();
+        let files = sources.files.iter();
+        for (path, text) in files.filter(|(path, _)| *path != Path::new(MANIFEST)) {
+            if let Err(diagnostic) = check_syntax(&path.display().to_string(), text) {
+                self.report_with_excerpt(Severity::Error, diagnostic);
+            }
+        }
+    }
+}
+
+async fn load(
+    interface: Interface,
+    spec: &PluginSpec,
+    manifest: &Manifest,
+    sources: &Arc<Sources>,
+) -> Result<Result<Script, Problems>, OpenError> {
+    let shared = Shared::open(spec.name.clone(), NO_STATE.into()).await;
+    let shared = shared.map_err(|source| OpenError::State {
+        dir: NO_STATE.to_owned(),
+        source,
+    })?;
+    let loading = Script::load(
+        interface,
+        1,
+        sources.clone(),
+        Arc::new(shared),
+        Arc::new(manifest.settings.clone()),
+        manifest.limits(),
+    );
+    Ok(loading.await)
+}
+
+fn no_interface() -> Diagnostic {
+    Diagnostic::of_file(".", "there is no readable script of an interface")
+}

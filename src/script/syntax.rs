@@ -1,0 +1,18 @@
+//! The syntax of a file that is not run.
+
+use super::Diagnostic;
+use mlua::Lua;
+
+/// Compiles the text of `file`, and runs nothing.
+///
+/// # Errors
+/// The first error of syntax.
+pub fn check_syntax(file: &str, text: &[u8]) -> Result<(), Diagnostic> {
+    let lua = Lua::new();
+    let chunk = lua.load(text).set_name(format!("={file}"));
+    match chunk.into_function() {
+        Ok(_) => Ok(()),
+        Err(mlua::Error::SyntaxError { message, .. }) => Err(Diagnostic::parse(file, &message)),
+        Err(error) => Err(Diagnostic::parse(file, &error.to_string())),
+    }
+}
