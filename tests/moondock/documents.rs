@@ -2,7 +2,7 @@
 //! their lines measured.
 //! `docs/contributing.md` says how blocks are marked.
 
-use crate::command::Workplace;
+use crate::harness::command::Workplace;
 use base64::Engine;
 use std::fs;
 use std::path::{Path, PathBuf};
