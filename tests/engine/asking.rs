@@ -1,6 +1,6 @@
 //! Scripts that ask the engine.
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
 
 /// A volume driver that knows of each volume which engine it was made for; `name/containers` asks in the middle of a call.
 const VOLUME: &str = r#"local docker = require("@moondock/docker")
@@ -43,8 +43,8 @@ return authz
 "#;
 
 #[test]
-#[ignore = "needs root and docker: run tests/run"]
 fn a_driver_asks_the_engine_and_a_policy_cannot() {
+    needs!(engine);
     let bed = Bed::new();
     bed.write_script("scripts/asks/plugin.toml", "grants = [\"docker\"]\n");
     bed.write_script("scripts/asks/volume.lua", VOLUME);

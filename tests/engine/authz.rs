@@ -3,9 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -217,8 +217,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn each_forbidden_run_is_refused_by_name() {
+    needs!(engine);
     let bed = Bed::with_policy_files();
     for (options, rule, subject) in RUNS {
         for command in ["run --rm", "create"] {
@@ -235,8 +235,8 @@ fn each_forbidden_run_is_refused_by_name() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn each_forbidden_command_is_refused_by_name() {
+    needs!(engine);
     let bed = Bed::with_policy_files();
     for (line, rule, subject) in COMMANDS {
         refused(&bed, line, rule, subject);
@@ -251,8 +251,8 @@ fn each_forbidden_command_is_refused_by_name() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn everything_else_is_allowed() {
+    needs!(engine);
     let bed = Bed::with_policy_files();
     for line in ALLOWED {
         bed.docker_line(line).ok();
@@ -264,8 +264,8 @@ fn everything_else_is_allowed() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn without_its_policy_the_engine_refuses_everything() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.moondock_kill9();
     let seen = bed.api("GET", "/v1.41/containers/json", &[], b"");
@@ -278,8 +278,8 @@ fn without_its_policy_the_engine_refuses_everything() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_policy_that_does_not_load_denies_and_says_why() {
+    needs!(engine);
     let bed = Bed::new();
     let scripts = bed.install_ops();
     let good = bed.ops_script("authz.lua");

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::api::{self, Reply};
-use crate::bed::Bed;
+use crate::harness::api::{self, Reply};
+use crate::harness::bed::Bed;
 
 const DENIED: &str = "authorization denied by plugin ops: ";
 const WITHHELD: &str = "the engine did not pass it on";
@@ -58,8 +58,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_body_that_the_engine_withholds_is_refused() {
+    needs!(engine);
     let bed = Bed::with_ops();
     for privileged in [true, false] {
         let body = padded(1_200_000, privileged);
@@ -82,8 +82,8 @@ fn a_body_that_the_engine_withholds_is_refused() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_chunked_body_is_judged() {
+    needs!(engine);
     let bed = Bed::with_ops();
     refused(
         "chunked",
@@ -101,8 +101,8 @@ fn a_chunked_body_is_judged() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_odd_path_is_the_same_route() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let targets = [
         "/containers/create",
@@ -129,8 +129,8 @@ fn an_odd_path_is_the_same_route() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn keys_fold_as_the_engine_folds_them() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let bodies = [
         (
@@ -188,8 +188,8 @@ fn keys_fold_as_the_engine_folds_them() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_body_with_two_readings_is_refused() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let bodies = [
         (
@@ -222,8 +222,8 @@ fn a_body_with_two_readings_is_refused() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_body_of_another_kind_does_not_slip_through() {
+    needs!(engine);
     let bed = Bed::with_ops();
     refused(
         "no body",
@@ -249,8 +249,8 @@ fn a_body_of_another_kind_does_not_slip_through() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_old_api_cannot_make_a_container_privileged_at_start() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.docker(&["create", "--name", "plain", "busybox", "sleep", "60"])
         .ok();

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
-use crate::cli::Output;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_starts_soon_and_runs_containers() {
+    needs!(engine);
     let start = Instant::now();
     let bed = Bed::start();
     assert!(
@@ -43,8 +43,8 @@ fn an_engine_starts_soon_and_runs_containers() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_comes_back_after_a_restart_and_after_a_crash() {
+    needs!(engine);
     let bed = Bed::start();
     bed.docker(&["volume", "create", "kept"]).ok();
     let container = bed.run_sleeper("web", &["-v", "kept:/data"]);
@@ -57,8 +57,8 @@ fn an_engine_comes_back_after_a_restart_and_after_a_crash() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn the_api_takes_requests_as_they_are() {
+    needs!(engine);
     let bed = Bed::start();
     for target in [
         "/version",
@@ -90,8 +90,8 @@ fn the_api_takes_requests_as_they_are() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_bed_leaves_nothing_behind() {
+    needs!(engine);
     let bed = Bed::start();
     let dir = bed.dir().to_path_buf();
     let image = dir.join("image");

@@ -3,8 +3,8 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::wait::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -25,8 +25,8 @@ return metrics
 "#;
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_managed_plugin_gets_the_engines_metrics() {
+    needs!(engine);
     let bed = Bed::start();
     bed.write_script("scripts/numbers/metrics.lua", SCRIPT);
     bed.write_script("scripts/numbers/plugin.toml", "[metrics]\ninterval_s = 1\n");
@@ -77,8 +77,8 @@ fn starts(log: &str) -> u64 {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_does_not_hang_on_a_collector_that_it_finds_by_its_socket() {
+    needs!(engine);
     let bed = Bed::start();
     let scripts = bed.dir().join("scripts");
     fs::create_dir_all(scripts.join("ops")).unwrap();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::bed::Bed;
-use crate::interposer::{Fault, Interposer};
+use crate::harness::bed::Bed;
+use crate::harness::interposer::{Fault, Interposer};
 
 pub const TINY: &[&str] = &["--subnet", "10.95.0.0/30"];
 
@@ -25,8 +25,8 @@ pub fn is_driver(method: &str) -> bool {
 
 /// Each of the sequence's calls meets a moondock that has just been started.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn moondock_may_die_between_any_two_calls() {
+    needs!(engine);
     let kill = |method: &str, _| {
         if is_driver(method) {
             Fault::KillBefore
@@ -104,8 +104,8 @@ pub fn clean_again(bed: &Bed, before: &str) {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn the_policy_may_die_between_any_two_decisions() {
+    needs!(engine);
     let kill = |method: &str, _| {
         if method.starts_with("AuthZ") {
             Fault::KillBefore
@@ -123,8 +123,8 @@ fn the_policy_may_die_between_any_two_decisions() {
 
 /// The engine repeats a call whose reply was lost, with an empty body; the user then repeats the command.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_volume_call_whose_reply_is_lost_can_be_repeated() {
+    needs!(engine);
     let lossy = [
         "VolumeDriver.Create",
         "VolumeDriver.Mount",
@@ -182,8 +182,8 @@ fn a_volume_call_whose_reply_is_lost_can_be_repeated() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn the_engine_may_crash_under_a_running_container() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
     bed.network_create("net", TINY).ok();
@@ -213,8 +213,8 @@ fn the_engine_may_crash_under_a_running_container() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_reboot_of_the_machine_loses_nothing() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
     bed.network_create("net", TINY).ok();

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::bed::Bed;
 use crate::crash::{TINY, clean_again, faulty, is_driver};
-use crate::interposer::Fault;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::interposer::Fault;
+use crate::harness::wait::wait_for;
 
 /// How often a user repeats a command that failed because of the crash.
 const PATIENCE: usize = 3;
@@ -156,22 +156,22 @@ fn chosen() -> Option<(usize, usize)> {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn losing_any_answer_loses_nothing_else() {
+    needs!(engine);
     crash_at_each(Fault::LoseReply, &[], 0, 5);
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn dying_in_any_call_loses_nothing_else() {
+    needs!(engine);
     crash_at_each(Fault::KillDuring, &[], 2, 5);
 }
 
 /// Not between a driver's answer to CreateNetwork and the engine's own record of it: from outside, a network that the
 /// engine has forgotten looks like one that nobody uses yet, so its subnet stays taken.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_that_dies_in_any_call_loses_nothing_else() {
+    needs!(engine);
     // The last two are asked by `docker inspect` and `docker volume ls`, which only look.
     let spared = &[
         "NetworkDriver.CreateNetwork",

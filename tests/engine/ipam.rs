@@ -5,8 +5,8 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::bed::Bed;
-use crate::cli::Output;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
 
 impl Bed {
     /// The IPAM data of a network: its pools with gateway and aux addresses.
@@ -41,8 +41,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_explicit_pool_and_its_gateway_are_kept_as_asked() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create(
         "net",
@@ -73,8 +73,8 @@ fn an_explicit_pool_and_its_gateway_are_kept_as_asked() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn automatic_pools_do_not_overlap() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("one", &[]).ok();
     bed.network_create("two", &[]).ok();
@@ -104,8 +104,8 @@ fn automatic_pools_do_not_overlap() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn pools_asked_for_at_once_do_not_overlap() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let names: Vec<String> = (0..8).map(|n| format!("net{n}")).collect();
     thread::scope(|scope| {
@@ -122,8 +122,8 @@ fn pools_asked_for_at_once_do_not_overlap() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn one_subnet_asked_for_by_many_at_once_goes_to_one() {
+    needs!(engine);
     let bed = Bed::with_ops();
     for round in 0..3 {
         let names: Vec<String> = (0..6).map(|n| format!("net{n}")).collect();
@@ -152,8 +152,8 @@ fn one_subnet_asked_for_by_many_at_once_goes_to_one() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_exhausted_pool_says_so_and_recovers() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("tiny", &["--subnet", "10.81.0.0/30"])
         .ok();
@@ -170,8 +170,8 @@ fn an_exhausted_pool_says_so_and_recovers() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn aux_addresses_are_never_handed_out() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let aux = [
         "--aux-address",
@@ -195,8 +195,8 @@ fn aux_addresses_are_never_handed_out() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_range_limits_what_is_chosen_not_what_is_asked() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create(
         "net",
@@ -214,8 +214,8 @@ fn a_range_limits_what_is_chosen_not_what_is_asked() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_overlapping_pool_is_refused_and_a_released_one_is_free() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--subnet", "10.84.0.0/24"])
         .ok();
@@ -231,8 +231,8 @@ fn an_overlapping_pool_is_refused_and_a_released_one_is_free() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn ipv6_pools_are_found_too() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--ipv6"]).ok();
     let pools = bed.pools("net");

@@ -5,9 +5,9 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::wait::wait_for;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/jsonlog");
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -69,8 +69,8 @@ fn numbers(text: &str) -> Vec<usize> {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn what_a_container_printed_is_read_while_it_runs_and_after() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("done", &[], "echo out; echo err >&2; printf half")
         .ok();
@@ -123,8 +123,8 @@ fn what_a_container_printed_is_read_while_it_runs_and_after() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_follower_sees_lines_as_they_come_and_ends_with_the_container() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest.replace("100m", "8k"));
     bed.run_logged(
         "web",
@@ -156,8 +156,8 @@ fn a_follower_sees_lines_as_they_come_and_ends_with_the_container() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn log_options_are_checked_when_a_container_is_started() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let refused = |option: &str, part: &str| {
         bed.run_logged("opt", &["--log-opt", option], "true")
@@ -183,8 +183,8 @@ fn log_options_are_checked_when_a_container_is_started() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn each_line_is_there_once_though_moondock_is_killed_in_the_middle() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged(
         "web",
@@ -219,8 +219,8 @@ fn each_line_is_there_once_though_moondock_is_killed_in_the_middle() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_slow_script_under_drop_does_not_hold_up_the_container() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| {
         manifest.replace("on_slow = \"block\"", "on_slow = \"drop\"\nbuffer_kib = 64")
     });
@@ -255,8 +255,8 @@ fn a_slow_script_under_drop_does_not_hold_up_the_container() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("web", &["-d"], "seq 1 1000; sleep 600").ok();
     wait_for("the lines", PATIENCE, || {
@@ -277,8 +277,8 @@ fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
 
 /// With live-restore a container outlives its engine, and the next one begins another stream for it.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_container_that_outlives_its_engine_goes_on_logging() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let config = fs::read_to_string(bed.dir().join("daemon.json")).unwrap();
     bed.write_script(
@@ -312,8 +312,8 @@ fn a_container_that_outlives_its_engine_goes_on_logging() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_reading_that_fails_is_told_to_the_user() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let script = "return { write = function() end, read = function(info, config, emit)\n\
                   if config.Tail == 1 then emit({ time = '1', line = 'one' }) end\nerror('the tape is torn', 0)\nend }";
@@ -331,8 +331,8 @@ fn a_reading_that_fails_is_told_to_the_user() {
 
 /// Prints how fast lines come through; run it with `--nocapture`.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn logs_speed() {
+    needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let begun = Instant::now();
     bed.run_logged("web", &["-d"], "seq 1 100000").ok();

@@ -14,16 +14,11 @@
     reason = "a test touches the machine itself, and fails by a panic"
 )]
 
-mod api;
-mod bed;
-mod cli;
-mod daemon;
-mod dockerd;
-mod interposer;
-mod managed_plugin;
-mod moondock;
-mod ops;
-mod wait;
+#[macro_use]
+#[path = "../needs.rs"]
+mod needs;
+
+mod harness;
 
 mod asking;
 mod authz;

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::bed::Bed;
-use crate::managed_plugin::Installed;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::managed_plugin::Installed;
+use crate::harness::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(30);
 /// `docker plugin disable` of a plugin that ignores SIGTERM takes 10 s.
@@ -71,8 +71,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn the_engine_shows_what_a_plugin_wants() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     for part in [
@@ -118,8 +118,8 @@ fn the_engine_shows_what_a_plugin_wants() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_setting_is_set_and_a_wrong_one_keeps_the_plugin_from_starting() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     plugin
@@ -140,8 +140,8 @@ fn a_setting_is_set_and_a_wrong_one_keeps_the_plugin_from_starting() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn volumes_and_networks_work_from_a_managed_plugin() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     plugin.enable();
@@ -192,8 +192,8 @@ fn volumes_and_networks_work_from_a_managed_plugin() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_managed_policy_follows_the_links_that_it_sees() {
+    needs!(engine);
     let bed = Bed::start();
     let data = bed.dir().join("srv/data");
     symlink("/etc", data.join("to-etc")).unwrap();
@@ -216,8 +216,8 @@ fn a_managed_policy_follows_the_links_that_it_sees() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn scripts_of_the_host_are_live_in_the_engine() {
+    needs!(engine);
     let bed = Bed::start();
     bed.write_script("scripts/live/volume.lua", REFUSING);
     bed.write_script("other/live/volume.lua", &REFUSING.replace("first", "other"));
@@ -255,8 +255,8 @@ fn scripts_of_the_host_are_live_in_the_engine() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_killed_plugin_is_started_again_and_its_volumes_are_usable() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     plugin.enable();
@@ -277,8 +277,8 @@ fn a_killed_plugin_is_started_again_and_its_volumes_are_usable() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn what_a_managed_plugin_keeps_outlives_the_engine() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     plugin.enable();

@@ -1,6 +1,6 @@
 //! Every interface that Docker has, in one managed plugin.
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
 use crate::managed::{NAME, volume_root};
 
 const METRICS: &str = r#"local log = require("@moondock/log")
@@ -15,8 +15,8 @@ return {
 const SECRET: &str = r#"return { get_secret = function(req) return { Value = `{req.SecretName} for {req.ServiceName}` } end }"#;
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn one_plugin_has_all_seven_interfaces() {
+    needs!(engine);
     let bed = Bed::new();
     bed.without_resolver();
     bed.engine_start(&[]);

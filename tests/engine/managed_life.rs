@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
+use crate::harness::managed_plugin::Installed;
+use crate::harness::wait::{Done, wait_for};
 use crate::managed::{NAME, ops};
-use crate::managed_plugin::Installed;
-use crate::wait::{Done, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 /// `docker plugin disable` of a plugin that ignores SIGTERM takes 10 s.
@@ -158,8 +158,8 @@ fn changes(directory: &str) -> Vec<Vec<&str>> {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
     plugin.run("set", &["MOONDOCK_LOG_LEVEL=debug"]).ok();
@@ -226,8 +226,8 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
     bed.writer_writes_on();
@@ -261,8 +261,8 @@ fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
     bed.writer_writes_on();
@@ -284,8 +284,8 @@ fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &["-p", "8080:80"]);
     bed.writer_writes_on();
@@ -300,8 +300,8 @@ fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
 
 /// Engines wait for a plugin that they start again, and give up on one that ends meanwhile.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
     bed.authorize_by(&[NAME]);
@@ -350,8 +350,8 @@ fn come_and_go(bed: &Bed, name: &str) {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
     let small = [
@@ -414,8 +414,8 @@ fn engine_again(bed: &Bed, signal: &str) {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn containers_that_always_restart_come_back_with_what_they_had() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &["--restart", "always"]);
     for signal in ["TERM", "KILL"] {
@@ -431,8 +431,8 @@ fn containers_that_always_restart_come_back_with_what_they_had() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn containers_that_outlive_the_engine_keep_what_they_have() {
+    needs!(engine);
     let bed = Bed::start();
     bed.engine_live_restore();
     bed.engine_restart();

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::daemon::Daemon;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::daemon::Daemon;
+use crate::harness::managed_plugin::Installed;
+use crate::harness::wait::wait_for;
 use crate::managed::{GRANTS, NAME, volume_root};
-use crate::managed_plugin::Installed;
-use crate::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(30);
 const REGISTRY: &str = "127.0.0.1:5000";
@@ -104,8 +104,8 @@ fn upgrade(bed: &Bed, plugin: &Installed) {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
+    needs!(engine);
     let bed = Bed::start();
     let registry = bed.start_registry();
     let scripts = bed.ops_with_grants(GRANTS);

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
+use crate::harness::managed_plugin::Installed;
+use crate::harness::wait::{Done, wait_for};
 use crate::managed::{GRANTS, NAME, volume_root};
-use crate::managed_plugin::Installed;
-use crate::wait::{Done, wait_for};
 
 const SOON: Duration = Duration::from_secs(30);
 const SAVES: usize = 50;
@@ -96,8 +96,8 @@ fn generations(plugin: &Installed) -> usize {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn scripts_are_saved_under_their_users_and_no_call_fails() {
+    needs!(engine);
     let bed = Bed::start();
     let scripts = bed.ops_with_grants(GRANTS);
     let mounted = ["--scripts-mount", scripts.to_str().unwrap()];
@@ -135,8 +135,8 @@ fn shipped(name: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_plugin_with_all_interfaces_is_killed_and_goes_on() {
+    needs!(engine);
     let bed = Bed::start();
     let plugin = bed.managed(&bed.all_seven(METRICS, SECRET), NAME).create();
     plugin.run("set", &[&volume_root(&bed)]).ok();

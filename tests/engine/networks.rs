@@ -3,9 +3,9 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::wait::wait_for;
 
 const SERVE: &str = "mkdir /www; echo hello >/www/index.html; exec httpd -f -p 80 -h /www";
 const ANSWER_ONE_PACKET: &str = r#"alarm 20; $s = IO::Socket::INET->new(LocalPort => 5000, Proto => "udp");
@@ -48,8 +48,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn containers_reach_each_other_the_host_and_the_world() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--subnet", "10.77.0.0/24"])
         .ok();
@@ -80,8 +80,8 @@ fn containers_reach_each_other_the_host_and_the_world() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_network_leaves_nothing_behind() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("warm-up", &[]).ok();
     bed.docker(&[
@@ -109,8 +109,8 @@ fn a_network_leaves_nothing_behind() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_published_port_answers_from_the_host_and_from_outside() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &[]).ok();
     bed.run_server(
@@ -173,8 +173,8 @@ fn a_published_port_answers_from_the_host_and_from_outside() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_published_udp_port_answers() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &[]).ok();
     bed.run_sleeper("server", &["--network", "net", "-p", "5001:5000/udp"]);
@@ -193,8 +193,8 @@ fn a_published_udp_port_answers() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_internal_network_has_no_way_out() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("inner", &["--internal"]).ok();
     bed.network_create("other", &[]).ok();
@@ -247,8 +247,8 @@ fn an_internal_network_has_no_way_out() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_chosen_address_is_given_once_and_keeps_its_mac() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--subnet", "10.77.1.0/24"])
         .ok();
@@ -280,8 +280,8 @@ fn a_chosen_address_is_given_once_and_keeps_its_mac() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn ipv6_works_like_ipv4() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create(
         "net",
@@ -326,8 +326,8 @@ fn ipv6_works_like_ipv4() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_running_container_is_connected_and_disconnected() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("first", &[]).ok();
     bed.network_create("second", &["--subnet", "10.77.3.0/24"])
@@ -359,8 +359,8 @@ fn a_running_container_is_connected_and_disconnected() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn networks_work_after_restarts_of_container_and_engine() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--subnet", "10.77.4.0/24"])
         .ok();

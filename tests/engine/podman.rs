@@ -3,11 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::dockerd::busybox_tar;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::dockerd::busybox_tar;
+use crate::harness::wait::wait_for;
 use crate::transports::VOLUME;
-use crate::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -108,8 +108,9 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and podman: run tests/run"]
 fn podman_makes_uses_finds_and_removes_volumes() {
+    needs!(engine);
+    needs!(program, "podman");
     let bed = Bed::with_podman();
     bed.podman(&["volume", "create", "--driver", "vol", "a"])
         .ok();
@@ -147,8 +148,9 @@ fn podman_makes_uses_finds_and_removes_volumes() {
 /// A get that fails is left unanswered, which Podman takes for an error as it takes any other: it makes no volume,
 /// and forgets one that it is to remove, until it is told to look again.
 #[test]
-#[ignore = "needs root and podman: run tests/run"]
 fn podman_loses_no_data_while_the_storage_is_away() {
+    needs!(engine);
+    needs!(program, "podman");
     let bed = Bed::with_podman();
     bed.podman(&["volume", "create", "--driver", "vol", "kept"])
         .ok();

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -26,8 +26,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn saves_do_not_disturb_commands_in_flight() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let done = AtomicBool::new(false);
     let scripts = ["authz.lua", "volume.lua", "network.lua", "ipam.lua"]
@@ -73,8 +73,8 @@ fn cycle_network(bed: &Bed) {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_saved_policy_is_live_at_once() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let shipped = bed.ops_script("authz.lua");
     bed.volume_create("before", &[]).ok();
@@ -95,8 +95,8 @@ fn a_saved_policy_is_live_at_once() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_broken_save_keeps_the_last_good_script() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let shipped = bed.ops_script("volume.lua");
     for (broken, said) in [
@@ -116,8 +116,8 @@ fn a_broken_save_keeps_the_last_good_script() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_saved_driver_goes_on_with_what_is_in_use() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
     bed.network_create("net", &["--subnet", "10.91.0.0/30"])
@@ -143,8 +143,8 @@ fn a_saved_driver_goes_on_with_what_is_in_use() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_new_interface_asks_for_a_restart_of_the_engine() {
+    needs!(engine);
     let bed = Bed::new();
     let scripts = bed.install_ops();
     let volume = bed.ops_script("volume.lua");

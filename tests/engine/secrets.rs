@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::bed::Bed;
-use crate::wait::wait_for;
+use crate::harness::bed::Bed;
+use crate::harness::wait::wait_for;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
@@ -102,8 +102,8 @@ impl Bed {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_task_finds_what_the_script_gave() {
+    needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("token", &["--label", "tier=gold"]);
     let show = "od -An -v -tx1 /run/secrets/token; echo end";
@@ -128,8 +128,8 @@ fn a_task_finds_what_the_script_gave() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_value_that_is_not_to_be_reused_is_asked_for_by_each_task() {
+    needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("each", &[]);
     bed.service(
@@ -149,8 +149,8 @@ fn a_value_that_is_not_to_be_reused_is_asked_for_by_each_task() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
+    needs!(engine);
     let bed = Bed::with_swarm();
     for name in ["sealed", "faulty", "huge", "large"] {
         bed.secret(name, &[]);
@@ -187,8 +187,8 @@ fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_service_goes_on_once_the_script_is_mended() {
+    needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("sealed", &[]);
     let restarts = ["--restart-condition", "any", "--restart-delay", "1s"];

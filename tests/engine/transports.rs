@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bed::Bed;
-use crate::cli::Output;
-use crate::daemon::Daemon;
-use crate::wait::{holds_within, wait_for};
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use crate::harness::daemon::Daemon;
+use crate::harness::wait::{holds_within, wait_for};
 
 const START: Duration = Duration::from_secs(30);
 
@@ -142,8 +142,8 @@ impl Bed {
 
 /// By a port, by TLS and by a socket, out of one process.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn plugins_are_found_by_spec_files_and_survive_restarts_of_either_side() {
+    needs!(engine);
     let bed = Bed::new();
     let listens = ["plain=tcp://127.0.0.1:0", "sealed=tls://127.0.0.1:0"];
     let plugins = [
@@ -173,8 +173,8 @@ fn plugins_are_found_by_spec_files_and_survive_restarts_of_either_side() {
 
 /// The engine remembers the address and the certificates for as long as it runs.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_fixed_port_is_found_again_by_an_engine_that_runs() {
+    needs!(engine);
     let bed = Bed::new();
     let listens = ["plain=tcp://127.0.0.1:9001", "sealed=tls://127.0.0.1:9002"];
     bed.serve(
@@ -200,8 +200,8 @@ fn a_fixed_port_is_found_again_by_an_engine_that_runs() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_behind_tls_tells_a_policy_who_asks() {
+    needs!(engine);
     let bed = Bed::new();
     // The files that Moondock makes for this plugin are good for any server at 127.0.0.1, and have Docker's names.
     bed.serve(&[("gate", "authz.lua", AUTHZ)], &["tls://127.0.0.1:0"]);
@@ -249,8 +249,8 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
 
 /// As at boot: the socket is there before the engine, and the engine's first question starts the plugin.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
+    needs!(engine);
     let bed = Bed::new();
     bed.write_script("scripts/gate/authz.lua", AUTHZ);
     let socket = "/run/docker/plugins/gate.sock";
@@ -282,8 +282,8 @@ fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
 
 /// The guide's ways out of a policy that denies everything.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_policy_that_denies_everything_is_mended_by_saving_or_taken_out_by_a_reload() {
+    needs!(engine);
     const NOBODY: &str =
         "return { request = function() return false, \"nobody may do anything\" end }\n";
     let bed = Bed::new();

@@ -3,11 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_volume_is_created_shown_used_and_removed() {
+    needs!(engine);
     let bed = Bed::with_ops();
     assert_eq!(
         bed.volume_create(
@@ -77,8 +77,8 @@ fn a_volume_is_created_shown_used_and_removed() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn two_containers_share_one_volume() {
+    needs!(engine);
     let bed = Bed::with_ops();
     for options in [&[][..], &["-o", "size=8M"]] {
         bed.volume_create("shared", options).ok();
@@ -99,8 +99,8 @@ fn two_containers_share_one_volume() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_copy_into_a_running_container_leaves_its_volume_mounted() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
     bed.run_sleeper("web", &["-v", "data:/data"]);
@@ -129,8 +129,8 @@ fn a_copy_into_a_running_container_leaves_its_volume_mounted() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_volume_in_use_is_not_removed() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("busy", &[]).ok();
     bed.run_sleeper("user", &["-v", "busy:/data"]);
@@ -145,8 +145,8 @@ fn a_volume_in_use_is_not_removed() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_sized_volume_gets_full() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("small", &["-o", "size=8M", "-o", "mode=1777"])
         .ok();
@@ -176,8 +176,8 @@ fn a_sized_volume_gets_full() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_name_that_leaves_the_root_is_refused() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("fine", &[]).ok();
     let before = bed.exec_in_ns(&["find", "/srv", &bed.volume_root()]).ok();
@@ -206,8 +206,8 @@ fn a_name_that_leaves_the_root_is_refused() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_wrong_option_is_named_and_leaves_no_volume() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let wrong = [
         ("colour=red", "colour"),
@@ -226,8 +226,8 @@ fn a_wrong_option_is_named_and_leaves_no_volume() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn containers_create_volumes_as_they_start() {
+    needs!(engine);
     let bed = Bed::with_ops();
     let run = [
         "run",
@@ -283,8 +283,8 @@ fn containers_create_volumes_as_they_start() {
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn volumes_outlive_the_engine_and_the_plugin() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("plain", &[]).ok();
     bed.volume_create("sized", &["-o", "size=8M"]).ok();
@@ -312,8 +312,8 @@ fn volumes_outlive_the_engine_and_the_plugin() {
 
 /// The engine mounts nothing again for a container that outlived it, so all that it says of the volume is a copy's.
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_copy_into_a_container_that_outlived_the_engine_leaves_its_volume_mounted() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.engine_live_restore();
     bed.engine_restart();
@@ -371,8 +371,8 @@ fn a_copy_into_a_container_that_outlived_the_engine_leaves_its_volume_mounted() 
 }
 
 #[test]
-#[ignore = "needs root and dockerd: run tests/run"]
 fn a_removal_that_failed_is_told_and_can_be_repeated() {
+    needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &[]).ok();
     bed.docker(&[

@@ -1,6 +1,6 @@
 //! By what scripts know one daemon from the next.
 
-use crate::scripted::{Scripted, Scripts};
+use crate::harness::scripted::{Scripted, Scripts};
 use serde_json::{Value, json};
 
 const NETWORK: &str = "local function no() end\nreturn { create_network = no, delete_network = no, create_endpoint = no, \

@@ -1,7 +1,7 @@
 //! Whatever comes in, and whatever a hook makes of it: the reply is well-formed.
 
-use crate::go::{Strictness, accept, refusal};
-use crate::recorded::{Bed, GET, good_body, paths};
+use crate::harness::go::{Strictness, accept, refusal};
+use crate::harness::recorded::{GET, RecordedPlugin, good_body, paths};
 use moondock::plugin::Reply;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -113,7 +113,7 @@ fn well_formed(path: &str, body: &str, reply: &Reply) -> Result<(), String> {
 
 /// Sends the bodies that `bodies` makes of a plugin's good replies to that plugin.
 fn run_on<S: Strategy<Value = (String, String)>>(
-    bed: impl AsyncFnOnce() -> Bed,
+    open: impl AsyncFnOnce() -> RecordedPlugin,
     bodies: impl FnOnce(Vec<(String, Value)>) -> S,
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -121,14 +121,15 @@ fn run_on<S: Strategy<Value = (String, String)>>(
         .build()
         .unwrap();
     let local = tokio::task::LocalSet::new();
-    let (bed, replies) = local.block_on(&runtime, async { (bed().await, good_replies().await) });
+    let (recorded, replies) =
+        local.block_on(&runtime, async { (open().await, good_replies().await) });
     let mut runner = TestRunner::new(Config {
         cases: 3000,
         failure_persistence: None,
         ..Config::default()
     });
     let outcome = runner.run(&bodies(replies), |(path, body)| {
-        let reply = local.block_on(&runtime, bed.call(&path, &body));
+        let reply = local.block_on(&runtime, recorded.call(&path, &body));
         well_formed(&path, &body, &reply)
             .map_err(|problem| TestCaseError::fail(format!("{path}: {problem}: {reply:?}")))
     });
@@ -136,9 +137,9 @@ fn run_on<S: Strategy<Value = (String, String)>>(
 }
 
 async fn good_replies() -> Vec<(String, Value)> {
-    let (bed, mut replies) = (Bed::permissive().await, Vec::new());
+    let (recorded, mut replies) = (RecordedPlugin::permissive().await, Vec::new());
     for path in paths() {
-        let Reply::Answer { body, .. } = bed.call(&path, &good_body(&path)).await else {
+        let Reply::Answer { body, .. } = recorded.call(&path, &good_body(&path)).await else {
             panic!("{path}")
         };
         replies.push((path, serde_json::from_slice(&body).unwrap()));
@@ -170,7 +171,7 @@ fn places(value: &Value) -> Vec<String> {
 
 #[test]
 fn any_body_gets_a_well_formed_reply() {
-    run_on(Bed::permissive, |_| any_body());
+    run_on(RecordedPlugin::permissive, |_| any_body());
 }
 
 /// The hooks return what the request says: a good reply with one thing changed.
@@ -194,5 +195,8 @@ fn any_value_of_a_hook_becomes_a_well_formed_reply() {
             (path, body.to_string())
         })
     };
-    run_on(async || Bed::every_hook("return req.Reply").await, changed);
+    run_on(
+        async || RecordedPlugin::every_hook("return req.Reply").await,
+        changed,
+    );
 }

@@ -1,6 +1,6 @@
 //! `moondock bundle`: what is in a bundle, and what is refused.
 
-use crate::command::{Ended, Workplace};
+use crate::harness::command::{Ended, Workplace};
 use moondock::bundle::type_of;
 use moondock::protocol::Interface;
 use serde_json::Value;

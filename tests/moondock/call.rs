@@ -1,6 +1,6 @@
 //! `moondock call`: one call, its reply, its exit code.
 
-use crate::command::{Ended, Workplace};
+use crate::harness::command::{Ended, Workplace};
 use serde_json::{Value, json};
 
 const VOLUME: &str = r#"local store = require("@moondock/store")

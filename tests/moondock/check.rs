@@ -1,6 +1,6 @@
 //! `moondock check`: what it says, and that it touches nothing.
 
-use crate::command::Workplace;
+use crate::harness::command::Workplace;
 
 const POLICY: &str =
     "local authz = {}\nfunction authz.request(req) return true end\nreturn authz\n";

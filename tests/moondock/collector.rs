@@ -1,7 +1,7 @@
 //! The metrics collector, on the real binary and an engine that is played by a thread.
 
-use crate::command::Workplace;
-use crate::process::{Bed, Served};
+use crate::harness::command::Workplace;
+use crate::harness::process::{Served, Setup};
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -140,12 +140,12 @@ fn wait_for(what: &str, holds: impl Fn() -> bool) {
 
 /// A served collector and the engine that it reads, before `StartMetrics`.
 fn served(script: &str, more: &str, answer: Answer) -> (Engine, Served) {
-    let bed = Bed::new().plugin("m", "metrics.lua", script);
-    let socket = bed.path().join("engine.sock");
-    write_manifest(&bed.scripts(), &socket, more);
-    let own = format!("unix://{}", bed.path().join("own.sock").display());
+    let setup = Setup::new().plugin("m", "metrics.lua", script);
+    let socket = setup.path().join("engine.sock");
+    write_manifest(&setup.scripts(), &socket, more);
+    let own = format!("unix://{}", setup.path().join("own.sock").display());
     let engine = Engine::new(socket, answer);
-    (engine, bed.arg("--metrics").arg(&own).start())
+    (engine, setup.arg("--metrics").arg(&own).start())
 }
 
 fn write_manifest(scripts: &Path, socket: &Path, more: &str) {
@@ -160,7 +160,7 @@ fn start(served: &Served) {
 
 /// A number of Moondock's own.
 fn own(served: &Served, series: &str) -> f64 {
-    let mut stream = UnixStream::connect(served.bed().path().join("own.sock")).unwrap();
+    let mut stream = UnixStream::connect(served.setup().path().join("own.sock")).unwrap();
     stream
         .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
         .unwrap();
@@ -222,8 +222,8 @@ end }
 
 #[test]
 fn an_engine_that_finds_the_socket_is_not_told_of_it() {
-    let bed = Bed::with_volume().plugin("vol", "metrics.lua", SCRIPT);
-    let served = bed.start();
+    let setup = Setup::with_volume().plugin("vol", "metrics.lua", SCRIPT);
+    let served = setup.start();
     let answer = served.call("vol", "Plugin.Activate", "");
     assert_eq!(answer.body, r#"{"Implements":["VolumeDriver"]}"#);
     served.wait_for_log("metrics.lua is not served: a metrics collector on a plain socket");
@@ -296,7 +296,7 @@ fn a_reload_goes_on_with_the_new_generation() {
     start(&served);
     served.wait_for_log("first got 1 samples");
     fs::write(
-        served.bed().scripts().join("m/metrics.lua"),
+        served.setup().scripts().join("m/metrics.lua"),
         SCRIPT.replace("first got", "second got"),
     )
     .unwrap();
@@ -311,7 +311,7 @@ fn another_interval_counts_at_once() {
     start(&served);
     engine.wait_until_asked(1);
     served.wait_for_log("first got 1 samples");
-    write_manifest(&served.bed().scripts(), &engine.socket, "interval_s = 1");
+    write_manifest(&served.setup().scripts(), &engine.socket, "interval_s = 1");
     engine.wait_until_asked(3);
     assert_eq!(own(&served, SKIPPED), 0.0);
 }
@@ -424,7 +424,7 @@ fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
     assert!(begun.elapsed() < Duration::from_secs(5));
     served.wait_for_log("did not answer within 10 s");
     drop(engine);
-    let socket = served.bed().path().join("engine.sock");
+    let socket = served.setup().path().join("engine.sock");
     wait_for("another is counted", || own(&served, UNREAD) >= 2.0);
     fs::remove_file(&socket).unwrap();
     let engine = Engine::new(socket, page(b"a 1\n"));

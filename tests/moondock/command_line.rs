@@ -1,6 +1,6 @@
 //! Options, environment, help.
 
-use crate::process::{Bed, VOLUME};
+use crate::harness::process::{Setup, VOLUME};
 use std::process::Command;
 
 fn moondock(args: &[&str]) -> (Option<i32>, String) {
@@ -61,10 +61,10 @@ fn what_makes_no_sense_is_refused_with_code_2() {
 
 #[test]
 fn an_option_wins_over_its_variable() {
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .env("MOONDOCK_LOG_FORMAT", "json")
         .arg("--log-level=info");
-    let served = bed.env("MOONDOCK_LOG_LEVEL", "off").start();
+    let served = setup.env("MOONDOCK_LOG_LEVEL", "off").start();
     served.assert_answers();
     served.wait_for_log("VolumeDriver.Get");
     for line in served.log().lines() {
@@ -79,32 +79,34 @@ fn an_option_wins_over_its_variable() {
 
 #[test]
 fn nothing_is_logged_when_logging_is_off() {
-    let served = Bed::with_volume().env("MOONDOCK_LOG_LEVEL", "off").start();
+    let served = Setup::with_volume()
+        .env("MOONDOCK_LOG_LEVEL", "off")
+        .start();
     served.assert_answers();
     assert_eq!(served.log(), "");
 }
 
 #[test]
 fn a_path_names_one_plugin() {
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .plugin("other", "volume.lua", VOLUME)
         .arg("scripts/other");
-    let command = bed.command();
-    let served = bed.launch(command);
+    let command = setup.command();
+    let served = setup.launch(command);
     served.wait_for_log("ready");
-    assert!(served.bed().socket("other").exists());
-    assert!(!served.bed().socket("vol").exists());
+    assert!(served.setup().socket("other").exists());
+    assert!(!served.setup().socket("vol").exists());
 }
 
 #[test]
 fn no_plugin_is_an_error_that_says_what_was_looked_for() {
-    let error = Bed::new().refused();
+    let error = Setup::new().refused();
     assert!(error.contains("no plugin in `scripts`"), "{error}");
     assert!(error.contains("authz.lua, volume.lua"), "{error}");
 }
 
 #[test]
 fn two_plugins_of_one_name_are_refused() {
-    let bed = Bed::with_volume().arg("scripts").arg("scripts/vol");
-    assert!(bed.refused().contains("two plugins are named `vol`"));
+    let setup = Setup::with_volume().arg("scripts").arg("scripts/vol");
+    assert!(setup.refused().contains("two plugins are named `vol`"));
 }

@@ -1,7 +1,7 @@
 //! What authors are told of each kind of mistake, to the letter: the whole of it by `check` or in the log, one line
 //! of it to Docker.
 
-use crate::command::{Ended, Workplace};
+use crate::harness::command::{Ended, Workplace};
 use serde_json::Value;
 
 /// What `check` says of a plugin with these files, after its first lines on what the plugin is.

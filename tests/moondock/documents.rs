@@ -2,7 +2,7 @@
 //! their lines measured.
 //! `docs/contributing.md` says how blocks are marked.
 
-use crate::command::Workplace;
+use crate::harness::command::Workplace;
 use base64::Engine;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Block {
 
 fn documents() -> Vec<PathBuf> {
     let mut found = files_below(&Path::new(ROOT).join("docs"), "md");
-    found.push(Path::new(ROOT).join("README.md"));
+    found.extend(["README.md", "SECURITY.md"].map(|name| Path::new(ROOT).join(name)));
     found.sort();
     found
 }
@@ -333,12 +333,11 @@ fn links(text: &str) -> impl Iterator<Item = &str> {
 }
 
 fn has_anchor(file: &Path, anchor: &str) -> bool {
-    let headings = || fs::read_to_string(file).unwrap_or_default();
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let mut headings = text.lines().filter_map(|line| line.strip_prefix('#'));
     anchor.is_empty()
-        || headings()
-            .lines()
-            .filter_map(|line| line.strip_prefix('#'))
-            .any(|h| slug(h) == anchor)
+        || headings.any(|heading| slug(heading) == anchor)
+        || text.contains(&format!("<a id=\"{anchor}\"></a>"))
 }
 
 /// As forges make it of a heading.

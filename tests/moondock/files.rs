@@ -248,8 +248,8 @@ fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Reques
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_mount_is_seen_and_goes() {
+    needs!(root);
     let place = Place::new();
     let (at, again) = (place.make("a mount"), place.make("again"));
     mounts::mount(&request(
@@ -288,8 +288,8 @@ fn a_mount_is_seen_and_goes() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_mount_that_cannot_be_says_why() {
+    needs!(root);
     let place = Place::new();
     let at = place.make("a");
     let error = |request| mounts::mount(&request).unwrap_err().to_string();
@@ -305,8 +305,8 @@ fn a_mount_that_cannot_be_says_why() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_tree_with_a_mount_in_it_is_left_alone() {
+    needs!(root);
     let place = Place::new();
     let (tree, inside) = (place.make("tree"), place.make("tree/z/mount"));
     fs::write(tree.join("a"), "").unwrap();
@@ -333,8 +333,8 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
 }
 
 #[tokio::test]
-#[ignore = "needs root: run tests/run"]
 async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
+    needs!(root);
     let place = Place::new();
     let (image, at) = (place.0.path().join("image"), place.make("at"));
     files::allocate(&to(&image), 8 << 20).unwrap();

@@ -1,8 +1,8 @@
 //! `@moondock/firewall`: packets tell what holds.
 
-use crate::lua::Script;
-use crate::netns::Namespace;
-use crate::world::{World, answer, ask, ask_udp, serve};
+use crate::harness::lua::Script;
+use crate::harness::netns::Namespace;
+use crate::harness::world::{World, answer, ask, ask_udp, serve};
 use std::io::Write;
 use std::net::TcpListener;
 
@@ -128,8 +128,8 @@ fn published_ports_answer(world: &World, server: &Namespace, neighbour: &Namespa
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn published_ports_answer_from_everywhere() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     world.outside.enter(serve);
@@ -161,8 +161,8 @@ fn published_ports_answer_from_everywhere() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn the_hosts_own_filter_lets_them_through() {
+    needs!(root);
     for docker in ["", "iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN
                         ip6tables-nft -N DOCKER-USER; ip6tables-nft -I FORWARD -j DOCKER-USER"] {
         let world = World::new();
@@ -209,8 +209,8 @@ fn without_counts(ruleset: &str) -> String {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn what_moondock_accepts_does_not_open_dockers_bridges() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     world.bridge(2);
@@ -240,8 +240,8 @@ fn what_moondock_accepts_does_not_open_dockers_bridges() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn an_internal_network_has_no_way_out() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     world.bridge(2);
@@ -323,8 +323,8 @@ fn an_internal_network_has_no_way_out() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn isolation_keeps_networks_apart() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     world.bridge(2);
@@ -374,8 +374,8 @@ fn isolation_keeps_networks_apart() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn loopback_stays_the_hosts_own() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     let container = world.container(1, 2);
@@ -394,8 +394,8 @@ fn loopback_stays_the_hosts_own() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn ports_in_use_are_refused() {
+    needs!(root);
     let world = World::new();
     world.bridge(1);
     world.bridge(2);
@@ -479,8 +479,8 @@ fn ports_in_use_are_refused() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn many_at_once_lose_nothing() {
+    needs!(root);
     let world = World::new();
     for n in 1..=4 {
         world.bridge(n);
@@ -529,8 +529,8 @@ fn many_at_once_lose_nothing() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn rules_that_make_no_sense_are_refused() {
+    needs!(root);
     let cases = [
         (r#"firewall.apply("a b", RULES)"#, "`a b` cannot be an id"),
         (

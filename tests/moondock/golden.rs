@@ -1,8 +1,8 @@
 //! What engines and podman really sent, answered in a form that they accept.
 
-use crate::go::{Strictness, accept, refusal};
-use crate::lua::block_on;
-use crate::recorded::{Bed, Call, GET, calls, good_body, paths};
+use crate::harness::go::{Strictness, accept, refusal};
+use crate::harness::lua::block_on;
+use crate::harness::recorded::{Call, GET, RecordedPlugin, calls, good_body, paths};
 use moondock::plugin::Reply;
 use serde_json::{Map, Value, json};
 
@@ -36,9 +36,9 @@ const WITHOUT_ARGUMENTS: &[&str] = &[
 #[test]
 fn recorded_calls_are_answered_in_a_form_that_engines_accept() {
     block_on(async {
-        let bed = Bed::permissive().await;
+        let recorded = RecordedPlugin::permissive().await;
         for call in calls().filter(Call::is_replayed) {
-            let reply = bed.call(&call.path, &call.body).await;
+            let reply = recorded.call(&call.path, &call.body).await;
             accept(&call.path, &call.body, &reply, Strictness::Meaning)
                 .unwrap_or_else(|problem| panic!("{}: {problem}: {reply:?}", call.name()));
         }
@@ -55,10 +55,10 @@ fn every_served_method_is_among_the_recorded_calls() {
 #[test]
 fn methods_without_arguments_take_every_form_of_an_empty_body() {
     block_on(async {
-        let bed = Bed::permissive().await;
+        let recorded = RecordedPlugin::permissive().await;
         for path in WITHOUT_ARGUMENTS {
             for body in ["", "{}", "{}\n", " \r\n", "{ }\n\n"] {
-                let reply = bed.call(path, body).await;
+                let reply = recorded.call(path, body).await;
                 assert_eq!(
                     accept(path, body, &reply, Strictness::Meaning),
                     Ok(()),
@@ -73,10 +73,10 @@ fn methods_without_arguments_take_every_form_of_an_empty_body() {
 #[test]
 fn methods_with_arguments_refuse_an_empty_body() {
     block_on(async {
-        let bed = Bed::permissive().await;
+        let recorded = RecordedPlugin::permissive().await;
         for path in paths().filter(|path| !WITHOUT_ARGUMENTS.contains(&path.as_str())) {
             for body in ["", "\n", "{}", "{", "[]", "null"] {
-                let reply = bed.call(&path, body).await;
+                let reply = recorded.call(&path, body).await;
                 match path == GET {
                     true => assert_eq!(reply, Reply::HangUp, "{body:?}"),
                     false if body == "{}" => {} // where all fields are optional, it is a request
@@ -96,7 +96,7 @@ fn methods_with_arguments_refuse_an_empty_body() {
 #[test]
 fn unset_fields_may_be_null_or_absent() {
     block_on(async {
-        let bed = Bed::permissive().await;
+        let recorded = RecordedPlugin::permissive().await;
         for call in calls().filter(Call::is_replayed) {
             let Ok(Value::Object(whole)) = serde_json::from_str(&call.body) else {
                 continue;
@@ -110,7 +110,7 @@ fn unset_fields_may_be_null_or_absent() {
                 let mut absent = whole.clone();
                 absent.remove(*field);
                 for body in [null, absent].map(|body| Value::Object(body).to_string()) {
-                    let reply = bed.call(&call.path, &body).await;
+                    let reply = recorded.call(&call.path, &body).await;
                     accept(&call.path, &body, &reply, Strictness::Meaning).unwrap_or_else(
                         |problem| panic!("{} {body}: {problem}: {reply:?}", call.path),
                     );
@@ -123,7 +123,7 @@ fn unset_fields_may_be_null_or_absent() {
 #[test]
 fn what_an_engine_adds_later_does_no_harm() {
     block_on(async {
-        let bed = Bed::permissive().await;
+        let recorded = RecordedPlugin::permissive().await;
         for path in paths() {
             let mut body: Map<_, _> = serde_json::from_str(&good_body(&path)).unwrap_or_default();
             body.insert(
@@ -131,7 +131,7 @@ fn what_an_engine_adds_later_does_no_harm() {
                 json!({ "a": [1, 2.5, null, { "b": [] }], "": false }),
             );
             let body = Value::Object(body).to_string();
-            let reply = bed.call(&path, &body).await;
+            let reply = recorded.call(&path, &body).await;
             assert_eq!(
                 accept(&path, &body, &reply, Strictness::Meaning),
                 Ok(()),
@@ -146,9 +146,9 @@ fn what_an_engine_adds_later_does_no_harm() {
 #[test]
 fn a_hook_that_raises_fails_its_call() {
     block_on(async {
-        let bed = Bed::every_hook("error('the disk burns', 0)").await;
+        let recorded = RecordedPlugin::every_hook("error('the disk burns', 0)").await;
         for path in paths() {
-            let reply = bed.call(&path, &good_body(&path)).await;
+            let reply = recorded.call(&path, &good_body(&path)).await;
             match path.as_str() {
                 GET => assert_eq!(reply, Reply::HangUp),
                 "/AuthZPlugin.AuthZReq" | "/AuthZPlugin.AuthZRes" => assert_eq!(
@@ -173,8 +173,8 @@ fn a_hook_that_raises_fails_its_call() {
 fn no_volume_is_told_as_an_error_that_podman_understands_too() {
     block_on(async {
         for body in ["", "return nil", "return {}"] {
-            let bed = Bed::every_hook(body).await;
-            let reply = bed.call(GET, r#"{"Name":"v"}"#).await;
+            let recorded = RecordedPlugin::every_hook(body).await;
+            let reply = recorded.call(GET, r#"{"Name":"v"}"#).await;
             assert_eq!(
                 refusal(&reply),
                 Ok((500, "no such volume".to_owned())),

@@ -1,6 +1,6 @@
 //! What scripts may touch is what `plugin.toml` grants, and nothing while they load.
 
-use crate::scripted::Scripts;
+use crate::harness::scripted::Scripts;
 use moondock::host::{MODULES, Needs};
 use serde_json::json;
 

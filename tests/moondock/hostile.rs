@@ -1,6 +1,6 @@
 //! Scripts that loop, swallow memory, and hide it: each fails its own call, by name and reason, and no other.
 
-use crate::scripted::{Scripted, Scripts, request};
+use crate::harness::scripted::{Scripted, Scripts, request};
 use serde_json::json;
 use std::time::{Duration, Instant};
 

@@ -1,8 +1,8 @@
 //! How the process begins, reloads and ends.
 
-use crate::http::Connection;
-use crate::process::{Bed, Served, VOLUME};
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use crate::harness::http::Connection;
+use crate::harness::process::{Served, Setup, VOLUME};
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
@@ -16,7 +16,10 @@ fn slow(seconds: f64) -> String {
 fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
     let mut connection = served.connect("vol");
     connection
-        .send(crate::http::request("VolumeDriver.Create", &slow(seconds)))
+        .send(crate::harness::http::request(
+            "VolumeDriver.Create",
+            &slow(seconds),
+        ))
         .unwrap();
     served.assert_answers();
     connection
@@ -24,7 +27,7 @@ fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
 
 #[test]
 fn sigterm_lets_a_call_finish_and_takes_no_more() {
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     let mut idle = served.connect("vol");
     assert_eq!(
         idle.call("VolumeDriver.Get", r#"{"Name":"a"}"#)
@@ -35,7 +38,7 @@ fn sigterm_lets_a_call_finish_and_takes_no_more() {
     let mut busy = begin_slow_call(&served, 1.0);
     served.signal(Signal::TERM);
     assert!(idle.is_closed());
-    assert!(Connection::open(&served.bed().socket("vol")).is_err());
+    assert!(Connection::open(&served.setup().socket("vol")).is_err());
     assert_eq!(busy.receive().unwrap().status, 200);
     assert!(busy.is_closed());
     assert_eq!(served.wait().code(), Some(0));
@@ -43,7 +46,7 @@ fn sigterm_lets_a_call_finish_and_takes_no_more() {
 
 #[test]
 fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     let mut busy = begin_slow_call(&served, 30.0);
     let begun = Instant::now();
     served.signal(Signal::INT);
@@ -59,18 +62,18 @@ fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
 
 #[test]
 fn a_second_signal_ends_at_once() {
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);
     served.wait_for_log("SIGTERM: no more calls are taken");
     served.signal(Signal::TERM);
     assert_eq!(served.wait().code(), Some(143));
-    assert!(!served.bed().socket("vol").exists());
+    assert!(!served.setup().socket("vol").exists());
 }
 
 #[test]
 fn a_half_sent_request_does_not_hold_up_the_end() {
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     let mut half = served.connect("vol");
     half.send("POST /VolumeDriver.Get HT").unwrap();
     served.assert_answers();
@@ -82,8 +85,8 @@ fn a_half_sent_request_does_not_hold_up_the_end() {
 
 #[test]
 fn sighup_loads_the_scripts_again() {
-    let mut served = Bed::with_volume().start();
-    let script = served.bed().scripts().join("vol/volume.lua");
+    let mut served = Setup::with_volume().start();
+    let script = served.setup().scripts().join("vol/volume.lua");
     fs::write(script, VOLUME.replace("/m/", "/changed/")).unwrap();
     served.signal(Signal::HUP);
     served.wait_for("the new script", |served| {
@@ -96,22 +99,22 @@ fn sighup_loads_the_scripts_again() {
 
 #[test]
 fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
-    let bed = Bed::with_volume().plugin("bad", "volume.lua", "return {{{\n");
-    let command = bed.command();
-    let mut served = bed.launch(command);
+    let setup = Setup::with_volume().plugin("bad", "volume.lua", "return {{{\n");
+    let command = setup.command();
+    let mut served = setup.launch(command);
     assert_eq!(served.wait().code(), Some(1));
     served.wait_for_log("plugin `bad`");
     served.wait_for_log("volume.lua:2");
-    assert!(!served.bed().socket("bad").exists());
-    assert!(!served.bed().socket("vol").exists());
+    assert!(!served.setup().socket("bad").exists());
+    assert!(!served.setup().socket("vol").exists());
 }
 
 #[test]
 fn the_reason_of_an_end_is_an_event_where_events_are_json() {
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .plugin("bad", "volume.lua", "return {{{\n")
         .arg("--log-format=json");
-    for line in bed.refused().lines() {
+    for line in setup.refused().lines() {
         let event: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
         assert!(event["level"].is_string());
@@ -120,16 +123,16 @@ fn the_reason_of_an_end_is_an_event_where_events_are_json() {
 
 #[test]
 fn many_plugins_are_answered_each_on_its_own() {
-    let bed = ["a", "b", "c", "d"]
+    let setup = ["a", "b", "c", "d"]
         .iter()
-        .fold(Bed::with_volume(), |bed, name| {
-            bed.plugin(
+        .fold(Setup::with_volume(), |setup, name| {
+            setup.plugin(
                 name,
                 "volume.lua",
                 &VOLUME.replace("/m/", &format!("/{name}/")),
             )
         });
-    let served = bed.start();
+    let served = setup.start();
     for name in ["a", "b", "c", "d"] {
         let response = served.call(name, "VolumeDriver.Get", r#"{"Name":"v"}"#);
         assert!(
@@ -142,10 +145,8 @@ fn many_plugins_are_answered_each_on_its_own() {
 /// PID 1 has no default actions for signals, and inherits every orphan.
 #[test]
 fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let mut served = as_pid_1(Bed::with_volume());
+    needs!(root);
+    let mut served = as_pid_1(Setup::with_volume());
     served.wait_for_log("ready");
     let init = children(served.pid())[0];
     let target = init.to_string();
@@ -171,10 +172,8 @@ fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
 
 #[test]
 fn as_pid_1_it_dies_with_what_it_looks_after() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let mut served = as_pid_1(Bed::with_volume());
+    needs!(root);
+    let mut served = as_pid_1(Setup::with_volume());
     served.wait_for_log("ready");
     let init = children(served.pid())[0];
     let serving = children(init)[0];
@@ -185,13 +184,11 @@ fn as_pid_1_it_dies_with_what_it_looks_after() {
 /// An engine that starts a plugin again while it waits for it can never enable it once more.
 #[test]
 fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let unloadable = Bed::new().plugin("vol", "volume.lua", "return nothing");
-    let misled = Bed::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
-    for (bed, code) in [(unloadable, 1), (misled, 2)] {
-        let mut served = as_pid_1(bed);
+    needs!(root);
+    let unloadable = Setup::new().plugin("vol", "volume.lua", "return nothing");
+    let misled = Setup::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
+    for (setup, code) in [(unloadable, 1), (misled, 2)] {
+        let mut served = as_pid_1(setup);
         served.wait_for_log("failed at the start: ends in 15 s");
         let init = children(served.pid())[0];
         kill_process(Pid::from_raw(init as i32).unwrap(), Signal::HUP).unwrap();
@@ -203,7 +200,7 @@ fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
 
 #[test]
 fn calls_in_flight_have_as_long_as_was_said() {
-    let mut served = Bed::with_volume().arg("--drain").arg("0").start();
+    let mut served = Setup::with_volume().arg("--drain").arg("0").start();
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);
     assert_eq!(served.wait().code(), Some(0));
@@ -211,8 +208,8 @@ fn calls_in_flight_have_as_long_as_was_said() {
 }
 
 /// The process started is `unshare`, whose only child is moondock.
-fn as_pid_1(bed: Bed) -> Served {
-    let moondock = bed.command();
+fn as_pid_1(setup: Setup) -> Served {
+    let moondock = setup.command();
     let mut command = Command::new("unshare");
     command
         .args(["--pid", "--fork", "--kill-child"])
@@ -223,8 +220,8 @@ fn as_pid_1(bed: Bed) -> Served {
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?))),
     );
-    command.current_dir(bed.path());
-    bed.launch(command)
+    command.current_dir(setup.path());
+    setup.launch(command)
 }
 
 fn command_of(pid: u32) -> String {

@@ -7,8 +7,8 @@ mod killed;
 mod reading;
 mod slow;
 
-use crate::recorded::calls;
-use crate::scripted::{Scripted, Scripts};
+use crate::harness::recorded::calls;
+use crate::harness::scripted::{Scripted, Scripts};
 use fifo::{ContainerLog, entry, until};
 use moondock::plugin::ReplyStream;
 use moondock::protocol::{Cut, LogEntry, cut, frame};

@@ -9,15 +9,11 @@
     reason = "a test touches the machine itself, and fails by a panic"
 )]
 
-mod command;
-mod go;
-mod http;
-mod lua;
-mod netns;
-mod process;
-mod recorded;
-mod scripted;
-mod world;
+#[macro_use]
+#[path = "../needs.rs"]
+mod needs;
+
+mod harness;
 
 mod activation;
 mod any_body;
@@ -25,6 +21,7 @@ mod authz_traffic;
 mod bundle;
 mod call;
 mod check;
+mod citations;
 mod collector;
 mod command_line;
 mod diagnostics;

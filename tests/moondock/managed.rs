@@ -1,6 +1,6 @@
 //! `serve` as the process of a managed plugin: settings from the environment, activation, the host's files.
 
-use crate::process::{Bed, Served};
+use crate::harness::process::{Served, Setup};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::fs;
@@ -29,15 +29,15 @@ const POLICY: &str = r#"return {
 }
 "#;
 
-fn telling() -> Bed {
-    Bed::new()
+fn telling() -> Setup {
+    Setup::new()
         .plugin("vol", "volume.lua", TELLING)
         .plugin("vol", "plugin.toml", SETTINGS)
 }
 
-fn launch(bed: Bed) -> Served {
-    let command = bed.command();
-    let served = bed.launch(command);
+fn launch(setup: Setup) -> Served {
+    let command = setup.command();
+    let served = setup.launch(command);
     served.wait_for_log("ready");
     served
 }
@@ -56,8 +56,9 @@ fn told(served: &Served) -> String {
 
 #[test]
 fn variables_set_settings_only_when_asked_to() {
-    let set = |bed: Bed| {
-        bed.env("ROOT", "/mnt")
+    let set = |setup: Setup| {
+        setup
+            .env("ROOT", "/mnt")
             .env("RETRIES", "7")
             .env("NAMES", "x, y")
     };
@@ -76,7 +77,7 @@ fn a_variable_stays_in_force_when_the_file_changes() {
             .env("ROOT", "")
             .arg("--settings-from-env"),
     );
-    let file = served.bed().scripts().join("vol/plugin.toml");
+    let file = served.setup().scripts().join("vol/plugin.toml");
     fs::write(file, SETTINGS.replace("/srv", "/new").replace("3", "4")).unwrap();
     served.wait_for_log("live");
     assert_eq!(told(&served), "/new 7 a+b 0");
@@ -95,10 +96,10 @@ fn a_driver_does_not_start_on_a_value_that_does_not_fit() {
 
 #[test]
 fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
-    let bed = Bed::new()
+    let setup = Setup::new()
         .plugin("p", "authz.lua", POLICY)
         .plugin("p", "plugin.toml", SETTINGS);
-    let served = launch(bed.env("RETRIES", "many").arg("--settings-from-env"));
+    let served = launch(setup.env("RETRIES", "many").arg("--settings-from-env"));
     let reply = served.call("p", "AuthZPlugin.AuthZReq", &bind("/srv/link"));
     assert!(reply.body.contains("\"Allow\":false"), "{}", reply.body);
     assert!(
@@ -111,10 +112,10 @@ fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
 /// What is mounted elsewhere stays in the plugin, and a container would write into a directory that an upgrade removes.
 #[test]
 fn a_mountpoint_out_of_reach_is_refused() {
-    let bed = Bed::new();
-    let place = bed.state().display().to_string();
+    let setup = Setup::new();
+    let place = setup.state().display().to_string();
     let telling = TELLING.replace(r#"Mountpoint = "/" }"#, "Mountpoint = req.Name }");
-    let served = launch(bed.plugin("vol", "volume.lua", &telling).arg("--managed"));
+    let served = launch(setup.plugin("vol", "volume.lua", &telling).arg("--managed"));
     let mount = |path: &str| {
         served
             .call(
@@ -149,10 +150,10 @@ fn each_start_of_a_managed_plugin_is_an_activation() {
 fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
     let ipam = fs::read_to_string("tests/golden/permissive/ipam.lua").unwrap();
     let network = fs::read_to_string("tests/golden/permissive/network.lua").unwrap();
-    let bed = telling()
+    let setup = telling()
         .plugin("vol", "ipam.lua", &ipam)
         .plugin("vol", "network.lua", &network);
-    let served = launch(bed.arg("--managed"));
+    let served = launch(setup.arg("--managed"));
     for activation in 1..4 {
         for greeting in [
             "NetworkDriver.GetCapabilities",
@@ -167,21 +168,21 @@ fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
 /// What is not mounted into a managed plugin may be a link on the host, so nothing can be said of it.
 #[test]
 fn a_managed_policy_judges_only_what_it_sees_of_the_host() {
-    let bed = Bed::new().plugin("p", "authz.lua", POLICY);
-    let place = bed.path().canonicalize().unwrap();
+    let setup = Setup::new().plugin("p", "authz.lua", POLICY);
+    let place = setup.path().canonicalize().unwrap();
     let path = |name: &str| place.join(name).display().to_string();
     fs::create_dir_all(place.join("seen/below")).unwrap();
     fs::create_dir_all(place.join("also")).unwrap();
     for (link, target) in [("inside", "below"), ("across", "../also"), ("out", "/etc")] {
         symlink(target, place.join("seen").join(link)).unwrap();
     }
-    let bed = bed
+    let setup = setup
         .arg("--managed")
         .arg("--host-path")
         .arg(&path("seen"))
         .arg("--host-path")
         .arg(&path("also"));
-    let served = launch(bed);
+    let served = launch(setup);
     let judged = |source: &str| served.call("p", "AuthZPlugin.AuthZReq", &bind(source)).body;
     for (source, resolved) in [
         ("seen", "seen"),

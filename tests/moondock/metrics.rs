@@ -1,6 +1,6 @@
 //! Moondock's own metrics, as a scraper sees them.
 
-use crate::process::{Bed, Served};
+use crate::harness::process::{Served, Setup};
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -25,9 +25,9 @@ fn exchange(mut stream: impl Read + Write, request: &str) -> String {
     answer
 }
 
-fn bed_with(bed: Bed) -> (Served, std::path::PathBuf) {
-    let socket = bed.path().join("run/metrics.sock");
-    let served = bed
+fn bed_with(setup: Setup) -> (Served, std::path::PathBuf) {
+    let socket = setup.path().join("run/metrics.sock");
+    let served = setup
         .env("MOONDOCK_METRICS", &format!("unix://{}", socket.display()))
         .start();
     (served, socket)
@@ -58,7 +58,7 @@ fn value(page: &str, series: &str) -> f64 {
 
 #[test]
 fn calls_are_counted_by_what_they_came_to() {
-    let (served, socket) = bed_with(Bed::with_volume().plugin("pol", "authz.lua", POLICY));
+    let (served, socket) = bed_with(Setup::with_volume().plugin("pol", "authz.lua", POLICY));
     let mut volume = served.connect("vol");
     assert_eq!(
         volume
@@ -146,7 +146,7 @@ fn calls_are_counted_by_what_they_came_to() {
 
 #[test]
 fn the_page_is_the_text_format() {
-    let (_served, socket) = bed_with(Bed::with_volume());
+    let (_served, socket) = bed_with(Setup::with_volume());
     let page = page_with(
         &socket,
         r#"moondock_script_generation{plugin="vol",script="volume.lua"} 1"#,
@@ -171,8 +171,8 @@ fn the_page_is_the_text_format() {
 
 #[test]
 fn reloads_are_counted() {
-    let (served, socket) = bed_with(Bed::with_volume());
-    let script = served.bed().scripts().join("vol/volume.lua");
+    let (served, socket) = bed_with(Setup::with_volume());
+    let script = served.setup().scripts().join("vol/volume.lua");
     let good = fs::read_to_string(&script).unwrap();
     page_with(
         &socket,
@@ -213,7 +213,7 @@ fn reloads_are_counted() {
 
 #[test]
 fn a_policy_that_cannot_be_loaded_is_seen() {
-    let (served, socket) = bed_with(Bed::new().plugin("pol", "authz.lua", "return nil"));
+    let (served, socket) = bed_with(Setup::new().plugin("pol", "authz.lua", "return nil"));
     page_with(
         &socket,
         r#"moondock_script_generation{plugin="pol",script="authz.lua"} 0"#,
@@ -236,13 +236,13 @@ function volume.get(req) local t = {} while true do t[#t + 1] = string.rep("x", 
 for _, name in {"create", "remove", "mount", "unmount", "list"} do volume[name] = function() end end
 return volume
 "#;
-    let bed = Bed::new().plugin("vol", "volume.lua", hungry);
+    let setup = Setup::new().plugin("vol", "volume.lua", hungry);
     fs::write(
-        bed.scripts().join("vol/plugin.toml"),
+        setup.scripts().join("vol/plugin.toml"),
         "[limits]\nmemory_mib = 4\ncpu_ms = 20000\n",
     )
     .unwrap();
-    let (served, socket) = bed_with(bed);
+    let (served, socket) = bed_with(setup);
     let _ = served
         .connect("vol")
         .call("VolumeDriver.Get", r#"{"Name":"a"}"#);
@@ -258,7 +258,7 @@ return volume
 
 #[test]
 fn the_socket_is_private_and_goes_with_the_process() {
-    let (mut served, socket) = bed_with(Bed::with_volume());
+    let (mut served, socket) = bed_with(Setup::with_volume());
     page_with(&socket, r#"moondock_open_connections{plugin="vol"} 0"#);
     assert_eq!(
         fs::symlink_metadata(&socket).unwrap().permissions().mode() & 0o777,
@@ -271,7 +271,7 @@ fn the_socket_is_private_and_goes_with_the_process() {
 
 #[test]
 fn a_loopback_port_does_too_and_other_requests_are_refused() {
-    let served = Bed::with_volume()
+    let served = Setup::with_volume()
         .arg("--metrics")
         .arg("127.0.0.1:0")
         .start();
@@ -303,7 +303,7 @@ fn a_loopback_port_does_too_and_other_requests_are_refused() {
 
 #[test]
 fn clients_that_hang_do_not_stop_it() {
-    let (_served, socket) = bed_with(Bed::with_volume());
+    let (_served, socket) = bed_with(Setup::with_volume());
     let hanging: Vec<_> = (0..20)
         .map(|_| UnixStream::connect(&socket).unwrap())
         .collect();
@@ -314,7 +314,7 @@ fn clients_that_hang_do_not_stop_it() {
 #[test]
 fn addresses_that_others_can_reach_are_refused() {
     let refuse = |address: &str| {
-        let output = Bed::with_volume()
+        let output = Setup::with_volume()
             .arg("--metrics")
             .arg(address)
             .command()
@@ -333,15 +333,18 @@ fn addresses_that_others_can_reach_are_refused() {
 fn an_address_in_use_is_refused() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let error = Bed::with_volume().arg("--metrics").arg(&address).refused();
+    let error = Setup::with_volume()
+        .arg("--metrics")
+        .arg(&address)
+        .refused();
     assert!(
         error.contains(&format!("cannot serve metrics at `{address}`")) && error.contains("in use"),
         "{error}"
     );
-    let bed = Bed::with_volume();
-    let socket = bed.path().join("m.sock");
+    let setup = Setup::with_volume();
+    let socket = setup.path().join("m.sock");
     let _owner = std::os::unix::net::UnixListener::bind(&socket).unwrap();
-    let error = bed
+    let error = setup
         .arg("--metrics")
         .arg(&format!("unix://{}", socket.display()))
         .refused();

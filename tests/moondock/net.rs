@@ -1,19 +1,16 @@
 //! `@moondock/net`.
 
-use crate::lua::{Script, block_on};
-use crate::netns::{Namespace, sh};
-
-const NEEDS_ROOT: &str = "needs root: run tests/run";
+use crate::harness::lua::{Script, block_on};
+use crate::harness::netns::{Namespace, sh};
 
 /// Runs a test with a script inside a network namespace of its own.
 fn inside(test: impl AsyncFnOnce(Script) + Send) {
-    assert!(rustix::process::geteuid().is_root(), "{NEEDS_ROOT}");
     Namespace::new().block_on(async || test(Script::new("p").await).await);
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_bridge_is_made_changed_and_deleted() {
+    needs!(root);
     inside(async |script| {
         script
             .run::<()>(
@@ -41,8 +38,8 @@ fn a_bridge_is_made_changed_and_deleted() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_pair_becomes_a_port() {
+    needs!(root);
     inside(async |script| {
         script
             .run::<()>(
@@ -70,8 +67,8 @@ fn a_pair_becomes_a_port() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn addresses_of_both_families() {
+    needs!(root);
     inside(async |script| {
         script
             .run::<()>(
@@ -105,8 +102,8 @@ fn addresses_of_both_families() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn routes_neighbours_and_parameters() {
+    needs!(root);
     inside(async |script| {
         script
             .run::<()>(
@@ -146,8 +143,8 @@ fn routes_neighbours_and_parameters() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn errors_name_the_object_and_the_cure() {
+    needs!(root);
     let cases = [
         (
             r#"net.set_up("br9")"#,

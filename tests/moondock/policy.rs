@@ -1,6 +1,6 @@
 //! What a policy sees of a request, and what becomes of what it says.
 
-use crate::scripted::{Scripted, Scripts, request, request_with};
+use crate::harness::scripted::{Scripted, Scripts, request, request_with};
 use serde_json::{Value, json};
 
 fn policy(hook: &str) -> Scripts {

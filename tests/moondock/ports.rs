@@ -1,8 +1,8 @@
 //! Plugins behind TCP, and the `.spec` files by which the engine finds them.
 
-use crate::http::{Connection, request};
-use crate::process::{Bed, Served, VOLUME};
-use rustix::process::{Signal, geteuid};
+use crate::harness::http::{Connection, request};
+use crate::harness::process::{Served, Setup, VOLUME};
+use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -13,12 +13,12 @@ use std::thread;
 
 const TCP: &str = "--listen=vol=tcp://127.0.0.1:0";
 
-fn bed() -> Bed {
-    Bed::with_volume().arg(TCP)
+fn setup() -> Setup {
+    Setup::with_volume().arg(TCP)
 }
 
-fn spec(bed: &Bed) -> PathBuf {
-    bed.specs().join("vol.spec")
+fn spec(setup: &Setup) -> PathBuf {
+    setup.specs().join("vol.spec")
 }
 
 /// The address of a port that nobody listens on: it was just given back.
@@ -32,8 +32,8 @@ fn dead_address() -> String {
 
 #[test]
 fn the_spec_names_the_port_and_goes_with_the_process() {
-    let mut served = bed().start();
-    let file = spec(served.bed());
+    let mut served = setup().start();
+    let file = spec(served.setup());
     let text = fs::read_to_string(&file).unwrap();
     assert!(
         text.starts_with("tcp://127.0.0.1:") && !text.contains(":0\n"),
@@ -43,21 +43,21 @@ fn the_spec_names_the_port_and_goes_with_the_process() {
         fs::metadata(&file).unwrap().permissions().mode() & 0o777,
         0o644
     );
-    assert!(!served.bed().socket("vol").exists());
+    assert!(!served.setup().socket("vol").exists());
     served.assert_answers();
     served.signal(Signal::TERM);
     assert!(served.wait().success());
-    assert_eq!(fs::read_dir(served.bed().specs()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(served.setup().specs()).unwrap().count(), 0);
 }
 
 #[test]
 fn plugins_of_one_process_have_different_transports() {
-    let bed = bed()
+    let setup = setup()
         .plugin("other", "volume.lua", VOLUME)
         .arg("--listen=unix,mode=0660");
-    let served = bed.start();
+    let served = setup.start();
     served.assert_answers();
-    let mode = fs::metadata(served.bed().socket("other"))
+    let mode = fs::metadata(served.setup().socket("other"))
         .unwrap()
         .permissions()
         .mode();
@@ -72,44 +72,44 @@ fn plugins_of_one_process_have_different_transports() {
 
 #[test]
 fn the_environment_names_transports_too() {
-    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let served = bed
+    let setup = Setup::with_volume().plugin("other", "volume.lua", VOLUME);
+    let served = setup
         .env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ")
         .start();
-    assert!(served.bed().address("vol").unwrap().is_ipv6());
-    assert!(served.bed().socket("other").exists());
+    assert!(served.setup().address("vol").unwrap().is_ipv6());
+    assert!(served.setup().socket("other").exists());
 }
 
 #[test]
 fn what_a_killed_process_left_is_replaced() {
-    let mut served = bed().start();
-    let (specs, state) = (served.bed().specs(), served.bed().state());
+    let mut served = setup().start();
+    let (specs, state) = (served.setup().specs(), served.setup().state());
     served.signal(Signal::KILL);
     served.wait();
-    assert!(spec(served.bed()).exists());
-    drop(UnixListener::bind(served.bed().socket("vol")).unwrap());
+    assert!(spec(served.setup()).exists());
+    drop(UnixListener::bind(served.setup().socket("vol")).unwrap());
     let text = |path: PathBuf| path.to_str().unwrap().to_owned();
-    let again = bed()
+    let again = setup()
         .env("MOONDOCK_SPEC_DIR", &text(specs))
         .env("MOONDOCK_STATE", &text(state))
         .env(
             "MOONDOCK_SOCKETS",
-            &text(served.bed().path().join("sockets")),
+            &text(served.setup().path().join("sockets")),
         );
     let command = again.command();
     let again = again.launch(command);
     again.wait_for_log("ready");
-    assert!(!served.bed().socket("vol").exists());
+    assert!(!served.setup().socket("vol").exists());
     served.assert_answers();
 }
 
 #[test]
 fn a_dead_spec_of_the_other_kind_is_removed() {
-    let bed = bed();
-    let json = bed.specs().join("vol.json");
+    let setup = setup();
+    let json = setup.specs().join("vol.json");
     fs::write(&json, format!(r#"{{"Addr":"https://{}"}}"#, dead_address())).unwrap();
-    let command = bed.command();
-    let served = bed.launch(command);
+    let command = setup.command();
+    let served = setup.launch(command);
     served.wait_for_log("ready");
     assert!(!json.exists());
     served.assert_answers();
@@ -134,28 +134,28 @@ fn what_belongs_to_others_is_left_to_them() {
         ),
         ("", "moondock would not have written it"),
     ] {
-        let bed = bed();
-        fs::write(spec(&bed), text).unwrap();
-        let error = bed.refused();
+        let setup = setup();
+        fs::write(spec(&setup), text).unwrap();
+        let error = setup.refused();
         assert!(
             error.contains("vol.spec` is in the way") && error.contains(part),
             "{error}"
         );
-        assert_eq!(fs::read_to_string(spec(&bed)).unwrap(), text);
+        assert_eq!(fs::read_to_string(spec(&setup)).unwrap(), text);
     }
 }
 
 #[test]
 fn a_living_socket_of_the_same_name_would_be_found_first() {
-    let bed = bed();
-    let _owner = UnixListener::bind(bed.socket("vol")).unwrap();
-    assert!(bed.refused().contains("vol.sock` is answered by process"));
+    let setup = setup();
+    let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
+    assert!(setup.refused().contains("vol.sock` is answered by process"));
 }
 
 #[test]
 fn a_spec_that_another_process_put_there_stays() {
-    let mut served = bed().start();
-    let file = spec(served.bed());
+    let mut served = setup().start();
+    let file = spec(served.setup());
     fs::remove_file(&file).unwrap();
     fs::write(&file, "tcp://127.0.0.1:1").unwrap();
     served.signal(Signal::TERM);
@@ -167,18 +167,18 @@ fn a_spec_that_another_process_put_there_stays() {
 fn a_port_that_is_taken_is_an_error_that_names_it_and_leaves_nothing() {
     let owner = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = owner.local_addr().unwrap();
-    let bed = Bed::with_volume().plugin("aaa", "volume.lua", VOLUME);
-    let bed = bed
+    let setup = Setup::with_volume().plugin("aaa", "volume.lua", VOLUME);
+    let setup = setup
         .arg("--listen=aaa=tcp://127.0.0.1:0")
         .arg(&format!("--listen=vol=tcp://{address}"));
-    let error = bed.refused();
+    let error = setup.refused();
     assert!(
         error.contains(&format!(
             "cannot listen on `{address}` for the plugin `vol`"
         )),
         "{error}"
     );
-    assert_eq!(fs::read_dir(bed.specs()).unwrap().count(), 0);
+    assert_eq!(fs::read_dir(setup.specs()).unwrap().count(), 0);
 }
 
 #[test]
@@ -199,50 +199,48 @@ fn what_makes_no_sense_is_refused_before_anything_is_bound() {
         ),
         ("vl=unix", "no plugin is named `vl`: there is `vol`"),
     ] {
-        let bed = Bed::with_volume().arg(&format!("--listen={listen}"));
-        let error = bed.refused();
+        let setup = Setup::with_volume().arg(&format!("--listen={listen}"));
+        let error = setup.refused();
         assert!(
             error.contains(part) && error.contains("--listen"),
             "{error}"
         );
-        assert!(!bed.socket("vol").exists());
+        assert!(!setup.socket("vol").exists());
     }
 }
 
 #[test]
 fn a_group_is_let_in_by_name_or_number() {
     for group in ["root", "0"] {
-        let served = Bed::with_volume()
+        let served = Setup::with_volume()
             .arg(&format!("--listen=unix,group={group}"))
             .start();
-        let found = fs::metadata(served.bed().socket("vol")).unwrap();
+        let found = fs::metadata(served.setup().socket("vol")).unwrap();
         assert_eq!(found.permissions().mode() & 0o777, 0o660);
     }
 }
 
 #[test]
 fn a_group_that_may_not_be_let_in_is_an_error_and_leaves_nothing() {
-    if !geteuid().is_root() {
-        return;
-    }
-    let bed = Bed::with_volume().arg("--listen=unix,group=daemon");
-    let moondock = bed.command();
+    needs!(root);
+    let setup = Setup::with_volume().arg("--listen=unix,group=daemon");
+    let moondock = setup.command();
     let mut command = Command::new("setpriv");
     command.args(["--bounding-set=-chown", "--inh-caps=-chown"]);
     command
         .arg(moondock.get_program())
         .args(moondock.get_args())
-        .current_dir(bed.path());
+        .current_dir(setup.path());
     command.envs(
         moondock
             .get_envs()
             .filter_map(|(name, value)| Some((name, value?))),
     );
-    let mut served = bed.launch(command);
+    let mut served = setup.launch(command);
     assert_eq!(served.wait().code(), Some(1));
     served.wait_for_log("to the group `daemon` that `--listen` names: be root, or a member of it");
     assert_eq!(
-        fs::read_dir(served.bed().path().join("sockets"))
+        fs::read_dir(served.setup().path().join("sockets"))
             .unwrap()
             .count(),
         0
@@ -263,8 +261,8 @@ fn begin_slow_call(served: &Served) -> Connection {
 
 #[test]
 fn sigterm_lets_a_call_finish_and_takes_no_more() {
-    let mut served = bed().start();
-    let address = served.bed().address("vol").unwrap();
+    let mut served = setup().start();
+    let address = served.setup().address("vol").unwrap();
     let (mut idle, mut busy) = (served.connect("vol"), begin_slow_call(&served));
     served.signal(Signal::TERM);
     assert!(idle.is_closed());
@@ -276,7 +274,7 @@ fn sigterm_lets_a_call_finish_and_takes_no_more() {
 
 #[test]
 fn a_port_keeps_the_rules_of_a_socket() {
-    let served = bed().start();
+    let served = setup().start();
     let large = format!(r#"{{"Name":"{}"}}"#, "x".repeat(40 << 20));
     let mut connection = served.connect("vol");
     for n in 0..50 {
@@ -302,7 +300,7 @@ fn a_port_keeps_the_rules_of_a_socket() {
 
 #[test]
 fn clients_that_do_not_go_on_keep_nobody_out() {
-    let served = bed().start();
+    let served = setup().start();
     let half: Vec<_> = (0..100)
         .map(|_| {
             let mut connection = served.connect("vol");

@@ -1,7 +1,7 @@
 //! That a save is live at once, however it is made, and that a bad one changes nothing.
 
-use crate::http::Connection;
-use crate::process::{Bed, Served, VOLUME};
+use crate::harness::http::Connection;
+use crate::harness::process::{Served, Setup, VOLUME};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -29,18 +29,18 @@ fn driver_of(expression: &str) -> String {
 }
 
 fn started(mark: &str) -> Served {
-    Bed::new()
+    Setup::new()
         .plugin("vol", "volume.lua", &driver(mark))
         .start()
 }
 
 /// A driver made of several files, by their paths in the plugin's directory.
 fn started_with(files: &[(&str, &str)]) -> Served {
-    let bed = Bed::new();
+    let setup = Setup::new();
     for (file, text) in files {
-        write(&bed.scripts().join("vol").join(file), text);
+        write(&setup.scripts().join("vol").join(file), text);
     }
-    bed.start()
+    setup.start()
 }
 
 fn write(path: &Path, text: &str) {
@@ -65,7 +65,7 @@ fn mark_of(body: &str) -> String {
 
 impl Served {
     fn path(&self, file: &str) -> PathBuf {
-        self.bed().scripts().join("vol").join(file)
+        self.setup().scripts().join("vol").join(file)
     }
 
     fn mark(&self) -> String {
@@ -148,12 +148,12 @@ fn every_way_of_saving_is_seen() {
 
 #[test]
 fn a_kubernetes_volume_is_followed() {
-    let bed = Bed::new();
-    let plugin = bed.scripts().join("vol");
+    let setup = Setup::new();
+    let plugin = setup.scripts().join("vol");
     write(&plugin.join("..2026_1/volume.lua"), &driver("1"));
     symlink("..2026_1", plugin.join("..data")).unwrap();
     symlink("..data/volume.lua", plugin.join("volume.lua")).unwrap();
-    let mut served = bed.start();
+    let mut served = setup.start();
     assert_eq!(served.mark(), "1");
     for mark in ["2", "3", "4"] {
         let old = fs::read_link(plugin.join("..data")).unwrap();
@@ -169,8 +169,8 @@ fn a_kubernetes_volume_is_followed() {
 
 #[test]
 fn a_plugin_whose_directory_is_a_link_is_followed() {
-    let bed = Bed::new();
-    let release = |mark: &str| bed.path().join(format!("releases/{mark}"));
+    let setup = Setup::new();
+    let release = |mark: &str| setup.path().join(format!("releases/{mark}"));
     for mark in ["1", "2"] {
         write(
             &release(mark).join("volume.lua"),
@@ -181,10 +181,10 @@ fn a_plugin_whose_directory_is_a_link_is_followed() {
             &format!("return \"{mark}\""),
         );
     }
-    let plugin = bed.scripts().join("vol");
+    let plugin = setup.scripts().join("vol");
     point(&plugin, "../releases/1");
     let late = release("2").join("lib/mark.lua");
-    let mut served = bed.start();
+    let mut served = setup.start();
     assert_eq!(served.mark(), "1");
     point(&plugin, "../releases/2");
     served.wait_for_mark("2");
@@ -361,8 +361,8 @@ fn call_until(done: &AtomicBool, mut connection: Connection) -> (usize, BTreeSet
 #[test]
 fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
     const SAVES: usize = 15;
-    let bed = Bed::new();
-    let release = |round: usize| bed.path().join(format!("releases/{round}"));
+    let setup = Setup::new();
+    let release = |round: usize| setup.path().join(format!("releases/{round}"));
     for round in 0..=SAVES {
         write(&release(round).join("volume.lua"), &pair(round));
         write(
@@ -370,9 +370,9 @@ fn no_call_fails_or_sees_two_generations_while_scripts_are_saved() {
             &format!("return {{ second = \"{round}\" }}"),
         );
     }
-    let plugin = bed.scripts().join("vol");
+    let plugin = setup.scripts().join("vol");
     point(&plugin, "../releases/0");
-    let mut served = bed.start();
+    let mut served = setup.start();
     let done = AtomicBool::new(false);
     let connections: Vec<_> = (0..12).map(|_| served.connect("vol")).collect();
     thread::scope(|scope| {
@@ -435,8 +435,8 @@ fn a_removed_script_goes_on_and_is_told_of() {
 
 #[test]
 fn sighup_loads_every_script_again_though_none_changed() {
-    let bed = Bed::with_volume().plugin("other", "volume.lua", VOLUME);
-    let mut served = bed
+    let setup = Setup::with_volume().plugin("other", "volume.lua", VOLUME);
+    let mut served = setup
         .plugin(
             "vol",
             "authz.lua",

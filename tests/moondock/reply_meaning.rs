@@ -1,6 +1,6 @@
 //! Replies of the right types that an engine would still stumble over: refused here, with the line and the cure.
 
-use crate::command::Workplace;
+use crate::harness::command::Workplace;
 use serde_json::Value;
 
 /// A driver of which one hook returns `reply`, on line 4, after changing its request.

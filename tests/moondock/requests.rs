@@ -1,8 +1,8 @@
 //! Requests good and bad, as bytes.
 
-use crate::http::{Connection, request};
-use crate::process::{Bed, Served};
-use crate::scripted::Scripts;
+use crate::harness::http::{Connection, request};
+use crate::harness::process::{Served, Setup};
+use crate::harness::scripted::Scripts;
 use serde_json::json;
 use std::thread;
 
@@ -10,7 +10,7 @@ const GET: &str = "VolumeDriver.Get";
 const GOOD: &str = r#"{"Name":"good"}"#;
 
 fn served() -> Served {
-    Bed::with_volume().start()
+    Setup::with_volume().start()
 }
 
 #[test]

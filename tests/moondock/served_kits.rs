@@ -1,6 +1,6 @@
 //! What of the kits shows only on the real host: deadlines, locks, several calls at once.
 
-use crate::scripted::Scripts;
+use crate::harness::scripted::Scripts;
 use serde_json::json;
 
 /// Making `slow` takes for ever; what was made is a key of the store.

@@ -1,6 +1,6 @@
 //! Socket files and the state directory.
 
-use crate::process::Bed;
+use crate::harness::process::Setup;
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -8,30 +8,30 @@ use std::os::unix::net::UnixListener;
 
 #[test]
 fn socket_and_state_are_private() {
-    let served = Bed::with_volume().start();
+    let served = Setup::with_volume().start();
     let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode(served.bed().socket("vol")), 0o600);
-    assert_eq!(mode(served.bed().state()), 0o700);
-    assert_eq!(mode(served.bed().state().join("vol")), 0o700);
+    assert_eq!(mode(served.setup().socket("vol")), 0o600);
+    assert_eq!(mode(served.setup().state()), 0o700);
+    assert_eq!(mode(served.setup().state().join("vol")), 0o700);
 }
 
 #[test]
 fn a_stale_socket_is_replaced() {
-    let bed = Bed::with_volume();
-    drop(UnixListener::bind(bed.socket("vol")).unwrap());
-    assert!(bed.socket("vol").exists());
-    bed.start().assert_answers();
+    let setup = Setup::with_volume();
+    drop(UnixListener::bind(setup.socket("vol")).unwrap());
+    assert!(setup.socket("vol").exists());
+    setup.start().assert_answers();
 }
 
 #[test]
 fn a_live_socket_is_left_to_its_owner() {
-    let bed = Bed::with_volume();
-    let _owner = UnixListener::bind(bed.socket("vol")).unwrap();
+    let setup = Setup::with_volume();
+    let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
     let expected = format!("vol.sock` is answered by process {}", std::process::id());
-    let error = bed.refused();
+    let error = setup.refused();
     assert!(error.contains(&expected), "{error}");
     assert!(
-        fs::symlink_metadata(bed.socket("vol"))
+        fs::symlink_metadata(setup.socket("vol"))
             .unwrap()
             .file_type()
             .is_socket()
@@ -40,34 +40,39 @@ fn a_live_socket_is_left_to_its_owner() {
 
 #[test]
 fn what_is_no_socket_is_left_alone() {
-    let bed = Bed::with_volume();
-    fs::write(bed.socket("vol"), "precious").unwrap();
-    assert!(bed.refused().contains("is no socket, so it is left alone"));
-    assert_eq!(fs::read_to_string(bed.socket("vol")).unwrap(), "precious");
+    let setup = Setup::with_volume();
+    fs::write(setup.socket("vol"), "precious").unwrap();
+    assert!(
+        setup
+            .refused()
+            .contains("is no socket, so it is left alone")
+    );
+    assert_eq!(fs::read_to_string(setup.socket("vol")).unwrap(), "precious");
 }
 
 #[test]
 fn the_socket_is_removed_at_exit() {
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     served.signal(Signal::TERM);
     assert!(served.wait().success());
-    assert!(!served.bed().socket("vol").exists());
+    assert!(!served.setup().socket("vol").exists());
 }
 
 #[test]
 fn a_socket_that_another_process_put_there_stays() {
-    let mut served = Bed::with_volume().start();
-    fs::remove_file(served.bed().socket("vol")).unwrap();
-    let _other = UnixListener::bind(served.bed().socket("vol")).unwrap();
+    let mut served = Setup::with_volume().start();
+    fs::remove_file(served.setup().socket("vol")).unwrap();
+    let _other = UnixListener::bind(served.setup().socket("vol")).unwrap();
     served.signal(Signal::TERM);
     assert!(served.wait().success());
-    assert!(served.bed().socket("vol").exists());
+    assert!(served.setup().socket("vol").exists());
 }
 
 #[test]
 fn a_second_instance_on_the_same_state_is_refused() {
-    let served = Bed::with_volume().start();
-    let second = Bed::with_volume().env("MOONDOCK_STATE", served.bed().state().to_str().unwrap());
+    let served = Setup::with_volume().start();
+    let second =
+        Setup::with_volume().env("MOONDOCK_STATE", served.setup().state().to_str().unwrap());
     let error = second.refused();
     assert!(
         error.contains(&format!(
@@ -81,13 +86,13 @@ fn a_second_instance_on_the_same_state_is_refused() {
 
 #[test]
 fn state_that_a_killed_process_held_can_be_used_again() {
-    let mut served = Bed::with_volume().start();
-    let (state, socket) = (served.bed().state(), served.bed().socket("vol"));
+    let mut served = Setup::with_volume().start();
+    let (state, socket) = (served.setup().state(), served.setup().socket("vol"));
     served.signal(Signal::KILL);
     served.wait();
     assert!(socket.exists());
     let sockets = socket.parent().unwrap().to_str().unwrap().to_owned();
-    let again = Bed::with_volume()
+    let again = Setup::with_volume()
         .env("MOONDOCK_STATE", state.to_str().unwrap())
         .env("MOONDOCK_SOCKETS", &sockets);
     let command = again.command();

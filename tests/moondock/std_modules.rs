@@ -26,8 +26,8 @@ impl Plugin {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let opening = Shared::open("nas".into(), directory.path().to_owned());
-        let shared = crate::lua::block_on(opening).unwrap();
-        shared.grant(crate::lua::everything());
+        let shared = crate::harness::lua::block_on(opening).unwrap();
+        shared.grant(crate::harness::lua::everything());
         Self {
             directory,
             shared: Arc::new(shared),
@@ -290,8 +290,8 @@ fn what_a_script_gets_wrong_about_files_is_said() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn a_script_mounts_and_unmounts() {
+    needs!(root);
     let plugin = Plugin::new();
     let code = r#"
         local at = here .. "/m"

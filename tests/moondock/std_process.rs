@@ -1,6 +1,6 @@
 //! `@moondock/process`.
 
-use crate::lua::{Script, block_on};
+use crate::harness::lua::{Script, block_on};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;

@@ -218,8 +218,8 @@ async fn fill(
 }
 
 #[tokio::test]
-#[ignore = "needs root: run tests/run"]
 async fn a_full_disk_loses_nothing_and_heals() {
+    needs!(root);
     let disk = SmallDisk::new();
     let (ballast, store) = (disk.0.path().join("ballast"), store(disk.0.path()));
     let mut acknowledged = Vec::new();

@@ -1,6 +1,6 @@
 //! Under systemd: sockets that are handed over, and what is told.
 
-use crate::process::{Bed, Served, VOLUME};
+use crate::harness::process::{Served, Setup, VOLUME};
 use rustix::process::Signal;
 use std::fs;
 use std::net::TcpListener;
@@ -11,9 +11,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// The bed under a program that hands over sockets at the first connection to one of them, then becomes moondock.
-fn activated(bed: Bed, options: &[String]) -> Served {
-    let moondock = bed.command();
+/// The setup under a program that hands over sockets at the first connection to one of them, then becomes moondock.
+fn activated(setup: Setup, options: &[String]) -> Served {
+    let moondock = setup.command();
     let mut command = Command::new("systemd-socket-activate");
     command.args(options);
     for (name, value) in moondock.get_envs() {
@@ -24,46 +24,46 @@ fn activated(bed: Bed, options: &[String]) -> Served {
     command
         .arg(moondock.get_program())
         .args(moondock.get_args())
-        .current_dir(bed.path());
-    bed.launch(command)
+        .current_dir(setup.path());
+    setup.launch(command)
 }
 
-fn listening(bed: &Bed, plugin: &str) -> String {
-    format!("--listen={}", bed.socket(plugin).display())
+fn listening(setup: &Setup, plugin: &str) -> String {
+    format!("--listen={}", setup.socket(plugin).display())
 }
 
 #[test]
-#[ignore = "needs systemd-socket-activate: run tests/run"]
 fn a_socket_that_was_handed_over_is_served_and_stays() {
+    needs!(program, "systemd-socket-activate");
     for names in [
         &["--fdname=vol".to_owned()][..],
         &["--fdname=moondock@vol.socket".into()],
         &[],
     ] {
-        let bed = Bed::with_volume();
-        let options = [&[listening(&bed, "vol")], names].concat();
-        let mut served = activated(bed, &options);
-        served.wait_for("the socket", |served| served.bed().connect("vol").is_ok());
+        let setup = Setup::with_volume();
+        let options = [&[listening(&setup, "vol")], names].concat();
+        let mut served = activated(setup, &options);
+        served.wait_for("the socket", |served| served.setup().connect("vol").is_ok());
         served.assert_answers();
         served.signal(Signal::TERM);
         assert_eq!(served.wait().code(), Some(0));
-        assert!(served.bed().socket("vol").exists());
+        assert!(served.setup().socket("vol").exists());
     }
 }
 
 #[test]
-#[ignore = "needs systemd-socket-activate: run tests/run"]
 fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
-    let bed = Bed::with_volume()
+    needs!(program, "systemd-socket-activate");
+    let setup = Setup::with_volume()
         .plugin("one", "volume.lua", &VOLUME.replace("/m/", "/one/"))
         .plugin("own", "volume.lua", VOLUME);
     let options = [
-        listening(&bed, "vol"),
-        listening(&bed, "one"),
+        listening(&setup, "vol"),
+        listening(&setup, "one"),
         "--fdname=vol:one".into(),
     ];
-    let mut served = activated(bed, &options);
-    served.wait_for("the socket", |served| served.bed().connect("one").is_ok());
+    let mut served = activated(setup, &options);
+    served.wait_for("the socket", |served| served.setup().connect("one").is_ok());
     assert!(
         served
             .call("one", "VolumeDriver.Get", r#"{"Name":"v"}"#)
@@ -85,55 +85,55 @@ fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
 }
 
 #[test]
-#[ignore = "needs systemd-socket-activate: run tests/run"]
 fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
-    let two = |bed: Bed| bed.plugin("two", "volume.lua", VOLUME);
+    needs!(program, "systemd-socket-activate");
+    let two = |setup: Setup| setup.plugin("two", "volume.lua", VOLUME);
     let port = TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
         .unwrap();
-    for (bed, names, extra, part) in [
+    for (setup, names, extra, part) in [
         (
-            two(Bed::with_volume()),
+            two(Setup::with_volume()),
             "x",
             None,
             "socket named `x`, and no plugin has that name: set `FileDescriptorName=`",
         ),
         (
-            two(Bed::with_volume()),
+            two(Setup::with_volume()),
             "vol:vol",
             Some("other"),
             "two sockets for the plugin `vol`",
         ),
         (
-            Bed::with_volume().arg("--listen=unix,mode=0660"),
+            Setup::with_volume().arg("--listen=unix,mode=0660"),
             "vol",
             None,
             "its `--listen` says something else",
         ),
         (
-            Bed::with_volume().arg("--listen=tcp://127.0.0.1:0"),
+            Setup::with_volume().arg("--listen=tcp://127.0.0.1:0"),
             "vol",
             None,
             "its `--listen` says something else",
         ),
         (
-            two(Bed::with_volume()),
+            two(Setup::with_volume()),
             "vol:two",
             Some("tcp"),
             "`two` that is no Unix stream socket",
         ),
     ] {
-        let mut options = vec![listening(&bed, "vol"), format!("--fdname={names}")];
+        let mut options = vec![listening(&setup, "vol"), format!("--fdname={names}")];
         options.extend(extra.map(|extra| {
             if extra == "tcp" {
                 format!("--listen={port}")
             } else {
-                listening(&bed, extra)
+                listening(&setup, extra)
             }
         }));
-        let mut served = activated(bed, &options);
-        served.wait_for("the socket", |served| served.bed().connect("vol").is_ok());
+        let mut served = activated(setup, &options);
+        served.wait_for("the socket", |served| served.setup().connect("vol").is_ok());
         assert_eq!(served.wait().code(), Some(1));
         served.wait_for_log(part);
     }
@@ -142,11 +142,11 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
 /// As of a unit with `Accept=yes`.
 #[test]
 fn a_connection_is_no_socket_to_listen_on() {
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .env("LISTEN_FDS", "1")
         .env("LISTEN_FDS_FIRST_FD", "1");
     let (_there, here) = UnixStream::pair().unwrap();
-    let mut command = bed.command();
+    let mut command = setup.command();
     let ended = command.stdout(OwnedFd::from(here)).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stderr).unwrap();
@@ -158,10 +158,10 @@ fn a_connection_is_no_socket_to_listen_on() {
 
 #[test]
 fn sockets_for_another_process_are_not_taken() {
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .env("LISTEN_FDS", "1")
         .env("LISTEN_PID", "1");
-    bed.start().assert_answers();
+    setup.start().assert_answers();
 }
 
 fn manager() -> (tempfile::TempDir, UnixDatagram, String) {
@@ -187,10 +187,10 @@ fn told(manager: &UnixDatagram) -> String {
 #[test]
 fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
     let (_dir, manager, address) = manager();
-    let bed = Bed::with_volume()
+    let setup = Setup::with_volume()
         .plugin("other", "volume.lua", VOLUME)
         .env("NOTIFY_SOCKET", &address);
-    let mut served = bed.start();
+    let mut served = setup.start();
     assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
     served.signal(Signal::HUP);
     let reloading = told(&manager);
@@ -199,7 +199,11 @@ fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
         "{reloading}"
     );
     assert_eq!(told(&manager), "READY=1\nSTATUS=Serving other, vol");
-    fs::write(served.bed().scripts().join("vol/volume.lua"), "return {{{").unwrap();
+    fs::write(
+        served.setup().scripts().join("vol/volume.lua"),
+        "return {{{",
+    )
+    .unwrap();
     served.signal(Signal::HUP);
     assert!(told(&manager).starts_with("RELOADING=1\n"));
     assert!(told(&manager).starts_with("READY=1\n"));
@@ -217,16 +221,16 @@ fn a_driver_that_does_not_load_is_never_ready() {
         "@{}",
         str::from_utf8(address.as_abstract_name().unwrap()).unwrap()
     );
-    let bed = Bed::new()
+    let setup = Setup::new()
         .plugin("bad", "volume.lua", "return {{{\n")
         .env("NOTIFY_SOCKET", &name);
-    assert!(bed.refused().contains("volume.lua"));
+    assert!(setup.refused().contains("volume.lua"));
     assert!(told(&manager).starts_with("STOPPING=1\n"));
 }
 
 #[test]
 fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
-    let served = Bed::with_volume()
+    let served = Setup::with_volume()
         .env("NOTIFY_SOCKET", "/nowhere/notify")
         .start();
     served.assert_answers();
@@ -234,8 +238,8 @@ fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
 }
 
 #[test]
-#[ignore = "needs systemd-analyze: run tests/run"]
 fn the_shipped_units_are_understood_and_give_the_service_no_mounts_of_its_own() {
+    needs!(program, "systemd-analyze");
     let place = tempfile::tempdir().unwrap();
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd");
     let service = fs::read_to_string(units.join("moondock.service")).unwrap();

@@ -1,6 +1,6 @@
 //! The scripts of one plugin, each on its thread: none waits for another.
 
-use crate::scripted::{Scripted, Scripts, request};
+use crate::harness::scripted::{Scripted, Scripts, request};
 use futures_util::future::{Either, join, join_all, select};
 use serde_json::json;
 use std::pin::pin;

@@ -1,107 +1,36 @@
 //! Plugins behind TLS: what the `.json` file says, who is let in, and the certificates that Moondock makes.
 
-use crate::http::{Connection, Wire, dial, request};
-use crate::process::{Bed, Served, VOLUME};
+use crate::harness::http::{Connection, Wire as _, dial, request};
+use crate::harness::process::{Served, Setup, VOLUME};
+use crate::harness::tls_client::Spec;
 use rcgen::{CertificateParams, DnType, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::fs;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 use time::OffsetDateTime;
-use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const TLS: &str = "--listen=vol=tls://127.0.0.1:0";
 const CALL: (&str, &str) = ("VolumeDriver.Get", r#"{"Name":"good"}"#);
 
-/// A plugin's `.json` file, as the engine reads it.
-pub struct Spec {
-    pub address: SocketAddr,
-    authority: PathBuf,
-    /// The client's certificate and key.
-    identity: Option<(PathBuf, PathBuf)>,
+fn setup() -> Setup {
+    Setup::with_volume().arg(TLS)
 }
 
-impl Spec {
-    pub fn read(bed: &Bed, plugin: &str) -> Option<Spec> {
-        let spec: Value = serde_json::from_slice(&fs::read(file(bed, plugin)).ok()?).unwrap();
-        assert_eq!(spec["TLSConfig"]["InsecureSkipVerify"], false);
-        let path = |key| PathBuf::from(spec["TLSConfig"][key].as_str().unwrap());
-        let address = spec["Addr"]
-            .as_str()
-            .unwrap()
-            .strip_prefix("https://")
-            .unwrap();
-        Some(Spec {
-            address: address.parse().unwrap(),
-            authority: path("CAFile"),
-            identity: Some((path("CertFile"), path("KeyFile"))),
-        })
-    }
-
-    /// A connection whose handshake is done, as far as the client can tell.
-    pub fn connect(&self) -> io::Result<Connection> {
-        let name = ServerName::from(self.address.ip());
-        let session =
-            ClientConnection::new(Arc::new(self.client()), name).map_err(io::Error::other)?;
-        let mut stream = StreamOwned::new(session, dial(self.address)?);
-        stream.flush()?;
-        Ok(Connection::over(stream))
-    }
-
-    fn client(&self) -> ClientConfig {
-        let certificates = |path: &Path| -> Vec<_> {
-            CertificateDer::pem_file_iter(path)
-                .unwrap()
-                .map(Result::unwrap)
-                .collect()
-        };
-        let mut authority = RootCertStore::empty();
-        authority.add_parsable_certificates(certificates(&self.authority));
-        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(authority);
-        match &self.identity {
-            None => builder.with_no_client_auth(),
-            Some((certificate, key)) => {
-                let key = PrivateKeyDer::from_pem_file(key).unwrap();
-                builder
-                    .with_client_auth_cert(certificates(certificate), key)
-                    .unwrap()
-            }
-        }
-    }
+fn file(setup: &Setup, plugin: &str) -> PathBuf {
+    setup.specs().join(format!("{plugin}.json"))
 }
 
-impl Wire for StreamOwned<ClientConnection, TcpStream> {
-    fn finish_sending(&mut self) {
-        self.conn.send_close_notify();
-        self.flush().unwrap();
-    }
-}
-
-fn bed() -> Bed {
-    Bed::with_volume().arg(TLS)
-}
-
-fn file(bed: &Bed, plugin: &str) -> PathBuf {
-    bed.specs().join(format!("{plugin}.json"))
-}
-
-fn made(bed: &Bed) -> PathBuf {
-    bed.state().join("vol/tls")
+fn made(setup: &Setup) -> PathBuf {
+    setup.state().join("vol/tls")
 }
 
 fn spec(served: &Served, plugin: &str) -> Spec {
-    Spec::read(served.bed(), plugin).unwrap()
+    Spec::read(served.setup(), plugin).unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -109,21 +38,22 @@ fn mode(path: &Path) -> u32 {
 }
 
 /// The same plugin again, on the state that a process before it left.
-fn again(served: &mut Served, bed: Bed) -> Bed {
+fn again(served: &mut Served, setup: Setup) -> Setup {
     served.signal(Signal::KILL);
     served.wait();
-    let state = served.bed().state();
-    let specs = served.bed().specs();
-    bed.env("MOONDOCK_STATE", state.to_str().unwrap())
+    let state = served.setup().state();
+    let specs = served.setup().specs();
+    setup
+        .env("MOONDOCK_STATE", state.to_str().unwrap())
         .env("MOONDOCK_SPEC_DIR", specs.to_str().unwrap())
 }
 
 #[test]
 fn files_are_private_and_the_spec_goes_with_the_process() {
-    let mut served = bed().start();
+    let mut served = setup().start();
     served.assert_answers();
-    assert_eq!(mode(&file(served.bed(), "vol")), 0o600);
-    assert_eq!(mode(&made(served.bed())), 0o700);
+    assert_eq!(mode(&file(served.setup(), "vol")), 0o600);
+    assert_eq!(mode(&made(served.setup())), 0o700);
     for name in [
         "ca.pem",
         "ca-key.pem",
@@ -132,20 +62,20 @@ fn files_are_private_and_the_spec_goes_with_the_process() {
         "cert.pem",
         "key.pem",
     ] {
-        assert_eq!(mode(&made(served.bed()).join(name)), 0o600, "{name}");
+        assert_eq!(mode(&made(served.setup()).join(name)), 0o600, "{name}");
     }
     served.signal(Signal::TERM);
     assert!(served.wait().success());
-    assert_eq!(fs::read_dir(served.bed().specs()).unwrap().count(), 0);
-    assert!(made(served.bed()).join("ca.pem").exists());
+    assert_eq!(fs::read_dir(served.setup().specs()).unwrap().count(), 0);
+    assert!(made(served.setup()).join("ca.pem").exists());
 }
 
 #[test]
 fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
-    let bed = bed()
+    let setup = setup()
         .plugin("other", "volume.lua", VOLUME)
         .arg("--listen=other=tls://127.0.0.1:0");
-    let mut served = bed.arg("--log-level=debug").start();
+    let mut served = setup.arg("--log-level=debug").start();
     let (own, other) = (spec(&served, "vol"), spec(&served, "other"));
     let nobody = Spec {
         identity: None,
@@ -185,7 +115,7 @@ fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
 
 #[test]
 fn who_does_not_speak_tls_is_closed_and_nobody_else_notices() {
-    let served = bed().start();
+    let served = setup().start();
     let address = spec(&served, "vol").address;
     for junk in [
         request(CALL.0, CALL.1),
@@ -205,7 +135,7 @@ fn who_does_not_speak_tls_is_closed_and_nobody_else_notices() {
 
 #[test]
 fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
-    let served = bed().arg("--log-level=debug").start();
+    let served = setup().arg("--log-level=debug").start();
     let address = spec(&served, "vol").address;
     let begun = Instant::now();
     let mut silent: Vec<_> = (0..50)
@@ -220,7 +150,7 @@ fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
 /// Files are the whole process's: whoever can reach the port must not take them from plugins that he cannot reach.
 #[test]
 fn strangers_take_few_of_the_process_s_files() {
-    let mut served = bed().plugin("other", "volume.lua", VOLUME).start();
+    let mut served = setup().plugin("other", "volume.lua", VOLUME).start();
     let address = spec(&served, "vol").address;
     let silent: Vec<_> = (0..400)
         .map(|_| Connection::open_tcp(address).unwrap())
@@ -250,7 +180,7 @@ fn strangers_take_few_of_the_process_s_files() {
 
 #[test]
 fn an_unfinished_handshake_does_not_hold_up_the_end() {
-    let mut served = bed().start();
+    let mut served = setup().start();
     let silent = Connection::open_tcp(spec(&served, "vol").address).unwrap();
     served.assert_answers();
     let begun = Instant::now();
@@ -262,7 +192,7 @@ fn an_unfinished_handshake_does_not_hold_up_the_end() {
 
 #[test]
 fn tls_keeps_the_rules_of_a_socket() {
-    let mut served = bed().start();
+    let mut served = setup().start();
     let large = format!(r#"{{"Name":"{}"}}"#, "x".repeat(40 << 20));
     let mut connection = served.connect("vol");
     for _ in 0..50 {
@@ -289,13 +219,13 @@ fn tls_keeps_the_rules_of_a_socket() {
 
 #[test]
 fn certificates_are_kept_over_a_restart() {
-    let mut served = bed().start();
-    let before = fs::read(made(served.bed()).join("server-cert.pem")).unwrap();
-    let next = again(&mut served, bed());
+    let mut served = setup().start();
+    let before = fs::read(made(served.setup()).join("server-cert.pem")).unwrap();
+    let next = again(&mut served, setup());
     let command = next.command();
     next.launch(command).wait_for_log("ready");
     assert_eq!(
-        fs::read(made(served.bed()).join("server-cert.pem")).unwrap(),
+        fs::read(made(served.setup()).join("server-cert.pem")).unwrap(),
         before
     );
 }
@@ -303,15 +233,15 @@ fn certificates_are_kept_over_a_restart() {
 /// An engine that runs has read the authority, and goes on to believe it.
 #[test]
 fn what_is_near_its_end_or_of_another_address_is_renewed_and_the_authority_stays() {
-    let mut served = bed().start();
-    let dir = made(served.bed());
+    let mut served = setup().start();
+    let dir = made(served.setup());
     let read = |name: &str| fs::read(dir.join(name)).unwrap();
     let (authority, before) = (read("ca.pem"), read("server-cert.pem"));
     let client = spec(&served, "vol");
 
     age(&dir, 100);
     let aged = read("server-cert.pem");
-    let next = again(&mut served, bed());
+    let next = again(&mut served, setup());
     let command = next.command();
     let mut next = next.launch(command);
     next.wait_for_log("ready");
@@ -320,8 +250,8 @@ fn what_is_near_its_end_or_of_another_address_is_renewed_and_the_authority_stays
     next.signal(Signal::TERM);
     next.wait();
 
-    let elsewhere = Bed::with_volume().arg("--listen=tls://[::1]:0");
-    let elsewhere = elsewhere.env("MOONDOCK_STATE", served.bed().state().to_str().unwrap());
+    let elsewhere = Setup::with_volume().arg("--listen=tls://[::1]:0");
+    let elsewhere = elsewhere.env("MOONDOCK_STATE", served.setup().state().to_str().unwrap());
     let command = elsewhere.command();
     let moved = elsewhere.launch(command);
     moved.wait_for_log("ready");
@@ -358,9 +288,9 @@ fn age(dir: &Path, days: i64) {
 #[test]
 fn spoilt_files_are_made_anew() {
     for spoilt in ["key.pem", "server-key.pem", "ca.pem", "ca-key.pem"] {
-        let mut served = bed().start();
-        let dir = made(served.bed());
-        let next = again(&mut served, bed());
+        let mut served = setup().start();
+        let dir = made(served.setup());
+        let next = again(&mut served, setup());
         fs::write(dir.join(spoilt), "no key, and no certificate").unwrap();
         fs::remove_file(dir.join("cert.pem")).unwrap();
         let command = next.command();
@@ -372,22 +302,22 @@ fn spoilt_files_are_made_anew() {
 
 #[test]
 fn the_administrator_s_certificates_are_read_and_never_written() {
-    let mut source = bed().start();
+    let mut source = setup().start();
     source.signal(Signal::TERM);
     source.wait();
-    let dir = made(source.bed());
+    let dir = made(source.setup());
     fs::remove_file(dir.join("ca-key.pem")).unwrap();
     let given = |address: &str| {
-        Bed::with_volume().arg(&format!(
+        Setup::with_volume().arg(&format!(
             "--listen=vol=tls://{address},certs={}",
             dir.display()
         ))
     };
     let served = given("127.0.0.1:0").start();
     served.assert_answers();
-    assert!(!made(served.bed()).exists());
+    assert!(!made(served.setup()).exists());
     assert!(
-        fs::read_to_string(file(served.bed(), "vol"))
+        fs::read_to_string(file(served.setup(), "vol"))
             .unwrap()
             .contains(dir.to_str().unwrap())
     );

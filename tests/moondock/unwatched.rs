@@ -1,28 +1,28 @@
 //! Where the kernel has no watch to give: saves go unnoticed, which is said, and SIGHUP loads them.
 
-use crate::process::{Bed, Served, VOLUME};
+use crate::harness::process::{Served, Setup, VOLUME};
 use rustix::process::Signal;
 use std::fs;
 use std::process::Command;
 
 /// The binary in a user namespace with none of one resource.
 fn started_without(resource: &str) -> Served {
-    let bed = Bed::with_volume();
-    let inner = bed.command();
+    let setup = Setup::with_volume();
+    let inner = setup.command();
     let mut command = Command::new("unshare");
     let give_up = format!("echo 0 > /proc/sys/user/{resource} && exec \"$@\"");
     command.args(["--user", "--map-root-user", "sh", "-c", &give_up, "sh"]);
     command
         .arg(inner.get_program())
         .args(inner.get_args())
-        .current_dir(bed.path());
+        .current_dir(setup.path());
     for (name, value) in inner.get_envs() {
         match value {
             Some(value) => command.env(name, value),
             None => command.env_remove(name),
         };
     }
-    let served = bed.launch(command);
+    let served = setup.launch(command);
     served.wait_for_log("ready");
     served
 }
@@ -42,7 +42,7 @@ fn without_a_watch_a_signal_loads_what_was_saved() {
         let served = started_without(resource);
         served.wait_for_log(said);
         served.assert_answers();
-        let script = served.bed().scripts().join("vol/volume.lua");
+        let script = served.setup().scripts().join("vol/volume.lua");
         fs::write(script, VOLUME.replace("\"/m/\"", "\"/new/\"")).unwrap();
         served.signal(Signal::HUP);
         served.wait_for_log("live");

@@ -158,8 +158,8 @@ fn mounting_needs_more_than_the_word() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn what_is_granted_is_mounted() {
+    needs!(root);
     let ground = Ground::new();
     ground.fine(&format!(
         "{}
@@ -177,8 +177,8 @@ fn what_is_granted_is_mounted() {
 
 /// What counts is the path. Whoever mounts something into a granted directory grants it.
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn what_others_mount_within_is_within() {
+    needs!(root);
     let ground = Ground::new();
     let (outside, at) = (ground.path("outside"), ground.path("root/at"));
     assert!(
@@ -198,8 +198,8 @@ fn what_others_mount_within_is_within() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn an_image_full_of_links_leads_nowhere() {
+    needs!(root);
     let ground = Ground::new();
     let tree = ground.path("source/tree");
     fs::create_dir(&tree).unwrap();
@@ -261,8 +261,8 @@ fn format(tree: &Path, image: &Path) {
 
 /// Whoever may write an image may put any device into it.
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn an_image_full_of_devices_opens_none() {
+    needs!(root);
     let ground = Ground::new();
     let disk = Disk::with_secret(&ground);
     let tree = ground.path("source/tree");
@@ -292,8 +292,8 @@ fn an_image_full_of_devices_opens_none() {
 }
 
 #[test]
-#[ignore = "needs root: run tests/run"]
 fn what_is_bound_is_as_restricted_as_it_was() {
+    needs!(root);
     let ground = Ground::new();
     let source = ground.path("source");
     let tmpfs = Command::new("mount")

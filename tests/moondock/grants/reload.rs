@@ -1,7 +1,7 @@
 //! A reload never widens what scripts may touch, unless somebody accepts it.
 
 use super::{driver, manifest};
-use crate::process::{Bed, Served};
+use crate::harness::process::{Served, Setup};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,8 +17,10 @@ fn probe(mark: &str) -> String {
 }
 
 fn started(grants: &[&str]) -> Served {
-    let bed = Bed::new().plugin("vol", "volume.lua", &probe("first"));
-    bed.plugin("vol", "plugin.toml", &manifest(grants)).start()
+    let setup = Setup::new().plugin("vol", "volume.lua", &probe("first"));
+    setup
+        .plugin("vol", "plugin.toml", &manifest(grants))
+        .start()
 }
 
 impl Served {
@@ -38,7 +40,7 @@ impl Served {
     }
 
     fn save(&self, file: &str, text: &str) {
-        fs::write(self.bed().scripts().join("vol").join(file), text).unwrap();
+        fs::write(self.setup().scripts().join("vol").join(file), text).unwrap();
     }
 
     fn reload_verb(&self, args: &[&str]) -> Output {
@@ -47,7 +49,7 @@ impl Served {
             .arg("reload")
             .args(args)
             .arg("--state")
-            .arg(self.bed().state());
+            .arg(self.setup().state());
         command.output().unwrap()
     }
 }
@@ -131,8 +133,8 @@ fn a_setting_that_widens_a_grant_must_be_accepted_too() {
     let text = |value: &str| {
         format!("grants = [\"exec:{{settings.program}}\"]\n[settings]\nprogram = \"{value}\"\n")
     };
-    let bed = Bed::new().plugin("vol", "volume.lua", &probe("first"));
-    let mut served = bed.plugin("vol", "plugin.toml", &text("sh")).start();
+    let setup = Setup::new().plugin("vol", "volume.lua", &probe("first"));
+    let mut served = setup.plugin("vol", "plugin.toml", &text("sh")).start();
     assert_eq!(served.answer(), "first net- id-");
     served.save("plugin.toml", &text("id"));
     served.wait_for_log("plugin.toml:1: `exec:id` must be accepted first");
@@ -158,8 +160,8 @@ fn a_narrower_path_leads_no_further_than_what_was_accepted() {
         read("root/link/mark")
     );
     let of = |kind: &str, name: &str| manifest(&[&format!("{kind}:{}", at.join(name).display())]);
-    let bed = Bed::new().plugin("vol", "volume.lua", &driver("", &body));
-    let mut served = bed
+    let setup = Setup::new().plugin("vol", "volume.lua", &driver("", &body));
+    let mut served = setup
         .plugin("vol", "plugin.toml", &of("fs.write", "root"))
         .start();
     assert_eq!(served.answer(), "far false, near root/within");
@@ -178,12 +180,12 @@ fn a_narrower_path_leads_no_further_than_what_was_accepted() {
 fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_accepted() {
     let policy = "local net = require('@moondock/net')\n\
                   return { request = function() return false, tostring(select(2, pcall(net.link, 'nic'))) end }";
-    let bed = Bed::new().plugin("vol", "authz.lua", policy).plugin(
+    let setup = Setup::new().plugin("vol", "authz.lua", policy).plugin(
         "vol",
         "plugin.toml",
         "grants = [\"nett\"]\n",
     );
-    let mut served = bed.start();
+    let mut served = setup.start();
     let denial = |served: &Served| {
         let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
         served.call("vol", "AuthZPlugin.AuthZReq", request).body
@@ -217,10 +219,10 @@ fn reload_says_why_there_is_nobody_to_ask() {
     let place = tempfile::tempdir().unwrap();
     let none = "no moondock serves with the state in";
     assert!(reload(&place.path().join("nothing")).contains(none));
-    let mut served = Bed::with_volume().start();
+    let mut served = Setup::with_volume().start();
     served.signal(Signal::TERM);
     served.wait();
-    assert!(reload(&served.bed().state()).contains(none));
+    assert!(reload(&served.setup().state()).contains(none));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Ways out of the sandbox that are not there.
 
 use super::{DEADLINES, OTHER_HOOKS, SHORT, script};
-use crate::scripted::Scripts;
+use crate::harness::scripted::Scripts;
 use serde_json::json;
 use std::os::unix::fs::symlink;
 

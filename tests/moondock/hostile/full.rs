@@ -1,7 +1,7 @@
 //! States that are full to the last bytes: whatever is done in them fails by itself, and takes nothing along.
 
 use super::{OTHER_HOOKS, script};
-use crate::scripted::{Scripts, request_with};
+use crate::harness::scripted::{Scripts, request_with};
 use serde_json::json;
 
 /// Fills the state but for some bytes, and then does something.

@@ -1,7 +1,7 @@
 //! Host functions that wait, in all the places where a script can call them.
 
 use super::{DEADLINES, OTHER_HOOKS, SHORT, ensure, script};
-use crate::scripted::{Scripted, Scripts};
+use crate::harness::scripted::{Scripted, Scripts};
 use serde_json::json;
 use std::path::Path;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use super::fifo::{ContainerLog, entry, until};
 use super::{plugin, read_all, start};
-use crate::scripted::Scripted;
+use crate::harness::scripted::Scripted;
 use moondock::metrics::{Process, page};
 use serde_json::json;
 use std::slice::from_ref;

@@ -1,8 +1,8 @@
 //! Log streams of the real process: killed at any time, ended in good order, read by clients that go away.
 
 use super::fifo::{ContainerLog, entry};
-use crate::http::request;
-use crate::process::{Bed, Served};
+use crate::harness::http::request;
+use crate::harness::process::{Served, Setup};
 use rustix::process::Signal;
 use serde_json::json;
 use std::thread;
@@ -15,12 +15,12 @@ fn kit(log: &ContainerLog) -> String {
     )
 }
 
-fn bed(log: &ContainerLog) -> Bed {
-    Bed::new().plugin("logs", "plugin.toml", &log.grants())
+fn setup(log: &ContainerLog) -> Setup {
+    Setup::new().plugin("logs", "plugin.toml", &log.grants())
 }
 
 fn serve(log: &ContainerLog) -> Served {
-    let served = bed(log).plugin("logs", "log.lua", &kit(log)).start();
+    let served = setup(log).plugin("logs", "log.lua", &kit(log)).start();
     assert_eq!(
         served
             .call("logs", "LogDriver.StartLogging", &log.start().to_string())
@@ -146,7 +146,7 @@ fn a_stream_whose_fifo_has_gone_meanwhile_is_ended() {
     std::fs::remove_file(log.file()).unwrap();
     served.crash("logs");
     served.wait_for_log("log stream ended meanwhile");
-    let journal = served.bed().state().join("logs/logs");
+    let journal = served.setup().state().join("logs/logs");
     served.wait_for("an empty journal", |_| {
         std::fs::read_dir(&journal).unwrap().next().is_none()
     });
@@ -162,7 +162,7 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
            print('the hook is over')\nend\nreturn kit",
         kit(&log)
     );
-    let served = bed(&log)
+    let served = setup(&log)
         .plugin("logs", "log.lua", &script)
         .arg("--log-level")
         .arg("debug")
@@ -227,7 +227,7 @@ fn a_batch_keeps_its_numbers_until_it_is_taken() {
            fs.write(out, table.concat(lines), {{ append = true }})\nend }}",
         log.out()
     );
-    let mut served = bed(&log).plugin("logs", "log.lua", &script).start();
+    let mut served = setup(&log).plugin("logs", "log.lua", &script).start();
     assert_eq!(
         served
             .call("logs", "LogDriver.StartLogging", &log.start().to_string())

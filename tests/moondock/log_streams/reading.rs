@@ -2,7 +2,7 @@
 
 use super::fifo::{ContainerLog, Writer, entry, until};
 use super::{plugin, read_all, start};
-use crate::scripted::{Scripted, Scripts};
+use crate::harness::scripted::{Scripted, Scripts};
 use moondock::plugin::ReplyStream;
 use moondock::protocol::{Cut, LogEntry, PartialMetadata, cut};
 use serde_json::{Value, json};

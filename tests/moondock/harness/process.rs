@@ -1,7 +1,7 @@
 //! Starts the real binary on a directory of its own, and ends it whatever happens.
 
-use crate::http::{Connection, Response};
-use crate::tls::Spec;
+use crate::harness::http::{Connection, Response};
+use crate::harness::tls_client::Spec;
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -44,7 +44,7 @@ return volume
 "#;
 
 /// Directories, plugins, and how the binary is to be started on them.
-pub struct Bed {
+pub struct Setup {
     dir: TempDir,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -52,18 +52,18 @@ pub struct Bed {
 
 /// A running process.
 pub struct Served {
-    bed: Bed,
+    setup: Setup,
     child: Child,
     log: Arc<(Mutex<String>, Condvar)>,
 }
 
-impl Bed {
-    pub fn new() -> Bed {
+impl Setup {
+    pub fn new() -> Setup {
         let dir = tempfile::tempdir().unwrap();
         for name in ["scripts", "sockets", "specs"] {
             fs::create_dir(dir.path().join(name)).unwrap();
         }
-        Bed {
+        Setup {
             dir,
             args: Vec::new(),
             env: Vec::new(),
@@ -71,23 +71,23 @@ impl Bed {
     }
 
     /// With the volume driver [`VOLUME`] as its only plugin, `vol`.
-    pub fn with_volume() -> Bed {
-        Bed::new().plugin("vol", "volume.lua", VOLUME)
+    pub fn with_volume() -> Setup {
+        Setup::new().plugin("vol", "volume.lua", VOLUME)
     }
 
-    pub fn plugin(self, name: &str, file: &str, text: &str) -> Bed {
+    pub fn plugin(self, name: &str, file: &str, text: &str) -> Setup {
         let dir = self.scripts().join(name);
         fs::create_dir_all(&dir).unwrap();
         fs::write(dir.join(file), text).unwrap();
         self
     }
 
-    pub fn arg(mut self, arg: &str) -> Bed {
+    pub fn arg(mut self, arg: &str) -> Setup {
         self.args.push(arg.into());
         self
     }
 
-    pub fn env(mut self, name: &str, value: &str) -> Bed {
+    pub fn env(mut self, name: &str, value: &str) -> Setup {
         self.env.push((name.into(), value.into()));
         self
     }
@@ -170,7 +170,7 @@ impl Bed {
         let mut served = self.launch(command);
         for plugin in plugins {
             let plugin = plugin.to_str().unwrap();
-            served.wait_for("a way to it", |served| served.bed.connect(plugin).is_ok());
+            served.wait_for("a way to it", |served| served.setup.connect(plugin).is_ok());
             assert_eq!(served.call(plugin, "Plugin.Activate", "").status, 200);
         }
         served
@@ -181,7 +181,7 @@ impl Bed {
         let log = Arc::new((Mutex::new(String::new()), Condvar::new()));
         Served {
             child: spawn(command, log.clone()),
-            bed: self,
+            setup: self,
             log,
         }
     }
@@ -207,8 +207,8 @@ fn spawn(mut command: Command, log: Arc<(Mutex<String>, Condvar)>) -> Child {
 }
 
 impl Served {
-    pub fn bed(&self) -> &Bed {
-        &self.bed
+    pub fn setup(&self) -> &Setup {
+        &self.setup
     }
 
     pub fn pid(&self) -> u32 {
@@ -216,7 +216,7 @@ impl Served {
     }
 
     pub fn connect(&self, plugin: &str) -> Connection {
-        self.bed.connect(plugin).unwrap()
+        self.setup.connect(plugin).unwrap()
     }
 
     /// One call on a connection of its own.
@@ -245,10 +245,10 @@ impl Served {
 
     /// Starts the process again after its end.
     pub fn start_again(&mut self, plugin: &str) {
-        self.child = spawn(self.bed.command(), self.log.clone());
+        self.child = spawn(self.setup.command(), self.log.clone());
         let plugin = plugin.to_owned();
         self.wait_for("its socket", |served| {
-            Connection::open(&served.bed.socket(&plugin)).is_ok()
+            Connection::open(&served.setup.socket(&plugin)).is_ok()
         });
     }
 

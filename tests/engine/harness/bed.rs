@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 
-use crate::cli::Output;
-use crate::daemon::Slot;
+use crate::harness::cli::Output;
+use crate::harness::daemon::Slot;
 
 const SUPERVISOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/bed.sh");
 /// Where Debian keeps what a bed runs.

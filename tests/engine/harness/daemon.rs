@@ -7,8 +7,8 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::bed::Namespaces;
-use crate::wait::holds_within;
+use crate::harness::bed::Namespaces;
+use crate::harness::wait::holds_within;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -1,6 +1,6 @@
 //! A plugin of every interface in this process, and the calls that engines really made.
 
-use crate::scripted::call_of;
+use crate::harness::scripted::call_of;
 use moondock::plugin::{Plugin, PluginSpec, Reply};
 use serde::Deserialize;
 use std::fs;
@@ -9,15 +9,18 @@ use tempfile::TempDir;
 
 /// Recorded from engines 20.10.24, 26.1.5 and 28.5.2 and from podman 4.3.1, one of each form of a body; those of
 /// `made` follow the documents, for want of a recording.
-const CALLS: &str = include_str!("../golden/engine-calls.jsonl");
+const CALLS: &str = include_str!("../../golden/engine-calls.jsonl");
 
 /// A plugin of all interfaces that says yes to everything.
 const PERMISSIVE: &[(&str, &str)] = &[
-    ("authz", include_str!("../golden/permissive/authz.lua")),
-    ("volume", include_str!("../golden/permissive/volume.lua")),
-    ("network", include_str!("../golden/permissive/network.lua")),
-    ("ipam", include_str!("../golden/permissive/ipam.lua")),
-    ("secret", include_str!("../golden/permissive/secret.lua")),
+    ("authz", include_str!("../../golden/permissive/authz.lua")),
+    ("volume", include_str!("../../golden/permissive/volume.lua")),
+    (
+        "network",
+        include_str!("../../golden/permissive/network.lua"),
+    ),
+    ("ipam", include_str!("../../golden/permissive/ipam.lua")),
+    ("secret", include_str!("../../golden/permissive/secret.lua")),
     ("log", LOG),
     ("metrics", METRICS),
 ];
@@ -116,12 +119,12 @@ pub fn calls() -> impl Iterator<Item = Call> {
 }
 
 /// A plugin in this process, with its directories.
-pub struct Bed {
+pub struct RecordedPlugin {
     plugin: Rc<Plugin>,
     _dir: TempDir,
 }
 
-impl Bed {
+impl RecordedPlugin {
     async fn new<'a>(scripts: impl IntoIterator<Item = (&'a str, String)>) -> Self {
         let root = TempDir::new().unwrap();
         let [dir, state] = ["scripts", "state"].map(|name| root.path().join(name));

@@ -1,6 +1,6 @@
 //! A plugin of one test's scripts, called as the server calls it but without a socket.
 
-use crate::lua::block_on;
+use crate::harness::lua::block_on;
 use moondock::plugin::{OpenError, Plugin, PluginSpec, Reply, ReplyStream};
 use moondock::protocol::Call;
 use serde_json::{Value, json};

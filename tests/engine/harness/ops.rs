@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::bed::Bed;
-use crate::cli::Output;
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/ops");
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::bed::{Bed, PATH};
-use crate::cli::Output;
-use crate::wait::wait_for;
+use crate::harness::bed::{Bed, PATH};
+use crate::harness::cli::Output;
+use crate::harness::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(30);
 /// What the log says once for each start.

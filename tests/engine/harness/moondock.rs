@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use crate::api;
-use crate::bed::Bed;
-use crate::daemon::Daemon;
-use crate::wait::holds_within;
+use crate::harness::api;
+use crate::harness::bed::Bed;
+use crate::harness::daemon::Daemon;
+use crate::harness::wait::holds_within;
 
 const START: Duration = Duration::from_secs(30);
 

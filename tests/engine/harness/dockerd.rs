@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::api;
-use crate::bed::{Bed, COMMAND_SECONDS, PATH};
-use crate::cli::Output;
-use crate::daemon::Daemon;
-use crate::wait::holds_within;
+use crate::harness::api;
+use crate::harness::bed::{Bed, COMMAND_SECONDS, PATH};
+use crate::harness::cli::Output;
+use crate::harness::daemon::Daemon;
+use crate::harness::wait::holds_within;
 
 const DOCKER: &str = "/usr/bin/docker";
 /// Where another engine than Debian's lies: a directory with `usr/sbin/dockerd`, and `usr/bin/containerd` beside it.

@@ -1,6 +1,6 @@
 //! Network namespaces of a test's own, which vanish with it.
 
-use crate::lua::block_on;
+use crate::harness::lua::block_on;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::future::Future;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 
-use crate::bed::Bed;
+use crate::harness::bed::Bed;
 
 /// What happens at one call.
 #[derive(Clone, Copy, PartialEq)]
