@@ -1,4 +1,5 @@
--- The logs of containers in files: `docker run --log-driver jsonlog --log-opt max-size=10m --log-opt max-file=3 …`
+-- Keeps the logs of containers in files:
+-- `docker run --log-driver jsonlog --log-opt max-size=10m --log-opt max-file=3 …`
 local logs = require("@moondock/logs")
 local settings = require("@moondock/plugin").settings()
 

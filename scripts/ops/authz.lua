@@ -1,9 +1,10 @@
--- Who may do what on a shared Docker host: everything but what would hand the host over.
--- A rule is a function that returns the reason for a refusal, which begins with the rule's name, or nothing.
+-- The policy of a shared Docker host: everything is allowed but what would give control of the
+-- host. A rule is a function that returns the reason for a denial, which begins with the rule's
+-- name, or nothing.
 
 local plugin = require("@moondock/plugin")
 
--- Docker's own default set, which every container has anyway.
+-- Docker's default set, which every container has.
 local DEFAULT_CAPABILITIES = {
   "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
   "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
@@ -16,10 +17,10 @@ local HARMLESS_SECURITY = {
   ["no-new-privileges"] = true, ["no-new-privileges=true"] = true, ["no-new-privileges:true"] = true,
   ["seccomp=builtin"] = true, ["apparmor=docker-default"] = true,
 }
--- Kinds of local volumes that reach no disk of the host. One that binds is among `req.mounts`.
+-- Types of local volumes that reach no disk of the host. Bind mounts are in `req.mounts`.
 local HARMLESS_VOLUMES = { [""] = true, none = true, tmpfs = true, nfs = true, nfs4 = true, cifs = true }
 
--- Docker takes a bare string for some lists.
+-- Docker accepts a single string for some lists.
 local function each(list)
   return if type(list) == "string" then { list } else list or {}
 end
@@ -43,7 +44,7 @@ local function host_paths(mounts)
   end
 end
 
--- Anything that is not on the list is refused, so no odd spelling of a name gets through.
+-- Denies everything that is not on the list, so that unusual spellings are denied too.
 local function capabilities(list)
   for _, name in each(list) do
     local plain = string.gsub(string.upper(name), "^CAP_", "")
@@ -74,7 +75,7 @@ local function security(host)
       return `security-opt: containers may not weaken their confinement with {option}`
     end
   end
-  -- What the command line makes of `--security-opt systempaths=unconfined`.
+  -- The CLI sends these for `--security-opt systempaths=unconfined`.
   if host.MaskedPaths ~= nil or host.ReadonlyPaths ~= nil then
     return "security-opt: containers may not unmask paths of the kernel"
   end
@@ -110,7 +111,8 @@ local function confinement(privileges)
   end
 end
 
--- A network comes by its ID, which may be that of the host's, so only those that the settings name are allowed.
+-- The request has the network's ID, which may be that of the host's network, so only those in the
+-- settings are allowed.
 local function service_networks(list)
   for _, network in each(list) do
     if not table.find(plugin.settings().service_networks or {}, network.Target) then
@@ -122,7 +124,7 @@ end
 local rules = {}
 
 rules["container.create"] = function(req)
-  -- Engines up to 26 read the fields of HostConfig beside it too.
+  -- Engines up to 26 also read the fields of HostConfig outside of it.
   return host_config(req.body) or host_config(req.body.HostConfig or {})
 end
 
@@ -159,7 +161,7 @@ end
 rules["grpc.open"] = buildkit
 rules["session.open"] = buildkit
 
-local function checkpoints() return "checkpoints: they are written to any directory of the host" end
+local function checkpoints() return "checkpoints: they can be written to any directory of the host" end
 rules["checkpoint.create"] = checkpoints
 rules["checkpoint.remove"] = checkpoints
 
@@ -168,14 +170,14 @@ local WITHOUT_BODY = {
   ["checkpoint.create"] = true, ["checkpoint.remove"] = true,
 }
 
-local function refusal(req)
+local function denial(req)
   if req.effect == "unknown" then return `unknown: {req.RequestMethod} {req.path} is not known to this policy` end
   local noun = string.match(req.action, "^[^.]+")
   if noun == "plugin" then return "plugins: plugins may not be changed" end
   if noun == "swarm" or noun == "node" then return "swarm: the swarm may not be changed" end
   local rule = rules[req.action]
   if rule and req.body == nil and not WITHOUT_BODY[req.action] then
-    return `body: {req.action} came without a body that can be read`
+    return `body: {req.action} has no readable body`
   end
   return host_paths(req.mounts) or (rule and rule(req))
 end
@@ -184,7 +186,7 @@ local authz = {}
 
 function authz.request(req)
   if req.effect == "read" then return true end
-  local reason = refusal(req)
+  local reason = denial(req)
   if reason then return false, reason end
   return true
 end

@@ -1,4 +1,4 @@
--- Addresses: durable pools, each address given once.
+-- Addresses: durable pools; no address is leased twice.
 --   docker network create --ipam-driver ops mynet
 
 local ipam = require("@moondock/ipam")

@@ -1,4 +1,4 @@
--- Networks: a bridge with a pair of virtual interfaces for each container, NAT, published ports, IPv4 and IPv6.
+-- Networks: a bridge with a veth pair for each container, NAT, published ports, IPv4 and IPv6.
 --   docker network create -d ops --ipam-driver ops mynet
 
 local firewall = require("@moondock/firewall")
@@ -6,12 +6,12 @@ local ipam = require("@moondock/ipam")
 local net = require("@moondock/net")
 local network = require("@moondock/network")
 
--- Names of interfaces have at most 15 bytes.
+-- The name of an interface has at most 15 bytes.
 local function bridge_of(n) return n.options.bridge or "md-" .. string.sub(n.id, 1, 12) end
 local function host_side(e) return "mdh" .. string.sub(e.id, 1, 12) end
 local function container_side(e) return "mdc" .. string.sub(e.id, 1, 12) end
 
--- The bridge's MAC says that the bridge is ours.
+-- The MAC address identifies the bridge as ours.
 local function mac_of(n)
   local first = n.gateways[1] or n.subnets[1] or "0.0.0.0/0"
   return net.mac_from_ip(net.parse_cidr(first).address)
@@ -27,13 +27,13 @@ local function make_bridge(n)
   if net.link(bridge) == nil then
     net.create_bridge(bridge, { mac = mac_of(n), mtu = n.options.mtu })
   elseif not is_ours(n) then
-    error(`interface {bridge} belongs to somebody else`, 0)
+    error(`interface {bridge} exists already and is not the bridge of this network`, 0)
   end
 end
 
 local function allow_ipv6(bridge)
   net.sysctl_set(`net.ipv6.conf.{bridge}.disable_ipv6`, "0")
-  -- An address that is still being checked for duplicates does not answer, and without containers it stays so.
+  -- Without a container, duplicate address detection never ends, and the address stays unusable.
   net.sysctl_set(`net.ipv6.conf.{bridge}.accept_dad`, "0")
   net.sysctl_set("net.ipv6.conf.all.forwarding", "1")
 end
@@ -59,9 +59,9 @@ return network.driver({
       type = "boolean",
       default = "true",
       aliases = { "com.docker.network.bridge.enable_ip_masquerade" },
-      doc = "whether containers go out under the host's address",
+      doc = "whether packets leave the host under its address",
     },
-    isolate = { type = "boolean", default = "true", doc = "whether other networks of this driver are out of reach" },
+    isolate = { type = "boolean", default = "true", doc = "whether other networks of this driver cannot be reached" },
   },
 
   create = function(n)
@@ -83,7 +83,7 @@ return network.driver({
 
   join = function(n, e)
     local host, container = host_side(e), container_side(e)
-    net.delete_link(host) -- left by a call that was cut short
+    net.delete_link(host) -- left by an interrupted call
     net.create_veth(host, container, { peer_mac = e.mac, mtu = n.options.mtu })
     net.set_master(host, bridge_of(n))
     net.set_up(host)

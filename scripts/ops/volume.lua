@@ -1,4 +1,4 @@
--- Volumes: a directory each, or with `size` a file system of its own that can be full.
+-- Volumes: a directory, or with `size` a file system of a fixed size.
 --   docker volume create -d ops -o mode=0770 -o uid=1000 -o size=10g mydata
 
 local fs = require("@moondock/fs")
@@ -6,7 +6,7 @@ local plugin = require("@moondock/plugin")
 local process = require("@moondock/process")
 local volume = require("@moondock/volume")
 
-local SMALLEST = 8 * 2 ^ 20 -- below that ext4 has no room for its journal
+local MIN_SIZE = 8 * 2 ^ 20 -- ext4 needs room for its journal
 
 local function base(v) return fs.join(plugin.settings().volume_root, v.name) end
 local function data(v) return base(v) .. "/data" end
@@ -24,15 +24,15 @@ end
 
 local function own(v)
   fs.chown(data(v), v.options.uid, v.options.gid)
-  fs.chmod(data(v), v.options.mode) -- last: chown takes the set-id bits away
+  fs.chmod(data(v), v.options.mode) -- last, as chown clears the set-id bits
 end
 
 local function format(v)
-  if v.options.size < SMALLEST then error("a sized volume has at least 8m", 0) end
+  if v.options.size < MIN_SIZE then error('option "size" must be at least 8m', 0) end
   fs.allocate(image(v), v.options.size)
   process.check({ argv = { "mkfs.ext4", "-q", "-F", "-m", "0", image(v) }, timeout = 100 })
   attach(v)
-  -- Docker copies an image's files into an empty volume only.
+  -- Docker copies the files of an image into an empty volume only.
   fs.remove_all(data(v) .. "/lost+found")
   own(v)
   detach(v)
@@ -43,7 +43,7 @@ return volume.driver({
     mode = { type = "octal", default = "0755", doc = "permissions of the top directory, such as 0770" },
     uid = { type = "integer", pattern = "%d+", default = "0", doc = "its owner" },
     gid = { type = "integer", pattern = "%d+", default = "0", doc = "its group" },
-    size = { type = "size", doc = "a fixed size, such as 512m or 10g; without it the disk is the limit" },
+    size = { type = "size", doc = "a fixed size, such as 512m or 10g; by default limited by the disk" },
   },
 
   create = function(v)

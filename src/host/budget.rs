@@ -1,13 +1,13 @@
-//! What one call may use: processor time without giving way, and the fact that it is used up.
+//! What one call may use: CPU time without yielding, and the reason why it was stopped.
 
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::time::Duration;
 
-/// The limits of one script, from `plugin.toml` (`[limits]`).
+/// The limits of one script, from `[limits]` in `plugin.toml`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Limits {
-    /// Processor time that a hook may use before it gives way.
+    /// CPU time that a hook may use before it yields.
     pub cpu: Duration,
     /// Memory of one script's state, in bytes.
     pub memory: usize,
@@ -22,48 +22,67 @@ impl Default for Limits {
     }
 }
 
-/// Why a call was ended by its budget. A script cannot catch it.
+/// Why a call exceeded its budget. A script cannot catch it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Exhausted {
-    /// The hook computed for longer than [`Limits::cpu`] without giving way.
-    #[error("used more than {0} ms of processor time without giving way")]
+    /// The hook ran for longer than [`Limits::cpu`] without yielding.
+    #[error("used more than {0} ms of CPU time without yielding")]
     Cpu(u128),
     /// The whole call took longer than its deadline.
     #[error("did not answer within {0} ms")]
     Deadline(u128),
-    /// The script's state holds more than [`Limits::memory`].
+    /// The script's state uses more than [`Limits::memory`].
     #[error("used more than {0} MiB of memory")]
     Memory(usize),
 }
 
-/// The meter of one script's state. A *slice* is the time between two points at which the script gives way;
-/// calls of one script interleave only there, so one meter serves them all.
+impl Exhausted {
+    /// Returns what the script's author can do about it.
+    pub fn cure(self) -> &'static str {
+        match self {
+            Self::Cpu(_) => "look for an endless loop, or raise `cpu_ms` in plugin.toml",
+            Self::Deadline(_) => {
+                "check what it waits for, or raise the deadline in plugin.toml \
+                 (`[limits.deadline_ms]`)"
+            }
+            Self::Memory(_) => {
+                "keep less in memory at a time, or raise `memory_mib` in plugin.toml"
+            }
+        }
+    }
+}
+
+/// Measures the CPU time of one script's state.
+///
+/// A *slice* is the time between two points at which the script yields. Calls of one script
+/// interleave only at these points, so one budget is enough for all of them.
 #[derive(Debug, Default)]
 pub struct Budget {
-    ends: Cell<Option<Duration>>,
+    deadline: Cell<Option<Duration>>,
     limit: Cell<Duration>,
     tick: Cell<i128>,
     exhausted: Cell<Option<Exhausted>>,
 }
 
 impl Budget {
-    /// Starts a slice that may use `cpu` of processor time.
+    /// Starts a slice that may use `cpu` of CPU time.
     pub fn begin(&self, cpu: Duration) {
         self.limit.set(cpu);
-        self.ends.set(None);
+        self.deadline.set(None);
         self.exhausted.set(None);
     }
 
-    /// Ends the slice and says whether it overdrew.
+    /// Ends the slice, and fails if it exceeded its budget.
     pub fn end(&self) -> Result<(), Exhausted> {
         self.exhausted.take().map_or(Ok(()), Err)
     }
 
-    /// Fails once the running slice is used up, and again until it ends, so that no `pcall` outlives it.
+    /// Fails once the running slice has exceeded its budget, and again until it ends, so that no
+    /// `pcall` can hide it. Returns whether the exact clock was read.
     ///
-    /// The exact clock costs a system call, so it is looked at only when a coarse one has moved on. Counting calls
-    /// instead would not do: between two of them a pattern may run over a whole text of many MiB.
-    /// Says whether that was so.
+    /// The exact clock costs a system call, so it is read only when a coarse one has advanced.
+    /// Counting calls instead would not do: a pattern may run over a text of many MiB between two
+    /// of them.
     pub fn check(&self) -> Result<bool, Exhausted> {
         if let Some(why) = self.exhausted.get() {
             return Err(why);
@@ -72,18 +91,19 @@ impl Budget {
         if self.tick.replace(now) == now {
             return Ok(false);
         }
-        self.look().map(|()| true)
+        self.check_exactly().map(|()| true)
     }
 
-    /// The same as [`Budget::check`] by the exact clock: for host functions, each of which may have used a lot.
-    pub fn look(&self) -> Result<(), Exhausted> {
+    /// Checks like [`Budget::check`] by the exact clock. For host functions, which may use a lot of
+    /// CPU time each.
+    pub fn check_exactly(&self) -> Result<(), Exhausted> {
         if let Some(why) = self.exhausted.get() {
             return Err(why);
         }
         let now = thread_time();
-        let ends = self.ends.get().unwrap_or(now + self.limit.get());
-        self.ends.set(Some(ends));
-        if now <= ends {
+        let deadline = self.deadline.get().unwrap_or(now + self.limit.get());
+        self.deadline.set(Some(deadline));
+        if now <= deadline {
             return Ok(());
         }
         let why = Exhausted::Cpu(self.limit.get().as_millis());
@@ -91,18 +111,18 @@ impl Budget {
         Err(why)
     }
 
-    /// Marks the slice as used up for another reason.
+    /// Marks the slice as exhausted for another reason.
     pub fn exhaust(&self, why: Exhausted) {
         self.exhausted.set(Some(why));
     }
 
-    /// The reason, if the running slice is used up.
+    /// Returns the reason if the running slice is exhausted.
     pub fn exhausted(&self) -> Option<Exhausted> {
         self.exhausted.get()
     }
 }
 
-/// Moves on every few milliseconds, and is read without a system call.
+/// Reads a clock that advances every few milliseconds, without a system call.
 fn tick() -> i128 {
     let now = clock_gettime(ClockId::MonotonicCoarse);
     i128::from(now.tv_sec) * 1_000_000_000 + i128::from(now.tv_nsec)

@@ -1,22 +1,17 @@
-//! `@moondock/env`: variables of the process's environment.
+//! `@moondock/env`: variables of Moondock's environment.
 
-use super::{Function, Host, Module, Needs};
+use super::{Host, Module, Needs, function};
 use crate::grants::{Grant, Refused};
 use mlua::{BString, Lua};
 use std::os::unix::ffi::OsStringExt;
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "env",
-    summary: "Variables of Moondock's environment, such as a token that the service manager hands over. In a managed plugin they are set with `docker plugin set`.",
-    types: "",
-    functions: &[Function {
-        name: "get",
-        signature: "(name: string) -> string?",
-        doc: "The variable's value; `nil` when it is not set.\n\n```lua\nlocal token = env.get(\"VAULT_TOKEN\") or error(\"VAULT_TOKEN is not set\", 0)\n```",
-        needs: Needs::Env,
-        make: |lua, binding| binding.instant(lua, get),
-    }],
+    functions: &[
+        function("get", Needs::Env, |lua, bind| bind.instant(lua, get)),
+    ],
 };
 
 fn get(_: &Lua, host: &Host, name: String) -> Result<Option<BString>, Refused> {

@@ -1,7 +1,6 @@
-//! `@moondock/hash`: digests, encodings of bytes, randomness.
+//! `@moondock/hash`: digests, text encodings of bytes, random bytes.
 
-use super::Host;
-use super::{Function, Module, Needs};
+use super::{Host, Module, Needs, function};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -9,54 +8,17 @@ use mlua::{BString, Lua, LuaString};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest, Sha256};
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "hash",
-    summary: "Digests, bytes as text and back, random bytes. Strings are taken as bytes.",
-    types: "",
     functions: &[
-        Function {
-            name: "sha256",
-            signature: "(text: string) -> string",
-            doc: "The SHA-256 digest of the bytes, as 64 hexadecimal digits.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, sha256),
-        },
-        Function {
-            name: "hex",
-            signature: "(text: string) -> string",
-            doc: "The bytes as lower-case hexadecimal digits.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, hex),
-        },
-        Function {
-            name: "unhex",
-            signature: "(text: string) -> string",
-            doc: "The bytes that the hexadecimal digits, of either case, stand for. Raises on anything else.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, unhex),
-        },
-        Function {
-            name: "base64",
-            signature: "(text: string) -> string",
-            doc: "The bytes in base64 (`A–Za–z0–9+/`, padded with `=`).",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, base64),
-        },
-        Function {
-            name: "unbase64",
-            signature: "(text: string) -> string",
-            doc: "The bytes that the base64 text stands for, padded or not. Raises on anything else.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, unbase64),
-        },
-        Function {
-            name: "random",
-            signature: "(bytes: number) -> string",
-            doc: "That many random bytes, fit for keys and names: `hash.hex(hash.random(8))`. Raises on a number beyond 65536.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, random),
-        },
+        function("sha256",   Needs::Nothing, |lua, bind| bind.pure(lua, sha256)),
+        function("hex",      Needs::Nothing, |lua, bind| bind.pure(lua, hex)),
+        function("unhex",    Needs::Nothing, |lua, bind| bind.pure(lua, unhex)),
+        function("base64",   Needs::Nothing, |lua, bind| bind.pure(lua, base64)),
+        function("unbase64", Needs::Nothing, |lua, bind| bind.pure(lua, unbase64)),
+        function("random",   Needs::Nothing, |lua, bind| bind.pure(lua, random)),
     ],
 };
 

@@ -1,54 +1,20 @@
 //! `@moondock/http`: requests to servers.
 
-use super::record::{MOST_TEXT, Record, RecordError, typed};
-use super::{Function, Host, Module, Needs};
+use super::record::{MAX_TEXT, Record, RecordError, typed};
+use super::{Host, Module, Needs, function};
 use crate::grants::{Grant, HttpHost, Refused};
 use crate::sys::network::http::{Answer, HttpError, Request, Url};
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "http",
-    summary: "HTTP and HTTPS requests. Other calls of the plugin go on while one waits for its answer.",
-    types: "\
-export type Request = {
-    url: string,
-    method: string?,
-    headers: { [string]: string }?,
-    body: string?,
-    timeout: number?,
-    redirects: number?,
-    max_body: number?,
-    ca: string?,
-}
-export type Response = { status: number, headers: { [string]: string }, body: string }",
-    functions: &[Function {
-        name: "request",
-        signature: "(request: Request) -> Response",
-        doc: "\
-Sends a request and returns the whole answer, whatever its status is.
-
-* `url`: `https://HOST[:PORT]/PATH` or `http://…`, in ASCII; what is special in it is encoded with `%`. A user in front of the host is refused: send an `Authorization` header.
-* `method`: `GET` by default.
-* `headers`: on top of `Host` and `Content-Length`, which cannot be set.
-* `timeout`: seconds for all of it, redirects included; 30 by default, 600 at most. The deadline of the call itself holds as well.
-* `redirects`: how many are followed; 5 by default, 20 at most, 0 for none: then the redirect is the answer. Each hop needs its own grant, leads never from `https` to `http`, and takes headers that may hold a secret along only to the same server: to another one go `Accept`, `Content-Type`, `User-Agent` and what begins with `Accept-`.
-* `max_body`: bytes that the answer may have; 16 MiB by default and at most.
-* `ca`: certificates (PEM) to trust instead of the machine's own.
-
-Names of the answer's headers are in lower case; several of one name are joined by `, `.
-
-Raises when there is no answer, on timeout, on too large an answer, and on a certificate that is not trusted.
-
-```lua
-local answer = http.request({ url = \"https://vault.example.com/v1/secret/\" .. name, headers = { [\"X-Vault-Token\"] = token } })
-if answer.status ~= 200 then error(`vault: {answer.status}`, 0) end
-```",
-        needs: Needs::Http,
-        make: |lua, binding| binding.waiting(lua, request),
-    }],
+    functions: &[
+        function("request", Needs::Http, |lua, bind| bind.waiting(lua, request)),
+    ],
 };
 
 const FIELDS: &[&str] = &[
@@ -61,10 +27,12 @@ const FIELDS: &[&str] = &[
     "max_body",
     "ca",
 ];
-const LONGEST: Duration = Duration::from_mins(10);
-const MOST_REDIRECTS: u32 = 20;
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_TIMEOUT: Duration = Duration::from_mins(10);
+const DEFAULT_REDIRECTS: u32 = 5;
+const MAX_REDIRECTS: u32 = 20;
 
-/// What a redirect takes along to another server: no service has its tokens in these, and each has its own name for them else.
+/// Headers that a redirect keeps when it leads to another server. None of them holds a secret.
 const PUBLIC: [&str; 3] = ["accept", "content-type", "user-agent"];
 const PUBLIC_PREFIX: &str = "accept-";
 
@@ -72,9 +40,9 @@ const PUBLIC_PREFIX: &str = "accept-";
 enum Failure {
     #[error(transparent)]
     Record(#[from] RecordError),
-    #[error("`redirects` must be at most {MOST_REDIRECTS}")]
+    #[error("`redirects` must be at most {MAX_REDIRECTS}")]
     Redirects,
-    #[error("`max_body` must be at most {MOST_TEXT}")]
+    #[error("`max_body` must be at most {MAX_TEXT}")]
     MaxBody,
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -82,16 +50,16 @@ enum Failure {
     Http(#[from] HttpError),
     #[error("`{0}` did not answer within {1} s")]
     Late(Url, f64),
-    #[error("`{0}` leads from `https` to `http`")]
+    #[error("`{0}` redirects from `https` to `http`")]
     Downgrade(Url),
-    #[error("`{0}` leads on and on: more than {1} redirects")]
+    #[error("`{0}`: more than {1} redirects")]
     TooFar(Url, u32),
     #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
 
-/// A request with all that it may use.
-struct Errand {
+/// A request with its limits.
+struct Exchange {
     url: Url,
     request: Request,
     timeout: Duration,
@@ -100,52 +68,54 @@ struct Errand {
 }
 
 async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
-    let errand = errand(&argument)?;
-    let (url, patience) = (errand.url.clone(), errand.timeout);
-    let answer = tokio::time::timeout(patience, run(&host, errand)).await;
-    let answer = answer.map_err(|_| Failure::Late(url, patience.as_secs_f64()))??;
+    let exchange = exchange(&argument)?;
+    let (url, timeout) = (exchange.url.clone(), exchange.timeout);
+    let answer = tokio::time::timeout(timeout, run(&host, exchange)).await;
+    let answer = answer.map_err(|_| Failure::Late(url, timeout.as_secs_f64()))??;
     Ok(table(&lua, &answer)?)
 }
 
-fn errand(argument: &Value) -> Result<Errand, Failure> {
-    let record = Record::new(typed("the request", argument)?, FIELDS)?;
-    let request = Request {
-        method: record
-            .optional("method")?
-            .unwrap_or_else(|| "GET".to_owned()),
-        headers: record
-            .optional("headers")?
-            .map_or(Ok(Vec::new()), |headers| lines(&headers))?,
-        body: record
-            .optional::<Vec<u8>>("body")?
-            .unwrap_or_default()
-            .into(),
-        most: record
-            .optional::<u32>("max_body")?
-            .map_or(MOST_TEXT, |most| most as usize),
-    };
-    let errand = Errand {
+fn exchange(argument: &Value) -> Result<Exchange, Failure> {
+    let record = Record::of("the request", argument, FIELDS)?;
+    let request = message(&record)?;
+    let redirects = record.optional("redirects")?.unwrap_or(DEFAULT_REDIRECTS);
+    if redirects > MAX_REDIRECTS {
+        return Err(Failure::Redirects);
+    }
+    Ok(Exchange {
         url: Url::parse(&record.required::<String>("url")?)?,
         request,
-        timeout: record.timeout(Duration::from_secs(30), LONGEST)?,
-        redirects: record.optional("redirects")?.unwrap_or(5),
+        timeout: record.timeout(DEFAULT_TIMEOUT, MAX_TIMEOUT)?,
+        redirects,
         ca: record.optional("ca")?,
-    };
-    match errand {
-        Errand { redirects, .. } if redirects > MOST_REDIRECTS => Err(Failure::Redirects),
-        Errand { ref request, .. } if request.most > MOST_TEXT => Err(Failure::MaxBody),
-        errand => Ok(errand),
+    })
+}
+
+fn message(record: &Record) -> Result<Request, Failure> {
+    let method: Option<String> = record.optional("method")?;
+    let headers: Option<Table> = record.optional("headers")?;
+    let body: Option<Vec<u8>> = record.optional("body")?;
+    let max_body: Option<u32> = record.optional("max_body")?;
+    let limit = max_body.map_or(MAX_TEXT, |limit| limit as usize);
+    if limit > MAX_TEXT {
+        return Err(Failure::MaxBody);
     }
+    Ok(Request {
+        method: method.unwrap_or_else(|| "GET".to_owned()),
+        headers: headers.map_or(Ok(Vec::new()), |headers| lines(&headers))?,
+        body: body.unwrap_or_default().into(),
+        most: limit,
+    })
 }
 
 fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
-    let mut room = MOST_TEXT;
+    let mut left = MAX_TEXT;
     let mut line = |name: &Value, value: &Value| {
         let line: (String, Vec<u8>) = (
             typed("a name in headers", name)?,
             typed("a value in headers", value)?,
         );
-        room = room
+        left = left
             .checked_sub(line.0.len() + line.1.len())
             .ok_or(RecordError::TooLarge("headers"))?;
         Ok(line)
@@ -157,14 +127,14 @@ fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         .collect()
 }
 
-async fn run(host: &Host, errand: Errand) -> Result<Answer, Failure> {
-    let Errand {
+async fn run(host: &Host, exchange: Exchange) -> Result<Answer, Failure> {
+    let Exchange {
         mut url,
         mut request,
         redirects,
         ca,
         ..
-    } = errand;
+    } = exchange;
     let client = &host.shared.http;
     for _ in 0..=redirects {
         let server = HttpHost {
@@ -180,23 +150,23 @@ async fn run(host: &Host, errand: Errand) -> Result<Answer, Failure> {
         if url.tls && !next.tls {
             return Err(Failure::Downgrade(url));
         }
-        lead_on(&mut request, answer.status, next.is_same_server(&url));
+        redirect(&mut request, answer.status, next.is_same_server(&url));
         url = next;
     }
     Err(Failure::TooFar(url, redirects))
 }
 
 fn location(answer: &Answer) -> Option<String> {
-    let leads_on = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
+    let is_redirect = matches!(answer.status, 301 | 302 | 303 | 307 | 308);
     let (_, location) = answer
         .headers
         .iter()
-        .find(|(name, _)| leads_on && name == "location")?;
+        .find(|(name, _)| is_redirect && name == "location")?;
     String::from_utf8(location.clone()).ok()
 }
 
-/// What becomes of a request that is redirected: as browsers do, all but 307 and 308 ask with `GET` from there on.
-fn lead_on(request: &mut Request, status: u16, to_same_server: bool) {
+/// Changes a request for a redirect as browsers do: all but 307 and 308 continue with `GET`.
+fn redirect(request: &mut Request, status: u16, to_same_server: bool) {
     if !matches!(status, 307 | 308) && request.method != "HEAD" {
         "GET".clone_into(&mut request.method);
         request.body = bytes::Bytes::new();

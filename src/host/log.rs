@@ -1,55 +1,27 @@
-//! `@moondock/log`: lines in Moondock's log, with the place they come from.
+//! `@moondock/log`: lines in Moondock's log, with the place that they come from.
 
-use super::{Function, Host, Module, Needs, values};
+use super::{Host, Module, Needs, function, values};
 use mlua::{Lua, LuaString, Table, Value, Variadic};
 use std::fmt::Write;
 use std::rc::Rc;
 use tracing::Level;
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "log",
-    summary: "Lines in Moondock's log. Each carries the plugin's name, and the script and line that it comes from; `print` does the same as `info`. \
-              May be used while the script loads.",
-    types: "",
     functions: &[
-        Function {
-            name: "debug",
-            signature: SIGNATURE,
-            doc: "Logs what helps to find a fault; shown with `--log-level debug`. The fields are added to the line as `key=value`, sorted by key.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, debug),
-        },
-        Function {
-            name: "info",
-            signature: SIGNATURE,
-            doc: "Logs what happened: `log.info(\"grown\", { volume = name, size = size })`.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, info),
-        },
-        Function {
-            name: "warn",
-            signature: SIGNATURE,
-            doc: "Logs what may need somebody's attention.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, warn),
-        },
-        Function {
-            name: "error",
-            signature: SIGNATURE,
-            doc: "Logs what went wrong. Does not raise: the call goes on.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, error),
-        },
+        function("debug", Needs::Nothing, |lua, bind| bind.pure(lua, debug)),
+        function("info",  Needs::Nothing, |lua, bind| bind.pure(lua, info)),
+        function("warn",  Needs::Nothing, |lua, bind| bind.pure(lua, warn)),
+        function("error", Needs::Nothing, |lua, bind| bind.pure(lua, error)),
     ],
 };
 
-const SIGNATURE: &str = "(message: string, fields: { [string]: any }?) -> ()";
-
-/// The longest line, in bytes; the rest is cut off.
+/// The limit of a line in bytes; the rest is cut off.
 const MAX_LINE: usize = 8 << 10;
 
-/// How many fields a line may have; others are left out.
+/// The limit of the fields of a line; the others are left out.
 const MAX_FIELDS: usize = 100;
 
 type Arguments = (LuaString, Option<Table>);
@@ -70,7 +42,7 @@ fn error(lua: &Lua, host: &Host, (message, fields): Arguments) -> Result<(), Str
     emit(lua, host, Level::ERROR, &text(&message), fields.as_ref())
 }
 
-/// The global `print` of a script: its values, as `tostring` has them, in a line at the level info.
+/// Makes the global `print` of a script, which logs its values as one line at the level info.
 pub fn print(lua: &Lua, host: &Rc<Host>) -> mlua::Result<mlua::Function> {
     let host = host.clone();
     lua.create_function(move |lua, values: Variadic<Value>| {
@@ -108,7 +80,7 @@ fn emit(
     Ok(())
 }
 
-/// The file and line of the Lua function that called.
+/// Returns the file and line of the calling Lua function.
 fn caller(lua: &Lua) -> Option<(String, usize)> {
     lua.inspect_stack(1, |frame| {
         let source = frame.source().source?;
@@ -135,7 +107,8 @@ fn render(lua: &Lua, host: &Host, fields: &Table) -> Result<String, String> {
     Ok(clip(line))
 }
 
-/// A plain word as it is, all else as JSON, or what it is where JSON has no word for it.
+/// Renders a plain word as it is, other values as JSON, and the type of a value that JSON cannot
+/// hold.
 fn field(lua: &Lua, host: &Host, value: &Value) -> String {
     if let Value::String(word) = value
         && word
@@ -156,7 +129,7 @@ fn text(text: &LuaString) -> String {
     one_line(&text.to_string_lossy())
 }
 
-/// Control characters are escaped, so that no text can pass for a line of its own.
+/// Escapes control characters, so that no text can look like a line of its own.
 fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for letter in text.chars().take(MAX_LINE) {

@@ -1,12 +1,12 @@
-//! Which grants host functions need.
+//! The grants that host functions need.
 
 use crate::grants::Grant;
 
-/// What a plugin must be granted for a function. A grant that stands alone is asked for before the function runs; one with a
-/// value (a path, a program) by the function, once it knows which.
+/// What a plugin must be granted for a function. A grant without a value is checked before the
+/// function runs. A grant with a value (a path, a program) is checked by the function itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Needs {
-    /// Nothing: it reaches only what is the plugin's own.
+    /// No grant: the function reaches only what belongs to the plugin.
     Nothing,
     /// `fs.read` or `fs.write` for its path.
     Read,
@@ -29,7 +29,7 @@ pub enum Needs {
 }
 
 impl Needs {
-    /// The grant that does not depend on the function's arguments.
+    /// Returns the grant that does not depend on the function's arguments.
     pub fn stands_alone(self) -> Option<Grant> {
         match self {
             Self::Mount | Self::MountAndWrite => Some(Grant::Mount),
@@ -39,7 +39,7 @@ impl Needs {
         }
     }
 
-    /// The grants, as the reference and the type stubs have them.
+    /// Returns the grants as text for the documentation.
     pub fn in_words(self) -> Option<&'static str> {
         match self {
             Self::Nothing => None,

@@ -1,63 +1,66 @@
-//! Tables that scripts pass as arguments, read strictly: a misspelt field or a wrong type is an error that names it.
+//! Tables that scripts pass as arguments. An unknown field or a wrong type is an error that names
+//! it.
 
-use mlua::{Table, Value};
+use mlua::{LuaString, Table, Value};
 use std::time::Duration;
 
-/// What is wrong with a table that a script passed.
+/// What is wrong with an argument of a script.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// A field that the function does not know.
+    /// An unknown field.
     #[error("unknown field `{field}`; the fields are {known}")]
     Unknown {
         /// The field's name.
         field: String,
-        /// Those there are.
+        /// The known fields.
         known: String,
     },
-    /// A field that must be given.
+    /// A required field.
     #[error("field `{0}` is missing")]
     Missing(&'static str),
-    /// A field that holds more than [`MOST_TEXT`].
-    #[error("`{0}` holds more than 16 MiB")]
+    /// A field with more text than [`MAX_TEXT`].
+    #[error("`{0}` has more than 16 MiB of text")]
     TooLarge(&'static str),
-    /// A time that is no time, or too long a one, with the longest.
+    /// A timeout outside its range, with the limit.
     #[error("`timeout` must be above 0 and at most {0} s")]
     Timeout(u64),
     /// A field of a wrong type.
-    #[error("`{field}` must be {wanted}, not this {found}")]
+    #[error("`{field}` must be {wanted}, not {found}")]
     Type {
         /// The field's, or argument's, name.
         field: String,
         /// What it must be.
         wanted: &'static str,
         /// What it is.
-        found: &'static str,
+        found: String,
     },
 }
 
-/// A table with known fields. Metamethods are not asked.
-pub struct Record(Table);
+/// A table with known fields, or none at all. Metamethods are not called.
+pub struct Record(Option<Table>);
 
-/// A type that a field can have. Nothing is converted: `"1"` is no number, and `0` is no boolean.
+/// A type of a field. Values are not converted: `"1"` is not a number, and `0` is not a boolean.
 pub trait Field: Sized {
     /// The type, for errors: `a string`.
     const WANTED: &'static str;
-    /// The value, if it has the type.
+    /// Returns the value if it has the type.
     fn of(value: &Value) -> Option<Self>;
-    /// How many bytes of text it holds.
+    /// Returns how many bytes of text the value holds.
     fn text(&self) -> usize {
         0
     }
 }
 
-/// How much text a list may hold, in bytes. One text can stand in a table many times, so that a copy of
-/// them all may be far larger than the script's memory.
-pub const MOST_TEXT: usize = 16 << 20;
+/// The limit of the text in a list, in bytes. A table can hold the same string many times, so a
+/// copy of all can be far larger than the script's memory.
+pub const MAX_TEXT: usize = 16 << 20;
 
 impl Record {
-    /// Takes a table whose fields are among `known`.
-    pub fn new(table: Table, known: &[&str]) -> Result<Self, RecordError> {
-        for (key, _) in table.pairs::<Value, Value>().flatten() {
+    /// Wraps a table, or an absent one, whose fields must be in `known`.
+    pub fn new(table: impl Into<Option<Table>>, known: &[&str]) -> Result<Self, RecordError> {
+        let table = table.into();
+        let pairs = table.iter().flat_map(Table::pairs::<Value, Value>);
+        for (key, _) in pairs.flatten() {
             let field = key.to_string().unwrap_or_default();
             if !key.is_string() || !known.contains(&field.as_str()) {
                 return Err(RecordError::Unknown {
@@ -69,42 +72,59 @@ impl Record {
         Ok(Self(table))
     }
 
-    /// A field that may be absent.
+    /// Wraps an argument of a function, which errors call `name`. It must be a table.
+    pub fn of(name: &str, argument: &Value, known: &[&str]) -> Result<Self, RecordError> {
+        Self::new(typed::<Table>(name, argument)?, known)
+    }
+
+    /// Returns a field that may be absent.
     pub fn optional<T: Field>(&self, field: &'static str) -> Result<Option<T>, RecordError> {
-        match self.0.raw_get(field).unwrap_or(Value::Nil) {
-            Value::Nil => Ok(None),
-            value => typed(field, &value).map(Some),
+        let value = self.0.as_ref().map(|table| table.raw_get(field));
+        match value.transpose().unwrap_or_default() {
+            None | Some(Value::Nil) => Ok(None),
+            Some(value) => typed(field, &value).map(Some),
         }
     }
 
-    /// The field `timeout`, in seconds.
-    pub fn timeout(&self, default: Duration, longest: Duration) -> Result<Duration, RecordError> {
+    /// Returns the field `timeout`, in seconds.
+    pub fn timeout(&self, default: Duration, limit: Duration) -> Result<Duration, RecordError> {
         match self.optional::<f64>("timeout")? {
             None => Ok(default),
-            Some(seconds) if seconds > 0.0 && seconds <= longest.as_secs_f64() => {
+            Some(seconds) if seconds > 0.0 && seconds <= limit.as_secs_f64() => {
                 Ok(Duration::from_secs_f64(seconds))
             }
-            Some(_) => Err(RecordError::Timeout(longest.as_secs())),
+            Some(_) => Err(RecordError::Timeout(limit.as_secs())),
         }
     }
 
-    /// A field that must be there.
+    /// Returns a field that must be present.
     pub fn required<T: Field>(&self, field: &'static str) -> Result<T, RecordError> {
         self.optional(field)?.ok_or(RecordError::Missing(field))
     }
 }
 
-/// The value as that type, or an error that names it.
+/// Returns the value as a type, or an error that names it.
 pub fn typed<T: Field>(name: &str, value: &Value) -> Result<T, RecordError> {
     T::of(value).ok_or_else(|| RecordError::Type {
         field: name.to_owned(),
         wanted: T::WANTED,
-        found: if f64::of(value).is_some() {
-            "number"
-        } else {
-            value.type_name()
-        },
+        found: describe(value),
     })
+}
+
+fn describe(value: &Value) -> String {
+    match value {
+        Value::Nil => "nil".to_owned(),
+        Value::Integer(_) | Value::Number(_) => "a number".to_owned(),
+        other => format!("a {}", other.type_name()),
+    }
+}
+
+impl Field for LuaString {
+    const WANTED: &'static str = "a string";
+    fn of(value: &Value) -> Option<Self> {
+        value.as_string().cloned()
+    }
 }
 
 impl Field for String {
@@ -197,7 +217,7 @@ where
     fn of(value: &Value) -> Option<Self> {
         let table = value.as_table()?;
         let count = table.raw_len();
-        let mut room = MOST_TEXT;
+        let mut room = MAX_TEXT;
         let item = |index| {
             let item = T::of(&table.raw_get(index).ok()?)?;
             room = room.checked_sub(item.text())?;
@@ -208,7 +228,7 @@ where
     }
 }
 
-/// A list type, and what errors call it.
+/// A list type, and its name in errors.
 pub trait List {
     /// Such as `a list of strings`.
     const WANTED: &'static str;

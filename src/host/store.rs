@@ -1,6 +1,7 @@
-//! `@moondock/store`: what a plugin keeps, and the order in which its calls change it.
+//! `@moondock/store`: the durable state of a plugin, and locks for its calls.
 
-use super::{Function, Host, Module, Needs, call_protected, values};
+use super::protected::call_protected;
+use super::{Host, Module, Needs, function, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::state::store::{Bytes, StoreError, Transaction};
 use mlua::{
@@ -10,85 +11,23 @@ use mlua::{
 use std::cell::RefCell;
 use std::rc::Rc;
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "store",
-    summary: "What the plugin keeps: values by key, shared by its scripts, on the disk before a function that changes them returns, so that neither \
-              `kill -9` nor a power cut loses what was answered. Values are booleans, numbers, strings, and tables of them, as JSON has them.",
-    types: "export type Entry = { key: string, value: any }\n\
-            export type Transaction = {\n\
-            \tget: (self: Transaction, key: string) -> any?,\n\
-            \tset: (self: Transaction, key: string, value: any) -> (),\n\
-            \tdelete: (self: Transaction, key: string) -> boolean,\n\
-            \tlist: (self: Transaction, prefix: string?) -> { Entry },\n\
-            }",
     functions: &[
-        Function {
-            name: "get",
-            signature: "(key: string) -> any?",
-            doc: "The value of the key, or `nil`. Answered from memory; a table is a fresh copy.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.waiting(lua, get),
-        },
-        Function {
-            name: "set",
-            signature: "(key: string, value: any) -> ()",
-            doc: "Sets the key, durably. Raises on a value that JSON cannot hold, and on `nil`: that is what `delete` is for.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.waiting(lua, set),
-        },
-        Function {
-            name: "delete",
-            signature: "(key: string) -> boolean",
-            doc: "Deletes the key, durably; says whether it was there.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.waiting(lua, delete),
-        },
-        Function {
-            name: "list",
-            signature: "(prefix: string?) -> { Entry }",
-            doc: "All entries whose key begins with the prefix, sorted by key: `for _, entry in store.list(\"volume/\") do … end`.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.waiting(lua, list),
-        },
-        Function {
-            name: "transaction",
-            signature: "<R...>(f: (tx: Transaction) -> R...) -> R...",
-            doc: "Runs `f` and writes what it changed through `tx`, all of it or, when it raises or the call is given up, nothing. Returns what `f` \
-                  returns, once that is durable; an error of `f` goes on unchanged.\n\n\
-                  ```lua\n\
-                  store.transaction(function(tx)\n\
-                  \x20 local used = tx:get(\"used\") or 0\n\
-                  \x20 tx:set(\"used\", used + 1)\n\
-                  end)\n\
-                  ```\n\n\
-                  The transactions of a plugin, over all its scripts, run one after the other, and `f` sees its own changes, so what it reads stays true \
-                  until it ends. `f` may wait, for a file or a process: others queue meanwhile. Inside `f` the functions of `store` \
-                  raise: use `tx`. Take a `lock` before the transaction, not in it.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.calling(lua, transaction),
-        },
-        Function {
-            name: "lock",
-            signature: "<R...>(name: string, f: () -> R...) -> R...",
-            doc: "Runs `f` while no other call of the plugin, in any script, holds the same name; first come, first served. Returns what `f` returns; an error \
-                  of `f` goes on unchanged. Released when `f` ends, or the call is given up.\n\n\
-                  Raises, instead of waiting for ever, when this call holds the name already, or its holder waits for a lock of this call.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.calling(lua, lock),
-        },
-        Function {
-            name: "try_lock",
-            signature: "(name: string, f: () -> ()) -> boolean",
-            doc: "Runs `f` as `lock` does if no call holds the name, this one included, and returns whether it did. For what can be left to whoever holds it.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.calling(lua, try_lock),
-        },
+        function("get",         Needs::Nothing, |lua, bind| bind.waiting(lua, get)),
+        function("set",         Needs::Nothing, |lua, bind| bind.waiting(lua, set)),
+        function("delete",      Needs::Nothing, |lua, bind| bind.waiting(lua, delete)),
+        function("list",        Needs::Nothing, |lua, bind| bind.waiting(lua, list)),
+        function("transaction", Needs::Nothing, |lua, bind| bind.calling(lua, transaction)),
+        function("lock",        Needs::Nothing, |lua, bind| bind.calling(lua, lock)),
+        function("try_lock",    Needs::Nothing, |lua, bind| bind.calling(lua, try_lock)),
     ],
 };
 
 tokio::task_local! {
-    /// What the running call holds: set while the function that it gave to `lock` or `transaction` runs.
+    /// What the running call holds. Set while a function passed to `lock` or `transaction` runs.
     static HOLDING: Holding;
 }
 
@@ -96,11 +35,11 @@ tokio::task_local! {
 struct Holding {
     caller: Caller,
     transaction: bool,
-    /// How many functions given to `lock` or `transaction` run in each other, each on the thread's stack.
+    /// How many calls of `lock` and `transaction` are nested, each on the thread's stack.
     depth: usize,
 }
 
-/// How many of them there may be.
+/// The limit of nested calls.
 const MAX_DEPTH: usize = 16;
 
 /// Why a function of the store failed.
@@ -114,7 +53,7 @@ enum Failure {
     Value(String, values::EncodeError),
     #[error("`{0}`: the value is `nil`: use `delete`")]
     Nil(String),
-    #[error("`{0}` holds what is no JSON: {1}")]
+    #[error("the stored value of `{0}` is not valid JSON: {1}")]
     Foreign(String, serde_json::Error),
     #[error("the key is not UTF-8")]
     Key,
@@ -122,7 +61,7 @@ enum Failure {
     UseTx(&'static str),
     #[error("a transaction runs in this call: do this before or after it")]
     Inside,
-    #[error("more than {MAX_DEPTH} locks in each other")]
+    #[error("more than {MAX_DEPTH} nested locks")]
     Depth,
     #[error("the transaction has ended")]
     Ended,
@@ -212,7 +151,7 @@ async fn try_lock(
     }
 }
 
-/// What this call holds already, as one that is about to hold more; inside a transaction nothing more can be held.
+/// Returns what this call will hold with one more lock. Fails inside a transaction.
 fn holding(host: &Host) -> Outcome<Holding> {
     match HOLDING.try_with(|holding| *holding) {
         Ok(Holding {
@@ -233,7 +172,7 @@ fn holding(host: &Host) -> Outcome<Holding> {
     }
 }
 
-/// Inside a transaction the store would wait for the transaction to end.
+/// Fails inside a transaction: the store would wait for the transaction to end.
 fn outside(name: &'static str) -> Outcome<()> {
     match HOLDING.try_with(|holding| holding.transaction) {
         Ok(true) => Err(Failure::UseTx(name)),
@@ -241,7 +180,7 @@ fn outside(name: &'static str) -> Outcome<()> {
     }
 }
 
-/// The transaction, ended when this is dropped, whatever still refers to [`Tx`].
+/// A transaction that ends when this is dropped, even if the script still has the [`Tx`].
 struct Changes(Rc<RefCell<Option<Transaction>>>);
 
 impl Drop for Changes {
@@ -250,7 +189,7 @@ impl Drop for Changes {
     }
 }
 
-/// What `f` gets.
+/// The argument of the function passed to `transaction`.
 struct Tx {
     host: Rc<Host>,
     transaction: Rc<RefCell<Option<Transaction>>>,
@@ -262,7 +201,10 @@ impl Tx {
         name: &str,
         act: impl FnOnce(&mut Transaction) -> Outcome<T>,
     ) -> mlua::Result<T> {
-        self.host.budget.look().map_err(mlua::Error::external)?;
+        self.host
+            .budget
+            .check_exactly()
+            .map_err(mlua::Error::external)?;
         let mut transaction = self.transaction.borrow_mut();
         let acted = transaction.as_mut().ok_or(Failure::Ended).and_then(act);
         acted.map_err(|error| mlua::Error::runtime(format!("tx:{name}: {error}")))

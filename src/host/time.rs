@@ -1,7 +1,6 @@
-//! `@moondock/time`: the clocks, and waiting.
+//! `@moondock/time`: clocks, time formats and waiting.
 
-use super::Host;
-use super::{Function, Module, Needs};
+use super::{Host, Module, Needs, function};
 use mlua::Lua;
 use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::rc::Rc;
@@ -9,57 +8,17 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The module's table.
+/// The module's functions.
+#[rustfmt::skip]
 pub const MODULE: Module = Module {
     name: "time",
-    summary: "The clocks, and waiting.",
-    types: "",
     functions: &[
-        Function {
-            name: "now",
-            signature: "() -> number",
-            doc: "The seconds since 1970-01-01 00:00 UTC, with a fraction. Can jump when the clock is set.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, now),
-        },
-        Function {
-            name: "monotonic",
-            signature: "() -> number",
-            doc: "Seconds, with a fraction, of a clock that never jumps or runs backwards; only differences mean something.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, monotonic),
-        },
-        Function {
-            name: "sleep",
-            signature: "(seconds: number) -> ()",
-            doc: "Waits; other calls go on meanwhile. The call's deadline still holds.\n\nRaises on a negative or infinite number.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.waiting(lua, sleep),
-        },
-        Function {
-            name: "rfc3339",
-            signature: "(seconds: number?) -> string",
-            doc: "The moment, or now, as Docker writes it, in UTC and whole seconds: `2026-11-23T15:04:05Z`.\n\n\
-                  Raises outside the years 0 to 9999.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, rfc3339),
-        },
-        Function {
-            name: "to_nanoseconds",
-            signature: "(moment: string) -> string",
-            doc: "The nanoseconds since 1970 of an RFC 3339 time with any offset, such as Docker writes: `\"1732440000123456789\"`, as decimal digits, since a \
-                  number would lose the last ones.\n\nRaises on anything else.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, to_nanoseconds),
-        },
-        Function {
-            name: "from_nanoseconds",
-            signature: "(nanoseconds: string) -> string",
-            doc: "The moment so many nanoseconds after 1970 in RFC 3339, in UTC and with nine digits of a second: `2024-11-24T09:20:00.123456789Z`. Two of them \
-                  compare as strings as they do as moments.\n\nRaises outside the years 0 to 9999.",
-            needs: Needs::Nothing,
-            make: |lua, binding| binding.pure(lua, from_nanoseconds),
-        },
+        function("now",              Needs::Nothing, |lua, bind| bind.pure(lua, now)),
+        function("monotonic",        Needs::Nothing, |lua, bind| bind.pure(lua, monotonic)),
+        function("sleep",            Needs::Nothing, |lua, bind| bind.waiting(lua, sleep)),
+        function("rfc3339",          Needs::Nothing, |lua, bind| bind.pure(lua, rfc3339)),
+        function("to_nanoseconds",   Needs::Nothing, |lua, bind| bind.pure(lua, to_nanoseconds)),
+        function("from_nanoseconds", Needs::Nothing, |lua, bind| bind.pure(lua, from_nanoseconds)),
     ],
 };
 
@@ -103,12 +62,13 @@ fn to_nanoseconds(_: &Lua, _: &Host, moment: String) -> Result<String, String> {
 }
 
 fn from_nanoseconds(_: &Lua, _: &Host, nanoseconds: String) -> Result<String, String> {
-    let wrong = || format!("`{nanoseconds}` is not a number of nanoseconds in the years 0 to 9999");
-    let number = nanoseconds.parse().map_err(|_| wrong())?;
-    let date = OffsetDateTime::from_unix_timestamp_nanos(number).map_err(|_| wrong())?;
+    let out_of_range =
+        || format!("`{nanoseconds}` is not a number of nanoseconds in the years 0 to 9999");
+    let number = nanoseconds.parse().map_err(|_| out_of_range())?;
+    let date = OffsetDateTime::from_unix_timestamp_nanos(number).map_err(|_| out_of_range())?;
     let (year, month, day) = date.to_calendar_date();
     if year < 0 {
-        return Err(wrong());
+        return Err(out_of_range());
     }
     let (hour, minute, second, nano) = date.to_hms_nano();
     let month = u8::from(month);

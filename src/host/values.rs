@@ -1,7 +1,7 @@
-//! JSON as Lua values and back, without an untyped value in between.
+//! JSON to Lua values and back, without an untyped value in between.
 //!
-//! JSON's `null` is Lua's `nil`. Lua has one kind of table, JSON two: an empty table is an object, unless it is marked as an
-//! array ([`mark_array`]), as every decoded array is.
+//! `null` is `nil`. JSON has arrays and objects, but Lua only tables: an empty table is an object
+//! unless it is marked as an array ([`mark_array`]). Every decoded array is marked.
 
 use super::Budget;
 use mlua::{Lua, Table, Value};
@@ -9,22 +9,23 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use std::ffi::c_void;
 use std::fmt;
 
-/// How deep tables may lie in each other, in both directions.
+/// How deep tables can be nested, in both directions.
 pub const MAX_DEPTH: usize = 127;
 
-/// What `getmetatable` gives for a table that fills itself as it is read; the prelude of scripts knows it too.
+/// What `getmetatable` returns for a table that is filled as it is read. The prelude uses it too.
 pub const SELF_FILLING: &str = "request";
 
-/// How long JSON text may become. Tables can share what they hold, so a script's memory is no limit on it.
+/// The limit of JSON text in bytes. Tables can share what they hold, so the script's memory limit
+/// does not bound the text.
 const MAX_LENGTH: usize = 64 << 20;
 
-/// Why a Lua value cannot be written as JSON, and where in it.
+/// Why a Lua value cannot be written as JSON, and the place in it.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{reason}", place(path))]
 pub struct EncodeError {
-    /// The keys that lead to what cannot be written, the outermost first.
+    /// The keys that lead to the place, the outermost first.
     pub path: Vec<String>,
-    /// What is wrong with it.
+    /// What is wrong there.
     pub reason: String,
 }
 
@@ -37,7 +38,7 @@ fn place(path: &[String]) -> String {
     }
 }
 
-/// Where the metatable that marks arrays is kept in a state.
+/// The metatable that marks arrays, kept in the state.
 struct ArrayMark(Table);
 
 /// Marks a table as a list, so that an empty one is written as `[]`.
@@ -45,7 +46,7 @@ pub fn mark_array(lua: &Lua, table: &Table) -> mlua::Result<()> {
     table.set_metatable(Some(array_mark(lua)?))
 }
 
-/// Whether a metatable is the one that [`mark_array`] sets.
+/// Returns whether a metatable is the one that [`mark_array`] sets.
 pub fn is_array_mark(lua: &Lua, metatable: &Table) -> bool {
     lua.app_data_ref::<ArrayMark>()
         .is_some_and(|mark| mark.0 == *metatable)
@@ -142,7 +143,7 @@ impl Encoder<'_> {
             return Err("the table contains itself".into());
         }
         if self.around.len() == MAX_DEPTH {
-            return Err(format!("tables lie deeper than {MAX_DEPTH} in each other"));
+            return Err(format!("tables are nested deeper than {MAX_DEPTH}"));
         }
         self.around.push(identity);
         match self.keys(table)? {
@@ -153,7 +154,7 @@ impl Encoder<'_> {
         Ok(())
     }
 
-    /// The keys of an object, sorted; `None` for an array.
+    /// Returns the keys of an object, sorted, or `None` for an array.
     fn keys(&self, table: &Table) -> Result<Option<Vec<String>>, String> {
         let (mut keys, mut numbered) = (Vec::new(), 0);
         for pair in table.pairs::<Value, Value>() {
@@ -236,7 +237,7 @@ impl Encoder<'_> {
     }
 }
 
-/// The whole of a table that fills itself as it is read.
+/// Returns a complete copy of a table that is filled as it is read.
 fn filled(table: &Table) -> Result<Option<Table>, String> {
     let Some(meta) = table.metatable() else {
         return Ok(None);
@@ -250,7 +251,7 @@ fn filled(table: &Table) -> Result<Option<Table>, String> {
     Ok(Some(filled))
 }
 
-/// Reads JSON as a Lua value. Numbers beyond 2^53 lose their last digits, as all of Lua's do.
+/// Reads JSON as a Lua value. Numbers beyond 2^53 lose their last digits, as all numbers in Lua do.
 pub fn decode(lua: &Lua, budget: &Budget, text: &[u8]) -> Result<Value, serde_json::Error> {
     let mark = array_mark(lua).map_err(serde_json::Error::custom)?;
     let mut deserializer = serde_json::Deserializer::from_slice(text);

@@ -1,9 +1,12 @@
-//! JSON to Lua and back by the shapes of [`crate::protocol`], with no untyped JSON value of a message between.
+//! JSON to Lua and back by the shapes of [`crate::protocol`], without an untyped JSON value
+//! between.
 
 mod decode;
 mod encode;
+mod mismatch;
 mod ties;
 
 pub use decode::decode;
-pub use encode::{Mismatch, encode};
+pub use encode::encode;
+pub use mismatch::Mismatch;
 pub use ties::Owed;

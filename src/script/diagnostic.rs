@@ -1,17 +1,19 @@
-//! Located messages for the author of a script.
+//! Messages for the author of a script, with their place.
 
-use super::vm::{Failure, Raised};
+use super::failure::{CallFailure, Raised};
+use super::place::{split_frame, split_place};
 use std::fmt;
 use std::path::Path;
 
-/// What is wrong in a script, where, and what to do about it.
+/// A problem in a script: what is wrong, where, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// The file, relative to the plugin's directory; empty for what a script says on purpose, to the engine's user.
+    /// The file, relative to the plugin's directory; empty for what a script says on purpose, to
+    /// the engine's user.
     pub file: String,
     /// The line, counted from 1, where it is known.
     pub line: Option<usize>,
-    /// One line.
+    /// The message, in one line.
     pub message: String,
     /// What to do about it.
     pub cure: Option<String>,
@@ -26,14 +28,14 @@ struct Excerpt {
     to: usize,
 }
 
-/// The longest message, in bytes; the rest is cut off.
-const LONGEST: usize = 1 << 10;
+/// The limit of a message in bytes; the rest is cut off.
+const MAX_MESSAGE: usize = 1 << 10;
 
 /// Cures by a part of Luau's message.
 const CURES: &[(&str, &str)] = &[
     (
         "attempt to index nil",
-        "what stands before the dot is nil here: check it first (`if x then …`)",
+        "the value before the dot is nil here: check it first (`if x then …`)",
     ),
     (
         "attempt to call a nil value",
@@ -45,7 +47,7 @@ const CURES: &[(&str, &str)] = &[
     ),
     (
         "attempt to yield across",
-        "a function that waits cannot be called from a `table.sort` or `string.gsub` callback or a metamethod: call it before and pass the result in",
+        "a function that waits cannot be called from a `table.sort` or `string.gsub` callback or a metamethod: call it first and pass the result in",
     ),
     (
         "attempt to concatenate nil",
@@ -63,18 +65,9 @@ const CURES: &[(&str, &str)] = &[
         "attempt to compare",
         "the two values are of different types: convert one of them first",
     ),
-    ("stack overflow", "a function calls itself without an end"),
     (
-        "processor time",
-        "look for a loop without an end, or raise `cpu_ms` in plugin.toml",
-    ),
-    (
-        "did not answer within",
-        "look for what it waits for, or raise the deadline in plugin.toml (`[limits.deadline_ms]`)",
-    ),
-    (
-        "MiB of memory",
-        "keep less at a time, or raise `memory_mib` in plugin.toml",
+        "stack overflow",
+        "look for a function that calls itself endlessly",
     ),
     (
         "Expected 'end'",
@@ -87,7 +80,7 @@ const CURES: &[(&str, &str)] = &[
 ];
 
 impl Diagnostic {
-    /// A message about a file as a whole.
+    /// Creates a diagnostic about a file as a whole.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             file: file.into(),
@@ -98,7 +91,7 @@ impl Diagnostic {
         }
     }
 
-    /// A message whose place Luau put in front of it, as `file:line: message`; else it is about `file`.
+    /// Parses a message of Luau, `file:line: message`. A message without a place is about `file`.
     pub fn parse(file: &str, message: &str) -> Self {
         let located = split_place(message).map(|(file, line, message)| Self {
             line: Some(line),
@@ -111,11 +104,11 @@ impl Diagnostic {
         }
     }
 
-    /// What a hook's failure tells its author.
-    pub fn of_failure(file: &str, failure: &Failure) -> Self {
+    /// Creates the diagnostic of a failed call.
+    pub fn of_failure(file: &str, failure: &CallFailure) -> Self {
         match failure {
-            Failure::Exhausted(why) => Self::parse(file, &why.to_string()),
-            Failure::Raised(raised) => Self::of_raised(file, raised),
+            CallFailure::Exhausted(why) => Self::of_file(file, why.to_string()).cure(why.cure()),
+            CallFailure::Raised(raised) => Self::of_raised(file, raised),
         }
     }
 
@@ -138,7 +131,8 @@ impl Diagnostic {
         }
     }
 
-    /// Names the file also when the script raised the message on purpose: while it loads, that is for its author.
+    /// Names the file even if the script raised the message for Docker's user: while it loads, the
+    /// message is for its author.
     #[must_use]
     pub fn or_in(self, file: &str) -> Self {
         if self.is_deliberate() {
@@ -151,18 +145,18 @@ impl Diagnostic {
         }
     }
 
-    /// Whether the script said this on purpose, so that there is no fault to look for.
+    /// Returns whether the script raised the message for Docker's user, and so has no fault.
     pub fn is_deliberate(&self) -> bool {
         self.file.is_empty()
     }
 
-    /// Places it on a line.
+    /// Sets the line.
     #[must_use]
     pub fn at(self, line: Option<usize>) -> Self {
         Self { line, ..self }
     }
 
-    /// Places it on a line if it has none and needs one.
+    /// Sets the line if there is none and one is needed.
     #[must_use]
     pub fn or_at(self, line: impl FnOnce() -> Option<usize>) -> Self {
         match self.line {
@@ -171,7 +165,7 @@ impl Diagnostic {
         }
     }
 
-    /// Adds what to do about it.
+    /// Sets what to do about it.
     #[must_use]
     pub fn cure(self, cure: impl Into<String>) -> Self {
         Self {
@@ -180,7 +174,7 @@ impl Diagnostic {
         }
     }
 
-    /// Adds the line's text, from whatever knows the texts of files.
+    /// Adds the text of the line. `text_of` returns the text of a file.
     #[must_use]
     pub fn excerpt_from<'a>(mut self, text_of: impl Fn(&Path) -> Option<&'a [u8]>) -> Self {
         let Some((line, text)) = self.line.zip(text_of(Path::new(&self.file))) else {
@@ -198,7 +192,8 @@ impl Diagnostic {
         self
     }
 
-    /// The whole of it in one line, for the engine's user: without its place where the script says it on purpose.
+    /// Returns the diagnostic in one line, for Docker's user; without the place if the script raised
+    /// the message for them.
     pub fn short(&self) -> String {
         match self.line {
             _ if self.is_deliberate() => self.message.clone(),
@@ -208,7 +203,7 @@ impl Diagnostic {
     }
 }
 
-/// All that is wrong with one script: at least one thing.
+/// All problems of one script, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems {
     first: Diagnostic,
@@ -216,7 +211,7 @@ pub struct Problems {
 }
 
 impl Problems {
-    /// What was found, if anything was.
+    /// Collects the problems, if there are any.
     pub fn of(found: Vec<Diagnostic>) -> Option<Self> {
         let mut found = found.into_iter();
         found.next().map(|first| Self {
@@ -225,7 +220,7 @@ impl Problems {
         })
     }
 
-    /// Each of them changed.
+    /// Changes each problem.
     #[must_use]
     pub fn map(self, change: impl Fn(Diagnostic) -> Diagnostic) -> Self {
         Self {
@@ -253,7 +248,7 @@ impl From<Diagnostic> for Problems {
     }
 }
 
-/// Where there is room for one, the first counts.
+/// Keeps the first problem.
 impl From<Problems> for Diagnostic {
     fn from(problems: Problems) -> Self {
         problems.first
@@ -290,8 +285,8 @@ impl std::error::Error for Diagnostic {}
 fn first_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     match line.len() {
-        ..=LONGEST => line.to_owned(),
-        _ => format!("{}…", &line[..line.floor_char_boundary(LONGEST)]),
+        ..=MAX_MESSAGE => line.to_owned(),
+        _ => format!("{}…", &line[..line.floor_char_boundary(MAX_MESSAGE)]),
     }
 }
 
@@ -302,27 +297,7 @@ fn cure_of(message: &str) -> Option<String> {
         .map(|(_, cure)| (*cure).to_owned())
 }
 
-/// Whether Luau put the place in front.
-pub(super) fn has_place(message: &str) -> bool {
-    split_place(message).is_some()
-}
-
-/// Splits `volume.lua:12: message`.
-fn split_place(message: &str) -> Option<(String, usize, &str)> {
-    let (place, rest) = message.split_once(": ")?;
-    let (file, line) = place.rsplit_once(':')?;
-    let is_file = !file.is_empty() && !file.contains(char::is_whitespace);
-    is_file.then_some((file.to_owned(), line.parse().ok()?, rest))
-}
-
-/// Splits a frame, `volume.lua:12 function get` or `volume.lua:12: in function 'get'`.
-fn split_frame(frame: &str) -> Option<(String, usize)> {
-    let place = frame.split_whitespace().next()?.trim_end_matches(':');
-    let (file, line) = place.rsplit_once(':')?;
-    Some((file.to_owned(), line.parse().ok()?))
-}
-
-/// The columns of what the message quotes, or else of the whole statement; tabs count four.
+/// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.
 fn columns(line: &str, message: &str) -> (usize, usize) {
     let width = |text: &str| {
         text.chars()
@@ -332,7 +307,7 @@ fn columns(line: &str, message: &str) -> (usize, usize) {
     let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
-        // A field that cannot be read is one that is read: rather `settings.roots` than `local roots`.
+        // The quoted name is usually that of a field: prefer `settings.roots` to `local roots`.
         let read = line.rfind(&format!(".{part}")).map(|at| at + 1);
         if let Some(at) = read.or_else(|| line.find(part)) {
             let from = width(&line[..at]);
@@ -355,12 +330,12 @@ mod tests {
             "volume.lua:2: attempt to index nil with 'name'",
         )
         .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
-        let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |                         ^^^^\n  cure: what stands before the dot is nil here: check it first (`if x then …`)";
+        let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |                         ^^^^\n  cure: the value before the dot is nil here: check it first (`if x then …`)";
         assert_eq!(diagnostic.to_string(), expected);
     }
 
     #[test]
-    fn what_a_script_says_on_purpose_stands_alone() {
+    fn a_message_for_dockers_user_has_no_place() {
         let message = "a sized volume has at least 8m".to_owned();
         let raised = Raised {
             message,
@@ -368,7 +343,7 @@ mod tests {
             trace: vec!["volume.lua:3".to_owned()],
         };
         let diagnostic =
-            Diagnostic::of_failure("volume.lua", &Failure::Raised(raised)).or_at(|| Some(7));
+            Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised)).or_at(|| Some(7));
         assert_eq!(diagnostic.short(), "a sized volume has at least 8m");
     }
 
@@ -382,7 +357,7 @@ mod tests {
                 "volume.lua:3".to_owned(),
             ],
         };
-        let diagnostic = Diagnostic::of_failure("volume.lua", &Failure::Raised(raised));
+        let diagnostic = Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised));
         assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");
     }
 }

@@ -1,10 +1,10 @@
-//! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, and nothing else.
+//! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, nothing else.
 
-use super::vm::PRELUDE_NAME;
-use crate::host::{Host, MODULES, Module};
+use super::place::PRELUDE;
+use crate::host::{Host, MODULES, Module, nearest};
 use crate::sys::scripts::sources::Sources;
-use include_dir::{Dir, include_dir};
-use mlua::{Function, Lua, Table, Value};
+use include_dir::{Dir, File, include_dir};
+use mlua::{Error, Function, Lua, Table, Value};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -12,6 +12,8 @@ use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+/// The kits. `NAME/init.luau` is the kit `@moondock/NAME`; only kits can require the other files,
+/// by their path: `@moondock/NAME/mounts`.
 static KITS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/kits");
 
 /// What the names of Moondock's own modules begin with.
@@ -26,19 +28,25 @@ pub struct Loader {
     loaded: Table,
 }
 
+/// What a name stands for.
+enum Found {
+    Std(&'static Module),
+    Kit(String, &'static str),
+    File(PathBuf),
+}
+
 impl Loader {
     /// Gives the state its `require`.
     ///
     /// # Errors
-    /// Only for want of memory.
+    /// Only if memory is exhausted.
     pub fn install(lua: &Lua, sources: Arc<Sources>, host: Rc<Host>) -> mlua::Result<Rc<Self>> {
-        let loaded = lua.create_table()?;
         let loader = Rc::new(Self {
             sources,
             host,
             used: RefCell::default(),
             loading: RefCell::default(),
-            loaded,
+            loaded: lua.create_table()?,
         });
         let this = loader.clone();
         let require = lua.create_function(move |lua, name: String| this.require(lua, &name))?;
@@ -52,18 +60,13 @@ impl Loader {
     /// Luau's syntax error.
     pub fn compile(&self, lua: &Lua, path: &Path) -> mlua::Result<Function> {
         self.used.borrow_mut().insert(path.to_owned());
-        let text = self
-            .sources
-            .files
-            .get(path)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        lua.load(text)
+        let text = self.sources.files.get(path);
+        lua.load(text.map(Vec::as_slice).unwrap_or_default())
             .set_name(format!("={}", path.display()))
             .into_function()
     }
 
-    /// The files that were read so far.
+    /// Returns the files that were looked up so far.
     pub fn used(&self) -> BTreeSet<PathBuf> {
         self.used.borrow().clone()
     }
@@ -83,117 +86,91 @@ impl Loader {
         Ok(value)
     }
 
+    /// Marks a module as being loaded, so that a circle is found.
     fn enter(&self, key: &str) -> mlua::Result<()> {
         if self.host.in_call.get() {
-            return Err(mlua::Error::runtime(
-                "`require` belongs at the top of a file, not into a hook",
+            return Err(Error::runtime(
+                "`require` cannot be called from a hook: move it to the top of the file",
             ));
         }
         let mut loading = self.loading.borrow_mut();
         if loading.iter().any(|other| other == key) {
             let chain = loading.join("` requires `");
-            return Err(mlua::Error::runtime(format!(
-                "`{chain}` requires `{key}`: a circle"
-            )));
+            let message = format!("modules require each other: `{chain}` requires `{key}`");
+            return Err(Error::runtime(message));
         }
         loading.push(key.to_owned());
         Ok(())
     }
 
     fn load(&self, lua: &Lua, found: Found) -> mlua::Result<Value> {
-        let chunk = match &found {
+        let key = found.key();
+        let chunk = match found {
             Found::Std(module) => return module.table(lua, &self.host).map(Value::Table),
-            Found::Kit(name, text) => lua
-                .load(*text)
-                .set_name(format!("={OWN}{name}"))
-                .into_function()?,
-            Found::File(path) => self.compile(lua, path)?,
+            Found::Kit(_, text) => lua.load(text).set_name(format!("={key}")).into_function()?,
+            Found::File(path) => self.compile(lua, &path)?,
         };
         match chunk.call::<Value>(())? {
-            Value::Nil => Err(mlua::Error::runtime(format!(
-                "`{}` must end with `return` and a value",
-                found.key()
+            Value::Nil => Err(Error::runtime(format!(
+                "`{key}` must end with `return` and a value"
             ))),
             value => Ok(value),
         }
     }
 
     fn find(&self, lua: &Lua, name: &str) -> mlua::Result<Found> {
+        let caller = caller(lua);
         match name.strip_prefix(OWN) {
-            Some(own) => find_own(own).ok_or_else(|| unknown_own(own)),
-            None => self.find_file(lua, name),
+            Some(own) => find_own(own, &caller).ok_or_else(|| unknown_own(own)),
+            None => self.find_file(name, &caller),
         }
     }
 
-    fn find_file(&self, lua: &Lua, name: &str) -> mlua::Result<Found> {
+    fn find_file(&self, name: &str, caller: &Path) -> mlua::Result<Found> {
         if !name.starts_with("./") && !name.starts_with("../") {
-            let cure = "write `./name` for a file of this plugin, or `@moondock/name` for a module of Moondock";
-            return Err(mlua::Error::runtime(format!(
-                "`{name}` cannot be required: {cure}"
+            return Err(Error::runtime(format!(
+                "`{name}` cannot be required: write `./name` for a file of this plugin, or \
+                 `@moondock/name` for a module of Moondock"
             )));
         }
-        let asking = asking(lua);
-        let path = beneath(asking.parent().unwrap_or(Path::new("")), Path::new(name)).ok_or_else(
-            || {
-                mlua::Error::runtime(format!(
-                    "`{name}` leaves the directory of the plugin: move the file into it"
-                ))
-            },
-        )?;
-        let candidates = ["lua", "luau"].map(|ending| with_ending(&path, ending));
-        let inits = ["lua", "luau"].map(|ending| path.join("init").with_extension(ending));
-        let mut all = candidates.into_iter().chain(inits);
-        // One that is not there yet would be found before the others.
-        let is_there = |candidate: &PathBuf| {
-            self.used.borrow_mut().insert(candidate.clone());
-            self.sources.files.contains_key(candidate)
+        let directory = caller.parent().unwrap_or(Path::new(""));
+        let path = beneath(directory, Path::new(name)).ok_or_else(|| {
+            Error::runtime(format!(
+                "`{name}` is outside the directory of the plugin: move the file into it"
+            ))
+        })?;
+        let files = ["lua", "luau"].map(|extension| with_extension(&path, extension));
+        let inits = ["init.lua", "init.luau"].map(|init| path.join(init));
+        // Files that do not exist count as used too: once created, they would be found first.
+        let exists = |file: &PathBuf| {
+            self.used.borrow_mut().insert(file.clone());
+            self.sources.files.contains_key(file)
         };
-        match all.find(is_there) {
+        match files.into_iter().chain(inits).find(exists) {
             Some(path) => Ok(Found::File(path)),
             None => Err(self.missing(name, &path)),
         }
     }
 
-    fn missing(&self, name: &str, path: &Path) -> mlua::Error {
-        if let Some((file, why)) = self
-            .sources
-            .problems
-            .iter()
-            .find(|(file, _)| file.with_extension("") == path)
-        {
-            return mlua::Error::runtime(format!("`{name}`: `{}` {why}", file.display()));
+    fn missing(&self, name: &str, path: &Path) -> Error {
+        let mut problems = self.sources.problems.iter();
+        if let Some((file, why)) = problems.find(|(file, _)| file.with_extension("") == path) {
+            return Error::runtime(format!("`{name}`: `{}` {why}", file.display()));
         }
         let files = self.sources.files.keys().filter_map(|file| file.to_str());
-        let near = nearest(
-            &path.to_string_lossy(),
-            files.map(|file| file.trim_end_matches(".lua")),
-        );
-        let hint = near
+        let names = files.map(|file| file.trim_end_matches(".lua"));
+        let hint = nearest(&path.to_string_lossy(), names)
             .map(|near| format!("; did you mean `./{near}`?"))
             .unwrap_or_default();
-        mlua::Error::runtime(format!(
+        Error::runtime(format!(
             "`{name}`: there is no `{}.lua` in this plugin{hint}",
             path.display()
         ))
     }
 }
 
-/// The file that calls `require`, by itself or through `pcall`.
-fn asking(lua: &Lua) -> PathBuf {
-    let source =
-        |level| lua.inspect_stack(level, |frame| frame.source().source.map(Cow::into_owned));
-    let frames = (1..).map_while(source).flatten();
-    let mut files = frames.filter(|source| source != "=[C]" && source != PRELUDE_NAME);
-    PathBuf::from(files.next().unwrap_or_default().trim_start_matches('='))
-}
-
-enum Found {
-    Std(&'static Module),
-    Kit(String, &'static str),
-    File(PathBuf),
-}
-
 impl Found {
+    /// What the module is called in messages and traces.
     fn key(&self) -> String {
         match self {
             Found::Std(module) => format!("{OWN}{}", module.name),
@@ -203,53 +180,56 @@ impl Found {
     }
 }
 
-fn find_own(name: &str) -> Option<Found> {
-    let module = MODULES.iter().find(|module| module.name == name);
-    module.map(|module| Found::Std(module)).or_else(|| {
-        let kit = KITS.get_file(format!("{name}.luau"))?;
-        Some(Found::Kit(name.to_owned(), kit.contents_utf8()?))
-    })
+/// Returns the file that calls `require`, directly or through `pcall`.
+fn caller(lua: &Lua) -> PathBuf {
+    let source =
+        |level| lua.inspect_stack(level, |frame| frame.source().source.map(Cow::into_owned));
+    let frames = (1..).map_while(source).flatten();
+    let mut files = frames.filter(|source| source != "=[C]" && source != PRELUDE);
+    PathBuf::from(files.next().unwrap_or_default().trim_start_matches('='))
 }
 
-fn unknown_own(name: &str) -> mlua::Error {
+fn find_own(name: &str, caller: &Path) -> Option<Found> {
+    if let Some(module) = MODULES.iter().find(|module| module.name == name) {
+        return Some(Found::Std(module));
+    }
+    let file = match kits().any(|kit| kit == name) {
+        true => KITS.get_file(format!("{name}/init.luau")),
+        false if caller.starts_with(OWN) => inner_file(name),
+        false => None,
+    };
+    Some(Found::Kit(name.to_owned(), file?.contents_utf8()?))
+}
+
+/// Returns the names of the kits that scripts can require.
+fn kits() -> impl Iterator<Item = &'static str> {
+    KITS.dirs().filter_map(|kit| kit.path().to_str())
+}
+
+fn inner_file(name: &str) -> Option<&'static File<'static>> {
+    KITS.get_file(format!("{name}.luau"))
+}
+
+fn unknown_own(name: &str) -> Error {
     let names = own_names();
-    let hint = nearest(name, names.iter().map(String::as_str))
-        .map(|near| format!("; did you mean `{OWN}{near}`?"));
-    let hint = hint.unwrap_or_else(|| format!("; there are {}", names.join(", ")));
-    mlua::Error::runtime(format!("Moondock has no module `{OWN}{name}`{hint}"))
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("; did you mean `{OWN}{near}`?"),
+        None => format!("; there are {}", names.join(", ")),
+    };
+    Error::runtime(format!("Moondock has no module `{OWN}{name}`{hint}"))
 }
 
-/// The names after `@moondock/`, modules before kits.
-pub fn own_names() -> Vec<String> {
-    let kits = KITS
-        .files()
-        .filter_map(|file| file.path().file_stem()?.to_str().map(str::to_owned));
-    MODULES
-        .iter()
-        .map(|module| module.name.to_owned())
-        .chain(kits)
-        .collect()
+/// Returns the names after `@moondock/` that scripts can require, std modules before kits.
+fn own_names() -> Vec<&'static str> {
+    let modules = MODULES.iter().map(|module| module.name);
+    modules.chain(kits()).collect()
 }
 
-/// The text of a kit by the name of its chunk.
+/// Returns the text of a kit's file by the name of its chunk.
 pub fn kit_text(chunk: &Path) -> Option<&'static [u8]> {
     let name = chunk.to_str()?.strip_prefix(OWN)?;
-    KITS.get_file(format!("{name}.luau"))
-        .map(include_dir::File::contents)
-}
-
-/// Longer names are nobody's slip, and comparing them takes long.
-pub(super) const LONGEST_NAME: usize = 100;
-
-/// What is most like `name`, if anything is.
-pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if name.len() > LONGEST_NAME {
-        return None;
-    }
-    let near = names.map(|other| (strsim::jaro_winkler(name, other), other));
-    near.filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, other)| other)
+    let kit = KITS.get_file(format!("{name}/init.luau"));
+    kit.or_else(|| inner_file(name)).map(File::contents)
 }
 
 /// Joins without ever leaving the root that `base` is relative to.
@@ -266,9 +246,10 @@ fn beneath(base: &Path, name: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-fn with_ending(path: &Path, ending: &str) -> PathBuf {
+/// Adds an extension, also to a name that contains a dot.
+fn with_extension(path: &Path, extension: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".");
-    name.push(ending);
+    name.push(extension);
     PathBuf::from(name)
 }

@@ -1,12 +1,12 @@
-//! The syntax of a file that is not run.
+//! Syntax checks of files that are not run.
 
 use super::Diagnostic;
 use mlua::Lua;
 
-/// Compiles the text of `file`, and runs nothing.
+/// Compiles the text of `file` without running it.
 ///
 /// # Errors
-/// The first error of syntax.
+/// The first syntax error.
 pub fn check_syntax(file: &str, text: &[u8]) -> Result<(), Diagnostic> {
     let lua = Lua::new();
     let chunk = lua.load(text).set_name(format!("={file}"));

@@ -85,7 +85,9 @@ fn a_driver_asks_the_engine_and_a_policy_cannot() {
     );
     let listed = bed.docker(&["ps"]).fails();
     assert!(
-        listed.contains("a policy cannot ask the engine, which would ask the policy first"),
+        listed.contains(
+            "a policy cannot send requests to the engine, as the engine would ask the policy first"
+        ),
         "{listed}"
     );
 }

@@ -394,12 +394,12 @@ fn a_removal_that_failed_is_told_and_can_be_repeated() {
     assert_eq!(bed.volumes(), ["data"]);
     let status = bed.inspect("data", "{{json .Status}}");
     assert!(
-        status.contains("half removed") && status.contains("kept"),
+        status.contains("partly removed") && status.contains("kept"),
         "{status}"
     );
     let run = ["run", "--rm", "-v", "data:/data", "busybox", "ls", "/data"];
     bed.docker(&run)
-        .fails_with(&["is half removed", "remove it again"]);
+        .fails_with(&["is partly removed", "remove it again"]);
     bed.exec_in_ns(&["umount", &kept]).ok();
     bed.docker(&["rm", &bed.containers().join(" ")]).text();
     bed.docker(&["volume", "rm", "data"]).ok();

@@ -144,11 +144,11 @@ fn every_fault_of_every_file_is_shown() {
         "error: plugin.toml:2: `cpu_ms` must be at least 1\n  |\n2 | cpu_ms = 0\n  | ^^^^^^\n",
         "error: lib/rules.lua:2: Expected identifier",
         "error: lib/unused.lua:1: Expected '}'",
-        "error: volume.lua:2: `mout` is no hook of volume\n",
+        "error: volume.lua:2: volume has no hook `mout`\n",
         "  cure: did you mean `mount`?\n",
-        "error: volume.lua:3: the hook `get` is a number, not a function\n",
-        "error: volume.lua: there is no hook `create`, which VolumeDriver.Create needs\n",
-        "error: volume.lua: there is no hook `list`",
+        "error: volume.lua:3: the hook `get` must be a function, not a number\n",
+        "error: volume.lua: the hook `create` is missing: VolumeDriver.Create needs it\n",
+        "error: volume.lua: the hook `list` is missing",
         "  volume.lua    cannot be loaded\n",
         "1 plugin: 9 errors, no warnings\n",
     ] {
@@ -159,7 +159,7 @@ fn every_fault_of_every_file_is_shown() {
         );
     }
     assert!(
-        !checked.stdout.contains("no hook `mount`"),
+        !checked.stdout.contains("the hook `mount` is missing"),
         "what was meant is told once\n{}",
         checked.stdout
     );

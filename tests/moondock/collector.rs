@@ -263,7 +263,7 @@ fn a_script_with_collect_alone_will_do() {
     let (code, stdout) = checked("return { start = function() end }");
     assert_eq!(code, Some(1));
     assert!(
-        stdout.contains("there is no hook `collect`, which moondock needs"),
+        stdout.contains("the hook `collect` is missing: moondock needs it"),
         "{stdout}"
     );
     assert!(
@@ -356,7 +356,7 @@ fn an_error_is_shown_with_its_line_and_the_next_beat_comes() {
     served.wait_for_log("if n == 1 then local x = nil + 1 end");
     served.wait_for_log("metrics.lua: deliberate");
     served.wait_for_log("metrics.lua:3: `collect`: ");
-    served.wait_for_log("metrics.lua:3: used more than 50 ms of processor time");
+    served.wait_for_log("metrics.lua:3: used more than 50 ms of CPU time");
     served.wait_for_log("fine 5");
     let failed = own(
         &served,

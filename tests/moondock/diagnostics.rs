@@ -94,17 +94,17 @@ fn hooks_are_held_to_the_interface() {
             "local authz = {}\nfunction authz.reqest(req) end\nfunction authz.zzz(req) end\nauthz.response = { 1 \
              }\nreturn authz\n"
         )]),
-        "authz.lua:2: `reqest` is no hook of authz
+        "authz.lua:2: authz has no hook `reqest`
   |
 2 | function authz.reqest(req) end
   |                ^^^^^^
   cure: did you mean `request`?
-error: authz.lua:3: `zzz` is no hook of authz
+error: authz.lua:3: authz has no hook `zzz`
   |
 3 | function authz.zzz(req) end
   |                ^^^
-  cure: authz has the hooks request, response; make anything else a local
-error: authz.lua:4: the hook `response` is a table, not a function
+  cure: authz has the hooks request, response; make everything else a local
+error: authz.lua:4: the hook `response` must be a function, not a table
   |
 4 | authz.response = { 1 }
   |       ^^^^^^^^
@@ -112,7 +112,7 @@ error: authz.lua:4: the hook `response` is a table, not a function
     );
     assert_eq!(
         checked(&[("secret.lua", "return {}\n")]),
-        "secret.lua: there is no hook `get_secret`, which SecretProvider.GetSecret needs
+        "secret.lua: the hook `get_secret` is missing: SecretProvider.GetSecret needs it
   cure: add `function secret.get_secret(req) … end`"
     );
 }
@@ -127,7 +127,7 @@ fn a_script_returns_its_hooks() {
         assert_eq!(
             checked(&[("authz.lua", end)]),
             format!(
-                "authz.lua: the script returns {what} instead of a table of hooks
+                "authz.lua: the script must return a table of hooks; it returned {what}
   cure: begin with `local authz = {{}}` and end with `return authz`"
             )
         );
@@ -145,7 +145,7 @@ fn an_error_at_the_top_level_is_the_author_s() {
   |
 2 |     local roots = settings.roots
   |                            ^^^^^
-  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+  cure: the value before the dot is nil here: check it first (`if x then …`)"
     );
     for raised in [
         "\"no roots are set\", 0",
@@ -174,7 +174,7 @@ fn an_error_in_a_required_file_is_shown_there() {
   |
 2 | local most = limits.most
   |                     ^^^^
-  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+  cure: the value before the dot is nil here: check it first (`if x then …`)"
     );
     assert_eq!(
         checked(&[("authz.lua", main), ("lib/rules.lua", "local more = require(\"./mor\")\nreturn more\n")]),
@@ -200,12 +200,12 @@ fn what_cannot_be_required_is_named() {
         ),
         (
             "../other/x",
-            "`../other/x` leaves the directory of the plugin: move the file into it",
+            "`../other/x` is outside the directory of the plugin: move the file into it",
             "../other/x",
         ),
         (
             "./../../x",
-            "`./../../x` leaves the directory of the plugin: move the file into it",
+            "`./../../x` is outside the directory of the plugin: move the file into it",
             "./../../x",
         ),
         (
@@ -218,6 +218,17 @@ fn what_cannot_be_required_is_named() {
             "@moondock/volum",
             "Moondock has no module `@moondock/volum`; did you mean `@moondock/volume`?",
             "@moondock/volum",
+        ),
+        (
+            "@moondock/volume/mounts",
+            "Moondock has no module `@moondock/volume/mounts`; did you mean `@moondock/volume`?",
+            "@moondock/volume",
+        ),
+        (
+            "@moondock/tables",
+            "Moondock has no module `@moondock/tables`; there are docker, env, firewall, fs, hash, http, json, log, \
+             names, net, plugin, process, store, time, ipam, logs, network, options, volume",
+            "@moondock/tables",
         ),
     ] {
         let main = format!("local rules = require(\"{name}\")\nreturn rules\n");
@@ -270,7 +281,7 @@ fn a_runtime_error_is_shown_in_the_log_and_told_in_one_line() {
   |
 5 |   local mode = req.Opts.mode
   |                         ^^^^
-  cure: what stands before the dot is nil here: check it first (`if x then …`)",
+  cure: the value before the dot is nil here: check it first (`if x then …`)",
     );
     assert_called(
         "req.Name:uper()",
@@ -290,7 +301,7 @@ fn a_runtime_error_is_shown_in_the_log_and_told_in_one_line() {
   |
 4 |     return opts.size
   |                 ^^^^
-  cure: what stands before the dot is nil here: check it first (`if x then …`)",
+  cure: the value before the dot is nil here: check it first (`if x then …`)",
     );
 }
 
@@ -435,7 +446,7 @@ fn an_error_in_a_function_given_to_a_kit_is_shown_there() {
   |
 7 |     return v.data.size
   |                   ^^^^
-  cure: what stands before the dot is nil here: check it first (`if x then …`)"
+  cure: the value before the dot is nil here: check it first (`if x then …`)"
     );
 }
 
@@ -445,7 +456,7 @@ fn a_kit_is_given_what_it_can_use() {
                 end,\n  unmont = function(v) end,\n})\n";
     assert_eq!(
         checked(&[("volume.lua", text)]),
-        "volume.lua:2: volume.driver: `unmont` is no field: did you mean `unmount`?
+        "volume.lua:2: volume.driver: unknown field `unmont`: did you mean `unmount`?
   |
 2 | return volume.driver({
   | ^^^^^^^^^^^^^^^^^^^^^^"

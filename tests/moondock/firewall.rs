@@ -555,7 +555,7 @@ fn rules_that_make_no_sense_are_refused() {
         ),
         (
             r#"firewall.apply("a", { bridge = "br1", subnets = {}, ports = { { protocol = "icmp", host_port = 1, ip = "10.1.0.2", port = 1 } } })"#,
-            "`icmp` is no protocol",
+            "unknown protocol `icmp`",
         ),
         (
             r#"firewall.apply("a", { bridge = "br1", subnets = {}, ports = { { protocol = "tcp", host_port = 65536, ip = "10.1.0.2", port = 1 } } })"#,

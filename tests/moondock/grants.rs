@@ -212,7 +212,7 @@ fn a_program_is_run_by_the_name_that_was_granted() {
         ),
         (
             "{ '/usr/bin/../bin/id' }",
-            "`/usr/bin/../bin/id` is nothing that can be granted",
+            "`/usr/bin/../bin/id` cannot be granted",
         ),
         (
             "{ './sh' }",
@@ -222,11 +222,11 @@ fn a_program_is_run_by_the_name_that_was_granted() {
             "{ 'bin/sh' }",
             "is neither the name of a program nor an absolute path",
         ),
-        ("{ '..' }", "`..` is nothing that can be granted"),
+        ("{ '..' }", "`..` cannot be granted"),
         ("{ 'sh ' }", "`sh ` is not granted"),
         ("{ 'SH' }", "`SH` is not granted"),
         ("{ 'sh\\0x' }", "item 1 of argv contains a NUL byte"),
-        ("{ 's\\xffh' }", "is nothing that can be granted"),
+        ("{ 's\\xffh' }", "cannot be granted"),
         ("{ '' }", "argv is empty"),
         ("{}", "argv is empty"),
     ] {

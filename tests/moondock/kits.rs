@@ -1,5 +1,5 @@
-//! The kits and the shipped scripts on a machine that exists in Lua tables only (`kits/world.luau`): its process can be
-//! killed before any host call, and started again with what was durable.
+//! Tests of the kits and the shipped scripts on a machine of Lua tables (`kits/world.luau`), whose
+//! process can be killed before any host call, and restarted with its durable state.
 
 use mlua::{Function, Lua, Table, Value};
 use std::fs;
@@ -36,7 +36,7 @@ fn shipped_policies() {
     run("authz_test");
 }
 
-/// Runs every function of a Lua test file, each on a new machine, and names all that fail.
+/// Runs every function of a Lua test file, each on a new machine, and reports all failures.
 fn run(file: &str) {
     let lua = Lua::new();
     let tests = load(&lua, file);
@@ -57,6 +57,9 @@ fn load(lua: &Lua, file: &str) -> Table {
         .set("compile", lua.create_function(compile).unwrap())
         .unwrap();
     globals.set("arithmetic", arithmetic(lua).unwrap()).unwrap();
+    globals
+        .set("nearest", lua.create_function(nearest).unwrap())
+        .unwrap();
     globals
         .set(
             "world",
@@ -86,6 +89,12 @@ fn source(lua: &Lua, path: &Path) -> mlua::Result<Function> {
     lua.load(fs::read_to_string(path)?)
         .set_name(format!("@{}", path.display()))
         .into_function()
+}
+
+/// `@moondock/names`.
+fn nearest(_: &Lua, (name, names): (String, Vec<String>)) -> mlua::Result<Option<String>> {
+    let near = moondock::host::nearest(&name, names.iter().map(String::as_str));
+    Ok(near.map(str::to_owned))
 }
 
 /// The pure functions of `@moondock/net`.

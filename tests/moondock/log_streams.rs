@@ -223,15 +223,15 @@ fn scripts_that_cannot_serve_logs_are_told_why() {
     for (script, part) in [
         (
             "return { start = function() end }",
-            "there is no hook `write` or `write_batch`, and one is needed",
+            "the hook `write` or `write_batch` is missing",
         ),
         (
             "local log = {}\nfunction log.write() end\nfunction log.write_batch() end\nreturn log",
-            "log.lua:2: there are both `write` and `write_batch`: one of them is called",
+            "log.lua:2: `write` and `write_batch` cannot both be defined",
         ),
         (
             "return { write = function() end, capabilities = function() end }",
-            "remove it: Moondock answers that by itself",
+            "remove it: Moondock answers this method itself",
         ),
         (
             "return { write_bach = function() end }",

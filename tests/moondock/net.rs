@@ -170,7 +170,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.set_hairpin("br0", 1)"#,
-            "`on` must be a boolean, not this number",
+            "`on` must be a boolean, not a number",
         ),
         (r#"net.set_master("br0", "br0")"#, "link `br0`: "),
         (

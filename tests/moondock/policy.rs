@@ -421,7 +421,7 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
         );
         let denial = load(&plugin, "return {}").await.unwrap();
         assert!(
-            denial.contains("there is no hook `request`, which AuthZPlugin.AuthZReq needs"),
+            denial.contains("the hook `request` is missing: AuthZPlugin.AuthZReq needs it"),
             "{denial}"
         );
         assert_eq!(load(&plugin, GOOD).await, None);

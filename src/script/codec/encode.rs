@@ -1,258 +1,288 @@
 //! From what a hook returns to the engine's JSON.
 
-use crate::protocol::{Field, Shape, Type, is_rfc3339};
-use crate::script::loader::LONGEST_NAME;
+use super::mismatch::{Mismatch, Path, describe, expected_fields};
+use crate::host::nearest;
+use crate::protocol::{Shape, Type, is_rfc3339};
 use base64::Engine;
 use mlua::{LuaString, Table, Value};
-use serde_json::{Map, Number, Value as Json};
-use std::cell::Cell;
 
 /// How deep a value of no fixed shape may be nested.
-const DEPTH: usize = 64;
+const MAX_DEPTH: usize = 64;
 
-/// How much a reply may hold: its texts, and [`EACH`] for each value. Tables can share what they hold, so a script's
-/// memory is no limit on what it stands for.
-const ROOM: usize = 16 << 20;
-const EACH: usize = 16;
+/// The limit of a reply: the bytes of its texts, and [`VALUE_SIZE`] for each value. Tables can
+/// share what they hold, so the script's memory limit does not bound the reply.
+const MAX_SIZE: usize = 16 << 20;
+const VALUE_SIZE: usize = 16;
 
-/// Why a reply is not what the engine can read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{at} {problem}")]
-pub struct Mismatch {
-    /// Where, for example: the reply's field `Volume.Name`.
-    pub at: String,
-    /// What is wrong there.
-    pub problem: String,
-    /// What to do about it, if that is known.
-    pub cure: Option<String>,
-}
+/// How many characters of a wrong text a message shows.
+const EXCERPT: usize = 100;
 
 /// Encodes a reply.
 ///
 /// # Errors
 /// The first field that is missing, unknown or of the wrong type.
 pub fn encode(shape: &'static Shape, value: &Value) -> Result<Vec<u8>, Mismatch> {
-    let room = Cell::new(ROOM);
-    let at = Path {
-        outer: None,
-        name: "",
-        room: &room,
-    };
-    let json = match value {
-        Value::Nil if shape.first_required().is_none() => Json::Object(Map::new()),
-        Value::Nil => return Err(at.mismatch("is missing").cure(expected_fields(shape))),
-        value => record(shape, value, &at)?,
-    };
-    Ok(json.to_string().into_bytes())
-}
-
-/// A place in a reply, as a list from the inside out.
-struct Path<'a> {
-    outer: Option<&'a Path<'a>>,
-    name: &'a str,
-    room: &'a Cell<usize>,
-}
-
-impl Path<'_> {
-    fn inner<'a>(&'a self, name: &'a str) -> Path<'a> {
-        Path {
-            outer: Some(self),
-            name,
-            room: self.room,
-        }
-    }
-
-    fn render(&self) -> String {
-        match self.outer {
-            None => self.name.to_owned(),
-            Some(outer) if outer.name.is_empty() => self.name.to_owned(),
-            Some(outer) => format!("{}.{}", outer.render(), self.name),
-        }
-    }
-
-    /// Takes from the room that the whole reply has.
-    fn take(&self, bytes: usize) -> Result<(), Mismatch> {
-        match self.room.get().checked_sub(bytes.saturating_add(EACH)) {
-            Some(left) => {
-                self.room.set(left);
-                Ok(())
-            }
-            None => Err(Mismatch {
-                at: "the reply".to_owned(),
-                problem: format!("holds more than {} MiB", ROOM >> 20),
-                cure: None,
-            }),
-        }
-    }
-
-    fn mismatch(&self, problem: impl Into<String>) -> Mismatch {
-        let place = self.render();
-        let at = if place.is_empty() {
-            "the reply".to_owned()
-        } else {
-            format!("the reply's `{place}`")
+    let root = Path::default();
+    if value.is_nil() {
+        return match shape.first_required() {
+            None => Ok(b"{}".to_vec()),
+            Some(_) => Err(root.mismatch("is missing").cure(expected_fields(shape))),
         };
-        Mismatch {
-            at,
-            problem: problem.into(),
-            cure: None,
-        }
     }
-
-    fn wrong_type(&self, ty: Type, value: &Value) -> Mismatch {
-        self.mismatch(format!("must be {}, not {}", ty.noun(), describe(value)))
-    }
-}
-
-impl Mismatch {
-    fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.cure = Some(cure.into());
-        self
-    }
-}
-
-fn expected_fields(shape: &Shape) -> String {
-    let fields: Vec<_> = shape
-        .fields
-        .iter()
-        .map(|field| format!("{} = …", field.name))
-        .collect();
-    if fields.is_empty() {
-        return "return nothing".to_owned();
-    }
-    format!("return {{ {} }}", fields.join(", "))
-}
-
-fn describe(value: &Value) -> String {
-    match value {
-        Value::Boolean(value) => format!("`{value}`"),
-        Value::Number(_) | Value::Integer(_) => "a number".to_owned(),
-        Value::String(_) => "a string".to_owned(),
-        Value::Nil => "nil".to_owned(),
-        other => format!("a {}", other.type_name()),
-    }
-}
-
-fn record(shape: &'static Shape, value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    let Value::Table(table) = value else {
-        return Err(at
-            .wrong_type(Type::Record(shape), value)
-            .cure(expected_fields(shape)));
+    let mut encoder = Encoder {
+        out: Vec::new(),
+        size: 0,
     };
-    refuse_unknown_fields(shape, table, at)?;
-    let mut object = Map::new();
-    for field in shape.fields {
-        let value = table
-            .raw_get(field.name)
-            .map_err(|e| at.mismatch(e.to_string()))?;
-        let at = at.inner(field.name);
-        match typed(field.ty, &value, &at)? {
-            Json::Null if field.required => {
-                return Err(at.mismatch("is missing").cure(expected_fields(shape)));
-            }
-            Json::String(text) if field.required && field.ty.is_text() && text.is_empty() => {
-                return Err(at.mismatch("is empty"));
-            }
-            Json::Null => {}
-            json => {
-                object.insert(field.name.to_owned(), json);
-            }
-        }
-    }
-    Ok(Json::Object(object))
+    encoder.record(shape, value, &root)?;
+    Ok(encoder.out)
 }
 
-fn refuse_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), Mismatch> {
+/// Writes JSON as it checks the values.
+struct Encoder {
+    out: Vec<u8>,
+    size: usize,
+}
+
+impl Encoder {
+    fn record(&mut self, shape: &'static Shape, value: &Value, at: &Path) -> Result<(), Mismatch> {
+        let Value::Table(table) = value else {
+            let mismatch = at.wrong_type(Type::Record(shape), value);
+            return Err(mismatch.cure(expected_fields(shape)));
+        };
+        reject_unknown_fields(shape, table, at)?;
+        let mut separator = b'{';
+        for field in shape.fields {
+            let value: Value = table.raw_get(field.name).map_err(|e| at.failed(&e))?;
+            let at = at.inner(field.name);
+            match &value {
+                Value::Nil if field.required => {
+                    return Err(at.mismatch("is missing").cure(expected_fields(shape)));
+                }
+                Value::Nil => continue,
+                Value::String(text) if field.required && field.ty.is_text() && is_empty(text) => {
+                    return Err(at.mismatch("is empty"));
+                }
+                _ => {}
+            }
+            self.key(&mut separator, field.name, &at)?;
+            self.typed(field.ty, &value, &at)?;
+        }
+        self.close(separator, b'{', b'}');
+        Ok(())
+    }
+
+    fn typed(&mut self, ty: Type, value: &Value, at: &Path) -> Result<(), Mismatch> {
+        match (ty, value) {
+            (Type::Any, _)
+            | (Type::Bool, Value::Boolean(_))
+            | (Type::Number, Value::Integer(_) | Value::Number(_)) => {
+                self.any(value, at, MAX_DEPTH)
+            }
+            (Type::Int, Value::Integer(_) | Value::Number(_)) => match integer(value) {
+                Some(number) => self.put(&number, 0, at),
+                None => Err(at.mismatch("must be a whole number")),
+            },
+            (ty, Value::String(text)) if ty.is_text() => self.formed(ty, text, at),
+            (Type::Time, Value::String(text)) => self.time(text, at),
+            (Type::Bytes, Value::String(bytes)) => self.base64(bytes, at),
+            (Type::BytesUpTo(limit), Value::String(bytes)) => match bytes.as_bytes().len() {
+                length if (1..=limit).contains(&length) => self.base64(bytes, at),
+                length => {
+                    Err(at.mismatch(format!("has {length} bytes, and must have 1 to {limit}")))
+                }
+            },
+            (Type::List(item), Value::Table(table)) => {
+                self.list(table, at, |this, value, at| this.typed(*item, value, at))
+            }
+            (Type::Map(item), Value::Table(table)) => {
+                self.map(table, at, |this, value, at| this.typed(*item, value, at))
+            }
+            (Type::Record(shape), value) => {
+                self.count(0)?;
+                self.record(shape, value, at)
+            }
+            _ => Err(at.wrong_type(ty, value)),
+        }
+    }
+
+    /// An empty text means that the field is unset.
+    fn formed(&mut self, ty: Type, text: &LuaString, at: &Path) -> Result<(), Mismatch> {
+        let text = utf8(text, at)?;
+        match ty.form() {
+            Some(form) if !text.is_empty() && !(form.fits)(&text) => {
+                let start: String = text.chars().take(EXCERPT).collect();
+                let problem = format!("must be {}, not `{}`", form.noun, start.escape_debug());
+                Err(at.mismatch(problem).cure(form.cure))
+            }
+            _ => self.put(&*text, text.len(), at),
+        }
+    }
+
+    fn time(&mut self, text: &LuaString, at: &Path) -> Result<(), Mismatch> {
+        let text = utf8(text, at)?;
+        if !is_rfc3339(&text) {
+            let mismatch = at.mismatch("is not an RFC 3339 time");
+            return Err(mismatch.cure("use `time.rfc3339()`, or leave the field out"));
+        }
+        self.put(&*text, text.len(), at)
+    }
+
+    fn base64(&mut self, bytes: &LuaString, at: &Path) -> Result<(), Mismatch> {
+        let bytes = bytes.as_bytes();
+        let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        self.put(&text, bytes.len(), at)
+    }
+
+    /// A value of no fixed shape, nested at most `depth` deep.
+    fn any(&mut self, value: &Value, at: &Path, depth: usize) -> Result<(), Mismatch> {
+        let Some(inner) = depth.checked_sub(1) else {
+            return Err(at.mismatch("is nested too deeply, or contains itself"));
+        };
+        match value {
+            Value::Nil => self.put(&(), 0, at),
+            Value::Boolean(truth) => self.put(truth, 0, at),
+            Value::String(text) => {
+                let text = utf8(text, at)?;
+                self.put(&*text, text.len(), at)
+            }
+            Value::Integer(_) | Value::Number(_) => match (integer(value), number(value)) {
+                (Some(whole), _) => self.put(&whole, 0, at),
+                (None, Some(number)) if number.is_finite() => self.put(&number, 0, at),
+                _ => Err(at.mismatch("is not a finite number")),
+            },
+            Value::Table(table) if table.raw_len() > 0 => {
+                self.list(table, at, |this, value, at| this.any(value, at, inner))
+            }
+            Value::Table(table) => {
+                self.map(table, at, |this, value, at| this.any(value, at, inner))
+            }
+            other => Err(at.mismatch(format!("cannot be {}", describe(other)))),
+        }
+    }
+
+    fn list(
+        &mut self,
+        table: &Table,
+        at: &Path,
+        item: impl Fn(&mut Self, &Value, &Path) -> Result<(), Mismatch>,
+    ) -> Result<(), Mismatch> {
+        let length = table.raw_len();
+        let entries = table.pairs::<Value, Value>().take(length + 1).count();
+        if entries != length {
+            return Err(at.mismatch("must be a list: keys 1, 2, 3 … without gaps"));
+        }
+        self.count(length.saturating_mul(VALUE_SIZE))?;
+        let mut separator = b'[';
+        for index in 1..=length {
+            self.out.push(std::mem::replace(&mut separator, b','));
+            let value: Value = table.raw_get(index).map_err(|e| at.failed(&e))?;
+            item(self, &value, &at.inner(&index.to_string()))?;
+        }
+        self.close(separator, b'[', b']');
+        Ok(())
+    }
+
+    fn map(
+        &mut self,
+        table: &Table,
+        at: &Path,
+        item: impl Fn(&mut Self, &Value, &Path) -> Result<(), Mismatch>,
+    ) -> Result<(), Mismatch> {
+        self.count(0)?;
+        let mut separator = b'{';
+        for (key, value) in sorted(table, at)? {
+            let at = at.inner(&key);
+            self.key(&mut separator, &key, &at)?;
+            item(self, &value, &at)?;
+        }
+        self.close(separator, b'{', b'}');
+        Ok(())
+    }
+
+    /// Writes a key after its separator, which is the opening brace for the first.
+    fn key(&mut self, separator: &mut u8, key: &str, at: &Path) -> Result<(), Mismatch> {
+        self.out.push(std::mem::replace(separator, b','));
+        self.put(key, key.len(), at)?;
+        self.out.push(b':');
+        Ok(())
+    }
+
+    /// Writes the closing bracket, and the opening one if there was no element.
+    fn close(&mut self, separator: u8, opening: u8, closing: u8) {
+        if separator == opening {
+            self.out.push(opening);
+        }
+        self.out.push(closing);
+    }
+
+    fn put<T>(&mut self, value: &T, bytes: usize, at: &Path) -> Result<(), Mismatch>
+    where
+        T: serde::Serialize + ?Sized,
+    {
+        self.count(bytes)?;
+        serde_json::to_writer(&mut self.out, value).map_err(|e| at.mismatch(e.to_string()))
+    }
+
+    /// Adds a value with so many bytes of text to the reply's size.
+    fn count(&mut self, bytes: usize) -> Result<(), Mismatch> {
+        self.size = self.size.saturating_add(bytes).saturating_add(VALUE_SIZE);
+        if self.size <= MAX_SIZE {
+            return Ok(());
+        }
+        let problem = format!("holds more than {} MiB", MAX_SIZE >> 20);
+        Err(Path::default().mismatch(problem))
+    }
+}
+
+fn reject_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), Mismatch> {
     for pair in table.pairs::<Value, Value>() {
-        let (key, _) = pair.map_err(|e| at.mismatch(e.to_string()))?;
+        let (key, _) = pair.map_err(|e| at.failed(&e))?;
         let key = key
             .as_string()
-            .map_or_else(|| describe(&key), mlua::LuaString::to_string_lossy);
+            .map_or_else(|| describe(&key), LuaString::to_string_lossy);
         if shape.field(&key).is_none() {
-            return Err(at
-                .inner(&key)
-                .mismatch("is not a field that Docker reads")
-                .cure(near(shape, &key)));
+            let mismatch = at.inner(&key).mismatch("is not a field that Docker reads");
+            return Err(mismatch.cure(cure_of_unknown(shape, &key)));
         }
     }
     Ok(())
 }
 
-fn near(shape: &Shape, key: &str) -> String {
+fn cure_of_unknown(shape: &Shape, key: &str) -> String {
     if key == "Err" || key == "Error" {
         return "report a failure with `error(\"…\", 0)`".to_owned();
     }
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "between 0 and 1000"
-    )]
-    let likeness = |field: &&Field| {
-        (strsim::jaro_winkler(&field.name.to_lowercase(), &key.to_lowercase()) * 1000.0) as u32
-    };
-    let is_a_name = key.len() <= LONGEST_NAME;
-    match shape
-        .fields
-        .iter()
-        .filter(|_| is_a_name)
-        .max_by_key(likeness)
-    {
-        Some(field) if likeness(&field) > 800 => format!("did you mean `{}`?", field.name),
-        _ => expected_fields(shape),
+    match nearest(key, shape.fields.iter().map(|field| field.name)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => expected_fields(shape),
     }
 }
 
-fn base64(bytes: &LuaString) -> Json {
-    Json::String(base64::engine::general_purpose::STANDARD.encode(bytes.as_bytes()))
-}
-
-fn typed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    at.take(value.as_string().map_or(0, |text| text.as_bytes().len()))?;
-    match (ty, value) {
-        (_, Value::Nil) => Ok(Json::Null),
-        (Type::Bool, Value::Boolean(value)) => Ok(Json::Bool(*value)),
-        (Type::Int, Value::Integer(_) | Value::Number(_)) => integer(value, at),
-        (ty, Value::String(_)) if ty.is_text() => formed(ty, value, at),
-        (Type::Time, Value::String(_)) => time(value, at),
-        (Type::Bytes, Value::String(bytes)) => Ok(base64(bytes)),
-        (Type::BytesUpTo(most), Value::String(bytes)) => match bytes.as_bytes().len() {
-            length if (1..=most).contains(&length) => Ok(base64(bytes)),
-            length => Err(at.mismatch(format!("has {length} bytes, and must have 1 to {most}"))),
-        },
-        (Type::Number, Value::Integer(_) | Value::Number(_)) => any(value, at, DEPTH),
-        (Type::Any, value) => any(value, at, DEPTH),
-        (Type::List(item), Value::Table(table)) => {
-            list(table, at, |value, at| typed(*item, value, at))
-        }
-        (Type::Map(item), Value::Table(table)) => {
-            map(table, at, |value, at| typed(*item, value, at))
-        }
-        (Type::Record(shape), value) => record(shape, value, at),
-        _ => Err(at.wrong_type(ty, value)),
+/// The entries of a table with text for keys, sorted.
+fn sorted(table: &Table, at: &Path) -> Result<Vec<(String, Value)>, Mismatch> {
+    let mut entries = Vec::new();
+    for pair in table.pairs::<Value, Value>() {
+        let (key, value) = pair.map_err(|e| at.failed(&e))?;
+        let Value::String(key) = key else {
+            return Err(at.mismatch("must have text for keys"));
+        };
+        let key = key.to_str();
+        let key = key.map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?;
+        entries.push((key.to_owned(), value));
     }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(entries)
 }
 
-fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    value
-        .to_string()
-        .map(Json::String)
-        .map_err(|_| at.mismatch("is not valid UTF-8"))
+fn is_empty(text: &LuaString) -> bool {
+    text.as_bytes().is_empty()
 }
 
-/// An empty text says that the field is unset.
-fn formed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    let json = text(value, at)?;
-    match (ty.form(), json.as_str()) {
-        (Some(form), Some(text)) if !text.is_empty() && !(form.fits)(text) => {
-            let start: String = text.chars().take(LONGEST_NAME).collect();
-            let problem = format!("must be {}, not `{}`", form.noun, start.escape_debug());
-            Err(at.mismatch(problem).cure(form.cure))
-        }
-        _ => Ok(json),
-    }
+fn utf8(text: &LuaString, at: &Path) -> Result<mlua::BorrowedStr, Mismatch> {
+    text.to_str().map_err(|_| at.mismatch("is not valid UTF-8"))
 }
 
-/// Luau has one type of numbers; mlua gives whole ones another.
+/// Luau has one type of numbers; mlua has two.
 fn number(value: &Value) -> Option<f64> {
     match value {
         Value::Integer(number) => Some(*number as f64),
@@ -265,89 +295,9 @@ fn number(value: &Value) -> Option<f64> {
     clippy::cast_possible_truncation,
     reason = "a whole number of at most 53 bits"
 )]
-fn integer(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    match number(value) {
-        Some(number) if number.fract() == 0.0 && number.abs() < 9e15 => {
-            Ok(Json::Number((number as i64).into()))
-        }
-        _ => Err(at.mismatch("must be a whole number")),
-    }
-}
-
-fn time(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    match text(value, at)? {
-        Json::String(text) if is_rfc3339(&text) => Ok(Json::String(text)),
-        _ => Err(at
-            .mismatch("is not an RFC 3339 time")
-            .cure("use `time.rfc3339()`, or leave the field out")),
-    }
-}
-
-fn list(
-    table: &Table,
-    at: &Path,
-    item: impl Fn(&Value, &Path) -> Result<Json, Mismatch>,
-) -> Result<Json, Mismatch> {
-    let length = table.raw_len();
-    let entries = table.pairs::<Value, Value>().take(length + 1).count();
-    if entries != length {
-        return Err(at.mismatch("must be a list: keys 1, 2, 3 … without gaps"));
-    }
-    at.take(length.saturating_mul(EACH))?;
-    let items = (1..=length).map(|index| {
-        let value: Value = table
-            .raw_get(index)
-            .map_err(|e| at.mismatch(e.to_string()))?;
-        item(&value, &at.inner(&index.to_string()))
-    });
-    items.collect::<Result<Vec<_>, _>>().map(Json::Array)
-}
-
-fn map(
-    table: &Table,
-    at: &Path,
-    item: impl Fn(&Value, &Path) -> Result<Json, Mismatch>,
-) -> Result<Json, Mismatch> {
-    let mut object = Map::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (key, value) = pair.map_err(|e| at.mismatch(e.to_string()))?;
-        let Value::String(key) = key else {
-            return Err(at.mismatch("must have text for keys"));
-        };
-        at.take(key.as_bytes().len())?;
-        let key = key
-            .to_str()
-            .map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?
-            .to_owned();
-        let json = item(&value, &at.inner(&key))?;
-        object.insert(key, json);
-    }
-    Ok(Json::Object(object))
-}
-
-fn any(value: &Value, at: &Path, depth: usize) -> Result<Json, Mismatch> {
-    if depth == 0 {
-        return Err(at.mismatch("is nested too deeply, or contains itself"));
-    }
-    at.take(value.as_string().map_or(0, |text| text.as_bytes().len()))?;
-    match value {
-        Value::Nil => Ok(Json::Null),
-        Value::Boolean(value) => Ok(Json::Bool(*value)),
-        Value::String(_) => text(value, at),
-        Value::Integer(_) | Value::Number(_) => integer(value, at).or_else(|_| fraction(value, at)),
-        Value::Table(table) if table.raw_len() > 0 => {
-            list(table, at, |value, at| any(value, at, depth - 1))
-        }
-        Value::Table(table) => map(table, at, |value, at| any(value, at, depth - 1)),
-        other => Err(at.mismatch(format!("cannot be {}", describe(other)))),
-    }
-}
-
-fn fraction(value: &Value, at: &Path) -> Result<Json, Mismatch> {
-    number(value)
-        .and_then(Number::from_f64)
-        .map(Json::Number)
-        .ok_or_else(|| at.mismatch("is not a finite number"))
+fn integer(value: &Value) -> Option<i64> {
+    let whole = number(value).filter(|number| number.fract() == 0.0 && number.abs() < 9e15);
+    whole.map(|number| number as i64)
 }
 
 #[cfg(test)]

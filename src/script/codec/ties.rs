@@ -1,21 +1,21 @@
-//! What a reply owes to its request, beyond its shape.
+//! Rules of a reply that depend on its request.
 
 use super::Mismatch;
 use crate::protocol::{Method, Tie, Type};
 use mlua::{Table, Value};
 
-/// What one call's reply owes, taken from the request before the hook could change it.
+/// The rule for the reply to one request, read from the request before the hook can change it.
 pub enum Owed {
-    /// Nothing.
+    /// No rule.
     Nothing,
-    /// This record may not have these fields.
+    /// A record must not have these fields.
     Unset(&'static str, Vec<&'static str>),
-    /// This record has this text in this field.
+    /// A record must have this text in this field.
     Echo(&'static str, &'static str, String),
 }
 
 impl Owed {
-    /// What the reply to `request` will owe.
+    /// Returns the rule for the reply to `request`.
     pub fn of(method: &Method, request: &Table) -> Self {
         match method.tie {
             None => Owed::Nothing,
@@ -26,10 +26,10 @@ impl Owed {
         }
     }
 
-    /// Whether `reply`, which has its shape already, gives what it owes.
+    /// Checks `reply`, whose shape is right already.
     ///
     /// # Errors
-    /// The field that does not.
+    /// The field that breaks the rule.
     pub fn check(&self, reply: &Value) -> Result<(), Mismatch> {
         let inner = |record: &str| {
             reply
@@ -50,7 +50,7 @@ impl Owed {
             }
             Owed::Echo(record, field, asked) => {
                 match inner(record).and_then(|inner| text(&inner, field)) {
-                    Some(told) if told != *asked => Err(another(record, field, asked)),
+                    Some(given) if given != *asked => Err(changed(record, field, asked)),
                     _ => Ok(()),
                 }
             }
@@ -73,7 +73,7 @@ fn set_fields(method: &Method, record: &str, request: &Table) -> Vec<&'static st
         .collect()
 }
 
-/// A text that is not empty.
+/// Returns a text that is not empty.
 fn text(table: &Table, field: &str) -> Option<String> {
     table
         .raw_get::<String>(field)
@@ -84,15 +84,15 @@ fn text(table: &Table, field: &str) -> Option<String> {
 fn set_already(record: &str, field: &str) -> Mismatch {
     Mismatch {
         at: format!("the reply's `{record}.{field}`"),
-        problem: "is set by the request already".to_owned(),
-        cure: Some("leave it out: the engine refuses it, even with the same value".to_owned()),
+        problem: "is already set by the request".to_owned(),
+        cure: Some("leave it out: the engine rejects it, even with the same value".to_owned()),
     }
 }
 
-fn another(record: &str, field: &str, asked: &str) -> Mismatch {
+fn changed(record: &str, field: &str, asked: &str) -> Mismatch {
     Mismatch {
         at: format!("the reply's `{record}.{field}`"),
-        problem: format!("is not `{}`, which was asked for", asked.escape_debug()),
+        problem: format!("must be `{}`, as in the request", asked.escape_debug()),
         cure: Some(format!("write `{field} = req.{field}`")),
     }
 }

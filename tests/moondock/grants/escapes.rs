@@ -285,7 +285,7 @@ fn a_link_cannot_take_the_place_of_a_granted_directory() {
     refused(
         &[&grants[0], &grants[1]],
         &body,
-        "other` is itself granted, or a link to what is",
+        "other` is itself granted, or a link to a granted path",
     );
     let nested = format!("fs.read:{}/root/evil/secret", ground.at.display());
     let body = ground.script("fs.read(O .. '/secret')");

@@ -370,7 +370,7 @@ fn a_redirect_never_leads_out_of_tls() {
     refused(
         &[&grant(server), "http:127.0.0.1:1"],
         &body,
-        "leads from `https` to `http`",
+        "redirects from `https` to `http`",
     );
 }
 

@@ -1,6 +1,6 @@
 //! What hostile scripts do, as the text of a hook.
 
-pub const CPU: &str = "ms of processor time without giving way";
+pub const CPU: &str = "ms of CPU time without yielding";
 pub const MEMORY: &str = "MiB of memory";
 pub const DEADLINE: &str = "did not answer within 300 ms";
 

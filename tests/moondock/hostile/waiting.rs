@@ -168,7 +168,7 @@ fn what_a_failed_call_held_is_free_again() {
         let bad = plugin
             .error("VolumeDriver.Create", json!({ "Name": "bad" }))
             .await;
-        assert!(bad.contains("processor time"), "{bad}");
+        assert!(bad.contains("CPU time"), "{bad}");
         assert_eq!(create(&plugin).await, "free");
     });
 }

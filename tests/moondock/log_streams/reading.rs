@@ -241,7 +241,7 @@ fn options_of_a_container_are_checked_and_count() {
         for (name, value, part) in [
             ("max-sise", "1m", "unknown option \"max-sise\": did you mean \"max-size\"?"),
             ("max-size", "big", "option \"max-size\" is \"big\": it must be a size"),
-            ("max-size", "0", "option \"max-size\" must be more than nothing"),
+            ("max-size", "0", "option \"max-size\" must be greater than 0"),
             ("max-file", "0", "option \"max-file\" must be at least 1"),
         ] {
             let mut request = log.start();

@@ -1,12 +1,12 @@
-//! `docs/reference/bundle.md`: what `moondock bundle` derives.
+//! `docs/reference/bundle.md`: the contents of a bundle.
 
 use moondock::bundle::{BINARY, FixedMount, NEEDS, Need, PROPAGATED, VARIABLES, Value, type_of};
 use moondock::protocol::Interface;
 
-const INTRO: &str = "# What is in a bundle
+const INTRO: &str = "# Contents of a bundle
 
-`moondock bundle` makes `config.json` and `rootfs/` of a plugin's directory. All of it follows from the files there and from `plugin.toml`;
-the [guide](../guides/managed-plugin.md) shows how it is used.
+`moondock bundle` creates `config.json` and `rootfs/` from a plugin's directory, that is, from its files and its `plugin.toml`.
+The [guide](../guides/managed-plugin.md) shows how to use it.
 
 ## Interfaces
 
@@ -17,24 +17,24 @@ the [guide](../guides/managed-plugin.md) shows how it is used.
 const GRANTS: &str = "
 ## Grants
 
-What each grant asks of the engine, and so of the administrator who installs the plugin. Everything else stays as Docker has it for plugins:
-the default capabilities, no device, no network, no directory of the host.
+What each grant asks of the engine, and so of the administrator who installs the plugin. Without grants a bundle has Docker's defaults for
+plugins: the default capabilities, no device, no network, no directory of the host.
 
 | grant | capabilities | network | devices | mounts | in the root file system | |
 |---|---|---|---|---|---|---|
 ";
 
 const MOUNTS: &str = "
-The mounts whose name stands in the table can be found by it in `docker plugin inspect`:
+`docker plugin inspect` shows the mounts by these names:
 
 | mount | host | plugin | options | can be set | |
 |---|---|---|---|---|---|
 ";
 
 const PATHS: &str = "
-Paths of `fs.read` and `fs.write` are mounted at the same place. The mount's name is the path with `-` for all that is no letter or digit, without the first `/`:
-`docker plugin set NAME srv-big.source=/mnt/big` mounts another directory of the host there. Not where the plugin has a policy, which must see the host's own
-paths. No mount is made for a path below `/proc` and `/sys`, of which a plugin has its own, and below the propagated mount. A path that would hide what the plugin needs, such as `/` or `/etc`, is refused.
+Paths of `fs.read` and `fs.write` are mounted at the same place. The mount's name is the path without the first `/`, and with `-` for all characters but letters and digits:
+`docker plugin set NAME srv-big.source=/mnt/big` mounts another directory of the host there. This is not possible if the plugin has a policy, which must see the host's own
+paths. Paths below `/proc` and `/sys`, of which a plugin has its own, and below the propagated mount are not mounted. A path that would hide what the plugin needs, such as `/` or `/etc`, is rejected.
 
 ";
 
@@ -53,23 +53,23 @@ pub fn page() -> String {
         .for_each(|mount| page += &mount_row(mount));
     page += PATHS;
     page += &format!(
-        "## State\n\nThe propagated mount is `{PROPAGATED}`, where state is by default and volumes belong: the only place that survives \
-         `docker plugin upgrade`, and from which mounts reach containers.\n\n"
+        "## State\n\nThe propagated mount is `{PROPAGATED}`. It holds the state by default, and volumes belong there: it is the only directory that survives \
+         `docker plugin upgrade`, and the only one whose mounts reach containers.\n\n"
     );
-    page += "## Variables\n\nAll can be set with `docker plugin set NAME VARIABLE=VALUE` while the plugin is disabled.\n\n| variable | value | |\n|---|---|---|\n";
+    page += "## Variables\n\nThey can be set with `docker plugin set NAME VARIABLE=VALUE` while the plugin is disabled.\n\n| variable | value | |\n|---|---|---|\n";
     VARIABLES
         .iter()
         .for_each(|(name, value, about)| page += &format!("| `{name}` | `{value}` | {about} |\n"));
-    page += "| a setting in capitals | empty: what `plugin.toml` says | `volume_root` is `VOLUME_ROOT`; a string as it is, all else in TOML, lists of strings also with commas |\n";
-    page += "| NAME of `env:NAME` | none | what scripts read by that grant |\n\n";
+    page += "| a setting in capitals | empty: the value in `plugin.toml` | `volume_root` is `VOLUME_ROOT`; a string as it is, other values in TOML, lists of strings also separated by commas |\n";
+    page += "| NAME of `env:NAME` | none | the value that scripts read |\n\n";
     page + &files()
 }
 
 fn files() -> String {
     format!(
-        "## Files\n\n`{BINARY}`, the scripts in `/scripts/NAME` unless they are mounted, what the grants name, the libraries that these need at the places where the building \
-         host has them, `/etc/passwd` and `/etc/group` with root and nobody, `/etc/nsswitch.conf`, `/etc/ld.so.cache`, and `/etc/moondock-bundle` with the bundle's name, \
-         as the engine refuses the same files under two names.\n"
+        "## Files\n\n`{BINARY}`, the scripts in `/scripts/NAME` unless they are mounted, the programs of the grants with their libraries at the same paths as on the building \
+         host, `/etc/passwd` and `/etc/group` with root and nobody, `/etc/nsswitch.conf`, `/etc/ld.so.cache`, and `/etc/moondock-bundle` with the bundle's name, \
+         as the engine rejects the same files under two names.\n"
     )
 }
 

@@ -1,0 +1,131 @@
+//! How host functions are bound to a script: checks before each call, and the names in its errors.
+
+use super::protected::raising;
+use super::{Host, Needs};
+use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue};
+use std::fmt::Display;
+use std::future::Future;
+use std::rc::Rc;
+
+/// The host of a function, what the function needs, and the name that its errors begin with.
+pub struct Binding {
+    host: Rc<Host>,
+    name: String,
+    needs: Needs,
+}
+
+impl Binding {
+    /// Binds the function `name` (`fs.read`) to the host of a script.
+    pub(super) fn new(host: Rc<Host>, name: String, needs: Needs) -> Self {
+        Self { host, name, needs }
+    }
+
+    /// Makes a function that touches nothing outside the script, and can be called while it loads.
+    pub fn pure<A, R, E>(
+        self,
+        lua: &Lua,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
+        self.synchronous(lua, Self::check_budget, f)
+    }
+
+    /// Makes a function that touches something outside the script and does not wait for it.
+    pub fn instant<A, R, E>(
+        self,
+        lua: &Lua,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
+        self.synchronous(lua, Self::admit, f)
+    }
+
+    /// Makes a function that waits (for a disk, a process, the kernel) while other calls continue.
+    pub fn waiting<A, R, E, F>(
+        self,
+        lua: &Lua,
+        f: fn(Lua, Rc<Host>, A) -> F,
+    ) -> mlua::Result<Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+        F: Future<Output = Result<R, E>> + 'static,
+    {
+        let binding = Rc::new(self);
+        lua.create_async_function(move |lua, args: A| {
+            let binding = binding.clone();
+            async move {
+                binding.admit()?;
+                let outcome = f(lua, binding.host.clone(), args).await;
+                outcome.map_err(|e| binding.error(&e))
+            }
+        })
+    }
+
+    /// Makes a function that waits for a function of the script.
+    ///
+    /// `f` calls that function through [`call_protected`](super::protected::call_protected) and
+    /// returns the values of that. Results are returned, and an error is raised unchanged, whatever
+    /// value it is. An error of `f` itself is raised with the function's name.
+    pub fn calling<A, E, F>(self, lua: &Lua, f: fn(Lua, Rc<Host>, A) -> F) -> mlua::Result<Function>
+    where
+        A: FromLuaMulti + 'static,
+        E: Display + 'static,
+        F: Future<Output = Result<MultiValue, E>> + 'static,
+    {
+        raising(lua, &self.waiting(lua, f)?)
+    }
+
+    fn synchronous<A, R, E>(
+        self,
+        lua: &Lua,
+        check: fn(&Self) -> mlua::Result<()>,
+        f: fn(&Lua, &Host, A) -> Result<R, E>,
+    ) -> mlua::Result<Function>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+        E: Display + 'static,
+    {
+        lua.create_function(move |lua, args: A| {
+            check(&self)?;
+            f(lua, &self.host, args).map_err(|e| self.error(&e))
+        })
+    }
+
+    fn check_budget(&self) -> mlua::Result<()> {
+        self.host
+            .budget
+            .check_exactly()
+            .map_err(mlua::Error::external)
+    }
+
+    /// Checks that a hook is running, and the grant that does not depend on the arguments.
+    fn admit(&self) -> mlua::Result<()> {
+        self.check_budget()?;
+        if !self.host.in_call.get() {
+            return Err(mlua::Error::runtime(format!(
+                "`{}` cannot be used while the script loads: call it from a hook",
+                self.name
+            )));
+        }
+        let Some(grant) = self.needs.stands_alone() else {
+            return Ok(());
+        };
+        let required = self.host.shared.granted().require(&grant);
+        required.map_err(|refused| self.error(&refused))
+    }
+
+    fn error(&self, error: &dyn Display) -> mlua::Error {
+        mlua::Error::runtime(format!("{}: {error}", self.name))
+    }
+}

@@ -1,0 +1,158 @@
+//! `docs/reference/plugin-toml.md`: the keys of `plugin.toml`.
+
+use super::methods::deadline_of;
+use moondock::host::Limits;
+use moondock::plugin::{LogSettings, MetricsSettings};
+use moondock::protocol::{Interface, methods};
+
+const INTRO: &str = "# plugin.toml
+
+An optional file in a plugin's directory, read again when it is saved. An unknown key is an error. All keys are optional.
+
+| key | | default |
+|---|---|---|
+| `description` | What the plugin is for, in a line; shown by `moondock check`. | empty |
+| `settings` | A table of your own: what `require(\"@moondock/plugin\").settings()` returns. | empty |
+| `grants` | What scripts may touch, as a list of strings: [see below](#grants). Must precede the first `[…]`. | empty: nothing |
+";
+
+const EXAMPLE: &str = "
+```toml
+# example/plugin.toml
+description = \"Volumes on the big disk\"
+grants = [\"fs.write:{settings.root}\"]
+
+[settings]
+root = \"/srv/big\"
+
+[limits]
+cpu_ms = 100
+memory_mib = 32
+
+[limits.deadline_ms]
+\"volume.mount\" = 5000
+```
+
+A call that exceeds a limit ends with an error that the script cannot catch. Later calls are not affected.
+
+## Grants
+
+Everything else that a script could do to the machine raises, with the line to add. The [guide](../guides/grants.md) explains the risk of each.
+
+| grant | allows |
+|---|---|
+| `fs.read:PATH` | Reading PATH and everything below it. |
+| `fs.write:PATH` | Changing PATH and everything below it, and reading it. |
+| `exec:NAME` | Running the program NAME from `/usr/local/sbin`, `/usr/local/bin`, `/usr/sbin`, `/usr/bin`, `/sbin` or `/bin`. |
+| `exec:/PATH` | Running the program with this path. |
+| `net` | Reading and changing links, addresses, routes, neighbours, network sysctls, and the plugin's firewall rules. |
+| `mount` | Mounting and unmounting on paths that `fs.write` covers, and listing all mounts. |
+| `http:HOST[:PORT]` | Requests to a host. |
+| `docker` | Requests to the engine's own API. |
+| `env:NAME` | Reading a variable of the environment. |
+
+A path is absolute, without `.` and `..`, and need not exist yet. `{settings.NAME}` stands for the value of a setting, `{settings.A.B}` for one in a table. A list of strings gives a grant
+for each.
+
+A saved file never gives scripts more than what was accepted at the start or by [`moondock reload --accept-grants`](cli.md#moondock-reload).
+";
+
+const LOG: &str = "
+## Log streams
+
+How the log of a container reaches `log.lua`. The [guide](../guides/logs.md) says more.
+
+| key | | default |
+|---|---|---|
+";
+
+fn log_rows() -> String {
+    let LogSettings {
+        buffer_kib,
+        batch_entries,
+        batch_kib,
+        ..
+    } = LogSettings::default();
+    let rows = [
+        (
+            "on_slow",
+            "What happens if the script fails, or is slower than the container. `block`: the container waits in its next write, and nothing is lost. \
+             `drop`: the oldest entries are dropped and counted.",
+            "`block`".to_owned(),
+        ),
+        (
+            "buffer_kib",
+            "Size of a container's FIFO, in KiB: 64 to 16384, rounded up to a power of two. Applies to new streams.",
+            buffer_kib.to_string(),
+        ),
+        (
+            "batch_entries",
+            "Limit of the entries in a batch: 1 to 10000.",
+            batch_entries.to_string(),
+        ),
+        (
+            "batch_kib",
+            "Limit of the size of a batch, in KiB: 4 to 4096. A longer line is a batch of its own.",
+            batch_kib.to_string(),
+        ),
+    ];
+    rows.iter()
+        .map(|(key, doc, default)| format!("| `log.{key}` | {doc} | {default} |\n"))
+        .collect()
+}
+
+/// The page.
+pub fn page() -> String {
+    let limits = Limits::default();
+    let mut page = INTRO.to_owned();
+    page += &format!(
+        "| `limits.cpu_ms` | CPU time that a hook may use before it yields (waits), in ms. | {} |\n",
+        limits.cpu.as_millis()
+    );
+    page += &format!(
+        "| `limits.memory_mib` | Memory of each script's state, in MiB; at least 2. | {} |\n",
+        limits.memory >> 20
+    );
+    page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | Deadline of a call, in ms; at most the default. | see below |\n";
+    page += &metrics_rows();
+    page += EXAMPLE;
+    page += LOG;
+    page += &log_rows();
+    page += "\n## Deadlines\n\nThey are below the engine's own limits, so that the engine gets a reason.\n\n| hooks | ms |\n|---|---|\n";
+    for interface in Interface::ALL {
+        page += &deadline_rows(interface);
+    }
+    page
+}
+
+fn metrics_rows() -> String {
+    let MetricsSettings { interval_s, socket } = MetricsSettings::default();
+    let rows = [
+        (
+            "interval_s",
+            "Seconds between two calls of `metrics.collect`: 1 to 3600.",
+            interval_s.to_string(),
+        ),
+        (
+            "socket",
+            "The socket of the engine's metrics, as a path inside the plugin.",
+            format!("`{}`", socket.display()),
+        ),
+    ];
+    rows.iter()
+        .map(|(key, doc, default)| format!("| `metrics.{key}` | {doc} | {default} |\n"))
+        .collect()
+}
+
+fn deadline_rows(interface: Interface) -> String {
+    let asked = || methods().filter(|method| method.interface == interface && method.has_hook());
+    let mut deadlines: Vec<_> = asked().filter_map(deadline_of).collect();
+    deadlines.sort();
+    deadlines.dedup();
+    let row = |deadline: &std::time::Duration| {
+        let hooks = asked().filter(|method| method.deadline == *deadline);
+        let hooks: Vec<_> = hooks.map(|method| format!("`{}`", method.key())).collect();
+        format!("| {} | {} |\n", hooks.join(", "), deadline.as_millis())
+    };
+    deadlines.iter().map(row).collect()
+}

@@ -1,0 +1,106 @@
+//! `scripts/types/`: the types of requests and replies, and where the kits are, for editors.
+
+use super::{Generated, wrap};
+use moondock::plugin::{REQUEST_FIELDS, REQUEST_TYPES};
+use moondock::protocol::{Interface, Shape, Type, methods};
+
+/// The kits that scripts can require.
+const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];
+
+const HOOKS: &str = "-- The requests and replies of hooks, for editors. This is a definition file: its types are known
+-- everywhere.
+--
+--   function volume.create(req: CreateVolumeRequest) … end
+--   function metrics.collect(samples: { MetricSample }) … end
+--   function log.write_batch(entries: { LogEntry }, info: LogInfo) … end
+";
+
+/// The generated files.
+pub fn all() -> Vec<Generated> {
+    let kits = KITS.iter().map(|kit| (kit.to_string(), kit_stub(kit)));
+    kits.chain([("hooks.d".to_owned(), hooks_stub())])
+        .map(|(name, text)| (format!("scripts/types/{name}.luau"), text))
+        .collect()
+}
+
+fn kit_stub(kit: &str) -> String {
+    format!(
+        "--!strict\n-- `require(\"@moondock/{kit}\")`, for editors.\n\n\
+         return require(\"../kits/{kit}\")\n"
+    )
+}
+
+fn hooks_stub() -> String {
+    let mut shapes: Vec<&'static Shape> = Vec::new();
+    let of_hooks = methods().filter(|method| method.interface != Interface::Authz);
+    for method in of_hooks {
+        match method.parameters().as_str() {
+            "req" => collect(method.request, &mut shapes),
+            _ => collect_inner(method.request, &mut shapes),
+        }
+        collect(method.reply, &mut shapes);
+    }
+    let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\nexport type AuthzRequest = {{\n");
+    for row in REQUEST_FIELDS {
+        stub += &field(row.name, row.ty, row.doc);
+    }
+    stub += "}\n";
+    shapes.iter().for_each(|shape| stub += &shape_type(shape));
+    stub.replace("\n    ", "\n\t")
+}
+
+/// A field below its documentation.
+fn field(name: &str, ty: &str, doc: &str) -> String {
+    let comment = wrap::lines(doc, wrap::WIDTH - 8);
+    let comment: String = comment
+        .iter()
+        .map(|line| format!("    --- {line}\n"))
+        .collect();
+    format!("{comment}    {name}: {ty},\n")
+}
+
+/// Adds the shape and those within it, each once.
+fn collect(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
+    if shape.fields.is_empty() || into.contains(&shape) {
+        return;
+    }
+    assert!(
+        into.iter().all(|other| other.name != shape.name),
+        "two shapes are named {}",
+        shape.name
+    );
+    collect_inner(shape, into);
+    into.push(shape);
+}
+
+fn collect_inner(shape: &'static Shape, into: &mut Vec<&'static Shape>) {
+    for field in shape.fields {
+        match field.ty {
+            Type::Record(inner) | Type::List(&Type::Record(inner)) => collect(inner, into),
+            _ => {}
+        }
+    }
+}
+
+fn shape_type(shape: &Shape) -> String {
+    let mut text = format!("export type {} = {{\n", shape.name);
+    for row in shape.fields {
+        let optional = if row.required { "" } else { "?" };
+        text += &field(row.name, &format!("{}{optional}", luau(row.ty)), row.doc);
+    }
+    text + "}\n"
+}
+
+fn luau(ty: Type) -> String {
+    match ty {
+        Type::Bool => "boolean".to_owned(),
+        Type::Int | Type::Number => "number".to_owned(),
+        Type::Time | Type::Bytes | Type::BytesUpTo(_) => "string".to_owned(),
+        ty if ty.is_text() => "string".to_owned(),
+        Type::Any => "any".to_owned(),
+        Type::List(inner) => format!("{{ {} }}", luau(*inner)),
+        Type::Map(inner) => format!("{{ [string]: {} }}", luau(*inner)),
+        Type::Record(shape) => shape.name.to_owned(),
+        ty => unreachable!("{ty:?}"),
+    }
+}
