@@ -286,13 +286,10 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
         ..Request::default()
     };
     let sending = send_to_socket(socket, "/metrics", &request);
-    let answer = match timeout(FETCH_TIMEOUT, sending).await {
-        Ok(answer) => answer?,
-        Err(_) => {
-            let socket = socket.to_owned();
-            return Err(FetchError::Timeout { socket });
-        }
-    };
+    let answer = timeout(FETCH_TIMEOUT, sending).await;
+    let answer = answer.map_err(|_| FetchError::Timeout {
+        socket: socket.to_owned(),
+    })??;
     if answer.status != 200 {
         return Err(FetchError::Status {
             socket: socket.to_owned(),

@@ -243,7 +243,7 @@ fn text(value: &Value, at: &Path) -> Result<Json, Mismatch> {
 fn formed(ty: Type, value: &Value, at: &Path) -> Result<Json, Mismatch> {
     let json = text(value, at)?;
     match (ty.form(), json.as_str()) {
-        (Some(form), Some(text)) if !text.is_empty() && !(form.fits)(text) => {
+        (Some(form), Some(text)) if !text.is_empty() && !(form.matches)(text) => {
             let start: String = text.chars().take(LONGEST_NAME).collect();
             let problem = format!("must be {}, not `{}`", form.noun, start.escape_debug());
             Err(at.mismatch(problem).cure(form.cure))
