@@ -1,6 +1,6 @@
 //! The life of one log stream: read from its FIFO, delivered to the script, consumed.
 
-use super::control::{Control, Order, State};
+use super::control::{Control, Order, Progress};
 use super::cursor::{Batch, Cursor, ReadError, Seen};
 use super::deliver::{Delivered, Delivery};
 use super::drops::{Drops, REPORT_INTERVAL};
@@ -81,7 +81,7 @@ impl Stream {
             Ok(end) => end,
             Err(error) => self.discard_rest(&error).await,
         };
-        self.control.reach(State::Drained);
+        self.control.reach(Progress::Drained);
         if end == End::Finished {
             self.drops.report_all();
             finish(&self.registry, &self.info).await;
@@ -128,7 +128,7 @@ impl Stream {
         let ordered = self.control.ordered();
         let ends = ordered == Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
         if ends {
-            self.control.reach(State::Drained);
+            self.control.reach(Progress::Drained);
         }
         ends
     }
@@ -240,7 +240,7 @@ impl Stream {
             "log stream is corrupt, discarding the rest: {}",
             chain(error)
         );
-        self.control.reach(State::Drained);
+        self.control.reach(Progress::Drained);
         while !self.registry.is_shutting_down() {
             let (discarded, ordered) = (self.cursor.discard_all(), self.control.ordered());
             if discarded > 0 {
@@ -260,14 +260,14 @@ impl Stream {
 impl Drop for Stream {
     /// Reports the end also after a panic, so that a shutdown does not wait for it.
     fn drop(&mut self) {
-        self.control.reach(State::Ended);
+        self.control.reach(Progress::Ended);
     }
 }
 
 /// Ends a stream whose FIFO has gone while nobody read it.
 pub(super) async fn finish_gone(registry: &Registry, info: &StreamInfo, control: &Control) {
     finish(registry, info).await;
-    control.reach(State::Ended);
+    control.reach(Progress::Ended);
 }
 
 /// Calls the script's hook for the end of a stream, and forgets the stream.
