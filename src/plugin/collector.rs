@@ -286,10 +286,10 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
         ..Request::default()
     };
     let sending = send_to_socket(socket, "/metrics", &request);
-    let late = |_| FetchError::Timeout {
+    let answer = timeout(FETCH_TIMEOUT, sending).await;
+    let answer = answer.map_err(|_| FetchError::Timeout {
         socket: socket.to_owned(),
-    };
-    let answer = timeout(FETCH_TIMEOUT, sending).await.map_err(late)??;
+    })??;
     if answer.status != 200 {
         return Err(FetchError::Status {
             socket: socket.to_owned(),

@@ -1,4 +1,4 @@
-//! What all scripts of a plugin share, on whatever thread they run.
+//! The parts that all scripts of a plugin share, across threads.
 
 use super::outcome::Outcome;
 use super::{CallError, OpenError, Surroundings};
@@ -15,21 +15,21 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tracing::Level;
 
-/// Where a plugin's parts are.
+/// The name, the directories and the environment of a plugin.
 #[derive(Debug, Clone)]
 pub struct PluginSpec {
     /// The plugin's name, as Docker knows it.
     pub name: String,
     /// The directory of its scripts.
     pub dir: PathBuf,
-    /// The directory of its state; created by the caller.
+    /// The directory of its state, which the caller creates.
     pub state: PathBuf,
-    /// What is special about where it runs.
+    /// The environment that it runs in.
     pub surroundings: Surroundings,
 }
 
 impl PluginSpec {
-    /// Describes a plugin in the usual surroundings.
+    /// Describes a plugin that runs as a service.
     pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
         Self {
             name: name.into(),
@@ -64,12 +64,12 @@ impl PluginSpec {
     }
 }
 
-/// What all scripts of a plugin share.
+/// The parts that all scripts of a plugin share.
 pub(super) struct Core {
     pub spec: PluginSpec,
     pub shared: Arc<Shared>,
     pub meters: Arc<Meters>,
-    /// Whether an engine has asked for the interfaces, which it does once.
+    /// Whether an engine has called `Plugin.Activate`.
     pub activated: AtomicBool,
     generations: [AtomicU64; Interface::ALL.len()],
 }
@@ -133,7 +133,7 @@ impl Core {
 
 async fn open_state(spec: &PluginSpec) -> io::Result<Shared> {
     let shared = Shared::open(spec.name.clone(), spec.state.clone()).await?;
-    // The engine starts a managed plugin when it starts itself, so what was known before is stale.
+    // The engine starts a managed plugin when it starts itself, so everything known before is stale.
     if spec.surroundings.managed {
         shared.count_activation().await?;
     }

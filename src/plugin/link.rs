@@ -19,7 +19,7 @@ use tokio::task::{AbortHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use tracing::dispatcher;
 
-/// The pause after a script is started anew, so that one that panics at once does not do so without end.
+/// The pause after a restart of a script, in case it panics again at once.
 const RESTART_BACKOFF: Duration = Duration::from_secs(1);
 
 /// The way to a script.
@@ -57,7 +57,7 @@ impl Link {
     /// Starts a thread for the script of `interface`.
     ///
     /// # Errors
-    /// When the system has no thread left.
+    /// The system's error.
     pub fn thread(core: Arc<Core>, interface: Interface) -> io::Result<Self> {
         let (jobs, queue) = unbounded_channel();
         let name = format!("{} {}", core.name(), interface.name());
@@ -78,7 +78,7 @@ impl Link {
     /// Runs `task` with the script's runner, on its thread, and returns its result.
     ///
     /// # Errors
-    /// [`Lost`] after a panic, which is logged; the script is then started anew.
+    /// [`Lost`] after a panic, which is logged. The script is then restarted.
     pub async fn run<T, R>(
         &self,
         task: impl FnOnce(Rc<Runner>) -> R + Send + 'static,
@@ -138,7 +138,7 @@ fn serve(
             spawn_local(job(post.clone()));
         }
     });
-    // A file operation that hangs must not hold up the end.
+    // A file operation that hangs must not delay the shutdown.
     runtime.shutdown_background();
     Ok(())
 }
@@ -184,7 +184,7 @@ async fn supervise(current: Rc<RefCell<Rc<Runner>>>) {
         tracing::error!(
             plugin,
             script,
-            "started anew after a fault in moondock itself"
+            "script restarted after an internal error of moondock"
         );
         sleep(RESTART_BACKOFF).await;
     }
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_on_the_own_thread_starts_the_script_anew() {
+    fn panic_on_the_own_thread_restarts_the_script() {
         block_on(async {
             let (core, _state) = core().await;
             survives_a_panic(Link::here(core, Interface::Volume)).await;
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_on_another_thread_starts_the_script_anew() {
+    fn panic_on_another_thread_restarts_the_script() {
         block_on(async {
             let (core, _state) = core().await;
             survives_a_panic(Link::thread(core, Interface::Volume).unwrap()).await;
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn panic_beside_calls_starts_the_script_anew() {
+    fn panic_beside_calls_restarts_the_script() {
         block_on(async {
             let (core, _state) = core().await;
             let link = Link::thread(core, Interface::Volume).unwrap();

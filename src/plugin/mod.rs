@@ -48,14 +48,14 @@ use tokio::sync::Mutex;
 /// A plugin, on the thread that accepts its connections.
 pub struct Plugin {
     core: Arc<Core>,
-    /// The way to the script of each interface that has one.
+    /// The link to the script of each interface that has one.
     links: [RefCell<Option<Rc<Link>>>; Interface::ALL.len()],
     greeted: Cell<bool>,
-    /// The files of the last reading, which the watcher follows.
+    /// The files as they were last read, which the watcher follows.
     sources: RefCell<Arc<Sources>>,
-    /// What an administrator agreed to, by starting the process or by accepting: no reload goes beyond it.
+    /// The grants that an administrator accepted, by starting the process or by a reload that accepts.
     accepted: RefCell<Granted>,
-    /// Held while scripts are taken over, so that an older reading never follows a newer.
+    /// Held while scripts are replaced, so that an older version never replaces a newer one.
     reloading: Mutex<()>,
 }
 
@@ -65,7 +65,7 @@ impl Plugin {
     /// Must be called within a [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// An unusable directory or state, and a driver that cannot be loaded.
+    /// An unreadable directory, an unusable state, or a driver that cannot be loaded.
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Arc::new(spec.read_sources().await?);
         let plugin = Rc::new(Self {
@@ -133,7 +133,7 @@ impl Plugin {
         Reply::from(&CallError::TooLarge { method, limit })
     }
 
-    /// Takes up the log streams that were open when the process ended. Called once, by the server.
+    /// Resumes the log streams that were open when the process ended. The server calls it once.
     pub async fn resume_logs(&self) {
         if let Some(link) = self.link(Interface::Log) {
             // A panic has been logged.
@@ -153,7 +153,7 @@ impl Plugin {
         join_all(stopping).await;
     }
 
-    /// Answers `Plugin.Activate`, which a daemon asks once in its life: what it knew before is stale.
+    /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is stale.
     async fn activate(&self) -> Reply {
         self.core.activated.store(true, Relaxed);
         self.forsake_logs().await;
@@ -181,7 +181,7 @@ impl Plugin {
         }
     }
 
-    /// The log streams of a daemon that is gone end once they are empty.
+    /// Ends the log streams of a previous daemon once they are empty.
     async fn forsake_logs(&self) {
         if let Some(link) = self.link(Interface::Log) {
             // A panic has been logged.
@@ -191,8 +191,8 @@ impl Plugin {
         }
     }
 
-    /// Notices that an engine came back while a managed plugin lived on (live-restore): it asks again
-    /// what it asks at its start. The first time was counted when the plugin was opened.
+    /// Notices that the engine restarted while a managed plugin kept running (live-restore): it repeats the
+    /// calls of its start. The first start was counted when the plugin was opened.
     async fn notice_greeting(&self, method: &Method) {
         let is_managed = self.core.spec.surroundings.managed;
         if !is_managed || !self.is_greeting(method) || !self.greeted.replace(true) {
@@ -205,7 +205,7 @@ impl Plugin {
         }
     }
 
-    /// Whether `method` is the first that an engine asks this plugin at its start.
+    /// Whether `method` is the first that an engine calls at its start.
     fn is_greeting(&self, method: &Method) -> bool {
         let Some(rank) = method.greeting else {
             return false;
@@ -239,7 +239,7 @@ impl Plugin {
         }
     }
 
-    /// Rejects a call that no script saw.
+    /// Rejects a call that reached no script.
     fn reject(&self, method: &'static Method, error: CallError) -> Reply {
         let outcome = Outcome::failed(error, String::new());
         self.core.record(method, &outcome, Duration::ZERO, 0);

@@ -1,17 +1,17 @@
-//! How a call ended: what the engine gets, what is counted, what is logged.
+//! The end of a call: the answer, the count and the log line.
 
 use super::{CallError, Reply};
 use crate::metrics::Verdict;
 use crate::protocol::{Method, Missing};
 use tracing::Level;
 
-/// How a call ended.
+/// The end of a call.
 pub(super) struct Outcome {
     /// The engine's answer.
     pub reply: Result<Vec<u8>, CallError>,
-    /// What is counted.
+    /// The verdict that is counted.
     pub verdict: Verdict,
-    /// What the call was about.
+    /// The object of the call.
     pub object: String,
     /// `ok`, `denied: …` or `failed: …`, for the log.
     pub text: String,

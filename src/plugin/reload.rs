@@ -15,20 +15,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a reload does beside loading what changed.
+/// What a reload does besides loading the files that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Terms {
-    /// Nothing more: a file was saved.
+    /// Nothing more, because a file was saved.
     Changed,
     /// Loads everything anew, changed or not.
     All,
-    /// The same, and gives the scripts all that `plugin.toml` grants now.
+    /// Loads everything anew, and accepts all grants of `plugin.toml`.
     AllAndAccept,
 }
 
-/// How long scripts are read again because they were written to meanwhile.
+/// How long to wait for a moment in which no file is being written.
 const CALM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a file that became empty is taken for one that is still being written.
+/// How long a file that became empty counts as being written.
 const TRUNCATION_GRACE: Duration = Duration::from_millis(200);
 
 impl Plugin {
@@ -120,7 +120,7 @@ impl Plugin {
             match loaded.map_err(|Lost| OpenError::Panicked(interface.file()))? {
                 Err(diagnostic) if interface == Interface::Authz => tracing::error!(
                     plugin = self.name(),
-                    "every request is denied until this is mended:\n{diagnostic}"
+                    "every request is denied until this is fixed:\n{diagnostic}"
                 ),
                 loaded => loaded.map_err(OpenError::Script)?,
             }
@@ -200,14 +200,14 @@ impl Plugin {
         if self.core.is_activated() {
             tracing::warn!(
                 plugin = self.name(),
-                "{} is new: Docker asks for interfaces only once, so restart it",
+                "{} is new: restart Docker, which asks for interfaces only once",
                 interface.file()
             );
         }
     }
 
-    /// Returns the manifest, if it grants nothing that is yet to be accepted. Its grants count from here
-    /// on, for scripts that are running too.
+    /// Returns the manifest unless it has grants that are not accepted. Its grants apply from now on,
+    /// also to scripts that are running.
     fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Manifest, Diagnostic> {
         let manifest = self.manifest_of(sources)?;
         if terms == Terms::AllAndAccept {

@@ -74,7 +74,7 @@ impl Slot {
     /// Returns the generation that new calls get.
     ///
     /// # Errors
-    /// When none could be loaded.
+    /// What is wrong with the script, if none could be loaded.
     pub fn live(&self) -> Result<Live, CallError> {
         match &*self.state.borrow() {
             State::Live(live) => Ok(live.clone()),
@@ -85,7 +85,7 @@ impl Slot {
     /// Returns the files of the live generation.
     ///
     /// # Errors
-    /// What is wrong with the script, when there is none.
+    /// What is wrong with the script, if there is none.
     pub fn release(&self) -> Result<Release, Diagnostic> {
         match &*self.state.borrow() {
             State::Live(live) => Ok(live.release()),
@@ -93,7 +93,7 @@ impl Slot {
         }
     }
 
-    /// Spawns a task that runs beside calls. After a panic in it, the script is started anew.
+    /// Spawns a task that runs beside calls. After a panic in it, the script is restarted.
     pub fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
         let slot = self.clone();
         spawn_local(async move {
@@ -133,7 +133,7 @@ impl Slot {
         let is_there = release.sources.files.contains_key(Path::new(&file));
         match &live {
             Some(_) if !is_there => {
-                self.core.report_kept(&format!("{file} is gone"));
+                self.core.report_kept(&format!("{file} was deleted"));
                 return true;
             }
             Some(live) if only_changed && !live.script.is_changed_by(&release.sources) => {
@@ -196,7 +196,7 @@ impl Slot {
                     plugin = self.name(),
                     script = self.interface.file(),
                     generation = new.script.generation,
-                    "out of memory: started anew"
+                    "script restarted, out of memory"
                 );
                 self.go_live(new);
             }
@@ -253,7 +253,7 @@ impl Core {
         self.meters.add(Tally::Refused);
         tracing::error!(
             plugin = self.name(),
-            "not taken over, what ran before goes on:\n{problem}"
+            "reload failed, the previous version stays live:\n{problem}"
         );
     }
 

@@ -1,25 +1,25 @@
-//! The forms of texts that the engine reads closely (`protocol.md` 6 and 7).
+//! The forms of texts that the engine parses (`protocol.md` 6 and 7).
 
 use super::Type;
 use std::net::IpAddr;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// What is asked of a text.
+/// The required form of a text.
 #[derive(Debug)]
 pub struct Form {
-    /// What it must be, for messages to authors.
+    /// A description for messages to authors, with its article.
     pub noun: &'static str,
-    /// How to make it so.
+    /// The cure for a text of another form.
     pub cure: &'static str,
-    /// Its name on reference pages.
+    /// The name on reference pages.
     pub name: &'static str,
-    /// Whether a text has it.
-    pub fits: fn(&str) -> bool,
+    /// Whether a text has the form.
+    pub matches: fn(&str) -> bool,
 }
 
 impl Type {
-    /// The form that a text of this type must have, unless it is empty.
+    /// Returns the form that a text of this type must have unless it is empty.
     pub fn form(self) -> Option<&'static Form> {
         FORMS
             .iter()
@@ -35,25 +35,25 @@ const FORMS: &[(Type, Form)] = &[
             noun: "an address with its prefix length, such as `10.1.0.5/24`",
             cure: "add `/` and the length of the subnet's prefix",
             name: "CIDR",
-            fits: is_cidr,
+            matches: is_cidr,
         },
     ),
     (
         Type::Address,
         Form {
             noun: "a bare address, such as `10.1.0.1`",
-            cure: "leave the prefix length out, as in `net.parse_cidr(text).address`",
+            cure: "remove the prefix length, as in `net.parse_cidr(text).address`",
             name: "address",
-            fits: |text| text.parse::<IpAddr>().is_ok(),
+            matches: |text| text.parse::<IpAddr>().is_ok(),
         },
     ),
     (
         Type::Mac,
         Form {
             noun: "a MAC address, such as `02:42:0a:01:00:05`",
-            cure: "use `net.mac_from_ip(ip)`, or leave it out",
+            cure: "use `net.mac_from_ip(ip)`, or omit it",
             name: "MAC address",
-            fits: is_mac,
+            matches: is_mac,
         },
     ),
     (
@@ -62,16 +62,18 @@ const FORMS: &[(Type, Form)] = &[
             noun: "`local` or `global`",
             cure: "write it in lower case",
             name: "`local` or `global`",
-            fits: |text| matches!(text, "local" | "global"),
+            matches: |text| matches!(text, "local" | "global"),
         },
     ),
     (
         Type::Link,
         Form {
-            noun: "a link's name: at most 15 bytes, without spaces and `/`",
-            cure: "make it of a short prefix and `string.sub(id, 1, 12)`",
-            name: "link's name",
-            fits: |text| text.len() <= LONGEST_LINK && !text.contains([' ', '/', '\n', '\t', '\0']),
+            noun: "the name of a link, of at most 15 bytes without spaces and `/`",
+            cure: "join a short prefix and `string.sub(id, 1, 12)`",
+            name: "name of a link",
+            matches: |text| {
+                text.len() <= LINK_LENGTH_LIMIT && !text.contains([' ', '/', '\n', '\t', '\0'])
+            },
         },
     ),
     (
@@ -80,27 +82,27 @@ const FORMS: &[(Type, Form)] = &[
             noun: "an absolute path",
             cure: "begin it with `/`",
             name: "absolute path",
-            fits: |text| text.starts_with('/'),
+            matches: |text| text.starts_with('/'),
         },
     ),
 ];
 
-/// The kernel's `IFNAMSIZ`, less one for the end.
-const LONGEST_LINK: usize = 15;
+/// The longest name of a link: the kernel's `IFNAMSIZ` without the terminating zero.
+const LINK_LENGTH_LIMIT: usize = 15;
 
-/// As Go's `netip.ParsePrefix` has it, which newer engines use.
+/// Whether Go's `netip.ParsePrefix` accepts `text`, which newer engines use.
 fn is_cidr(text: &str) -> bool {
     let Some((address, length)) = text.split_once('/') else {
         return false;
     };
-    let most = match address.parse() {
+    let limit = match address.parse() {
         Ok(IpAddr::V4(_)) => 32,
         Ok(IpAddr::V6(_)) => 128,
         Err(_) => return false,
     };
-    let plain =
+    let is_plain =
         length.bytes().all(|b| b.is_ascii_digit()) && (length == "0" || !length.starts_with('0'));
-    plain && length.parse::<u8>().is_ok_and(|length| length <= most)
+    is_plain && length.parse::<u8>().is_ok_and(|length| length <= limit)
 }
 
 fn is_mac(text: &str) -> bool {
@@ -109,8 +111,8 @@ fn is_mac(text: &str) -> bool {
     text.len() == 17 && parts.all(is_byte)
 }
 
-/// Returns whether Go's `time.RFC3339` reads `text`. Unlike the standard, Go has no lower-case `t` and `z` and no leap
-/// seconds, and the Go of older engines refuses a fraction of more than nine digits.
+/// Whether Go's `time.RFC3339` accepts `text`. Unlike the standard, Go has no lower-case `t` and `z` and no leap
+/// seconds, and the Go of older engines rejects a fraction of more than nine digits.
 pub fn is_rfc3339(text: &str) -> bool {
     let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
     let fraction = text.split_once('.').map_or(0, |(_, rest)| digits(rest));

@@ -1,101 +1,107 @@
 //! The frames of a log stream: a big-endian length, then a protobuf `LogEntry` (`protocol.md` 8).
 
-use prost::Message;
+use prost::{DecodeError, Message};
 
-/// One entry as it is framed. Fields of later engines are skipped.
+/// A log entry. Fields that later engines add are skipped.
 #[derive(Clone, PartialEq, Message)]
 pub struct LogEntry {
     /// `stdout` or `stderr`.
     #[prost(string, tag = "1")]
     pub source: String,
-    /// Nanoseconds since 1970.
+    /// The time, in nanoseconds since 1970.
     #[prost(int64, tag = "2")]
     pub time_nano: i64,
-    /// The line. From the engine without a newline, to the engine with one.
+    /// The line, without a newline from the engine, and with one to it.
     #[prost(bytes = "vec", tag = "3")]
     pub line: Vec<u8>,
-    /// Whether it is a piece of a longer line, be it the last.
+    /// Whether the entry is a part of a longer line.
     #[prost(bool, tag = "4")]
     pub partial: bool,
-    /// Which piece.
+    /// The position of the part.
     #[prost(message, optional, tag = "5")]
     pub partial_log_metadata: Option<PartialMetadata>,
 }
 
-/// Which piece of a line.
+/// The position of a part in a longer line.
 #[derive(Clone, PartialEq, Message)]
 pub struct PartialMetadata {
-    /// Whether it is the last.
+    /// Whether the part is the last.
     #[prost(bool, tag = "1")]
     pub last: bool,
-    /// The line's name.
+    /// The ID of the line.
     #[prost(string, tag = "2")]
     pub id: String,
-    /// The piece's number, from 1.
+    /// The number of the part, from 1.
     #[prost(int32, tag = "3")]
     pub ordinal: i32,
 }
 
-/// What the beginning of a stream holds.
+/// The beginning of a stream.
 #[derive(Debug, PartialEq)]
 pub enum Cut {
-    /// Whole frames, in so many bytes.
+    /// The entries of complete frames, and the length of the frames in bytes.
     Entries(Vec<LogEntry>, usize),
-    /// Not one whole frame: it needs at least so many bytes.
+    /// An incomplete frame, and how many bytes it has at least.
     Short(usize),
 }
 
-/// Why a stream cannot be read on: where the next frame begins is not known.
+/// A corrupt frame. The beginning of the next frame is then unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
-pub enum BadFrame {
-    #[error("a frame of {length} bytes, where at most {most} are read")]
-    Long { length: usize, most: usize },
-    #[error("a frame that is no log entry: {0}")]
-    Foreign(String),
+pub enum FrameError {
+    #[error("a frame has {length} bytes, more than the limit of {limit}")]
+    TooLong { length: usize, limit: usize },
+    #[error("a frame is not a log entry")]
+    NotAnEntry(#[from] DecodeError),
 }
 
-const HEAD: usize = 4;
+/// The first frame of a stream.
+enum First {
+    /// The entry of a complete frame, and the length of the frame in bytes.
+    Entry(LogEntry, usize),
+    /// How many bytes an incomplete frame has at least.
+    Incomplete(usize),
+}
 
-/// Takes whole frames off the beginning of `bytes`, at most `count` of them.
+/// The length of a frame's header in bytes.
+const HEADER: usize = 4;
+
+/// Decodes the complete frames at the beginning of `bytes`, at most `count` of them.
 ///
 /// # Errors
-/// When the first frame is longer than `most` bytes or no log entry. A later one is left for the next time.
-pub fn cut(bytes: &[u8], count: usize, most: usize) -> Result<Cut, BadFrame> {
+/// A first frame that is longer than `limit` bytes or is not a log entry. A later corrupt frame is an
+/// error of the next call.
+pub fn cut(bytes: &[u8], count: usize, limit: usize) -> Result<Cut, FrameError> {
     let (mut entries, mut taken) = (Vec::new(), 0);
     while entries.len() < count {
-        match first(&bytes[taken..], most) {
-            Ok(Ok((entry, length))) => {
+        match first(&bytes[taken..], limit) {
+            Ok(First::Entry(entry, length)) => {
                 entries.push(entry);
                 taken += length;
             }
-            Ok(Err(needed)) if entries.is_empty() => return Ok(Cut::Short(needed)),
-            Err(bad) if entries.is_empty() => return Err(bad),
+            Ok(First::Incomplete(length)) if entries.is_empty() => return Ok(Cut::Short(length)),
+            Err(error) if entries.is_empty() => return Err(error),
             _ => break,
         }
     }
     Ok(Cut::Entries(entries, taken))
 }
 
-/// The first frame and its length with the head, or how many bytes it needs.
-fn first(bytes: &[u8], most: usize) -> Result<Result<(LogEntry, usize), usize>, BadFrame> {
-    let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() else {
-        return Ok(Err(HEAD));
+fn first(bytes: &[u8], limit: usize) -> Result<First, FrameError> {
+    let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
+        return Ok(First::Incomplete(HEADER));
     };
-    let length = u32::from_be_bytes(*head) as usize;
-    if length > most {
-        return Err(BadFrame::Long { length, most });
+    let length = u32::from_be_bytes(*header) as usize;
+    if length > limit {
+        return Err(FrameError::TooLong { length, limit });
     }
     match rest.get(..length) {
-        None => Ok(Err(HEAD + length)),
-        Some(body) => {
-            let entry = LogEntry::decode(body).map_err(|e| BadFrame::Foreign(e.to_string()))?;
-            Ok(Ok((entry, HEAD + length)))
-        }
+        None => Ok(First::Incomplete(HEADER + length)),
+        Some(body) => Ok(First::Entry(LogEntry::decode(body)?, HEADER + length)),
     }
 }
 
-/// Adds the entry's frame to `bytes`.
+/// Appends the frame of an entry to `bytes`.
 pub fn frame(entry: &LogEntry, bytes: &mut Vec<u8>) {
     let length = u32::try_from(entry.encoded_len()).unwrap_or(u32::MAX);
     bytes.extend_from_slice(&length.to_be_bytes());
@@ -106,6 +112,7 @@ pub fn frame(entry: &LogEntry, bytes: &mut Vec<u8>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::error::Error;
 
     fn entry(line: &str) -> LogEntry {
         LogEntry {
@@ -182,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_frame_is_told_when_its_turn_comes() {
+    fn a_corrupt_frame_is_an_error_when_it_comes_first() {
         let mut bytes = stream(&["good"]);
         let good = bytes.len();
         bytes.extend_from_slice(b"\xff\xff\xff\xff");
@@ -190,18 +197,14 @@ mod tests {
             cut(&bytes, 10, 1000),
             Ok(Cut::Entries(vec![entry("good")], good))
         );
-        let long = BadFrame::Long {
+        let long = FrameError::TooLong {
             length: 0xffff_ffff,
-            most: 1000,
+            limit: 1000,
         };
         assert_eq!(cut(&bytes[good..], 10, 1000), Err(long));
-        let foreign = cut(b"\0\0\0\x02\xff\xff", 10, 1000)
-            .unwrap_err()
-            .to_string();
-        assert!(
-            foreign.starts_with("a frame that is no log entry: "),
-            "{foreign}"
-        );
+        let foreign = cut(b"\0\0\0\x02\xff\xff", 10, 1000).unwrap_err();
+        assert_eq!(foreign.to_string(), "a frame is not a log entry");
+        assert!(foreign.source().is_some());
     }
 
     proptest! {

@@ -1,121 +1,104 @@
-//! The row of a method, and the table of all rows.
+//! The row of a method.
 
-use super::{Shape, authz, ipam, log, metrics, network, secret, volume};
+use super::{Interface, Shape};
 use std::time::Duration;
 
-/// One of Docker's plugin types.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Interface {
-    /// Authorization of Engine API requests.
-    Authz,
-    /// Volumes.
-    Volume,
-    /// Networks (libnetwork's remote driver).
-    Network,
-    /// Address pools.
-    Ipam,
-    /// Container logs.
-    Log,
-    /// Metrics collectors.
-    Metrics,
-    /// Secrets of a swarm.
-    Secret,
-}
-
-/// Everything known about one method.
+/// The row of a method.
 #[derive(Debug, PartialEq)]
 pub struct Method {
     /// The name in the request's path, such as `VolumeDriver.Create`; the key of a row that is
     /// [`Answer::Uncalled`].
     pub wire: &'static str,
-    /// The interface that it belongs to.
+    /// The interface of the method.
     pub interface: Interface,
     /// How a call is answered.
     pub answer: Answer,
-    /// The Lua function that answers it.
+    /// The name of the hook.
     pub hook: &'static str,
-    /// The hook's arguments, each with its Luau type.
+    /// The names and the Luau types of the hook's arguments.
     pub arguments: &'static [(&'static str, &'static str)],
-    /// What the engine sends.
+    /// The shape of the request.
     pub request: &'static Shape,
-    /// What the engine reads.
+    /// The shape of the reply.
     pub reply: &'static Shape,
-    /// The field of the request that names what the call is about, for the log.
+    /// The field of the request that names the object of the call, for the log.
     pub object: Option<&'static str>,
-    /// The largest request body, in bytes.
+    /// The limit on the request's body, in bytes.
     pub body_limit: usize,
-    /// How long the hook may take; below the engine's own limit (`protocol.md` 1.6).
+    /// The time limit on the hook, which is below the engine's own (`protocol.md` 1.6).
     pub deadline: Duration,
-    /// What a script without this hook means.
+    /// What happens if a script does not have the hook.
     pub missing: Missing,
-    /// What an empty reply means to the engine's user, where it is an answer of its own.
+    /// The message for the engine's user if the reply is empty and that means something.
     pub absent: Option<&'static str>,
-    /// True where an error reply is taken for the object's absence, so that only a closed connection says
-    /// "cannot tell" (`protocol.md` 5.5).
+    /// Whether the engine takes an error for the object's absence, so that the connection must be closed
+    /// instead (`protocol.md` 5.5).
     pub hang_up_on_failure: bool,
-    /// What the reply owes to the request.
+    /// How the reply depends on the request.
     pub tie: Option<Tie>,
-    /// The field of the reply with a path that containers must reach; those of a managed plugin
-    /// reach only its propagated mount (`protocol.md` 2.4).
+    /// The field of the reply with a path that containers must reach. They reach only the propagated
+    /// mount of a managed plugin (`protocol.md` 2.4).
     pub reachable: Option<&'static str>,
-    /// The rank of a question that an engine asks a managed plugin at its start (`protocol.md` 2.1).
-    /// Of those that a plugin has, the one of the lowest rank comes first.
+    /// The rank of a method that an engine calls when it starts (`protocol.md` 2.1). Of the methods
+    /// that a plugin has, the engine calls the one with the lowest rank first.
     pub greeting: Option<u8>,
-    /// One sentence for the reference.
+    /// A description for the reference.
     pub doc: &'static str,
 }
 
 /// How a call of a method is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// The hook's reply, in the shape of the row.
+    /// By the hook.
     Hook,
-    /// The policy's decision.
+    /// By the policy.
     Policy,
-    /// What the log script can do. Moondock answers, and a script has no such hook.
+    /// By Moondock, with the capabilities of the log script. There is no hook.
     LogCapabilities,
-    /// A log stream is started.
+    /// By starting a log stream.
     StartLog,
-    /// A log stream is stopped.
+    /// By stopping a log stream.
     StopLog,
-    /// What the hook emits, as a stream.
+    /// By a stream of what the hook emits.
     ReadLog,
-    /// The metrics collector is started after the hook.
+    /// By the hook, and then by starting the metrics collector.
     StartMetrics,
-    /// The metrics collector is stopped before the hook.
+    /// By stopping the metrics collector, and then by the hook.
     StopMetrics,
     /// Never: no request names the method. Moondock calls its hook on its own.
     Uncalled,
 }
 
-/// What it means that a script has no hook for a method.
+/// What happens if a script does not have a hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
-    /// The script is refused.
+    /// The script is rejected.
     Refused,
-    /// The script is refused unless it has this other hook; and also when it has both.
+    /// The script is rejected unless it has this other hook instead.
     Instead(&'static str),
-    /// The engine is told so with 404, which it takes for "not implemented".
+    /// The engine gets the status 404, which it takes for "not implemented".
     NotFound,
-    /// The engine gets this reply (JSON).
+    /// The engine gets this reply, in JSON.
     Answered(&'static str),
 }
 
-/// What a reply owes to its request, beyond its shape.
+/// How a reply depends on its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
-    /// This record of the reply has only what the same record of the request left unset: the engine refuses the rest,
-    /// even with the same value (`protocol.md` 6.4).
+    /// This record of the reply may only have fields that are unset in the same record of the request.
+    /// The engine rejects any other, even with the same value (`protocol.md` 6.4).
     Unset(&'static str),
-    /// This record of the reply has this field of the request, as it stands there (`protocol.md` 5.1).
+    /// This record of the reply must have this field of the request, unchanged (`protocol.md` 5.1).
     Echo(&'static str, &'static str),
 }
 
-/// Bodies of all methods but those of authorization are small.
+/// The limit on a request's body, in bytes. Only those of authorization are larger.
 const BODY_LIMIT: usize = 1 << 20;
+/// The usual time limit on a hook.
+const DEADLINE: Duration = Duration::from_secs(55);
 
 impl Method {
-    /// A row with the usual limits, to be refined by the methods below.
+    /// Creates a row with the usual limits and without exceptions.
     pub(super) const fn new(
         interface: Interface,
         wire: &'static str,
@@ -134,7 +117,7 @@ impl Method {
             reply,
             object: None,
             body_limit: BODY_LIMIT,
-            deadline: Duration::from_secs(55),
+            deadline: DEADLINE,
             missing: Missing::Refused,
             absent: None,
             hang_up_on_failure: false,
@@ -155,12 +138,12 @@ impl Method {
         self.answer != Answer::Uncalled
     }
 
-    /// The name by which authors know it, such as `volume.create`.
+    /// Returns the name for authors, such as `volume.create`.
     pub fn key(&self) -> String {
         format!("{}.{}", self.interface.name(), self.hook)
     }
 
-    /// The hook's arguments as a function's head has them, such as `entries, info`.
+    /// Returns the names of the hook's arguments, such as `entries, info`.
     pub fn parameters(&self) -> String {
         self.arguments
             .iter()
@@ -230,198 +213,5 @@ impl Method {
     pub(super) const fn hang_up_on_failure(mut self) -> Self {
         self.hang_up_on_failure = true;
         self
-    }
-}
-
-/// All rows, interface by interface.
-pub fn methods() -> impl Iterator<Item = &'static Method> {
-    Interface::ALL.into_iter().flat_map(methods_of)
-}
-
-/// The rows of one interface.
-pub fn methods_of(interface: Interface) -> &'static [Method] {
-    match interface {
-        Interface::Authz => authz::METHODS,
-        Interface::Volume => volume::METHODS,
-        Interface::Network => network::METHODS,
-        Interface::Ipam => ipam::METHODS,
-        Interface::Log => log::METHODS,
-        Interface::Metrics => metrics::METHODS,
-        Interface::Secret => secret::METHODS,
-    }
-}
-
-/// Returns the row of a method that a request can name, such as `VolumeDriver.Create`.
-pub fn find(wire: &str) -> Option<&'static Method> {
-    let (prefix, _) = wire.split_once('.')?;
-    let interface = Interface::ALL
-        .into_iter()
-        .find(|interface| interface.prefix() == prefix)?;
-    methods_of(interface)
-        .iter()
-        .find(|method| method.wire == wire)
-}
-
-/// Returns the row of a hook among `rows`; a missing one is an error of the compiler.
-pub(super) const fn row_of(rows: &'static [Method], hook: &str) -> &'static Method {
-    let mut at = 0;
-    while at < rows.len() {
-        if is_same(rows[at].hook, hook) {
-            return &rows[at];
-        }
-        at += 1;
-    }
-    panic!("no row has this hook")
-}
-
-const fn is_same(a: &str, b: &str) -> bool {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
-        at += 1;
-    }
-    at == a.len() && at == b.len()
-}
-
-/// What the path of an engine's request names.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Call {
-    /// The handshake (`protocol.md` 1.5).
-    Activate,
-    /// A method of an interface.
-    Method(&'static Method),
-}
-
-/// The handshake's path, without its slash.
-pub const ACTIVATE: &str = "Plugin.Activate";
-
-/// The handshake has no body that matters.
-const ACTIVATE_BODY_LIMIT: usize = 64 << 10;
-
-impl Call {
-    /// Returns what a path such as `/VolumeDriver.Create` names.
-    pub fn of(path: &str) -> Option<Self> {
-        match path.strip_prefix('/').unwrap_or(path) {
-            ACTIVATE => Some(Self::Activate),
-            wire => find(wire).map(Self::Method),
-        }
-    }
-
-    /// The limit on the request's body, in bytes.
-    pub fn body_limit(self) -> usize {
-        match self {
-            Self::Activate => ACTIVATE_BODY_LIMIT,
-            Self::Method(method) => method.body_limit,
-        }
-    }
-
-    /// The name in the request's path, such as `VolumeDriver.Create`.
-    pub fn wire(self) -> &'static str {
-        match self {
-            Self::Activate => ACTIVATE,
-            Self::Method(method) => method.wire,
-        }
-    }
-}
-
-impl Interface {
-    /// All interfaces.
-    pub const ALL: [Interface; 7] = [
-        Interface::Authz,
-        Interface::Volume,
-        Interface::Network,
-        Interface::Ipam,
-        Interface::Log,
-        Interface::Metrics,
-        Interface::Secret,
-    ];
-
-    /// The script's file name without its ending.
-    pub fn name(self) -> &'static str {
-        match self {
-            Interface::Authz => "authz",
-            Interface::Volume => "volume",
-            Interface::Network => "network",
-            Interface::Ipam => "ipam",
-            Interface::Log => "log",
-            Interface::Metrics => "metrics",
-            Interface::Secret => "secret",
-        }
-    }
-
-    /// The script's file name.
-    pub fn file(self) -> String {
-        format!("{}.lua", self.name())
-    }
-
-    /// The part of its methods' wire names before the dot.
-    pub fn prefix(self) -> &'static str {
-        match self {
-            Interface::Authz => "AuthZPlugin",
-            Interface::Volume => "VolumeDriver",
-            Interface::Network => "NetworkDriver",
-            Interface::Ipam => "IpamDriver",
-            Interface::Log => "LogDriver",
-            Interface::Metrics => "MetricsCollector",
-            Interface::Secret => "SecretProvider",
-        }
-    }
-
-    /// The exact name in `Plugin.Activate`'s reply (`protocol.md` 1.5).
-    pub fn implements(self) -> &'static str {
-        match self {
-            Interface::Authz => "authz",
-            Interface::Secret => "secretprovider",
-            other => other.prefix(),
-        }
-    }
-
-    /// False for what an engine must not be told by a plugin that it did not start itself: it would wait for itself
-    /// for ever (`protocol.md` 1.5).
-    pub fn is_announced(self) -> bool {
-        !matches!(self, Interface::Metrics)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_method_has_one_row() {
-        let count = |interface| methods_of(interface).len();
-        assert_eq!(Interface::ALL.map(count), [2, 8, 15, 6, 6, 3, 1]);
-        assert_eq!(methods().map(|m| m.wire).collect::<BTreeSet<_>>().len(), 41);
-    }
-
-    #[test]
-    fn rows_stand_with_their_interface() {
-        for interface in Interface::ALL {
-            for method in methods_of(interface) {
-                assert_eq!(method.interface, interface, "{}", method.wire);
-                let found = method.is_called_by_engine().then_some(method);
-                assert_eq!(find(method.wire), found);
-                assert!(
-                    method
-                        .object
-                        .is_none_or(|object| method.request.field(object).is_some())
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn unknown_names_have_no_row() {
-        for wire in [
-            "",
-            "VolumeDriver",
-            "VolumeDriver.",
-            "VolumeDriver.Nope",
-            "Nope.Create",
-            "volumedriver.Create",
-        ] {
-            assert_eq!(find(wire), None, "{wire}");
-        }
     }
 }

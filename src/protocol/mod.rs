@@ -1,22 +1,33 @@
-//! The methods of Docker's plugin interfaces, as one table, and the shapes of their messages.
+//! Docker's plugin methods as one table, and the shapes of their messages.
 
-mod authz;
 mod form;
 mod frame;
-mod ipam;
-mod log;
+mod interface;
 mod method;
-mod metrics;
-mod network;
-mod secret;
 mod shape;
+mod table;
+
+// The rows are aligned by hand.
+#[rustfmt::skip]
+mod authz;
+#[rustfmt::skip]
+mod ipam;
+#[rustfmt::skip]
+mod log;
+#[rustfmt::skip]
+mod metrics;
+#[rustfmt::skip]
+mod network;
+#[rustfmt::skip]
+mod secret;
+#[rustfmt::skip]
 mod volume;
 
 pub use form::{Form, is_rfc3339};
-pub use frame::{BadFrame, Cut, LogEntry, PartialMetadata, cut, frame};
+pub use frame::{Cut, FrameError, LogEntry, PartialMetadata, cut, frame};
+pub use interface::Interface;
 pub use log::{INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES, WRITE_ENTRY};
-pub use method::{
-    ACTIVATE, Answer, Call, Interface, Method, Missing, Tie, find, methods, methods_of,
-};
+pub use method::{Answer, Method, Missing, Tie};
 pub use metrics::COLLECT;
 pub use shape::{Field, Shape, Type};
+pub use table::{ACTIVATE, Call, find, methods, methods_of};

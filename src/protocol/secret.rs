@@ -3,70 +3,42 @@
 use super::shape::{TEXT_MAP, optional, required};
 use super::{Interface::Secret, Method, Shape, Type};
 
-const PORT: Shape = Shape {
-    name: "EndpointPort",
-    fields: &[
-        optional("Name", Type::Text, "The port's name."),
-        optional("Protocol", Type::Int, "0: TCP. 1: UDP. 2: SCTP."),
-        optional("TargetPort", Type::Int, "The port in the container."),
-        optional("PublishedPort", Type::Int, "The port outside."),
-        optional("PublishMode", Type::Int, "0: ingress. 1: host."),
-    ],
-};
-const ENDPOINT_SPEC: Shape = Shape {
-    name: "EndpointSpec",
-    fields: &[
-        optional("Mode", Type::Int, "How the service is reached."),
-        optional("Ports", Type::List(&Type::Record(&PORT)), "Its ports."),
-    ],
-};
+const PORT: Shape = Shape::new("EndpointPort", &[
+    optional("Name",          Type::Text, "The port's name."),
+    optional("Protocol",      Type::Int,  "0 for TCP, 1 for UDP, 2 for SCTP."),
+    optional("TargetPort",    Type::Int,  "The port in the container."),
+    optional("PublishedPort", Type::Int,  "The port outside the swarm."),
+    optional("PublishMode",   Type::Int,  "0 for ingress, 1 for host."),
+]);
+const ENDPOINT_SPEC: Shape = Shape::new("EndpointSpec", &[
+    optional("Mode",  Type::Int,                        "How clients reach the service."),
+    optional("Ports", Type::List(&Type::Record(&PORT)), "The service's ports."),
+]);
 
-const REQUEST: Shape = Shape {
-    name: "SecretRequest",
-    fields: &[
-        required("SecretName", Type::Text, "The secret's name."),
-        optional("SecretLabels", TEXT_MAP, "Its labels."),
-        optional("ServiceHostname", Type::Text, "The host name of the task."),
-        optional("ServiceID", Type::Text, "The service's ID."),
-        optional("ServiceName", Type::Text, "The service's name."),
-        optional("ServiceLabels", TEXT_MAP, "The service's labels."),
-        optional("TaskID", Type::Text, "The task's ID."),
-        optional("TaskName", Type::Text, "The task's name."),
-        optional("TaskImage", Type::Text, "The image that it runs."),
-        optional("NodeID", Type::Text, "The node that it runs on."),
-        optional(
-            "ServiceEndpointSpec",
-            Type::Record(&ENDPOINT_SPEC),
-            "How the service is reached.",
-        ),
-    ],
-};
+const REQUEST: Shape = Shape::new("SecretRequest", &[
+    required("SecretName",          Type::Text,                   "The secret's name."),
+    optional("SecretLabels",        TEXT_MAP,                     "The secret's labels."),
+    optional("ServiceHostname",     Type::Text,                   "The task's host name."),
+    optional("ServiceID",           Type::Text,                   "The service's ID."),
+    optional("ServiceName",         Type::Text,                   "The service's name."),
+    optional("ServiceLabels",       TEXT_MAP,                     "The service's labels."),
+    optional("TaskID",              Type::Text,                   "The task's ID."),
+    optional("TaskName",            Type::Text,                   "The task's name."),
+    optional("TaskImage",           Type::Text,                   "The task's image."),
+    optional("NodeID",              Type::Text,                   "The ID of the task's node."),
+    optional("ServiceEndpointSpec", Type::Record(&ENDPOINT_SPEC), "The service's endpoint."),
+]);
 
-/// A swarm takes less than 500 KiB.
-const LARGEST: usize = 500 * 1024 - 1;
+/// The largest secret in bytes: a swarm stores less than 500 KiB.
+const VALUE_LIMIT: usize = 500 * 1024 - 1;
 
-const REPLY: Shape = Shape {
-    name: "SecretReply",
-    fields: &[
-        required(
-            "Value",
-            Type::BytesUpTo(LARGEST),
-            "The secret: less than 500 KiB, and not empty.",
-        ),
-        optional(
-            "DoNotReuse",
-            Type::Bool,
-            "True when the value is for this task only.",
-        ),
-    ],
-};
+const REPLY: Shape = Shape::new("SecretReply", &[
+    required("Value",      Type::BytesUpTo(VALUE_LIMIT), "The secret, of 1 byte to less than 500 KiB."),
+    optional("DoNotReuse", Type::Bool,                   "True if the value is for this task only."),
+]);
 
-pub(super) static METHODS: &[Method] = &[Method::new(
-    Secret,
-    "SecretProvider.GetSecret",
-    "get_secret",
-    &REQUEST,
-    &REPLY,
-    "Gives a task its secret.",
-)
-.about("SecretName")];
+pub(super) static METHODS: &[Method] = &[
+    Method::new(Secret, "SecretProvider.GetSecret", "get_secret", &REQUEST, &REPLY,
+        "Returns a secret to a task.")
+        .about("SecretName"),
+];

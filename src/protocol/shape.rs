@@ -1,6 +1,6 @@
-//! The shape of a message as data: read by the codec, the checks, the type stubs and the reference pages.
+//! The shapes of messages, as data for the codec, the checks, the type stubs and the reference.
 
-/// The type of one value on the wire.
+/// The type of a value on the wire.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Type {
     /// `true` or `false`.
@@ -11,29 +11,29 @@ pub enum Type {
     Number,
     /// Text.
     Text,
-    /// An address with the length of its prefix.
+    /// An IP address with a prefix length.
     Cidr,
-    /// An address alone.
+    /// An IP address without a prefix length.
     Address,
     /// A MAC address.
     Mac,
-    /// How far something reaches. The engine knows two words.
+    /// A scope, `local` or `global`.
     Scope,
-    /// The name of a link, or what is to become one with a number behind it.
+    /// The name of a link, or the part of it before the number.
     Link,
     /// An absolute path.
     Path,
-    /// An RFC 3339 time. An empty or malformed one makes the engine drop the whole reply (`CreatedAt`).
+    /// An RFC 3339 time. If it is empty or malformed, the engine drops the whole reply (`CreatedAt`).
     Time,
-    /// Bytes, Base64 on the wire and a plain string in Lua.
+    /// Bytes, in Base64 on the wire and a string in Lua.
     Bytes,
-    /// The same: at least one byte, and at most so many.
+    /// Bytes, at least one, and at most as many as given here.
     BytesUpTo(usize),
     /// Any JSON value.
     Any,
-    /// A list of values of one type.
+    /// A list of values of the same type.
     List(&'static Type),
-    /// A map from text to values of one type.
+    /// A map from text to values of the same type.
     Map(&'static Type),
     /// An object with known fields.
     Record(&'static Shape),
@@ -42,22 +42,22 @@ pub enum Type {
 /// An object with known fields.
 #[derive(Debug, PartialEq)]
 pub struct Shape {
-    /// The name of its type stub.
+    /// The name of the type stub.
     pub name: &'static str,
-    /// Its fields, in the order of Docker's documentation.
+    /// The fields, in the order of Docker's documentation.
     pub fields: &'static [Field],
 }
 
 /// One field of a [`Shape`].
 #[derive(Debug, PartialEq)]
 pub struct Field {
-    /// Docker's own name of it.
+    /// The name in Docker's messages.
     pub name: &'static str,
-    /// Its type.
+    /// The type.
     pub ty: Type,
-    /// Whether a message without it is refused.
+    /// Whether a message without the field is rejected.
     pub required: bool,
-    /// What it says, for the reference.
+    /// A description for the reference.
     pub doc: &'static str,
 }
 
@@ -68,12 +68,9 @@ pub const TEXT_MAP: Type = Type::Map(&Type::Text);
 /// A map from text to anything.
 pub const ANY_MAP: Type = Type::Map(&Type::Any);
 /// A message without fields.
-pub const EMPTY: Shape = Shape {
-    name: "Empty",
-    fields: &[],
-};
+pub const EMPTY: Shape = Shape::new("Empty", &[]);
 
-/// A field that a message must have, and not empty where it is text.
+/// Creates a field that must be present, and not empty if it is text.
 pub const fn required(name: &'static str, ty: Type, doc: &'static str) -> Field {
     Field {
         name,
@@ -83,7 +80,7 @@ pub const fn required(name: &'static str, ty: Type, doc: &'static str) -> Field 
     }
 }
 
-/// A field that may be absent or `null`.
+/// Creates a field that may be absent or `null`.
 pub const fn optional(name: &'static str, ty: Type, doc: &'static str) -> Field {
     Field {
         name,
@@ -94,19 +91,24 @@ pub const fn optional(name: &'static str, ty: Type, doc: &'static str) -> Field 
 }
 
 impl Shape {
-    /// The field of this name.
+    /// Creates a shape.
+    pub(super) const fn new(name: &'static str, fields: &'static [Field]) -> Self {
+        Self { name, fields }
+    }
+
+    /// Returns the field with this name.
     pub fn field(&self, name: &str) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.name == name)
     }
 
-    /// The first field that may not be absent.
+    /// Returns the first field that must be present.
     pub fn first_required(&self) -> Option<&'static Field> {
         self.fields.iter().find(|field| field.required)
     }
 }
 
 impl Type {
-    /// The type's name in messages to authors, with its article.
+    /// Returns the name of the type for messages to authors, with its article.
     pub fn noun(self) -> &'static str {
         match self {
             Type::Bool => "a boolean",
@@ -121,7 +123,7 @@ impl Type {
         }
     }
 
-    /// Whether it is text, of whatever form.
+    /// Whether the value is text, of any form.
     pub fn is_text(self) -> bool {
         self == Type::Text || self.form().is_some()
     }

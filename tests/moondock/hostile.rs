@@ -101,7 +101,7 @@ async fn goes_on(plugin: &Scripted, is_renewed: bool) -> Result<(), String> {
     ensure(status == 200, format!("the next call: {reply}"))?;
     let log = plugin.log();
     ensure(
-        log.contains("out of memory: started anew") == is_renewed,
+        log.contains("script restarted, out of memory") == is_renewed,
         format!("renewed: {log}"),
     )?;
     let generation = if is_renewed {

@@ -415,7 +415,7 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
         assert!(
             plugin
                 .log()
-                .contains("every request is denied until this is mended"),
+                .contains("every request is denied until this is fixed"),
             "{}",
             plugin.log()
         );
@@ -437,7 +437,7 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
             assert!(
                 plugin
                     .log()
-                    .contains("not taken over, what ran before goes on"),
+                    .contains("reload failed, the previous version stays live"),
                 "{}",
                 plugin.log()
             );

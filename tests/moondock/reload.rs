@@ -262,7 +262,7 @@ fn a_half_written_script_is_never_live() {
         mark == "full"
     });
     served.wait_for_takeovers(1);
-    assert!(!served.log().contains("not taken over"), "{}", served.log());
+    assert!(!served.log().contains("reload failed"), "{}", served.log());
 }
 
 #[test]
@@ -271,7 +271,7 @@ fn a_broken_script_changes_nothing_until_it_is_mended() {
     let text = driver("mended");
     let lines: Vec<_> = text.lines().collect();
     write(&served.path("volume.lua"), &lines[..5].join("\n"));
-    served.wait_for_log("not taken over, what ran before goes on");
+    served.wait_for_log("reload failed, the previous version stays live");
     served.wait_for_log("volume.lua:5");
     assert_eq!(served.mark(), "good");
     write(&served.path("volume.lua"), &text);
@@ -286,7 +286,7 @@ fn the_last_of_two_hundred_saves_is_live() {
         save(&served.path("volume.lua"), "", &format!("save-{round}"));
     }
     served.wait_for_mark("save-199");
-    assert!(!served.log().contains("not taken over"), "{}", served.log());
+    assert!(!served.log().contains("reload failed"), "{}", served.log());
 }
 
 /// They go on for longer than changes are waited for, and end before scripts are taken as they are.
@@ -307,7 +307,7 @@ fn of_slow_saves_without_a_pause_each_is_taken_wholly_or_not_at_all() {
         pause();
     }
     served.wait_for_mark(&format!("save-{round}"));
-    assert!(!served.log().contains("not taken over"), "{}", served.log());
+    assert!(!served.log().contains("reload failed"), "{}", served.log());
 }
 
 /// As vim does, from the first keystroke to the last.
@@ -412,7 +412,7 @@ fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
         &served.path("secret.lua"),
         "return { get_secret = function(req) return { Value = \"s\" } end }",
     );
-    served.wait_for_log("secret.lua is new: Docker asks for interfaces only once, so restart it");
+    served.wait_for_log("secret.lua is new: restart Docker, which asks for interfaces only once");
     let response = served.call("vol", "SecretProvider.GetSecret", r#"{"SecretName":"s"}"#);
     assert_eq!(response.status, 200, "{response:?}");
     let activated = served.call("vol", "Plugin.Activate", "").body;
@@ -427,7 +427,7 @@ fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
 fn a_removed_script_goes_on_and_is_told_of() {
     let mut served = started("first");
     fs::remove_file(served.path("volume.lua")).unwrap();
-    served.wait_for_log("volume.lua is gone");
+    served.wait_for_log("volume.lua was deleted");
     assert_eq!(served.mark(), "first");
     write(&served.path("volume.lua"), &driver("back"));
     served.wait_for_mark("back");

@@ -47,9 +47,9 @@ fn called(file: &str, hook: &str, reply: &str, request: &str) -> (String, String
 const ENDPOINT: &str = r#"{"NetworkID":"n","EndpointID":"e","Interface":{"Address":"10.0.0.2/24","AddressIPv6":"","MacAddress":"02:42:0a:00:00:02"}}"#;
 const JOIN: &str = r#"{"NetworkID":"n","EndpointID":"e","SandboxKey":"/s"}"#;
 const SET: &str = "leave it out: the engine rejects it, even with the same value";
-const BARE: &str = "leave the prefix length out, as in `net.parse_cidr(text).address`";
+const BARE: &str = "remove the prefix length, as in `net.parse_cidr(text).address`";
 const PREFIX: &str = "add `/` and the length of the subnet's prefix";
-const LINK: &str = "make it of a short prefix and `string.sub(id, 1, 12)`";
+const LINK: &str = "join a short prefix and `string.sub(id, 1, 12)`";
 const LOWER: &str = "write it in lower case";
 
 /// Interface and hook, reply, request, what is wrong with which field, cure.
@@ -80,7 +80,7 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
         "{ Interface = { MacAddress = '0242.0a00.0007' } }",
         r#"{"NetworkID":"n","EndpointID":"e"}"#,
         "Interface.MacAddress` must be a MAC address, such as `02:42:0a:01:00:05`, not `0242.0a00.0007`",
-        "use `net.mac_from_ip(ip)`, or leave it out",
+        "use `net.mac_from_ip(ip)`, or omit it",
     ),
     (
         "network.join",
@@ -93,7 +93,7 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
         "network.join",
         "{ InterfaceName = { SrcName = 'longer-than-15-b', DstPrefix = 'eth' } }",
         JOIN,
-        "InterfaceName.SrcName` must be a link's name: at most 15 bytes, without spaces and `/`, not `longer-than-15-b`",
+        "InterfaceName.SrcName` must be the name of a link, of at most 15 bytes without spaces and `/`, not `longer-than-15-b`",
         LINK,
     ),
     (

@@ -14,9 +14,9 @@ pub(super) enum Order {
     Stop,
 }
 
-/// How far a stream has come to its end.
+/// The progress of a stream towards its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum State {
+pub(super) enum Progress {
     /// It goes on.
     Open,
     /// All that was written before it was stopped is delivered.
@@ -33,7 +33,7 @@ pub(super) struct Control {
     /// The container's name, for the log.
     pub name: String,
     order: watch::Sender<Order>,
-    state: watch::Sender<State>,
+    progress: watch::Sender<Progress>,
 }
 
 impl Control {
@@ -43,7 +43,7 @@ impl Control {
             container: info.container.clone(),
             name: info.name.clone(),
             order: watch::Sender::new(Order::Run),
-            state: watch::Sender::new(State::Open),
+            progress: watch::Sender::new(Progress::Open),
         }
     }
 
@@ -74,23 +74,23 @@ impl Control {
 
     /// Waits until a stopped stream is empty.
     pub async fn drained(&self) {
-        self.reached(State::Drained).await;
+        self.reached(Progress::Drained).await;
     }
 
     /// Waits for the end of the stream's task.
     pub async fn ended(&self) {
-        self.reached(State::Ended).await;
+        self.reached(Progress::Ended).await;
     }
 
-    /// Notes how far the stream has come.
-    pub fn reach(&self, state: State) {
-        self.state
-            .send_if_modified(|now| state > std::mem::replace(now, state.max(*now)));
+    /// Records the progress of the stream.
+    pub fn reach(&self, progress: Progress) {
+        self.progress
+            .send_if_modified(|now| progress > std::mem::replace(now, progress.max(*now)));
     }
 
-    async fn reached(&self, state: State) {
-        let mut receiver = self.state.subscribe();
+    async fn reached(&self, progress: Progress) {
+        let mut receiver = self.progress.subscribe();
         // `self` holds the sender.
-        let _ = receiver.wait_for(|now| *now >= state).await;
+        let _ = receiver.wait_for(|now| *now >= progress).await;
     }
 }

@@ -1,7 +1,7 @@
-//! How far a stream has come in its FIFO: what is looked at, consumed, and numbered.
+//! The position of a stream in its FIFO.
 
 use super::settings::LogSettings;
-use crate::protocol::{BadFrame, Cut, LogEntry, cut};
+use crate::protocol::{Cut, FrameError, LogEntry, cut};
 use crate::sys::files::fifo::{Fifo, Peek};
 use crate::sys::state::journal::Mark;
 use sha2::{Digest, Sha256};
@@ -13,12 +13,12 @@ const FRAME_LIMIT: usize = 1_000_000;
 /// A page of a FIFO may be half full when a frame begins.
 const PAGE: usize = 4096;
 
-/// Why a stream cannot be read on.
+/// An error that prevents further reading of a stream.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Fault {
-    #[error("{0}")]
-    Frame(#[from] BadFrame),
-    #[error("{0}")]
+pub(super) enum ReadError {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
     Io(#[from] io::Error),
 }
 
@@ -45,7 +45,7 @@ pub(super) struct Cursor {
     fifo: Fifo,
     /// The number of the next entry.
     seq: Cell<u64>,
-    /// What was looked at.
+    /// The bytes at the beginning of the FIFO, still in it.
     seen: Vec<u8>,
 }
 
@@ -71,7 +71,7 @@ impl Cursor {
     }
 
     /// Looks at what is at the beginning of the FIFO, and leaves it there.
-    pub fn look(&mut self, settings: &LogSettings) -> Result<Seen, Fault> {
+    pub fn look(&mut self, settings: &LogSettings) -> Result<Seen, ReadError> {
         let frame_limit = FRAME_LIMIT.min(self.fifo.sight()?.saturating_sub(PAGE));
         let mut limit = settings.batch_kib << 10;
         loop {

@@ -1,12 +1,12 @@
-//! Log entries as scripts see them.
+//! Log entries as Lua tables.
 
 use crate::protocol::{LogEntry, PartialMetadata};
 use mlua::{Lua, Table, Value};
 
-/// The longest line that is given back: the engine reads no longer frame (`protocol.md` 8).
-const LONGEST_LINE: usize = 999_000;
+/// The longest line that `emit` accepts, in bytes. The engine limits frames (`protocol.md` 8).
+const LINE_LENGTH_LIMIT: usize = 999_000;
 
-/// The table that a hook is given for the entry `seq` of a stream.
+/// Creates the table of an entry, which is number `seq` of its stream.
 pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, 4)?;
     table.raw_set("source", entry.source.as_str())?;
@@ -16,24 +16,27 @@ pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
     if entry.partial {
         table.raw_set("partial", true)?;
     }
-    if let Some(piece) = &entry.partial_log_metadata {
-        table.raw_set("partial_id", piece.id.as_str())?;
-        table.raw_set("ordinal", piece.ordinal)?;
-        table.raw_set("last", piece.last)?;
+    if let Some(part) = &entry.partial_log_metadata {
+        table.raw_set("partial_id", part.id.as_str())?;
+        table.raw_set("ordinal", part.ordinal)?;
+        table.raw_set("last", part.last)?;
     }
     Ok(table)
 }
 
-/// What a script gives to `emit`: one entry, or a list. Its entries are read one by one, as tables can share what they
-/// hold, and all of them may be far larger than the script's memory.
+/// The argument of `emit`, one entry or a list, as an iterator over its entries. They are converted one
+/// by one: tables can share their contents, so all entries may be far larger than the script's memory.
 pub struct Emitted {
     table: Table,
-    /// The place of the next one in a list.
+    /// The index of the next entry of a list; 0 if there is only one entry.
     next: Option<usize>,
 }
 
 impl Emitted {
-    /// Takes a table.
+    /// Creates an iterator over the argument of `emit`.
+    ///
+    /// # Errors
+    /// An argument that is not a table.
     pub fn new(value: Value) -> Result<Self, String> {
         match value {
             Value::Table(table) => {
@@ -44,7 +47,7 @@ impl Emitted {
                 })
             }
             other => Err(format!(
-                "wants an entry or a list of entries, not a {}",
+                "expects an entry or a list of entries, not a {}",
                 other.type_name()
             )),
         }
@@ -55,17 +58,17 @@ impl Iterator for Emitted {
     type Item = Result<LogEntry, String>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let place = self.next.take()?;
-        if place == 0 {
+        let index = self.next.take()?;
+        if index == 0 {
             return Some(of_table(&self.table));
         }
-        match self.table.raw_get::<Value>(place) {
+        match self.table.raw_get::<Value>(index) {
             Ok(Value::Nil) => None,
             Ok(Value::Table(entry)) => {
-                self.next = Some(place + 1);
-                Some(of_table(&entry).map_err(|e| format!("entry {place}: {e}")))
+                self.next = Some(index + 1);
+                Some(of_table(&entry).map_err(|e| format!("entry {index}: {e}")))
             }
-            _ => Some(Err(format!("entry {place} is no table"))),
+            _ => Some(Err(format!("entry {index} is not a table"))),
         }
     }
 }
@@ -75,42 +78,42 @@ fn of_table(table: &Table) -> Result<LogEntry, String> {
         source: "stdout".to_owned(),
         ..LogEntry::default()
     };
-    let (mut piece, mut has_time) = (PartialMetadata::default(), false);
+    let (mut part, mut has_time) = (PartialMetadata::default(), false);
     for pair in table.pairs::<Value, Value>() {
         let (key, value) = pair.map_err(|e| e.to_string())?;
         let key = key.to_string().unwrap_or_default();
-        let wrong = || format!("`{key}` is a {}", value.type_name());
+        let wrong_type = || format!("`{key}` is a {}", value.type_name());
         match key.as_str() {
-            "source" => entry.source = text(&value).ok_or_else(wrong)?,
+            "source" => entry.source = text(&value).ok_or_else(wrong_type)?,
             "time" => {
                 entry.time_nano = nanoseconds(&value)?;
                 has_time = true;
             }
             "line" => entry.line = line(&value)?,
-            "partial" => entry.partial = value.as_boolean().ok_or_else(wrong)?,
-            "partial_id" => piece.id = text(&value).ok_or_else(wrong)?,
-            "ordinal" => piece.ordinal = value.as_i32().ok_or_else(wrong)?,
-            "last" => piece.last = value.as_boolean().ok_or_else(wrong)?,
+            "partial" => entry.partial = value.as_boolean().ok_or_else(wrong_type)?,
+            "partial_id" => part.id = text(&value).ok_or_else(wrong_type)?,
+            "ordinal" => part.ordinal = value.as_i32().ok_or_else(wrong_type)?,
+            "last" => part.last = value.as_boolean().ok_or_else(wrong_type)?,
             "seq" => {}
-            _ => return Err(format!("`{key}` is no field of an entry")),
+            _ => return Err(format!("unknown field `{key}`")),
         }
     }
     if !has_time {
         return Err("`time` is missing".to_owned());
     }
     if entry.partial {
-        entry.partial_log_metadata = Some(piece);
+        entry.partial_log_metadata = Some(part);
     }
     Ok(with_newline(entry))
 }
 
-/// The engine writes lines as they come, so they must bring their end, but for pieces before the last.
+/// Appends a newline, which the engine expects except for the parts of a line before the last.
 fn with_newline(mut entry: LogEntry) -> LogEntry {
-    let goes_on = entry
+    let continues = entry
         .partial_log_metadata
         .as_ref()
-        .is_some_and(|piece| !piece.last);
-    if !goes_on {
+        .is_some_and(|part| !part.last);
+    if !continues {
         entry.line.push(b'\n');
     }
     entry
@@ -122,9 +125,9 @@ fn text(value: &Value) -> Option<String> {
 
 fn line(value: &Value) -> Result<Vec<u8>, String> {
     match value.as_string().map(|text| text.as_bytes().to_vec()) {
-        Some(line) if line.len() <= LONGEST_LINE => Ok(line),
+        Some(line) if line.len() <= LINE_LENGTH_LIMIT => Ok(line),
         Some(line) => Err(format!(
-            "`line` has {} bytes, and may have {LONGEST_LINE}",
+            "`line` has {} bytes, more than the limit of {LINE_LENGTH_LIMIT}",
             line.len()
         )),
         None => Err(format!("`line` is a {}", value.type_name())),
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_comes_back_as_it_was_handed_over() {
+    fn an_entry_is_emitted_as_it_was_delivered() {
         let lua = Lua::new();
         for (partial, last, line) in [
             (false, false, "x\n"),
@@ -191,19 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_told() {
+    fn invalid_entries_are_rejected() {
         for (source, part) in [
-            ("1", "wants an entry or a list of entries, not a"),
+            ("1", "expects an entry or a list of entries, not a"),
             ("{ line = 'x' }", "`time` is missing"),
             (
                 "{ time = 12, line = 'x' }",
                 "`time` must be the nanoseconds",
             ),
             ("{ time = '1', line = {} }", "`line` is a table"),
-            ("{ { time = '1' }, 3 }", "entry 2 is no table"),
+            ("{ { time = '1' }, 3 }", "entry 2 is not a table"),
             (
                 "{ { time = '1', lines = 'x' } }",
-                "entry 1: `lines` is no field of an entry",
+                "entry 1: unknown field `lines`",
             ),
             (
                 "{ time = '1', line = string.rep('x', 1000000) }",

@@ -1,4 +1,4 @@
-//! What a stream is about: the container, and the FIFO.
+//! The container and the FIFO of a stream.
 
 use crate::protocol::LOG_INFO;
 use crate::script::decode;
@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 
-/// What a stream is about.
+/// The container and the FIFO of a stream.
 #[derive(Debug, Clone)]
 pub(super) struct StreamInfo {
-    /// Its name in the journal.
+    /// The stream's ID in the journal.
     pub id: String,
     /// The path of the FIFO.
     pub file: String,
@@ -18,12 +18,15 @@ pub(super) struct StreamInfo {
     pub container: String,
     /// The container's name, for the log.
     pub name: String,
-    /// The `LogInfo` of hooks, in JSON.
+    /// The `LogInfo` for hooks, in JSON.
     pub text: Vec<u8>,
 }
 
 impl StreamInfo {
-    /// What `StartLogging` says.
+    /// Reads the body of `StartLogging`.
+    ///
+    /// # Errors
+    /// A field that is missing or empty.
     pub(super) fn of_request(body: &[u8]) -> Result<Self, String> {
         let mut json = serde_json::Deserializer::from_slice(body);
         let mut request = Json::deserialize(&mut json).map_err(|e| e.to_string())?;
@@ -40,7 +43,7 @@ impl StreamInfo {
         Self::of(id, text).ok_or_else(|| "`ContainerID` is missing or empty".to_owned())
     }
 
-    /// What the journal says.
+    /// Reads a note of the journal. Returns `None` if it is not one of a stream.
     pub(super) fn of(id: String, text: Vec<u8>) -> Option<Self> {
         let info: Json = serde_json::from_slice(&text).ok()?;
         let field = |name| {
@@ -60,7 +63,7 @@ impl StreamInfo {
         })
     }
 
-    /// The table that hooks get.
+    /// Creates the table for hooks.
     pub(super) fn table(&self, lua: &Lua) -> Result<Table, String> {
         decode(lua, LOG_INFO, &self.text)
     }

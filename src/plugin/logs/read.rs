@@ -1,4 +1,4 @@
-//! `ReadLogs`: what the hook emits, as a body that is made while it is read.
+//! `ReadLogs`: what the hook emits, as a body that is produced while it is read.
 
 use super::entry::Emitted;
 use super::registry::Registry;
@@ -82,7 +82,7 @@ async fn run(
     let result = tokio::select! {
         result = call(method, &live, &request, &reading, followed) => result,
         () = reading.parts.closed() => {
-            tracing::debug!(plugin = registry.slot.name(), object, "the reader of a log is gone");
+            tracing::debug!(plugin = registry.slot.name(), object, "the reader of a log disconnected");
             let outcome = Outcome::ok(Vec::new(), object).unlogged();
             return registry.slot.finish(method, Some(&live), &outcome, started).await;
         }

@@ -1,6 +1,6 @@
 //! Log streams of a process before this one, resumed where it left them.
 
-use super::control::{Control, State};
+use super::control::{Control, Progress};
 use super::info::StreamInfo;
 use super::registry::Registry;
 use super::stream::{Stream, finish_gone};
@@ -72,7 +72,7 @@ async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) 
             tracing::error!(plugin, container, %error, "cannot resume the log stream yet");
         }
         if registry.shut_down_within(RETRY_INTERVAL).await {
-            return control.reach(State::Ended);
+            return control.reach(Progress::Ended);
         }
     }
 }

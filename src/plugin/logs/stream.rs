@@ -1,7 +1,7 @@
 //! The life of one log stream: read from its FIFO, delivered to the script, consumed.
 
-use super::control::{Control, Order, State};
-use super::cursor::{Batch, Cursor, Fault, Seen};
+use super::control::{Control, Order, Progress};
+use super::cursor::{Batch, Cursor, ReadError, Seen};
 use super::deliver::{Delivered, Delivery};
 use super::drops::{Drops, REPORT_INTERVAL};
 use super::info::StreamInfo;
@@ -10,6 +10,7 @@ use super::settings::OnSlow;
 use crate::protocol::STOP_LOG;
 use crate::sys::files::fifo::Fifo;
 use crate::sys::state::journal::{Mark, MarkFile};
+use crate::telemetry::chain;
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::io;
@@ -78,16 +79,16 @@ impl Stream {
     pub async fn run(mut self) {
         let end = match self.pump().await {
             Ok(end) => end,
-            Err(fault) => self.discard_rest(&fault).await,
+            Err(error) => self.discard_rest(&error).await,
         };
-        self.control.reach(State::Drained);
+        self.control.reach(Progress::Drained);
         if end == End::Finished {
             self.drops.report_all();
             finish(&self.registry, &self.info).await;
         }
     }
 
-    async fn pump(&mut self) -> Result<End, Fault> {
+    async fn pump(&mut self) -> Result<End, ReadError> {
         // Since when a stream that is to end has waited for more.
         let mut waiting_since = None;
         while !self.registry.is_shutting_down() {
@@ -115,7 +116,7 @@ impl Stream {
     }
 
     /// Waits for the next writer of a deserted FIFO. Returns `false` if none will come.
-    fn reopened(&mut self) -> Result<bool, Fault> {
+    fn reopened(&mut self) -> Result<bool, ReadError> {
         if self.control.ordered() >= Order::EndWhenDeserted {
             return Ok(false);
         }
@@ -127,13 +128,13 @@ impl Stream {
         let ordered = self.control.ordered();
         let ends = ordered == Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
         if ends {
-            self.control.reach(State::Drained);
+            self.control.reach(Progress::Drained);
         }
         ends
     }
 
     /// Waits for bytes in the FIFO, an order, or the shutdown of the process.
-    async fn wait(&self) -> Result<(), Fault> {
+    async fn wait(&self) -> Result<(), ReadError> {
         let (ordered, changed) = self.control.next_order();
         // Nothing reports that the last writer of a stream that is to end has gone.
         let interval = match ordered {
@@ -152,7 +153,7 @@ impl Stream {
 
     /// Delivers the batch to the script, then removes it from the FIFO. Returns `false`, leaving the
     /// FIFO untouched, if the process shuts down first.
-    async fn hand_over(&self, batch: &Batch) -> Result<bool, Fault> {
+    async fn hand_over(&self, batch: &Batch) -> Result<bool, ReadError> {
         let begun = Instant::now();
         let (entries, bytes) = (batch.entries.len(), batch.length());
         self.is_consumed.set(false);
@@ -231,14 +232,15 @@ impl Stream {
     }
 
     /// Empties a corrupt stream for as long as it is open, so that the container is not held up.
-    async fn discard_rest(&mut self, fault: &Fault) -> End {
+    async fn discard_rest(&mut self, error: &ReadError) -> End {
         let (plugin, container) = (self.registry.slot.name(), &self.info.name);
         tracing::error!(
             plugin,
             container,
-            "log stream is corrupt, discarding the rest: {fault}"
+            "log stream is corrupt, discarding the rest: {}",
+            chain(error)
         );
-        self.control.reach(State::Drained);
+        self.control.reach(Progress::Drained);
         while !self.registry.is_shutting_down() {
             let (discarded, ordered) = (self.cursor.discard_all(), self.control.ordered());
             if discarded > 0 {
@@ -258,14 +260,14 @@ impl Stream {
 impl Drop for Stream {
     /// Reports the end also after a panic, so that a shutdown does not wait for it.
     fn drop(&mut self) {
-        self.control.reach(State::Ended);
+        self.control.reach(Progress::Ended);
     }
 }
 
 /// Ends a stream whose FIFO has gone while nobody read it.
 pub(super) async fn finish_gone(registry: &Registry, info: &StreamInfo, control: &Control) {
     finish(registry, info).await;
-    control.reach(State::Ended);
+    control.reach(Progress::Ended);
 }
 
 /// Calls the script's hook for the end of a stream, and forgets the stream.

@@ -109,7 +109,7 @@ impl Encoder {
     fn formed(&mut self, ty: Type, text: &LuaString, at: &Path) -> Result<(), Mismatch> {
         let text = utf8(text, at)?;
         match ty.form() {
-            Some(form) if !text.is_empty() && !(form.fits)(&text) => {
+            Some(form) if !text.is_empty() && !(form.matches)(&text) => {
                 let start: String = text.chars().take(EXCERPT).collect();
                 let problem = format!("must be {}, not `{}`", form.noun, start.escape_debug());
                 Err(at.mismatch(problem).cure(form.cure))

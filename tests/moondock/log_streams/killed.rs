@@ -190,7 +190,7 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
     );
     served.wait_for_log("woken");
     drop(connection);
-    served.wait_for_log("the reader of a log is gone");
+    served.wait_for_log("the reader of a log disconnected");
     assert!(
         !served.log().contains("the hook is over"),
         "{}",
