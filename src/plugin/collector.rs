@@ -369,7 +369,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_that_passed_are_skipped() {
+    fn missed_intervals_are_skipped() {
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
         let second = Duration::from_secs(1);

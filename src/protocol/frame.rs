@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_frame_is_told_when_its_turn_comes() {
+    fn a_corrupt_frame_is_reported_after_the_frames_before_it() {
         let mut bytes = stream(&["good"]);
         let good = bytes.len();
         bytes.extend_from_slice(b"\xff\xff\xff\xff");

@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_stand_with_their_interface() {
+    fn rows_are_sorted_by_interface() {
         for interface in Interface::ALL {
             for method in methods_of(interface) {
                 assert_eq!(method.interface, interface, "{}", method.wire);

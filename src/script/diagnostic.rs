@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_script_says_on_purpose_stands_alone() {
+    fn deliberate_errors_are_shown_without_a_place() {
         let message = "a sized volume has at least 8m".to_owned();
         let raised = Raised {
             message,
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_in_the_message_the_innermost_frame_counts() {
+    fn errors_without_a_place_use_the_innermost_frame() {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
             deliberate: false,

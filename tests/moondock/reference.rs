@@ -14,7 +14,7 @@ use std::path::Path;
 type Generated = (String, String);
 
 #[test]
-fn generated_files_are_what_the_tables_give() {
+fn generated_files_are_up_to_date() {
     let update = std::env::var_os("UPDATE_DOCS").is_some();
     let mut stale = Vec::new();
     for (path, text) in pages::all().into_iter().chain(stubs::all()) {
@@ -38,7 +38,7 @@ fn generated_files_are_what_the_tables_give() {
 }
 
 #[test]
-fn type_stubs_are_luau() {
+fn type_stubs_compile() {
     let lua = mlua::Lua::new();
     for (path, text) in stubs::all() {
         lua.load(text)

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_comes_back_as_it_was_handed_over() {
+    fn log_entries_round_trip_through_tables() {
         let lua = Lua::new();
         for (partial, last, line) in [
             (false, false, "x\n"),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_entry_is_told() {
+    fn invalid_log_entries_are_reported() {
         for (source, part) in [
             ("1", "wants an entry or a list of entries, not a"),
             ("{ line = 'x' }", "`time` is missing"),
