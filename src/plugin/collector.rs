@@ -1,5 +1,5 @@
 //! The metrics collector: `collect` gets what the engine has counted, at each interval from
-//! `StartMetrics` to `StopMetrics` (`protocol.md` 9).
+//! `StartMetrics` to `StopMetrics` (protocol 9).
 
 use super::manifest::{InvalidValue, check_range};
 use super::outcome::Outcome;

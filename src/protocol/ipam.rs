@@ -1,4 +1,4 @@
-//! `IpamDriver` (`protocol.md` 7). Errors go in `Error` here, and in `Err` everywhere else: failures carry both.
+//! `IpamDriver` (protocol 7). Errors go in `Error` here, and in `Err` everywhere else: failures carry both.
 
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
 use super::{Field, Interface::Ipam, Method, Missing, Shape, Type};

@@ -44,21 +44,21 @@ pub struct Method {
     pub object: Option<&'static str>,
     /// The largest request body, in bytes.
     pub body_limit: usize,
-    /// How long the hook may take; below the engine's own limit (`protocol.md` 1.6).
+    /// How long the hook may take; below the engine's own limit (protocol 1.6).
     pub deadline: Duration,
     /// What a script without this hook means.
     pub missing: Missing,
     /// What an empty reply means to the engine's user, where it is an answer of its own.
     pub absent: Option<&'static str>,
     /// True where an error reply is taken for the object's absence, so that only a closed connection says
-    /// "cannot tell" (`protocol.md` 5.5).
+    /// "cannot tell" (protocol 5.5).
     pub hang_up_on_failure: bool,
     /// What the reply owes to the request.
     pub tie: Option<Tie>,
     /// The field of the reply with a path that containers must reach; those of a managed plugin
-    /// reach only its propagated mount (`protocol.md` 2.4).
+    /// reach only its propagated mount (protocol 2.4).
     pub reachable: Option<&'static str>,
-    /// The rank of a question that an engine asks a managed plugin at its start (`protocol.md` 2.1).
+    /// The rank of a question that an engine asks a managed plugin at its start (protocol 2.1).
     /// Of those that a plugin has, the one of the lowest rank comes first.
     pub greeting: Option<u8>,
     /// One sentence for the reference.
@@ -105,9 +105,9 @@ pub enum Missing {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
     /// This record of the reply has only what the same record of the request left unset: the engine refuses the rest,
-    /// even with the same value (`protocol.md` 6.4).
+    /// even with the same value (protocol 6.4).
     Unset(&'static str),
-    /// This record of the reply has this field of the request, as it stands there (`protocol.md` 5.1).
+    /// This record of the reply has this field of the request, as it stands there (protocol 5.1).
     Echo(&'static str, &'static str),
 }
 
@@ -286,7 +286,7 @@ const fn is_same(a: &str, b: &str) -> bool {
 /// What the path of an engine's request names.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Call {
-    /// The handshake (`protocol.md` 1.5).
+    /// The handshake (protocol 1.5).
     Activate,
     /// A method of an interface.
     Method(&'static Method),
@@ -367,7 +367,7 @@ impl Interface {
         }
     }
 
-    /// The exact name in `Plugin.Activate`'s reply (`protocol.md` 1.5).
+    /// The exact name in `Plugin.Activate`'s reply (protocol 1.5).
     pub fn implements(self) -> &'static str {
         match self {
             Interface::Authz => "authz",
@@ -377,7 +377,7 @@ impl Interface {
     }
 
     /// False for what an engine must not be told by a plugin that it did not start itself: it would wait for itself
-    /// for ever (`protocol.md` 1.5).
+    /// for ever (protocol 1.5).
     pub fn is_announced(self) -> bool {
         !matches!(self, Interface::Metrics)
     }

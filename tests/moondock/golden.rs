@@ -69,7 +69,7 @@ fn methods_without_arguments_take_every_form_of_an_empty_body() {
     });
 }
 
-/// The engine's retry loses the body (`protocol.md` 1.6), which must not pass for "all defaults".
+/// The engine's retry loses the body (protocol 1.6), which must not pass for "all defaults".
 #[test]
 fn methods_with_arguments_refuse_an_empty_body() {
     block_on(async {

@@ -3,7 +3,7 @@
 use crate::protocol::{LogEntry, PartialMetadata};
 use mlua::{Lua, Table, Value};
 
-/// The longest line that is given back: the engine reads no longer frame (`protocol.md` 8).
+/// The longest line that is given back: the engine reads no longer frame (protocol 8).
 const LONGEST_LINE: usize = 999_000;
 
 /// The table that a hook is given for the entry `seq` of a stream.

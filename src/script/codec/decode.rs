@@ -21,7 +21,7 @@ pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, St
         .map_err(|e| e.to_string())
 }
 
-/// A retried request may have lost its body (`protocol.md` 1.6), which must not pass for "all defaults": a pool that
+/// A retried request may have lost its body (protocol 1.6), which must not pass for "all defaults": a pool that
 /// was asked for would become any pool.
 fn empty_body(shape: &Shape) -> Result<&'static [u8], String> {
     if shape.fields.is_empty() {

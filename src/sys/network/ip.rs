@@ -230,7 +230,7 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
 }
 
 /// The locally administered MAC that belongs to an address: `02:42` and its last four bytes, so that a container
-/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol, section 15).
+/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol 15).
 pub fn mac(ip: IpAddr) -> Mac {
     let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
     Mac([0x02, 0x42, a, b, c, d])
