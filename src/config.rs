@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_served_is_refused_with_the_reason() {
+    fn unservable_directories_are_refused_with_a_reason() {
         let dir = tree(&[
             "s/a/authz.lua",
             "t/a/authz.lua",

@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_reads_as_it_was_written() {
+    fn grants_round_trip_through_text() {
         for text in [
             "fs.read:/etc/acme",
             "fs.write:/",
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_grant_is_refused_with_the_form() {
+    fn invalid_grants_are_refused_with_the_expected_form() {
         for (text, part) in [
             (
                 "exce:id",
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_grant_covers_what_it_allows() {
+    fn grants_cover_paths_and_hosts_below_them() {
         for (own, other, covers) in [
             ("fs.read:/srv", "fs.read:/srv/a", true),
             ("fs.read:/srv", "fs.read:/srvx", false),

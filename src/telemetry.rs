@@ -51,7 +51,7 @@ pub enum Stream {
     /// Apart from what a verb prints.
     Stderr,
     /// The engine takes what a managed plugin writes there for information, and what it writes to stderr for errors
-    /// (`protocol.md` 2.3).
+    /// (protocol 2.3).
     Stdout,
 }
 

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_certificate() {
+    fn refuses_invalid_certificates() {
         let pem = |inside: &str| {
             STANDARD.encode(format!(
                 "-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n"

@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn the_odd_ones() {
+    fn unusual_routes_are_found() {
         assert_eq!(
             action("HEAD", "/containers/c/archive"),
             Some("container.stat_file")

@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_has_no_route() {
+    fn malformed_targets_have_no_route() {
         for uri in [
             "",
             "*",
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_query_is_no_part_of_the_path() {
+    fn the_query_does_not_change_the_route() {
         let target = Target::parse(
             "POST",
             "/v1.41/containers/create?name=%2fv1%2Fauth&x=/auth?y",

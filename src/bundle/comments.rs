@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_belong_to_the_setting_below() {
+    fn comments_describe_the_next_setting() {
         let text = "# the plugin\ndescription = 'x'\n\n# All of them.\n[settings]\n# where\n# it is\nroot = '/a' # not this\nbare = 1\n\
                     # lost\n\n'q-d' = 1\n# last\npools = [\n  # inner\n  { a = 1 },\n]\n[limits]\n# no\ncpu_ms = 1\n";
         let found = of_settings(text);

@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_engine() {
+    fn references_follow_the_rules_of_the_engine() {
         for (text, expected) in [
             ("ops", "ops:latest"),
             ("acme/ops:1.0", "acme/ops:1.0"),

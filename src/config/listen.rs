@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_has_its_own_transport_or_that_of_all() {
+    fn a_plugin_uses_its_own_transport_or_the_common_one() {
         assert_eq!(
             of(&["a", "b"], &[]).unwrap(),
             [unix(0o600, None), unix(0o600, None)]
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused_with_the_flag_and_the_cure() {
+    fn invalid_addresses_are_refused_with_the_flag_and_a_cure() {
         for (listens, part) in [
             (
                 &["vol=udp://127.0.0.1:1"][..],

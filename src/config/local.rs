@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_this_machine_can_be_listened_on() {
+    fn only_local_addresses_are_accepted() {
         let parse = |text: &str| text.parse::<LocalAddress>().map_err(|e| e.to_string());
         assert_eq!(
             parse("unix:///run/m.sock").unwrap(),

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_says_which_line_grants_it() {
+    fn a_refusal_names_the_grant_to_add() {
         for (asked, real, write, message) in [
             (
                 "/etc/x",

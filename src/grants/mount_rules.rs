@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mount_reaches_nothing_but_its_source() {
+    fn mount_options_and_types_that_reach_other_files_are_refused() {
         let check = |kind: &str, options: &[&str]| {
             let options: Vec<_> = options.iter().map(ToString::to_string).collect();
             check(

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_covers_itself_and_all_below_also_before_it_exists() {
+    fn a_root_covers_its_descendants_even_before_it_exists() {
         let (_dir, at) = place();
         let territory = territory(&at, &[("a", true), ("b", false), ("new/root", true)]);
         for (path, access, allowed) in [
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn links_count_by_where_they_lead() {
+    fn links_are_judged_by_their_target() {
         let (_dir, at) = place();
         symlink("../outside/secret", at.join("a/relative")).unwrap();
         symlink(at.join("outside"), at.join("a/absolute")).unwrap();
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_takes_the_place_of_what_a_root_hangs_on() {
+    fn paths_that_a_root_depends_on_cannot_be_replaced() {
         let (_dir, at) = place();
         symlink("b", at.join("run")).unwrap();
         let granted = territory(&at, &[("a", true), ("run", true), ("new", true)]);

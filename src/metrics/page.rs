@@ -306,7 +306,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn what_is_counted_is_shown() {
+    fn the_page_shows_every_counter() {
         let meters = Arc::new(Meters::new("p"));
         let create = find("VolumeDriver.Create").unwrap();
         meters.generation(Interface::Volume, 3);

@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_without_sense_are_counted_and_left_out() {
+    fn malformed_lines_are_counted_and_skipped() {
         for line in [
             "a",
             "a ",
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_of_a_metric_belongs_to_its_parts_only() {
+    fn type_and_help_apply_to_the_parts_of_their_metric_only() {
         let page = "#TYPE h histogram\n# HELP h a\\\\b\\nc\nh_bucket{le=\"1\"} 1\nh_count 1\nh_max 1\n# TYPE s summary\ns_sum 1\ns_bucket 1\n# TYPE c counter\nc_count 1\nc 1\n";
         let found = Samples::parse(page.as_bytes());
         let kinds: Vec<_> = found

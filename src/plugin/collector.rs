@@ -1,5 +1,5 @@
 //! The metrics collector: `collect` gets what the engine has counted, at each interval from
-//! `StartMetrics` to `StopMetrics` (`protocol.md` 9).
+//! `StartMetrics` to `StopMetrics` (protocol 9).
 
 use super::manifest::{InvalidValue, check_range};
 use super::outcome::Outcome;
@@ -366,7 +366,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn beats_that_passed_are_skipped() {
+    fn missed_intervals_are_skipped() {
         let start = Instant::now();
         let after = |ms| start + Duration::from_millis(ms);
         let second = Duration::from_secs(1);

@@ -54,7 +54,7 @@ impl PluginSpec {
     }
 
     /// Returns the propagated mount of a managed plugin, which holds the states of plugins
-    /// (`protocol.md` 2.4).
+    /// (protocol 2.4).
     pub(super) fn propagated(&self) -> Option<&Path> {
         if self.surroundings.managed {
             self.state.parent()

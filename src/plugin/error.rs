@@ -29,7 +29,7 @@ pub enum CallError {
         /// What is wrong with the body.
         problem: String,
     },
-    /// The engine repeated a call that got no answer, but without its arguments (`protocol.md` 1.6).
+    /// The engine repeated a call that got no answer, but without its arguments (protocol 1.6).
     #[error(
         "{0}: the answer was lost, and the engine repeated the call without its arguments: \
          repeat the command"

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Receiver;
 /// The answer to a call.
 #[derive(Debug, PartialEq)]
 pub enum Reply {
-    /// A JSON body with an HTTP status. Only 200 is success (`protocol.md` 0.2).
+    /// A JSON body with an HTTP status. Only 200 is success (protocol 0.2).
     Answer {
         /// The HTTP status.
         status: u16,
@@ -59,7 +59,7 @@ impl From<&CallError> for Reply {
 }
 
 impl Reply {
-    /// Creates an error with both fields that engines and Podman read (`protocol.md` 0.6).
+    /// Creates an error with both fields that engines and Podman read (protocol 0.6).
     pub fn error(status: u16, message: &str) -> Self {
         let body = json!({ "Err": message, "Error": message });
         Reply::Answer {

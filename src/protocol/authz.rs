@@ -1,4 +1,4 @@
-//! `AuthZPlugin` (`protocol.md` 3).
+//! `AuthZPlugin` (protocol 3).
 
 use super::shape::{TEXT_MAP, TEXTS, optional, required};
 use super::{Answer, Field, Interface::Authz, Method, Missing, Shape, Type};

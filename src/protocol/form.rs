@@ -1,4 +1,4 @@
-//! The forms of texts that the engine parses (`protocol.md` 6 and 7).
+//! The forms of texts that the engine parses (protocol 6 and 7).
 
 use super::Type;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! The frames of a log stream: a big-endian length, then a protobuf `LogEntry` (`protocol.md` 8).
+//! The frames of a log stream: a big-endian length, then a protobuf `LogEntry` (protocol 8).
 
 use prost::{DecodeError, Message};
 

@@ -62,7 +62,7 @@ impl Interface {
         }
     }
 
-    /// Returns the name in the reply to `Plugin.Activate` (`protocol.md` 1.5).
+    /// Returns the name in the reply to `Plugin.Activate` (protocol 1.5).
     pub fn implements(self) -> &'static str {
         match self {
             Interface::Authz => "authz",
@@ -72,7 +72,7 @@ impl Interface {
     }
 
     /// Whether the reply to `Plugin.Activate` may name the interface. An engine that finds a metrics
-    /// collector by a socket waits for itself without end (`protocol.md` 1.5).
+    /// collector by a socket waits for itself without end (protocol 1.5).
     pub fn is_announced(self) -> bool {
         !matches!(self, Interface::Metrics)
     }

@@ -1,4 +1,4 @@
-//! `IpamDriver` (`protocol.md` 7). The engine reads its errors from `Error`, and those of all other interfaces
+//! `IpamDriver` (protocol 7). The engine reads its errors from `Error`, and those of all other interfaces
 //! from `Err`; a failure has both.
 
 use super::shape::{EMPTY, TEXT_MAP, optional, required};

@@ -1,4 +1,4 @@
-//! `LogDriver` (`protocol.md` 8).
+//! `LogDriver` (protocol 8).
 
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
 use super::table::row_of;

@@ -1,4 +1,4 @@
-//! `MetricsCollector` (`protocol.md` 9), for managed plugins only.
+//! `MetricsCollector` (protocol 9), for managed plugins only.
 
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
 use super::table::row_of;

@@ -1,4 +1,4 @@
-//! `NetworkDriver` (`protocol.md` 6).
+//! `NetworkDriver` (protocol 6).
 
 use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
 use super::{Field, Interface::Network, Method, Missing, Shape, Tie, Type};

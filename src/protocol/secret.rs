@@ -1,4 +1,4 @@
-//! `SecretProvider` (`protocol.md` 10).
+//! `SecretProvider` (protocol 10).
 
 use super::shape::{TEXT_MAP, optional, required};
 use super::{Interface::Secret, Method, Shape, Type};

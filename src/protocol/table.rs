@@ -5,7 +5,7 @@ use super::{Interface, Method, authz, ipam, log, metrics, network, secret, volum
 /// The target of an engine's request.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Call {
-    /// The handshake (`protocol.md` 1.5).
+    /// The handshake (protocol 1.5).
     Activate,
     /// A method of an interface.
     Method(&'static Method),

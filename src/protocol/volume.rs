@@ -1,4 +1,4 @@
-//! `VolumeDriver` (`protocol.md` 5).
+//! `VolumeDriver` (protocol 5).
 
 use super::shape::{ANY_MAP, EMPTY, TEXT_MAP, optional, required};
 use super::{Interface::Volume, Method, Missing, Shape, Tie, Type};

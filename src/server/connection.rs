@@ -73,7 +73,7 @@ impl Connections {
     }
 }
 
-/// Returns the settings of HTTP/1 that the engine needs (`protocol.md` 1.3 and 1.4): no idle timeout, and a
+/// Returns the settings of HTTP/1 that the engine needs (protocol 1.3 and 1.4): no idle timeout, and a
 /// call goes on when its client hangs up, because a driver must not be cut in the middle of its work.
 fn protocol() -> http1::Builder {
     let mut http = http1::Builder::new();

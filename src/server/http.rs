@@ -15,7 +15,7 @@ use thiserror::Error;
 use tokio::task::spawn_local;
 use tokio::time::timeout;
 
-/// Content type of a reply; the engine names it in `Accept` (`protocol.md` 1.3).
+/// Content type of a reply; the engine names it in `Accept` (protocol 1.3).
 const PLUGIN_JSON: HeaderValue =
     HeaderValue::from_static("application/vnd.docker.plugins.v1.2+json");
 
@@ -39,7 +39,7 @@ pub enum Abandoned {
     /// The client stopped sending.
     #[error("the body of a request did not go on for {} s", BODY_TIMEOUT.as_secs())]
     Stuck,
-    /// The plugin cannot tell, and the engine would take any answer for one (`protocol.md` 5.5).
+    /// The plugin cannot tell, and the engine would take any answer for one (protocol 5.5).
     #[error("a call is left unanswered, so that the engine asks again")]
     Unanswered,
 }

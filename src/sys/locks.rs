@@ -166,7 +166,7 @@ mod tests {
     use std::pin::pin;
 
     #[tokio::test]
-    async fn a_waiter_comes_next_and_nothing_is_left_behind() {
+    async fn a_released_lock_goes_to_the_next_waiter_and_leaves_no_entry() {
         let locks = Locks::default();
         let first = locks.take(1, "a").await.unwrap();
         let mut second = pin!(locks.take(2, "a"));
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_lock_that_is_held_is_not_waited_for() {
+    async fn try_lock_does_not_wait() {
         let locks = Locks::default();
         let first = locks.try_take(1, "a").unwrap();
         assert!(locks.try_take(1, "a").is_none() && locks.try_take(2, "a").is_none());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_circle_is_refused_and_a_given_up_wait_is_none() {
+    async fn deadlocks_are_refused_and_cancelled_waits_do_not_count() {
         let locks = Locks::default();
         let _a = locks.take(1, "a").await.unwrap();
         let _b = locks.take(2, "b").await.unwrap();

@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_nobody_reads_holds_nobody_up() {
+    fn a_blocked_log_drops_lines_instead_of_blocking() {
         let (open, gate) = mpsc::channel();
         let (taken, written) = mpsc::channel();
         let sink = Sink::start(Stuck { gate, taken });

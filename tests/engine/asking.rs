@@ -43,7 +43,7 @@ return authz
 "#;
 
 #[test]
-fn a_driver_asks_the_engine_and_a_policy_cannot() {
+fn drivers_may_call_the_engine_and_policies_may_not() {
     needs!(engine);
     let bed = Bed::new();
     bed.write_script("scripts/asks/plugin.toml", "grants = [\"docker\"]\n");

@@ -264,7 +264,7 @@ fn everything_else_is_allowed() {
 }
 
 #[test]
-fn without_its_policy_the_engine_refuses_everything() {
+fn the_engine_refuses_everything_while_its_policy_is_down() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.moondock_kill9();
@@ -278,7 +278,7 @@ fn without_its_policy_the_engine_refuses_everything() {
 }
 
 #[test]
-fn a_policy_that_does_not_load_denies_and_says_why() {
+fn a_policy_that_does_not_load_denies_with_the_reason() {
     needs!(engine);
     let bed = Bed::new();
     let scripts = bed.install_ops();

@@ -222,7 +222,7 @@ fn a_body_with_two_readings_is_refused() {
 }
 
 #[test]
-fn a_body_of_another_kind_does_not_slip_through() {
+fn bodies_of_other_content_types_are_refused() {
     needs!(engine);
     let bed = Bed::with_ops();
     refused(

@@ -57,7 +57,7 @@ fn an_engine_comes_back_after_a_restart_and_after_a_crash() {
 }
 
 #[test]
-fn the_api_takes_requests_as_they_are() {
+fn the_test_api_sends_requests_unchanged() {
     needs!(engine);
     let bed = Bed::start();
     for target in [

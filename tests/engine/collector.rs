@@ -77,7 +77,7 @@ fn starts(log: &str) -> u64 {
 }
 
 #[test]
-fn an_engine_does_not_hang_on_a_collector_that_it_finds_by_its_socket() {
+fn an_engine_does_not_hang_on_a_legacy_collector() {
     needs!(engine);
     let bed = Bed::start();
     let scripts = bed.dir().join("scripts");

@@ -25,7 +25,7 @@ pub fn is_driver(method: &str) -> bool {
 
 /// Each of the sequence's calls meets a moondock that has just been started.
 #[test]
-fn moondock_may_die_between_any_two_calls() {
+fn killing_moondock_between_calls_loses_nothing() {
     needs!(engine);
     let kill = |method: &str, _| {
         if is_driver(method) {
@@ -104,7 +104,7 @@ pub fn clean_again(bed: &Bed, before: &str) {
 }
 
 #[test]
-fn the_policy_may_die_between_any_two_decisions() {
+fn killing_the_policy_between_decisions_fails_closed() {
     needs!(engine);
     let kill = |method: &str, _| {
         if method.starts_with("AuthZ") {
@@ -182,7 +182,7 @@ fn a_volume_call_whose_reply_is_lost_can_be_repeated() {
 }
 
 #[test]
-fn the_engine_may_crash_under_a_running_container() {
+fn volumes_survive_an_engine_crash_under_a_running_container() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();

@@ -156,13 +156,13 @@ fn chosen() -> Option<(usize, usize)> {
 }
 
 #[test]
-fn losing_any_answer_loses_nothing_else() {
+fn losing_any_reply_loses_nothing() {
     needs!(engine);
     crash_at_each(Fault::LoseReply, &[], 0, 5);
 }
 
 #[test]
-fn dying_in_any_call_loses_nothing_else() {
+fn killing_moondock_in_any_call_loses_nothing() {
     needs!(engine);
     crash_at_each(Fault::KillDuring, &[], 2, 5);
 }
@@ -170,7 +170,7 @@ fn dying_in_any_call_loses_nothing_else() {
 /// Not between a driver's answer to CreateNetwork and the engine's own record of it: from outside, a network that the
 /// engine has forgotten looks like one that nobody uses yet, so its subnet stays taken.
 #[test]
-fn an_engine_that_dies_in_any_call_loses_nothing_else() {
+fn killing_the_engine_in_any_call_loses_nothing() {
     needs!(engine);
     // The last two are asked by `docker inspect` and `docker volume ls`, which only look.
     let spared = &[

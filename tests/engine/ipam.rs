@@ -104,7 +104,7 @@ fn automatic_pools_do_not_overlap() {
 }
 
 #[test]
-fn pools_asked_for_at_once_do_not_overlap() {
+fn concurrent_automatic_pools_do_not_overlap() {
     needs!(engine);
     let bed = Bed::with_ops();
     let names: Vec<String> = (0..8).map(|n| format!("net{n}")).collect();
@@ -122,7 +122,7 @@ fn pools_asked_for_at_once_do_not_overlap() {
 }
 
 #[test]
-fn one_subnet_asked_for_by_many_at_once_goes_to_one() {
+fn concurrent_requests_for_one_subnet_give_it_out_once() {
     needs!(engine);
     let bed = Bed::with_ops();
     for round in 0..3 {
@@ -152,7 +152,7 @@ fn one_subnet_asked_for_by_many_at_once_goes_to_one() {
 }
 
 #[test]
-fn an_exhausted_pool_says_so_and_recovers() {
+fn an_exhausted_pool_reports_it_and_recovers() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("tiny", &["--subnet", "10.81.0.0/30"])
@@ -195,7 +195,7 @@ fn aux_addresses_are_never_handed_out() {
 }
 
 #[test]
-fn a_range_limits_what_is_chosen_not_what_is_asked() {
+fn an_ip_range_limits_automatic_addresses_only() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create(

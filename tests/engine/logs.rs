@@ -69,7 +69,7 @@ fn numbers(text: &str) -> Vec<usize> {
 }
 
 #[test]
-fn what_a_container_printed_is_read_while_it_runs_and_after() {
+fn logs_can_be_read_while_a_container_runs_and_after() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("done", &[], "echo out; echo err >&2; printf half")
@@ -183,7 +183,7 @@ fn log_options_are_checked_when_a_container_is_started() {
 }
 
 #[test]
-fn each_line_is_there_once_though_moondock_is_killed_in_the_middle() {
+fn killing_moondock_neither_loses_nor_repeats_log_lines() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged(
@@ -219,7 +219,7 @@ fn each_line_is_there_once_though_moondock_is_killed_in_the_middle() {
 }
 
 #[test]
-fn a_slow_script_under_drop_does_not_hold_up_the_container() {
+fn a_slow_log_script_in_drop_mode_does_not_block_the_container() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| {
         manifest.replace("on_slow = \"block\"", "on_slow = \"drop\"\nbuffer_kib = 64")
@@ -255,7 +255,7 @@ fn a_slow_script_under_drop_does_not_hold_up_the_container() {
 }
 
 #[test]
-fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
+fn the_log_is_complete_after_an_engine_crash() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("web", &["-d"], "seq 1 1000; sleep 600").ok();
@@ -277,7 +277,7 @@ fn an_engine_that_crashes_leaves_a_log_that_is_whole() {
 
 /// With live-restore a container outlives its engine, and the next one begins another stream for it.
 #[test]
-fn a_container_that_outlives_its_engine_goes_on_logging() {
+fn live_restored_containers_keep_logging() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let config = fs::read_to_string(bed.dir().join("daemon.json")).unwrap();
@@ -312,7 +312,7 @@ fn a_container_that_outlives_its_engine_goes_on_logging() {
 }
 
 #[test]
-fn a_reading_that_fails_is_told_to_the_user() {
+fn failed_log_reads_are_reported_to_the_user() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let script = "return { write = function() end, read = function(info, config, emit)\n\

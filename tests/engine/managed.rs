@@ -71,7 +71,7 @@ impl Bed {
 }
 
 #[test]
-fn the_engine_shows_what_a_plugin_wants() {
+fn the_engine_lists_the_privileges_of_a_plugin() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
@@ -118,7 +118,7 @@ fn the_engine_shows_what_a_plugin_wants() {
 }
 
 #[test]
-fn a_setting_is_set_and_a_wrong_one_keeps_the_plugin_from_starting() {
+fn an_invalid_setting_keeps_the_plugin_from_starting() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);
@@ -192,7 +192,7 @@ fn volumes_and_networks_work_from_a_managed_plugin() {
 }
 
 #[test]
-fn a_managed_policy_follows_the_links_that_it_sees() {
+fn a_managed_policy_resolves_links_in_its_mounts() {
     needs!(engine);
     let bed = Bed::start();
     let data = bed.dir().join("srv/data");
@@ -216,7 +216,7 @@ fn a_managed_policy_follows_the_links_that_it_sees() {
 }
 
 #[test]
-fn scripts_of_the_host_are_live_in_the_engine() {
+fn scripts_mounted_from_the_host_are_reloaded() {
     needs!(engine);
     let bed = Bed::start();
     bed.write_script("scripts/live/volume.lua", REFUSING);
@@ -277,7 +277,7 @@ fn a_killed_plugin_is_started_again_and_its_volumes_are_usable() {
 }
 
 #[test]
-fn what_a_managed_plugin_keeps_outlives_the_engine() {
+fn a_managed_plugin_keeps_its_state_over_engine_restarts() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops(&bed);

@@ -15,7 +15,7 @@ return {
 const SECRET: &str = r#"return { get_secret = function(req) return { Value = `{req.SecretName} for {req.ServiceName}` } end }"#;
 
 #[test]
-fn one_plugin_has_all_seven_interfaces() {
+fn one_managed_plugin_serves_all_seven_interfaces() {
     needs!(engine);
     let bed = Bed::new();
     bed.without_resolver();

@@ -226,7 +226,7 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
 }
 
 #[test]
-fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
+fn killing_a_managed_plugin_in_use_loses_nothing() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
@@ -261,7 +261,7 @@ fn a_plugin_that_is_killed_under_its_users_loses_nothing() {
 }
 
 #[test]
-fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
+fn a_plugin_disabled_by_force_works_when_enabled_again() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
@@ -284,7 +284,7 @@ fn a_plugin_that_is_disabled_by_force_and_enabled_again_goes_on() {
 }
 
 #[test]
-fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
+fn containers_that_end_while_the_plugin_is_disabled_are_cleaned_up() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &["-p", "8080:80"]);
@@ -300,7 +300,7 @@ fn what_ends_while_the_plugin_is_disabled_leaves_nothing_behind() {
 
 /// Engines wait for a plugin that they start again, and give up on one that ends meanwhile.
 #[test]
-fn a_plugin_that_the_engine_gave_up_on_lets_nothing_pass_and_can_be_enabled() {
+fn a_policy_that_failed_to_start_denies_everything_and_can_be_enabled() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
@@ -350,7 +350,7 @@ fn come_and_go(bed: &Bed, name: &str) {
 }
 
 #[test]
-fn kills_in_the_middle_of_calls_lose_no_address_and_no_volume() {
+fn killing_the_plugin_during_calls_loses_no_address_or_volume() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &[]);
@@ -414,7 +414,7 @@ fn engine_again(bed: &Bed, signal: &str) {
 }
 
 #[test]
-fn containers_that_always_restart_come_back_with_what_they_had() {
+fn restarted_containers_keep_their_address_and_volume() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = ops_with_writer(&bed, &["--restart", "always"]);
@@ -431,7 +431,7 @@ fn containers_that_always_restart_come_back_with_what_they_had() {
 }
 
 #[test]
-fn containers_that_outlive_the_engine_keep_what_they_have() {
+fn live_restored_containers_keep_their_address_and_volume() {
     needs!(engine);
     let bed = Bed::start();
     bed.engine_live_restore();

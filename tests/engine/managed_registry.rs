@@ -104,7 +104,7 @@ fn upgrade(bed: &Bed, plugin: &Installed) {
 }
 
 #[test]
-fn a_plugin_is_pushed_installed_and_upgraded_with_all_that_it_keeps() {
+fn a_plugin_keeps_its_data_through_push_install_and_upgrade() {
     needs!(engine);
     let bed = Bed::start();
     let registry = bed.start_registry();

@@ -96,7 +96,7 @@ fn generations(plugin: &Installed) -> usize {
 }
 
 #[test]
-fn scripts_are_saved_under_their_users_and_no_call_fails() {
+fn saving_scripts_in_use_fails_no_call() {
     needs!(engine);
     let bed = Bed::start();
     let scripts = bed.ops_with_grants(GRANTS);
@@ -135,7 +135,7 @@ fn shipped(name: &str) -> String {
 }
 
 #[test]
-fn a_plugin_with_all_interfaces_is_killed_and_goes_on() {
+fn a_plugin_with_all_interfaces_survives_kills() {
     needs!(engine);
     let bed = Bed::start();
     let plugin = bed.managed(&bed.all_seven(METRICS, SECRET), NAME).create();

@@ -193,7 +193,7 @@ fn a_published_udp_port_answers() {
 }
 
 #[test]
-fn an_internal_network_has_no_way_out() {
+fn internal_networks_are_isolated() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("inner", &["--internal"]).ok();
@@ -247,7 +247,7 @@ fn an_internal_network_has_no_way_out() {
 }
 
 #[test]
-fn a_chosen_address_is_given_once_and_keeps_its_mac() {
+fn a_requested_address_is_leased_once_and_keeps_its_mac() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.network_create("net", &["--subnet", "10.77.1.0/24"])

@@ -108,7 +108,7 @@ impl Bed {
 }
 
 #[test]
-fn podman_makes_uses_finds_and_removes_volumes() {
+fn podman_creates_uses_lists_and_removes_volumes() {
     needs!(engine);
     needs!(program, "podman");
     let bed = Bed::with_podman();
@@ -148,7 +148,7 @@ fn podman_makes_uses_finds_and_removes_volumes() {
 /// A get that fails is left unanswered, which Podman takes for an error as it takes any other: it makes no volume,
 /// and forgets one that it is to remove, until it is told to look again.
 #[test]
-fn podman_loses_no_data_while_the_storage_is_away() {
+fn podman_keeps_volumes_while_the_storage_is_unavailable() {
     needs!(engine);
     needs!(program, "podman");
     let bed = Bed::with_podman();

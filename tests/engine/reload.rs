@@ -116,7 +116,7 @@ fn a_broken_save_keeps_the_last_good_script() {
 }
 
 #[test]
-fn a_saved_driver_goes_on_with_what_is_in_use() {
+fn a_reloaded_driver_keeps_volumes_in_use() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
@@ -143,7 +143,7 @@ fn a_saved_driver_goes_on_with_what_is_in_use() {
 }
 
 #[test]
-fn a_new_interface_asks_for_a_restart_of_the_engine() {
+fn a_new_interface_requires_an_engine_restart() {
     needs!(engine);
     let bed = Bed::new();
     let scripts = bed.install_ops();

@@ -102,7 +102,7 @@ impl Bed {
 }
 
 #[test]
-fn a_task_finds_what_the_script_gave() {
+fn a_task_receives_the_secret_of_the_script() {
     needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("token", &["--label", "tier=gold"]);
@@ -128,7 +128,7 @@ fn a_task_finds_what_the_script_gave() {
 }
 
 #[test]
-fn a_value_that_is_not_to_be_reused_is_asked_for_by_each_task() {
+fn do_not_reuse_requests_a_secret_for_each_task() {
     needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("each", &[]);
@@ -149,7 +149,7 @@ fn a_value_that_is_not_to_be_reused_is_asked_for_by_each_task() {
 }
 
 #[test]
-fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
+fn a_failing_secret_fails_the_task_and_is_logged() {
     needs!(engine);
     let bed = Bed::with_swarm();
     for name in ["sealed", "faulty", "huge", "large"] {
@@ -187,7 +187,7 @@ fn what_goes_wrong_fails_the_task_and_is_told_in_moondocks_log() {
 }
 
 #[test]
-fn a_service_goes_on_once_the_script_is_mended() {
+fn a_service_recovers_when_the_secret_script_is_fixed() {
     needs!(engine);
     let bed = Bed::with_swarm();
     bed.secret("sealed", &[]);

@@ -200,7 +200,7 @@ fn a_fixed_port_is_found_again_by_an_engine_that_runs() {
 }
 
 #[test]
-fn an_engine_behind_tls_tells_a_policy_who_asks() {
+fn a_policy_sees_the_user_of_an_engine_with_tls() {
     needs!(engine);
     let bed = Bed::new();
     // The files that Moondock makes for this plugin are good for any server at 127.0.0.1, and have Docker's names.
@@ -249,7 +249,7 @@ fn an_engine_behind_tls_tells_a_policy_who_asks() {
 
 /// As at boot: the socket is there before the engine, and the engine's first question starts the plugin.
 #[test]
-fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
+fn the_engine_starts_with_a_socket_activated_policy() {
     needs!(engine);
     let bed = Bed::new();
     bed.write_script("scripts/gate/authz.lua", AUTHZ);
@@ -282,7 +282,7 @@ fn an_engine_starts_the_authorization_plugin_that_it_needs_to_start() {
 
 /// The guide's ways out of a policy that denies everything.
 #[test]
-fn a_policy_that_denies_everything_is_mended_by_saving_or_taken_out_by_a_reload() {
+fn a_policy_that_denies_everything_can_be_fixed_or_removed() {
     needs!(engine);
     const NOBODY: &str =
         "return { request = function() return false, \"nobody may do anything\" end }\n";

@@ -99,7 +99,7 @@ fn two_containers_share_one_volume() {
 }
 
 #[test]
-fn a_copy_into_a_running_container_leaves_its_volume_mounted() {
+fn docker_cp_leaves_the_volume_of_a_running_container_mounted() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &["-o", "size=8M"]).ok();
@@ -145,7 +145,7 @@ fn a_volume_in_use_is_not_removed() {
 }
 
 #[test]
-fn a_sized_volume_gets_full() {
+fn the_size_of_a_volume_limits_it() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("small", &["-o", "size=8M", "-o", "mode=1777"])
@@ -206,7 +206,7 @@ fn a_name_that_leaves_the_root_is_refused() {
 }
 
 #[test]
-fn a_wrong_option_is_named_and_leaves_no_volume() {
+fn an_invalid_option_is_reported_and_creates_no_volume() {
     needs!(engine);
     let bed = Bed::with_ops();
     let wrong = [
@@ -312,7 +312,7 @@ fn volumes_outlive_the_engine_and_the_plugin() {
 
 /// The engine mounts nothing again for a container that outlived it, so all that it says of the volume is a copy's.
 #[test]
-fn a_copy_into_a_container_that_outlived_the_engine_leaves_its_volume_mounted() {
+fn docker_cp_leaves_the_volume_of_a_live_restored_container_mounted() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.engine_live_restore();
@@ -371,7 +371,7 @@ fn a_copy_into_a_container_that_outlived_the_engine_leaves_its_volume_mounted() 
 }
 
 #[test]
-fn a_removal_that_failed_is_told_and_can_be_repeated() {
+fn a_failed_removal_is_reported_and_can_be_retried() {
     needs!(engine);
     let bed = Bed::with_ops();
     bed.volume_create("data", &[]).ok();

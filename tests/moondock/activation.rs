@@ -33,7 +33,7 @@ const CAPABILITIES: [&str; 2] = [
 ];
 
 #[test]
-fn a_daemon_is_counted_when_it_activates_and_not_for_what_it_asks_then() {
+fn an_activation_is_counted_once_per_handshake() {
     both().open(async |plugin| {
         for count in ["1", "2"] {
             ask(&plugin, &["Plugin.Activate"]).await;

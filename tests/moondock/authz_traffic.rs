@@ -89,7 +89,7 @@ fn seen(call: &Call) -> String {
 }
 
 #[test]
-fn recorded_calls_are_seen_as_they_were_meant() {
+fn recorded_requests_have_the_expected_actions() {
     let lines: Vec<_> = calls().map(|call| seen(&call)).collect();
     if std::env::var_os("GOLDEN_WRITE").is_some() {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/authz-seen.txt");
@@ -136,7 +136,7 @@ fn value(node: Node<'_>) -> Value {
 
 /// The bodies near the engines' limits were recorded with their ends cut off, so these are made anew.
 #[test]
-fn bodies_at_the_engines_limits() {
+fn bodies_at_the_engines_limits_are_judged() {
     for size in [1_048_000, 2_000_000, 4_100_000] {
         let mut call = create_of(size);
         assert_eq!(

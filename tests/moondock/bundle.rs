@@ -126,7 +126,7 @@ pools = [{ range = '10.0.0.0/8', prefix = 24 }]
 ";
 
 #[test]
-fn the_engine_knows_all_types() {
+fn bundles_declare_only_types_that_the_engine_knows() {
     assert_eq!(
         Interface::ALL.map(type_of),
         [
@@ -142,7 +142,7 @@ fn the_engine_knows_all_types() {
 }
 
 #[test]
-fn the_same_bundle_twice_is_the_same_and_under_another_name_another() {
+fn bundles_are_reproducible_and_differ_by_name() {
     let place = plugin("grants = [\"exec:sh\"]");
     bundled(&place, &[]);
     let first = listing(&place.path().join("out"));
@@ -168,7 +168,7 @@ fn the_same_bundle_twice_is_the_same_and_under_another_name_another() {
 }
 
 #[test]
-fn a_bundle_has_scripts_and_what_the_grants_name_and_runs_alone() {
+fn a_bundle_contains_scripts_and_granted_programs_and_runs_alone() {
     let place = plugin("");
     let tool = plugin_tool(&place);
     let tool = tool.to_str().unwrap();
@@ -273,7 +273,7 @@ fn mounted_scripts_are_not_in_the_bundle() {
 }
 
 #[test]
-fn what_cannot_be_bundled_is_refused_with_the_reason() {
+fn unbundlable_plugins_are_refused_with_a_reason() {
     for (manifest, args, part) in [
         (
             "\ngrants = [\n  \"exec:nonsuch\",\n]",
@@ -366,7 +366,7 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
 }
 
 #[test]
-fn names_are_those_that_the_engine_takes() {
+fn bundle_names_follow_the_rules_of_the_engine() {
     let place = plugin("");
     let ended = bundle(&place, &["--name", "Acme/p"]);
     assert_eq!(ended.code, Some(2));
@@ -393,7 +393,7 @@ fn names_are_those_that_the_engine_takes() {
 }
 
 #[test]
-fn a_directory_with_something_in_it_is_left_alone() {
+fn a_directory_that_is_not_empty_is_kept() {
     let place = plugin("");
     fs::create_dir(place.path().join("out")).unwrap();
     bundled(&place, &[]);
@@ -418,7 +418,7 @@ fn a_directory_with_something_in_it_is_left_alone() {
 }
 
 #[test]
-fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
+fn an_unreachable_engine_is_reported_and_the_bundle_kept() {
     let place = plugin("");
     let error = refused(&place, &["--create", "--host", "unix:///no/such.sock"]);
     assert!(
@@ -429,7 +429,7 @@ fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
 }
 
 #[test]
-fn a_policy_is_told_what_it_will_not_see() {
+fn bundling_a_policy_warns_of_paths_that_it_will_not_see() {
     let place = Workplace::new(&[("p/authz.lua", AUTHZ)]);
     let told = bundled(&place, &[]);
     assert!(told.contains("note: authz.lua sees no path of the host, so a request that mounts one is refused: grant `fs.read:` for each directory that containers may mount"), "{told}");
@@ -444,7 +444,7 @@ fn a_policy_is_told_what_it_will_not_see() {
 }
 
 #[test]
-fn a_bundle_of_others_is_left_alone() {
+fn foreign_bundles_are_not_overwritten() {
     let place = plugin("");
     place.write("out/config.json", "{}");
     place.write("out/rootfs/etc/hostname", "theirs");

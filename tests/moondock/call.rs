@@ -45,7 +45,7 @@ fn a_method_is_called_by_either_name() {
 }
 
 #[test]
-fn the_request_comes_from_stdin_when_it_is_no_argument() {
+fn the_request_is_read_from_stdin_without_an_argument() {
     let place = place();
     for args in [
         &["call", "scripts/vol", "volume.mount"][..],
@@ -57,7 +57,7 @@ fn the_request_comes_from_stdin_when_it_is_no_argument() {
 }
 
 #[test]
-fn state_is_thrown_away_unless_a_directory_is_given() {
+fn state_is_temporary_unless_a_directory_is_given() {
     let place = place();
     let create = ["call", "scripts/vol", "volume.create", r#"{"Name":"a"}"#];
     let list = ["call", "scripts/vol", "volume.list", "{}"];
@@ -84,7 +84,7 @@ fn state_is_thrown_away_unless_a_directory_is_given() {
 }
 
 #[test]
-fn a_failure_is_printed_and_has_its_exit_code() {
+fn failures_are_printed_with_an_exit_code() {
     let place = place();
     let refused = place.run(&["call", "scripts/vol", "volume.path", r#"{"Name":"a"}"#]);
     assert_eq!(
@@ -106,7 +106,7 @@ fn a_failure_is_printed_and_has_its_exit_code() {
 }
 
 #[test]
-fn a_denial_is_a_decision_and_no_failure() {
+fn a_denial_exits_with_success() {
     let place = Workplace::new(&[(
         "no/authz.lua",
         "return { request = function() return false, \"no\" end }",
@@ -118,7 +118,7 @@ fn a_denial_is_a_decision_and_no_failure() {
 }
 
 #[test]
-fn what_cannot_be_called_is_said() {
+fn uncallable_methods_are_reported() {
     let place = place();
     place.write("scripts/other/volume.lua", VOLUME);
     place.write("broken/volume.lua", "return {");
@@ -151,7 +151,7 @@ fn what_cannot_be_called_is_said() {
 }
 
 #[test]
-fn a_failing_host_function_is_placed_where_the_script_called_it() {
+fn a_failing_host_function_is_reported_at_its_call() {
     let place = Workplace::new(&[
         ("p/plugin.toml", "grants = [\"fs.read:/nonexistent\"]\n"),
         (

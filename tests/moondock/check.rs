@@ -32,7 +32,7 @@ fn a_good_plugin_is_described() {
 }
 
 #[test]
-fn what_scripts_may_touch_is_told_in_words() {
+fn check_describes_grants_in_words() {
     let grants = r#"grants = [
   "fs.read:/etc", "fs.write:{settings.root}",
   "exec:/usr/bin/id", "exec:no-such-program", "exec:/etc",
@@ -70,7 +70,7 @@ root = "/nonexistent/x"
 }
 
 #[test]
-fn a_plugin_that_may_write_itself_is_warned_of() {
+fn check_warns_of_plugins_that_may_write_themselves() {
     let place = Workplace::new(&[("p/authz.lua", POLICY)]);
     place.write(
         "p/plugin.toml",
@@ -89,7 +89,7 @@ fn a_plugin_that_may_write_itself_is_warned_of() {
 }
 
 #[test]
-fn a_program_that_the_plugin_may_replace_is_warned_of() {
+fn check_warns_of_programs_that_the_plugin_may_replace() {
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("tools/run", "")]);
     let tools = place.path().join("tools");
     std::fs::set_permissions(
@@ -112,7 +112,7 @@ fn a_program_that_the_plugin_may_replace_is_warned_of() {
 }
 
 #[test]
-fn the_shipped_plugins_are_in_order() {
+fn the_shipped_plugins_pass_check() {
     let place = Workplace::new(&[]);
     let checked = place.run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
     assert!(
@@ -125,7 +125,7 @@ fn the_shipped_plugins_are_in_order() {
 }
 
 #[test]
-fn every_fault_of_every_file_is_shown() {
+fn check_shows_every_error_of_every_file() {
     let place = Workplace::new(&[
         (
             "bad/authz.lua",
@@ -167,7 +167,7 @@ fn every_fault_of_every_file_is_shown() {
 }
 
 #[test]
-fn what_is_served_otherwise_than_meant_is_a_warning() {
+fn check_warns_of_files_and_hooks_that_are_not_served() {
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/volume.luau", "return {}")]);
     let checked = place.run(&["check", "p"]);
     for part in [
@@ -198,7 +198,7 @@ fn a_file_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn top_level_code_reaches_nothing() {
+fn top_level_code_has_no_grants() {
     let script = "local fs = require(\"@moondock/fs\")\nfs.write(\"made\", \"\")\nreturn {}\n";
     let place = Workplace::new(&[("p/authz.lua", script)]);
     let before = place.listing();
@@ -213,7 +213,7 @@ fn top_level_code_reaches_nothing() {
 }
 
 #[test]
-fn no_plugin_is_an_error() {
+fn check_fails_without_a_plugin() {
     let checked = Workplace::new(&[]).run(&["check", "."]);
     assert!(checked.stderr.contains("no plugin in `.`"), "{checked:?}");
     assert_eq!(checked.code, Some(1));
@@ -221,7 +221,7 @@ fn no_plugin_is_an_error() {
 
 /// An administrator decides by what stands there, so a plugin cannot write over it.
 #[test]
-fn what_files_say_does_not_reach_the_terminal_as_it_is() {
+fn control_characters_are_escaped_for_the_terminal() {
     let manifest = "description = \"fine\\u001b[1A\\u001b[2K\\rgone\"\ngrants = [\"net\"]\n[settings]\n\"a\\u001b[8m\" = 1\n";
     let place = Workplace::new(&[("p/volume.lua", "x \u{1b}[2J"), ("p/plugin.toml", manifest)]);
     let ended = place.run(&["check", "p"]);

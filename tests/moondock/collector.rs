@@ -180,7 +180,7 @@ const SKIPPED: &str = r#"moondock_collect_skipped_total{plugin="m"}"#;
 const UNREAD: &str = r#"moondock_collect_unread_total{plugin="m"}"#;
 
 #[test]
-fn collect_gets_what_the_engine_has_counted() {
+fn collect_receives_the_metrics_of_the_engine() {
     let script = r#"local json = require("@moondock/json")
 local log = require("@moondock/log")
 local wanted = {
@@ -221,7 +221,7 @@ end }
 }
 
 #[test]
-fn an_engine_that_finds_the_socket_is_not_told_of_it() {
+fn legacy_plugins_do_not_announce_the_collector() {
     let setup = Setup::with_volume().plugin("vol", "metrics.lua", SCRIPT);
     let served = setup.start();
     let answer = served.call("vol", "Plugin.Activate", "");
@@ -231,7 +231,7 @@ fn an_engine_that_finds_the_socket_is_not_told_of_it() {
 }
 
 #[test]
-fn it_collects_from_start_to_stop_and_again() {
+fn collecting_runs_from_start_to_stop_and_again() {
     let (engine, mut served) = served(SCRIPT, "interval_s = 1", page(b"a 1\n"));
     assert_eq!(engine.asked(), 0, "before StartMetrics");
     start(&served);
@@ -251,7 +251,7 @@ fn it_collects_from_start_to_stop_and_again() {
 }
 
 #[test]
-fn a_script_with_collect_alone_will_do() {
+fn a_collector_needs_only_collect() {
     let script = "return { collect = function() print('collected') end }";
     let (_engine, served) = served(script, "", page(b"a 1\n"));
     start(&served);
@@ -278,7 +278,7 @@ fn checked(script: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn a_start_that_raises_prevents_it() {
+fn an_error_in_start_prevents_collecting() {
     let script = "return { start = function() error('no', 0) end, collect = function() print('collected') end }";
     let (engine, served) = served(script, "interval_s = 1", page(b"a 1\n"));
     let answer = served.call("m", "MetricsCollector.StartMetrics", "");
@@ -291,7 +291,7 @@ fn a_start_that_raises_prevents_it() {
 }
 
 #[test]
-fn a_reload_goes_on_with_the_new_generation() {
+fn collecting_continues_with_a_reloaded_script() {
     let (engine, served) = served(SCRIPT, "interval_s = 1", page(b"a 1\n"));
     start(&served);
     served.wait_for_log("first got 1 samples");
@@ -306,7 +306,7 @@ fn a_reload_goes_on_with_the_new_generation() {
 }
 
 #[test]
-fn another_interval_counts_at_once() {
+fn a_changed_interval_applies_at_once() {
     let (engine, served) = served(SCRIPT, "interval_s = 3600", page(b"a 1\n"));
     start(&served);
     engine.wait_until_asked(1);
@@ -317,7 +317,7 @@ fn another_interval_counts_at_once() {
 }
 
 #[test]
-fn a_slow_collect_skips_beats_and_is_never_twice_at_work() {
+fn a_slow_collect_skips_intervals_and_never_overlaps() {
     let script = r#"local time = require("@moondock/time")
 local busy = false
 return { collect = function()
@@ -344,7 +344,7 @@ end }
 }
 
 #[test]
-fn an_error_is_shown_with_its_line_and_the_next_beat_comes() {
+fn an_error_in_collect_is_logged_and_collecting_continues() {
     let script = "local n = 0\nlocal metrics = {}\nfunction metrics.collect(samples)\n  n += 1\n  if n == 1 then local x = nil + 1 end\n  if n == 2 then error('deliberate', 0) end\n  if n == 3 then return { a = 1 } end\n  if n == 4 then while true do end end\n  print(`fine {n}`)\nend\nreturn metrics\n";
     let (_engine, served) = served(
         script,
@@ -366,7 +366,7 @@ fn an_error_is_shown_with_its_line_and_the_next_beat_comes() {
 }
 
 #[test]
-fn what_an_engine_answers_amiss_is_told_once_and_overcome() {
+fn bad_metrics_pages_are_logged_once_and_recovered_from() {
     let raw = |text: &str| Answer::Raw(text.as_bytes().to_vec());
     let (engine, served) = served(
         SCRIPT,
@@ -412,7 +412,7 @@ fn what_an_engine_answers_amiss_is_told_once_and_overcome() {
 }
 
 #[test]
-fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
+fn an_unresponsive_engine_blocks_neither_reload_nor_shutdown() {
     let (engine, served) = served(SCRIPT, "interval_s = 1", Answer::Nothing);
     start(&served);
     engine.wait_until_asked(1);
@@ -444,7 +444,7 @@ fn an_engine_that_hangs_or_is_gone_holds_nobody_up() {
 }
 
 #[test]
-fn more_than_a_script_may_hold_is_told_with_the_cure() {
+fn a_page_over_the_memory_limit_is_reported_with_a_cure() {
     let text = b"name{label=\"value\",other=\"thing\"} 12345\n".repeat(60_000);
     let (engine, served) = served(
         SCRIPT,
@@ -459,7 +459,7 @@ fn more_than_a_script_may_hold_is_told_with_the_cure() {
 }
 
 #[test]
-fn it_can_be_tried_without_an_engine() {
+fn collect_can_be_called_without_an_engine() {
     let script = "return { collect = function(samples) print(samples[1].name, samples[1].labels.a, samples[1].value) end }";
     let place = Workplace::new(&[("p/metrics.lua", script)]);
     let request = r#"{"samples":[{"name":"x","labels":{"a":"b"},"value":1.5,"type":"gauge"}]}"#;

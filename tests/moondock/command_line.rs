@@ -48,7 +48,7 @@ fn help_names_every_option_its_variable_and_its_default() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_with_code_2() {
+fn invalid_arguments_exit_with_code_2() {
     for args in [
         &["serve", "--nothing"][..],
         &["serve", "--log-level", "loud"],
@@ -99,7 +99,7 @@ fn a_path_names_one_plugin() {
 }
 
 #[test]
-fn no_plugin_is_an_error_that_says_what_was_looked_for() {
+fn a_directory_without_plugins_is_an_error_that_lists_the_files() {
     let error = Setup::new().refused();
     assert!(error.contains("no plugin in `scripts`"), "{error}");
     assert!(error.contains("authz.lua, volume.lua"), "{error}");

@@ -73,7 +73,7 @@ fn assert_called(create: &str, method: &str, short: &str, rest: &str) {
 }
 
 #[test]
-fn a_syntax_error_is_shown_where_luau_met_it() {
+fn a_syntax_error_is_shown_at_its_line() {
     let text = "local volume = {}\nfunction volume.get(req)\n  return { Volume = { Name = req.Name }\nend\nreturn \
                 volume\n";
     assert_eq!(
@@ -87,7 +87,7 @@ fn a_syntax_error_is_shown_where_luau_met_it() {
 }
 
 #[test]
-fn hooks_are_held_to_the_interface() {
+fn unknown_hooks_are_refused() {
     assert_eq!(
         checked(&[(
             "authz.lua",
@@ -118,7 +118,7 @@ error: authz.lua:4: the hook `response` must be a function, not a table
 }
 
 #[test]
-fn a_script_returns_its_hooks() {
+fn a_script_must_return_its_hooks() {
     for (end, what) in [
         ("", "nothing"),
         ("return nil", "nothing"),
@@ -135,7 +135,7 @@ fn a_script_returns_its_hooks() {
 }
 
 #[test]
-fn an_error_at_the_top_level_is_the_author_s() {
+fn an_error_at_the_top_level_is_shown_at_its_line() {
     assert_eq!(
         checked(&[(
             "authz.lua",
@@ -186,7 +186,7 @@ fn an_error_in_a_required_file_is_shown_there() {
 }
 
 #[test]
-fn what_cannot_be_required_is_named() {
+fn a_failed_require_names_the_module() {
     for (name, message, caret) in [
         (
             "./lib/rule",
@@ -246,7 +246,7 @@ fn what_cannot_be_required_is_named() {
 }
 
 #[test]
-fn a_manifest_is_held_to_its_form() {
+fn mistakes_in_a_manifest_are_diagnosed() {
     for (text, message, excerpt) in [
         (
             "grant = [\"exec:id\"]\n",
@@ -272,7 +272,7 @@ fn a_manifest_is_held_to_its_form() {
 }
 
 #[test]
-fn a_runtime_error_is_shown_in_the_log_and_told_in_one_line() {
+fn a_runtime_error_is_a_diagnostic_in_the_log_and_one_line_for_the_user() {
     assert_called(
         "local mode = req.Opts.mode",
         "volume.create",
@@ -306,7 +306,7 @@ fn a_runtime_error_is_shown_in_the_log_and_told_in_one_line() {
 }
 
 #[test]
-fn an_error_of_a_host_function_is_shown_where_it_was_called() {
+fn an_error_of_a_host_function_is_shown_at_its_call() {
     assert_called(
         "fs.read(\"/nowhere\")",
         "volume.create",
@@ -329,7 +329,7 @@ fn an_error_of_a_host_function_is_shown_where_it_was_called() {
 
 /// What is raised on purpose is for Docker's user: no place in it, and no fault in the log.
 #[test]
-fn what_is_raised_on_purpose_is_told_as_it_stands() {
+fn deliberate_errors_reach_the_user_unchanged() {
     for raised in [
         "\"no space left\", 0",
         "{ message = \"no space left\" }",
@@ -346,7 +346,7 @@ fn what_is_raised_on_purpose_is_told_as_it_stands() {
 }
 
 #[test]
-fn what_is_raised_otherwise_has_its_place() {
+fn other_errors_reach_the_user_with_their_place() {
     for (raised, message) in [
         ("\"no space left\"", "no space left"),
         ("{ code = 7 }", "error with a table without `message`"),
@@ -451,7 +451,7 @@ fn an_error_in_a_function_given_to_a_kit_is_shown_there() {
 }
 
 #[test]
-fn a_kit_is_given_what_it_can_use() {
+fn kits_refuse_wrong_arguments() {
     let text = "local volume = require(\"@moondock/volume\")\nreturn volume.driver({\n  mount = function(v) return \"/m\" \
                 end,\n  unmont = function(v) end,\n})\n";
     assert_eq!(

@@ -42,7 +42,7 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
 }
 
 #[test]
-fn what_cannot_be_written_leaves_no_trace() {
+fn a_failed_write_leaves_no_file() {
     let place = tempdir().unwrap();
     fs::create_dir(place.path().join("directory")).unwrap();
     let error = files::write(&to(place.path().join("directory")), b"x", None)
@@ -106,7 +106,7 @@ fn directories_get_their_mode_whatever_the_umask_says() {
 }
 
 #[test]
-fn a_link_is_neither_followed_nor_missing() {
+fn a_dangling_link_exists() {
     let place = tempdir().unwrap();
     let (target, link) = (place.path().join("target"), place.path().join("link"));
     fs::write(&target, "").unwrap();
@@ -127,7 +127,7 @@ fn a_link_is_neither_followed_nor_missing() {
 }
 
 #[test]
-fn a_file_takes_no_room_until_it_is_filled() {
+fn allocated_files_are_sparse() {
     let place = tempdir().unwrap();
     let path = place.path().join("image");
     files::allocate(&to(&path), 1 << 40).unwrap();
@@ -151,7 +151,7 @@ fn a_file_takes_no_room_until_it_is_filled() {
 }
 
 #[test]
-fn a_tree_is_removed_and_nothing_that_it_links_to() {
+fn removing_a_tree_keeps_what_its_links_lead_to() {
     let place = tempdir().unwrap();
     let (tree, outside) = (place.path().join("tree"), place.path().join("outside"));
     fs::create_dir_all(tree.join("a/b")).unwrap();
@@ -189,7 +189,7 @@ fn a_tree_deeper_than_any_path_is_removed() {
 }
 
 #[test]
-fn a_tree_is_not_left_while_its_directories_become_links() {
+fn removing_a_tree_does_not_follow_directories_swapped_for_links() {
     let place = tempdir().unwrap();
     let (tree, outside) = (place.path().join("tree"), place.path().join("outside"));
     for round in 0..50 {
@@ -248,7 +248,7 @@ fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Reques
 }
 
 #[test]
-fn a_mount_is_seen_and_goes() {
+fn a_bind_mount_is_listed_and_unmounted() {
     needs!(root);
     let place = Place::new();
     let (at, again) = (place.make("a mount"), place.make("again"));
@@ -288,7 +288,7 @@ fn a_mount_is_seen_and_goes() {
 }
 
 #[test]
-fn a_mount_that_cannot_be_says_why() {
+fn a_failed_mount_gives_the_reason() {
     needs!(root);
     let place = Place::new();
     let at = place.make("a");
@@ -305,7 +305,7 @@ fn a_mount_that_cannot_be_says_why() {
 }
 
 #[test]
-fn a_tree_with_a_mount_in_it_is_left_alone() {
+fn a_tree_with_a_mount_is_not_removed() {
     needs!(root);
     let place = Place::new();
     let (tree, inside) = (place.make("tree"), place.make("tree/z/mount"));
@@ -333,7 +333,7 @@ fn a_tree_with_a_mount_in_it_is_left_alone() {
 }
 
 #[tokio::test]
-async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
+async fn unmounting_an_image_detaches_its_loop_device() {
     needs!(root);
     let place = Place::new();
     let (image, at) = (place.0.path().join("image"), place.make("at"));
@@ -378,7 +378,7 @@ async fn an_image_is_mounted_filled_and_its_device_goes_with_it() {
 }
 
 #[test]
-fn an_owner_that_means_none_is_refused() {
+fn the_reserved_owner_id_is_refused() {
     let place = Place::new();
     let file = place.0.path().join("file");
     fs::write(&file, "").unwrap();
@@ -392,7 +392,7 @@ fn an_owner_that_means_none_is_refused() {
 
 /// Opening is enough to start a watchdog, or to rewind a tape.
 #[test]
-fn what_is_no_file_is_not_even_opened() {
+fn special_files_are_not_opened() {
     let place = Place::new();
     let fifo = place.0.path().join("fifo");
     let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;

@@ -161,7 +161,7 @@ fn published_ports_answer_from_everywhere() {
 }
 
 #[test]
-fn the_hosts_own_filter_lets_them_through() {
+fn published_ports_pass_the_filter_of_the_host() {
     needs!(root);
     for docker in ["", "iptables-nft -N DOCKER-USER; iptables-nft -I FORWARD -j DOCKER-USER; iptables-nft -A DOCKER-USER -j RETURN
                         ip6tables-nft -N DOCKER-USER; ip6tables-nft -I FORWARD -j DOCKER-USER"] {
@@ -209,7 +209,7 @@ fn without_counts(ruleset: &str) -> String {
 }
 
 #[test]
-fn what_moondock_accepts_does_not_open_dockers_bridges() {
+fn accepted_traffic_does_not_open_the_bridges_of_docker() {
     needs!(root);
     let world = World::new();
     world.bridge(1);
@@ -240,7 +240,7 @@ fn what_moondock_accepts_does_not_open_dockers_bridges() {
 }
 
 #[test]
-fn an_internal_network_has_no_way_out() {
+fn internal_networks_are_isolated() {
     needs!(root);
     let world = World::new();
     world.bridge(1);
@@ -374,7 +374,7 @@ fn isolation_keeps_networks_apart() {
 }
 
 #[test]
-fn loopback_stays_the_hosts_own() {
+fn ports_published_on_loopback_are_unreachable_from_outside() {
     needs!(root);
     let world = World::new();
     world.bridge(1);
@@ -479,7 +479,7 @@ fn ports_in_use_are_refused() {
 }
 
 #[test]
-fn many_at_once_lose_nothing() {
+fn concurrent_changes_of_the_firewall_lose_no_rule() {
     needs!(root);
     let world = World::new();
     for n in 1..=4 {
@@ -529,7 +529,7 @@ fn many_at_once_lose_nothing() {
 }
 
 #[test]
-fn rules_that_make_no_sense_are_refused() {
+fn invalid_firewall_rules_are_refused() {
     needs!(root);
     let cases = [
         (r#"firewall.apply("a b", RULES)"#, "`a b` cannot be an id"),

@@ -69,7 +69,7 @@ fn methods_without_arguments_take_every_form_of_an_empty_body() {
     });
 }
 
-/// The engine's retry loses the body (`protocol.md` 1.6), which must not pass for "all defaults".
+/// The engine's retry loses the body (protocol 1.6), which must not pass for "all defaults".
 #[test]
 fn methods_with_arguments_refuse_an_empty_body() {
     block_on(async {
@@ -121,7 +121,7 @@ fn unset_fields_may_be_null_or_absent() {
 }
 
 #[test]
-fn what_an_engine_adds_later_does_no_harm() {
+fn fields_of_newer_engines_do_no_harm() {
     block_on(async {
         let recorded = RecordedPlugin::permissive().await;
         for path in paths() {
@@ -170,7 +170,7 @@ fn a_hook_that_raises_fails_its_call() {
 }
 
 #[test]
-fn no_volume_is_told_as_an_error_that_podman_understands_too() {
+fn a_missing_volume_is_an_error_for_podman_too() {
     block_on(async {
         for body in ["", "return nil", "return {}"] {
             let recorded = RecordedPlugin::every_hook(body).await;

@@ -162,7 +162,7 @@ fn every_function_that_touches_the_machine_is_refused_without_a_grant() {
 }
 
 #[test]
-fn nothing_is_in_force_while_a_script_loads() {
+fn grants_are_not_in_force_while_a_script_loads() {
     let grants = manifest(&[
         "fs.write:/",
         "net",
@@ -188,14 +188,14 @@ fn nothing_is_in_force_while_a_script_loads() {
 }
 
 #[test]
-fn a_refusal_can_be_caught_and_says_the_same_each_time() {
+fn a_refusal_can_be_caught_and_is_stable() {
     let body = "for _ = 1, 3 do\n  local ok, why = pcall(net.links)\n  assert(not ok and string.find(why, 'net.links: `net` is not granted'), why)\nend";
     fine(&[], body);
     fine(&["net"], "assert(#net.links() > 0)");
 }
 
 #[test]
-fn a_program_is_run_by_the_name_that_was_granted() {
+fn programs_run_only_by_their_granted_name() {
     const SH: &[&str] = &["exec:sh", "exec:/usr/bin/id"];
     let run = |argv: &str| format!("process.check({{ argv = {argv} }})");
     fine(SH, &run("{ 'sh', '-c', 'true' }"));
@@ -235,7 +235,7 @@ fn a_program_is_run_by_the_name_that_was_granted() {
 }
 
 #[test]
-fn a_program_cannot_be_slipped_in() {
+fn path_and_environment_cannot_change_the_program() {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().canonicalize().unwrap();
     std::os::unix::fs::symlink("/bin/sh", at.join("sh")).unwrap();

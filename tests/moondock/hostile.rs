@@ -145,22 +145,22 @@ fn a_budget_cannot_be_caught() {
 }
 
 #[test]
-fn memory_is_bounded_and_the_state_renewed() {
+fn memory_is_limited_and_the_state_replaced() {
     each(BOMBS, fails_as_driver);
 }
 
 #[test]
-fn depth_is_bounded() {
+fn recursion_is_limited() {
     each(DEPTHS, fails_as_driver);
 }
 
 #[test]
-fn the_library_cannot_be_made_to_run_on() {
+fn library_functions_respect_the_budget() {
     each(LIBRARY, fails_as_driver);
 }
 
 #[test]
-fn a_policy_that_does_any_of_this_denies() {
+fn a_policy_over_its_budget_denies() {
     each(CATCHERS, denies_as_policy);
     each(LOOPS, denies_as_policy);
     each(BOMBS, denies_as_policy);

@@ -5,39 +5,38 @@ use mlua::{Function, Lua, Table, Value};
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::thread;
 
+const DIRECTORY: &str = "tests/moondock/kits";
+
+/// Runs every `*_test.luau` in the directory, each on a thread of its own.
 #[test]
-fn options() {
-    run("options_test");
+fn lua_tests_pass() {
+    let files = test_files();
+    assert!(!files.is_empty(), "no tests in {DIRECTORY}");
+    let failed: Vec<_> = thread::scope(|scope| {
+        let running: Vec<_> = files
+            .iter()
+            .map(|file| scope.spawn(move || run(file)))
+            .collect();
+        running
+            .into_iter()
+            .flat_map(|file| file.join().unwrap())
+            .collect()
+    });
+    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
 }
 
-#[test]
-fn volume() {
-    run("volume_test");
+fn test_files() -> Vec<PathBuf> {
+    let entries = fs::read_dir(DIRECTORY).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| file.to_str().unwrap().ends_with("_test.luau"));
+    files.sort();
+    files
 }
 
-#[test]
-fn network() {
-    run("network_test");
-}
-
-#[test]
-fn ipam() {
-    run("ipam_test");
-}
-
-#[test]
-fn shipped_drivers() {
-    run("ops_test");
-}
-
-#[test]
-fn shipped_policies() {
-    run("authz_test");
-}
-
-/// Runs every function of a Lua test file, each on a new machine, and reports all failures.
-fn run(file: &str) {
+/// Runs every function of a Lua test file, each on a new machine, and returns the failures.
+fn run(file: &Path) -> Vec<String> {
     let lua = Lua::new();
     let tests = load(&lua, file);
     let mut failed = Vec::new();
@@ -45,13 +44,13 @@ fn run(file: &str) {
         let lua = Lua::new();
         let test: Function = load(&lua, file).get(name.as_str()).unwrap();
         if let Err(error) = test.call::<()>(()) {
-            failed.push(format!("{name}: {error}"));
+            failed.push(format!("{}: {name}: {error}", file.display()));
         }
     }
-    assert!(failed.is_empty(), "{}", failed.join("\n\n"));
+    failed
 }
 
-fn load(lua: &Lua, file: &str) -> Table {
+fn load(lua: &Lua, file: &Path) -> Table {
     let globals = lua.globals();
     globals
         .set("compile", lua.create_function(compile).unwrap())
@@ -63,17 +62,16 @@ fn load(lua: &Lua, file: &str) -> Table {
     globals
         .set(
             "world",
-            source(lua, Path::new("tests/moondock/kits/world.luau"))
+            source(lua, &Path::new(DIRECTORY).join("world.luau"))
                 .unwrap()
                 .call::<Table>(())
                 .unwrap(),
         )
         .unwrap();
-    let path = format!("tests/moondock/kits/{file}.luau");
-    source(lua, Path::new(&path))
+    source(lua, file)
         .unwrap()
         .call(())
-        .unwrap_or_else(|e| panic!("{path}: {e}"))
+        .unwrap_or_else(|e| panic!("{}: {e}", file.display()))
 }
 
 fn compile(lua: &Lua, path: String) -> mlua::Result<Value> {

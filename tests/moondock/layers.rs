@@ -283,7 +283,7 @@ fn flatten(code: &str) -> String {
 }
 
 #[test]
-fn no_part_names_one_that_is_above_it() {
+fn parts_use_only_lower_layers() {
     let parts: Vec<_> = LAYERS.iter().map(|(part, _)| *part).collect();
     let mut wrong = Vec::new();
     for source in sources()
@@ -315,7 +315,7 @@ fn no_part_names_one_that_is_above_it() {
 }
 
 #[test]
-fn what_is_reserved_stays_where_it_belongs() {
+fn reserved_crates_stay_in_their_part() {
     let sources = sources();
     let mut wrong = Vec::new();
     for Reserved {
@@ -345,7 +345,7 @@ fn what_is_reserved_stays_where_it_belongs() {
 }
 
 #[test]
-fn std_modules_do_not_name_each_other() {
+fn std_modules_do_not_use_each_other() {
     let modules = std_modules();
     let mut wrong = Vec::new();
     for source in sources() {

@@ -26,7 +26,7 @@ fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
 }
 
 #[test]
-fn sigterm_lets_a_call_finish_and_takes_no_more() {
+fn sigterm_finishes_calls_and_accepts_no_more() {
     let mut served = Setup::with_volume().start();
     let mut idle = served.connect("vol");
     assert_eq!(
@@ -45,7 +45,7 @@ fn sigterm_lets_a_call_finish_and_takes_no_more() {
 }
 
 #[test]
-fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
+fn shutdown_abandons_calls_after_five_seconds() {
     let mut served = Setup::with_volume().start();
     let mut busy = begin_slow_call(&served, 30.0);
     let begun = Instant::now();
@@ -61,7 +61,7 @@ fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
 }
 
 #[test]
-fn a_second_signal_ends_at_once() {
+fn a_second_signal_exits_at_once() {
     let mut served = Setup::with_volume().start();
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);
@@ -72,7 +72,7 @@ fn a_second_signal_ends_at_once() {
 }
 
 #[test]
-fn a_half_sent_request_does_not_hold_up_the_end() {
+fn an_incomplete_request_does_not_delay_shutdown() {
     let mut served = Setup::with_volume().start();
     let mut half = served.connect("vol");
     half.send("POST /VolumeDriver.Get HT").unwrap();
@@ -98,7 +98,7 @@ fn sighup_loads_the_scripts_again() {
 }
 
 #[test]
-fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
+fn a_driver_that_does_not_load_exits_with_the_reason() {
     let setup = Setup::with_volume().plugin("bad", "volume.lua", "return {{{\n");
     let command = setup.command();
     let mut served = setup.launch(command);
@@ -110,7 +110,7 @@ fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
 }
 
 #[test]
-fn the_reason_of_an_end_is_an_event_where_events_are_json() {
+fn the_reason_of_an_exit_is_a_json_event_in_a_json_log() {
     let setup = Setup::with_volume()
         .plugin("bad", "volume.lua", "return {{{\n")
         .arg("--log-format=json");
@@ -122,7 +122,7 @@ fn the_reason_of_an_end_is_an_event_where_events_are_json() {
 }
 
 #[test]
-fn many_plugins_are_answered_each_on_its_own() {
+fn plugins_answer_independently() {
     let setup = ["a", "b", "c", "d"]
         .iter()
         .fold(Setup::with_volume(), |setup, name| {
@@ -144,7 +144,7 @@ fn many_plugins_are_answered_each_on_its_own() {
 
 /// PID 1 has no default actions for signals, and inherits every orphan.
 #[test]
-fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
+fn pid_1_reaps_orphans_and_exits_on_sigterm() {
     needs!(root);
     let mut served = as_pid_1(Setup::with_volume());
     served.wait_for_log("ready");
@@ -171,7 +171,7 @@ fn as_pid_1_it_buries_orphans_and_ends_on_sigterm() {
 }
 
 #[test]
-fn as_pid_1_it_dies_with_what_it_looks_after() {
+fn pid_1_exits_with_its_child() {
     needs!(root);
     let mut served = as_pid_1(Setup::with_volume());
     served.wait_for_log("ready");
@@ -183,7 +183,7 @@ fn as_pid_1_it_dies_with_what_it_looks_after() {
 
 /// An engine that starts a plugin again while it waits for it can never enable it once more.
 #[test]
-fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
+fn pid_1_delays_its_exit_after_a_failed_start() {
     needs!(root);
     let unloadable = Setup::new().plugin("vol", "volume.lua", "return nothing");
     let misled = Setup::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
@@ -199,7 +199,7 @@ fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
 }
 
 #[test]
-fn calls_in_flight_have_as_long_as_was_said() {
+fn the_drain_option_limits_shutdown() {
     let mut served = Setup::with_volume().arg("--drain").arg("0").start();
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);

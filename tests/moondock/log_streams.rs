@@ -67,7 +67,7 @@ async fn wait_for_text(log: &ContainerLog, text: &str) {
 }
 
 #[test]
-fn entries_are_handed_over_and_the_end_is_told() {
+fn log_entries_and_the_end_of_the_stream_reach_the_script() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         let mut writer = log.writer();
@@ -93,7 +93,7 @@ fn entries_are_handed_over_and_the_end_is_told() {
 }
 
 #[test]
-fn many_lines_come_in_large_batches_and_in_order() {
+fn many_lines_arrive_in_large_ordered_batches() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         let mut writer = log.writer();
@@ -137,7 +137,7 @@ fn frames_may_be_split_anywhere() {
 }
 
 #[test]
-fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
+fn a_corrupt_stream_is_logged_and_does_not_block_the_container() {
     for nonsense in [
         &b"\xff\xff\xff\xff"[..],
         b"\0\0\0\x04\xff\xff\xff\xff",
@@ -173,7 +173,7 @@ fn a_stream_that_makes_no_sense_is_told_and_does_not_hold_up_the_container() {
 }
 
 #[test]
-fn a_refusal_of_start_is_what_the_user_reads() {
+fn an_error_in_start_reaches_the_user() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         let mut request = log.start();
@@ -203,7 +203,7 @@ fn a_refusal_of_start_is_what_the_user_reads() {
 }
 
 #[test]
-fn a_fifo_may_be_opened_before_its_writer_and_outlive_it() {
+fn a_stream_survives_a_fifo_without_writers() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         start(&plugin, &log).await;
@@ -219,7 +219,7 @@ fn a_fifo_may_be_opened_before_its_writer_and_outlive_it() {
 }
 
 #[test]
-fn scripts_that_cannot_serve_logs_are_told_why() {
+fn incomplete_log_scripts_are_refused_with_a_reason() {
     for (script, part) in [
         (
             "return { start = function() end }",
@@ -248,7 +248,7 @@ fn scripts_that_cannot_serve_logs_are_told_why() {
 }
 
 #[test]
-fn logs_can_be_read_exactly_if_there_is_a_hook_for_it() {
+fn reading_logs_requires_the_read_hook() {
     for (script, reads) in [
         ("{ write = print }", false),
         ("{ write = print, read = print }", true),
@@ -277,7 +277,7 @@ fn logs_can_be_read_exactly_if_there_is_a_hook_for_it() {
 }
 
 #[test]
-fn a_start_that_is_repeated_begins_nothing_twice() {
+fn a_repeated_start_opens_the_stream_once() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         let mut writer = log.writer();
@@ -295,7 +295,7 @@ fn a_start_that_is_repeated_begins_nothing_twice() {
 
 /// An engine whose connection was cut asks again, while the first call goes on.
 #[test]
-fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
+fn a_repeated_start_during_the_hook_opens_the_stream_once() {
     let log = ContainerLog::new("web");
     let slow = RECORDER
         .replace(
@@ -322,7 +322,7 @@ fn a_start_that_is_repeated_while_the_hook_runs_begins_nothing_twice() {
 
 /// What cannot be opened for the moment has not ended, and a journal entry that is spoilt is no matter of the others.
 #[test]
-fn a_stream_that_cannot_be_taken_up_yet_is_not_forgotten() {
+fn a_stream_that_cannot_be_resumed_yet_is_retried() {
     let log = ContainerLog::new("web");
     plugin(&log, RECORDER, "").open(async |plugin| {
         let journal = plugin.scripts().path().parent().unwrap().join("state/logs");
@@ -407,7 +407,7 @@ async fn read_all(mut parts: ReplyStream) -> (Vec<LogEntry>, bool) {
 
 /// After live-restore the engine begins a new stream for a container that runs; the old one is deserted.
 #[test]
-fn a_new_stream_of_a_container_ends_the_deserted_one() {
+fn a_new_stream_of_a_container_ends_the_abandoned_one() {
     let (old, new) = (ContainerLog::new("web"), ContainerLog::new("web"));
     plugin(&new, RECORDER, "").open(async |plugin| {
         let mut writer = old.writer();
@@ -430,7 +430,7 @@ fn a_new_stream_of_a_container_ends_the_deserted_one() {
 }
 
 #[test]
-fn streams_run_side_by_side() {
+fn streams_run_concurrently() {
     let logs: Vec<_> = (0..5).map(|n| ContainerLog::new(&n.to_string())).collect();
     plugin(&logs[0], RECORDER, "").open(async |plugin| {
         let mut writers = Vec::new();

@@ -55,7 +55,7 @@ fn told(served: &Served) -> String {
 }
 
 #[test]
-fn variables_set_settings_only_when_asked_to() {
+fn variables_set_settings_only_with_the_option() {
     let set = |setup: Setup| {
         setup
             .env("ROOT", "/mnt")
@@ -70,7 +70,7 @@ fn variables_set_settings_only_when_asked_to() {
 }
 
 #[test]
-fn a_variable_stays_in_force_when_the_file_changes() {
+fn variables_override_a_changed_file() {
     let served = launch(
         telling()
             .env("RETRIES", "7")
@@ -84,7 +84,7 @@ fn a_variable_stays_in_force_when_the_file_changes() {
 }
 
 #[test]
-fn a_driver_does_not_start_on_a_value_that_does_not_fit() {
+fn a_driver_does_not_start_with_an_invalid_setting() {
     let error = telling()
         .env("RETRIES", "many")
         .arg("--settings-from-env")
@@ -95,7 +95,7 @@ fn a_driver_does_not_start_on_a_value_that_does_not_fit() {
 }
 
 #[test]
-fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
+fn a_policy_with_an_invalid_setting_denies_everything() {
     let setup = Setup::new()
         .plugin("p", "authz.lua", POLICY)
         .plugin("p", "plugin.toml", SETTINGS);
@@ -111,7 +111,7 @@ fn a_policy_denies_everything_on_a_value_that_does_not_fit() {
 
 /// What is mounted elsewhere stays in the plugin, and a container would write into a directory that an upgrade removes.
 #[test]
-fn a_mountpoint_out_of_reach_is_refused() {
+fn mountpoints_outside_the_propagated_mount_are_refused() {
     let setup = Setup::new();
     let place = setup.state().display().to_string();
     let telling = TELLING.replace(r#"Mountpoint = "/" }"#, "Mountpoint = req.Name }");
@@ -147,7 +147,7 @@ fn each_start_of_a_managed_plugin_is_an_activation() {
 
 /// With live-restore the engine starts again while the plugin lives on.
 #[test]
-fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
+fn repeated_greetings_count_as_an_engine_restart() {
     let ipam = fs::read_to_string("tests/golden/permissive/ipam.lua").unwrap();
     let network = fs::read_to_string("tests/golden/permissive/network.lua").unwrap();
     let setup = telling()
@@ -167,7 +167,7 @@ fn an_engine_that_asks_again_what_it_asks_at_its_start_is_another_one() {
 
 /// What is not mounted into a managed plugin may be a link on the host, so nothing can be said of it.
 #[test]
-fn a_managed_policy_judges_only_what_it_sees_of_the_host() {
+fn a_managed_policy_denies_paths_that_it_cannot_see() {
     let setup = Setup::new().plugin("p", "authz.lua", POLICY);
     let place = setup.path().canonicalize().unwrap();
     let path = |name: &str| place.join(name).display().to_string();

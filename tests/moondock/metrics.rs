@@ -57,7 +57,7 @@ fn value(page: &str, series: &str) -> f64 {
 }
 
 #[test]
-fn calls_are_counted_by_what_they_came_to() {
+fn calls_are_counted_by_outcome() {
     let (served, socket) = bed_with(Setup::with_volume().plugin("pol", "authz.lua", POLICY));
     let mut volume = served.connect("vol");
     assert_eq!(
@@ -145,7 +145,7 @@ fn calls_are_counted_by_what_they_came_to() {
 }
 
 #[test]
-fn the_page_is_the_text_format() {
+fn the_page_is_valid_prometheus_text() {
     let (_served, socket) = bed_with(Setup::with_volume());
     let page = page_with(
         &socket,
@@ -212,7 +212,7 @@ fn reloads_are_counted() {
 }
 
 #[test]
-fn a_policy_that_cannot_be_loaded_is_seen() {
+fn a_policy_that_does_not_load_is_visible_in_metrics() {
     let (served, socket) = bed_with(Setup::new().plugin("pol", "authz.lua", "return nil"));
     page_with(
         &socket,
@@ -257,7 +257,7 @@ return volume
 }
 
 #[test]
-fn the_socket_is_private_and_goes_with_the_process() {
+fn the_metrics_socket_is_private_and_removed_at_exit() {
     let (mut served, socket) = bed_with(Setup::with_volume());
     page_with(&socket, r#"moondock_open_connections{plugin="vol"} 0"#);
     assert_eq!(
@@ -270,7 +270,7 @@ fn the_socket_is_private_and_goes_with_the_process() {
 }
 
 #[test]
-fn a_loopback_port_does_too_and_other_requests_are_refused() {
+fn metrics_are_served_on_loopback_and_other_requests_refused() {
     let served = Setup::with_volume()
         .arg("--metrics")
         .arg("127.0.0.1:0")
@@ -302,7 +302,7 @@ fn a_loopback_port_does_too_and_other_requests_are_refused() {
 }
 
 #[test]
-fn clients_that_hang_do_not_stop_it() {
+fn hanging_clients_do_not_block_metrics() {
     let (_served, socket) = bed_with(Setup::with_volume());
     let hanging: Vec<_> = (0..20)
         .map(|_| UnixStream::connect(&socket).unwrap())
@@ -312,7 +312,7 @@ fn clients_that_hang_do_not_stop_it() {
 }
 
 #[test]
-fn addresses_that_others_can_reach_are_refused() {
+fn metrics_addresses_beyond_loopback_are_refused() {
     let refuse = |address: &str| {
         let output = Setup::with_volume()
             .arg("--metrics")

@@ -9,7 +9,7 @@ fn inside(test: impl AsyncFnOnce(Script) + Send) {
 }
 
 #[test]
-fn a_bridge_is_made_changed_and_deleted() {
+fn a_bridge_is_created_changed_and_deleted() {
     needs!(root);
     inside(async |script| {
         script
@@ -38,7 +38,7 @@ fn a_bridge_is_made_changed_and_deleted() {
 }
 
 #[test]
-fn a_pair_becomes_a_port() {
+fn a_veth_pair_is_created_and_attached() {
     needs!(root);
     inside(async |script| {
         script
@@ -67,7 +67,7 @@ fn a_pair_becomes_a_port() {
 }
 
 #[test]
-fn addresses_of_both_families() {
+fn addresses_of_both_families_are_added_and_listed() {
     needs!(root);
     inside(async |script| {
         script
@@ -102,7 +102,7 @@ fn addresses_of_both_families() {
 }
 
 #[test]
-fn routes_neighbours_and_parameters() {
+fn routes_neighbours_and_sysctls_are_changed() {
     needs!(root);
     inside(async |script| {
         script
@@ -143,7 +143,7 @@ fn routes_neighbours_and_parameters() {
 }
 
 #[test]
-fn errors_name_the_object_and_the_cure() {
+fn network_errors_name_the_object_and_a_cure() {
     needs!(root);
     let cases = [
         (
@@ -231,7 +231,7 @@ fn errors_name_the_object_and_the_cure() {
 }
 
 #[test]
-fn arithmetic_needs_no_call() {
+fn address_arithmetic_works_while_loading() {
     block_on(async {
         Script::new("p").await
             .run::<()>(

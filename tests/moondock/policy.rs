@@ -36,7 +36,7 @@ fn create() -> Value {
 const KEYS: &str = "(function() local n = {} for k in ITERATOR do n[#n + 1] = k end table.sort(n) return table.concat(n, ' ') end)()";
 
 #[test]
-fn bodies_are_read_as_the_engine_reads_them() {
+fn policies_see_bodies_as_the_engine_reads_them() {
     for (expression, value) in [
         ("req.body.Image", "x"),
         ("req.body.IMAGE", "x"),
@@ -100,7 +100,7 @@ fn bodies_are_read_as_the_engine_reads_them() {
 }
 
 #[test]
-fn what_moondock_derives_is_there() {
+fn derived_fields_are_present() {
     for (expression, value) in [
         ("req.action", "container.create"),
         ("req.effect", "write"),
@@ -140,7 +140,7 @@ fn what_moondock_derives_is_there() {
 }
 
 #[test]
-fn other_requests_have_other_views() {
+fn each_kind_of_request_has_its_fields() {
     for (method, uri, expression, value) in [
         (
             "GET",
@@ -232,7 +232,7 @@ fn fresh_certificate() -> String {
 }
 
 #[test]
-fn who_asks_is_seen_with_the_certificate() {
+fn the_user_and_certificate_are_visible() {
     let request = from_alice(&fresh_certificate());
     for (expression, value) in [
         ("req.User .. req.UserAuthNMethod", "aliceTLS"),
@@ -253,7 +253,7 @@ fn who_asks_is_seen_with_the_certificate() {
 }
 
 #[test]
-fn a_certificate_that_cannot_be_read_denies_whoever_asks_for_it() {
+fn reading_an_invalid_certificate_denies() {
     for certificate in [ALICE, "", "no certificate"] {
         let request = from_alice(certificate);
         let allowed = policy("return req.user.certificate.common_name ~= 'mallory'");
@@ -270,7 +270,7 @@ fn a_certificate_that_cannot_be_read_denies_whoever_asks_for_it() {
 }
 
 #[test]
-fn what_a_request_does_not_have_is_an_error() {
+fn unknown_fields_of_a_request_raise() {
     for (expression, error) in [
         (
             "req.Body",
@@ -312,7 +312,7 @@ fn what_a_request_does_not_have_is_an_error() {
 }
 
 #[test]
-fn tables_of_an_answered_request_are_no_more() {
+fn tables_of_an_answered_request_raise() {
     for (keep, read) in [
         ("req", "kept.path"),
         ("req.body", "kept.Image"),
@@ -333,7 +333,7 @@ fn tables_of_an_answered_request_are_no_more() {
 }
 
 #[test]
-fn only_true_allows() {
+fn only_true_allows_a_request() {
     let failed = |what| {
         format!("the policy failed: authz.lua:4: `request` returned {what}, which is no decision")
     };
@@ -391,7 +391,7 @@ fn only_true_allows() {
 }
 
 #[test]
-fn a_long_reason_is_cut() {
+fn long_reasons_are_truncated() {
     let denial =
         policy("return false, ('é'):rep(1e6)").open(async |plugin| plugin.decision(create()).await);
     assert!(denial.is_some_and(|denial| denial.len() < 5000 && denial.ends_with('…')));
@@ -404,7 +404,7 @@ async fn load(plugin: &Scripted, text: &str) -> Option<String> {
 }
 
 #[test]
-fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
+fn a_broken_policy_denies_until_it_is_fixed() {
     const GOOD: &str = "return { request = function() return true end }";
     Scripts::new([("authz.lua", "local authz = {")]).open(async |plugin| {
         let denial = plugin.decision(request("GET", "/version")).await.unwrap();
@@ -454,7 +454,7 @@ fn a_broken_policy_denies_until_it_is_mended_and_then_goes_on() {
 }
 
 #[test]
-fn replies_are_judged_where_a_hook_does_so() {
+fn the_response_hook_judges_replies() {
     let reply = |status: Option<u16>, body: &str| {
         use base64::Engine;
         let mut message = request("GET", "/v1.41/containers/json");
@@ -492,7 +492,7 @@ fn replies_are_judged_where_a_hook_does_so() {
 }
 
 #[test]
-fn a_message_that_cannot_be_read_is_no_decision() {
+fn unreadable_messages_are_not_decided() {
     policy("return true").open(async |plugin| {
         for body in [
             "",
@@ -527,7 +527,7 @@ fn a_message_that_cannot_be_read_is_no_decision() {
 }
 
 #[test]
-fn the_host_refuses_before_the_policy_is_asked() {
+fn ambiguous_requests_are_refused_before_the_policy() {
     let with = |headers: Value, body: Option<&str>| {
         use base64::Engine;
         let mut message = request("POST", "/v1.41/containers/create");

@@ -31,7 +31,7 @@ fn dead_address() -> String {
 }
 
 #[test]
-fn the_spec_names_the_port_and_goes_with_the_process() {
+fn the_spec_file_names_the_port_and_is_removed_at_exit() {
     let mut served = setup().start();
     let file = spec(served.setup());
     let text = fs::read_to_string(&file).unwrap();
@@ -51,7 +51,7 @@ fn the_spec_names_the_port_and_goes_with_the_process() {
 }
 
 #[test]
-fn plugins_of_one_process_have_different_transports() {
+fn plugins_of_one_process_may_use_different_transports() {
     let setup = setup()
         .plugin("other", "volume.lua", VOLUME)
         .arg("--listen=unix,mode=0660");
@@ -71,7 +71,7 @@ fn plugins_of_one_process_have_different_transports() {
 }
 
 #[test]
-fn the_environment_names_transports_too() {
+fn transports_can_be_set_by_the_environment() {
     let setup = Setup::with_volume().plugin("other", "volume.lua", VOLUME);
     let served = setup
         .env("MOONDOCK_LISTEN", " vol=tcp://[::1]:0  other=unix ")
@@ -81,7 +81,7 @@ fn the_environment_names_transports_too() {
 }
 
 #[test]
-fn what_a_killed_process_left_is_replaced() {
+fn stale_spec_files_are_replaced() {
     let mut served = setup().start();
     let (specs, state) = (served.setup().specs(), served.setup().state());
     served.signal(Signal::KILL);
@@ -104,7 +104,7 @@ fn what_a_killed_process_left_is_replaced() {
 }
 
 #[test]
-fn a_dead_spec_of_the_other_kind_is_removed() {
+fn a_stale_spec_file_of_the_other_kind_is_removed() {
     let setup = setup();
     let json = setup.specs().join("vol.json");
     fs::write(&json, format!(r#"{{"Addr":"https://{}"}}"#, dead_address())).unwrap();
@@ -116,7 +116,7 @@ fn a_dead_spec_of_the_other_kind_is_removed() {
 }
 
 #[test]
-fn what_belongs_to_others_is_left_to_them() {
+fn foreign_spec_files_are_kept() {
     let living = TcpListener::bind("127.0.0.1:0").unwrap();
     let living = format!("tcp://{}", living.local_addr().unwrap());
     for (text, part) in [
@@ -146,14 +146,14 @@ fn what_belongs_to_others_is_left_to_them() {
 }
 
 #[test]
-fn a_living_socket_of_the_same_name_would_be_found_first() {
+fn a_live_socket_of_the_same_name_is_refused() {
     let setup = setup();
     let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
     assert!(setup.refused().contains("vol.sock` is answered by process"));
 }
 
 #[test]
-fn a_spec_that_another_process_put_there_stays() {
+fn a_spec_file_replaced_by_another_process_is_kept() {
     let mut served = setup().start();
     let file = spec(served.setup());
     fs::remove_file(&file).unwrap();
@@ -164,7 +164,7 @@ fn a_spec_that_another_process_put_there_stays() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_an_error_that_names_it_and_leaves_nothing() {
+fn a_port_in_use_is_an_error_and_leaves_no_files() {
     let owner = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = owner.local_addr().unwrap();
     let setup = Setup::with_volume().plugin("aaa", "volume.lua", VOLUME);
@@ -182,7 +182,7 @@ fn a_port_that_is_taken_is_an_error_that_names_it_and_leaves_nothing() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_before_anything_is_bound() {
+fn invalid_transports_are_refused_before_binding() {
     for (listen, part) in [
         (
             "vol=tcp://0.0.0.0:9000",
@@ -210,7 +210,7 @@ fn what_makes_no_sense_is_refused_before_anything_is_bound() {
 }
 
 #[test]
-fn a_group_is_let_in_by_name_or_number() {
+fn a_group_has_access_by_name_or_number() {
     for group in ["root", "0"] {
         let served = Setup::with_volume()
             .arg(&format!("--listen=unix,group={group}"))
@@ -221,7 +221,7 @@ fn a_group_is_let_in_by_name_or_number() {
 }
 
 #[test]
-fn a_group_that_may_not_be_let_in_is_an_error_and_leaves_nothing() {
+fn a_group_that_cannot_be_set_is_an_error_and_leaves_no_files() {
     needs!(root);
     let setup = Setup::with_volume().arg("--listen=unix,group=daemon");
     let moondock = setup.command();
@@ -260,7 +260,7 @@ fn begin_slow_call(served: &Served) -> Connection {
 }
 
 #[test]
-fn sigterm_lets_a_call_finish_and_takes_no_more() {
+fn sigterm_finishes_calls_and_accepts_no_more() {
     let mut served = setup().start();
     let address = served.setup().address("vol").unwrap();
     let (mut idle, mut busy) = (served.connect("vol"), begin_slow_call(&served));
@@ -273,7 +273,7 @@ fn sigterm_lets_a_call_finish_and_takes_no_more() {
 }
 
 #[test]
-fn a_port_keeps_the_rules_of_a_socket() {
+fn requests_over_tcp_follow_the_same_rules() {
     let served = setup().start();
     let large = format!(r#"{{"Name":"{}"}}"#, "x".repeat(40 << 20));
     let mut connection = served.connect("vol");
@@ -299,7 +299,7 @@ fn a_port_keeps_the_rules_of_a_socket() {
 }
 
 #[test]
-fn clients_that_do_not_go_on_keep_nobody_out() {
+fn stalled_clients_do_not_block_others() {
     let served = setup().start();
     let half: Vec<_> = (0..100)
         .map(|_| {

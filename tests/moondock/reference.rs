@@ -95,7 +95,7 @@ fn stubs_and_tables_of_functions_agree() {
 }
 
 #[test]
-fn stubs_are_luau() {
+fn type_stubs_compile() {
     let lua = mlua::Lua::new();
     for entry in fs::read_dir(in_repository("scripts/types")).unwrap() {
         let path = entry.unwrap().path();

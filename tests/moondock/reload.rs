@@ -134,7 +134,7 @@ const WAYS: [(&str, Save); 7] = [
 ];
 
 #[test]
-fn every_way_of_saving_is_seen() {
+fn every_way_of_saving_triggers_a_reload() {
     let mut served = started("first");
     let mut old = "first";
     for _ in 0..2 {
@@ -195,7 +195,7 @@ fn a_plugin_whose_directory_is_a_link_is_followed() {
 }
 
 #[test]
-fn what_a_script_requires_is_followed() {
+fn changes_of_required_files_reload_the_script() {
     let mut served = started_with(&[
         ("volume.lua", &driver_of("require(\"./lib/x\")")),
         ("lib/x.lua", "return require(\"./deep/y\")"),
@@ -214,7 +214,7 @@ fn what_a_script_requires_is_followed() {
 }
 
 #[test]
-fn a_file_that_no_script_requires_loads_nothing_again() {
+fn unrelated_files_reload_nothing() {
     let mut served = started("first");
     write(&served.path("unused.lua"), "return 1");
     write(&served.path("volume.lua"), &driver("second"));
@@ -223,7 +223,7 @@ fn a_file_that_no_script_requires_loads_nothing_again() {
 }
 
 #[test]
-fn settings_are_new_after_a_save() {
+fn saved_settings_apply() {
     let setting = |mark: &str| format!("[settings]\nmark = \"{mark}\"\n");
     let mut served = started_with(&[
         (
@@ -243,7 +243,7 @@ fn settings_are_new_after_a_save() {
 }
 
 #[test]
-fn a_half_written_script_is_never_live() {
+fn half_written_scripts_are_never_loaded() {
     let mut served = started("old!");
     let mut file = File::create(served.path("volume.lua")).unwrap();
     file.write_all(driver("half").as_bytes()).unwrap();
@@ -266,7 +266,7 @@ fn a_half_written_script_is_never_live() {
 }
 
 #[test]
-fn a_broken_script_changes_nothing_until_it_is_mended() {
+fn a_broken_script_keeps_the_last_good_one() {
     let mut served = started("good");
     let text = driver("mended");
     let lines: Vec<_> = text.lines().collect();
@@ -279,7 +279,7 @@ fn a_broken_script_changes_nothing_until_it_is_mended() {
 }
 
 #[test]
-fn the_last_of_two_hundred_saves_is_live() {
+fn the_last_of_many_saves_is_loaded() {
     let mut served = started("first");
     for round in 0..200 {
         let (_, save) = WAYS[round % 2];
@@ -291,7 +291,7 @@ fn the_last_of_two_hundred_saves_is_live() {
 
 /// They go on for longer than changes are waited for, and end before scripts are taken as they are.
 #[test]
-fn of_slow_saves_without_a_pause_each_is_taken_wholly_or_not_at_all() {
+fn slow_saves_are_loaded_whole_or_not_at_all() {
     let mut served = started("first");
     let pause = || thread::sleep(Duration::from_millis(4));
     let (begun, mut round) = (Instant::now(), 0);
@@ -312,7 +312,7 @@ fn of_slow_saves_without_a_pause_each_is_taken_wholly_or_not_at_all() {
 
 /// As vim does, from the first keystroke to the last.
 #[test]
-fn a_swap_file_that_stays_open_holds_up_no_save() {
+fn an_open_swap_file_does_not_delay_reloads() {
     let mut served = started("first");
     let mut swap = File::create(served.path(".volume.lua.swp")).unwrap();
     let times = (0..5).map(|round| {
@@ -424,7 +424,7 @@ fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
 }
 
 #[test]
-fn a_removed_script_goes_on_and_is_told_of() {
+fn a_removed_script_keeps_serving_and_is_logged() {
     let mut served = started("first");
     fs::remove_file(served.path("volume.lua")).unwrap();
     served.wait_for_log("volume.lua was deleted");
@@ -434,7 +434,7 @@ fn a_removed_script_goes_on_and_is_told_of() {
 }
 
 #[test]
-fn sighup_loads_every_script_again_though_none_changed() {
+fn sighup_reloads_unchanged_scripts() {
     let setup = Setup::with_volume().plugin("other", "volume.lua", VOLUME);
     let mut served = setup
         .plugin(

@@ -155,7 +155,7 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
 ];
 
 #[test]
-fn what_an_engine_would_stumble_over_is_named_with_its_cure() {
+fn replies_that_fail_in_the_engine_are_refused_with_a_cure() {
     for (key, reply, request, problem, cure) in CASES {
         let (file, hook) = key.split_once('.').unwrap();
         let expected = (format!("the reply's `{problem}"), (*cure).to_owned());
@@ -168,7 +168,7 @@ fn what_an_engine_would_stumble_over_is_named_with_its_cure() {
 }
 
 #[test]
-fn what_engines_take_is_let_through() {
+fn replies_that_engines_accept_pass() {
     for (key, reply, request) in [
         (
             "network.create_endpoint",

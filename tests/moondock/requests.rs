@@ -29,7 +29,7 @@ fn a_connection_carries_many_calls() {
 }
 
 #[test]
-fn an_answer_has_a_length_and_docker_s_content_type() {
+fn replies_have_a_length_and_the_content_type_of_docker() {
     let response = served().call("vol", GET, GOOD);
     assert_eq!(
         response.headers["content-type"],
@@ -68,7 +68,7 @@ fn refusals_are_json_in_both_error_fields_and_keep_the_connection() {
 }
 
 #[test]
-fn a_length_that_is_too_large_is_refused_before_the_body_comes() {
+fn oversized_requests_are_refused_before_their_body() {
     let served = served();
     let mut connection = served.connect("vol");
     connection
@@ -79,7 +79,7 @@ fn a_length_that_is_too_large_is_refused_before_the_body_comes() {
 }
 
 #[test]
-fn every_way_to_write_a_request_is_understood() {
+fn every_form_of_a_request_is_accepted() {
     let served = served();
     let get = |head: &str| {
         format!(
@@ -109,7 +109,7 @@ fn every_way_to_write_a_request_is_understood() {
 }
 
 #[test]
-fn who_expects_to_be_asked_for_the_body_is_asked() {
+fn expect_100_continue_is_honoured() {
     let served = served();
     let mut connection = served.connect("vol");
     let head = |length| {
@@ -126,7 +126,7 @@ fn who_expects_to_be_asked_for_the_body_is_asked() {
 }
 
 #[test]
-fn junk_and_abandoned_requests_close_their_connection_only() {
+fn malformed_requests_close_their_connection_only() {
     let served = served();
     let good = request(GET, GOOD);
     for (bytes, answers) in [
@@ -172,7 +172,7 @@ fn junk_and_abandoned_requests_close_their_connection_only() {
 }
 
 #[test]
-fn a_client_that_is_gone_does_not_cut_its_call() {
+fn a_call_finishes_after_its_client_disconnects() {
     let served = served();
     let mut connection = served.connect("vol");
     connection
@@ -187,7 +187,7 @@ fn a_client_that_is_gone_does_not_cut_its_call() {
 }
 
 #[test]
-fn sixty_four_connections_are_answered_side_by_side() {
+fn connections_are_answered_concurrently() {
     let served = served();
     let mut slow: Vec<Connection> = (0..64).map(|_| served.connect("vol")).collect();
     for connection in &mut slow {
@@ -204,7 +204,7 @@ fn sixty_four_connections_are_answered_side_by_side() {
 }
 
 #[test]
-fn clients_at_once_each_get_their_own_answer() {
+fn concurrent_clients_get_their_own_replies() {
     let served = served();
     thread::scope(|scope| {
         for client in 0..64 {
@@ -251,7 +251,7 @@ fn chunked(method: &str, parts: &[&str]) -> String {
 }
 
 #[test]
-fn a_secret_that_a_swarm_would_not_take_is_refused_with_its_size() {
+fn oversized_secrets_are_refused_with_their_size() {
     let script = "return { get_secret = function(req) return { Value = string.rep('x', tonumber(req.SecretName)) } end }";
     Scripts::new([("secret.lua", script)]).open(async |plugin| {
         for (size, fine) in [(0, false), (1, true), (511_999, true), (512_000, false)] {

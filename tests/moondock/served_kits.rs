@@ -18,7 +18,7 @@ return require("@moondock/volume").driver({
 "#;
 
 #[test]
-fn what_a_creation_over_its_deadline_made_is_removed_by_the_next_call() {
+fn the_next_call_cleans_up_after_a_create_that_timed_out() {
     let manifest = "[limits.deadline_ms]\n\"volume.create\" = 2000\n";
     let scripts = Scripts::new([("volume.lua", VOLUME), ("plugin.toml", manifest)]);
     scripts.open(async |plugin| {
@@ -74,7 +74,7 @@ return volume.driver({
 
 /// A kit catches what a driver raises, to clear up after it, and passes it on.
 #[test]
-fn what_a_driver_raises_is_told_with_its_line_through_a_kit() {
+fn errors_of_drivers_keep_their_line_through_a_kit() {
     Scripts::new([("volume.lua", UNGRANTED)]).open(async |plugin| {
         let refusal =
             "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";

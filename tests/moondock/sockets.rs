@@ -24,7 +24,7 @@ fn a_stale_socket_is_replaced() {
 }
 
 #[test]
-fn a_live_socket_is_left_to_its_owner() {
+fn a_live_socket_is_not_replaced() {
     let setup = Setup::with_volume();
     let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
     let expected = format!("vol.sock` is answered by process {}", std::process::id());
@@ -39,7 +39,7 @@ fn a_live_socket_is_left_to_its_owner() {
 }
 
 #[test]
-fn what_is_no_socket_is_left_alone() {
+fn other_files_in_place_of_a_socket_are_kept() {
     let setup = Setup::with_volume();
     fs::write(setup.socket("vol"), "precious").unwrap();
     assert!(
@@ -59,7 +59,7 @@ fn the_socket_is_removed_at_exit() {
 }
 
 #[test]
-fn a_socket_that_another_process_put_there_stays() {
+fn a_socket_replaced_by_another_process_is_kept() {
     let mut served = Setup::with_volume().start();
     fs::remove_file(served.setup().socket("vol")).unwrap();
     let _other = UnixListener::bind(served.setup().socket("vol")).unwrap();
@@ -85,7 +85,7 @@ fn a_second_instance_on_the_same_state_is_refused() {
 }
 
 #[test]
-fn state_that_a_killed_process_held_can_be_used_again() {
+fn state_can_be_used_after_kill_9() {
     let mut served = Setup::with_volume().start();
     let (state, socket) = (served.setup().state(), served.setup().socket("vol"));
     served.signal(Signal::KILL);

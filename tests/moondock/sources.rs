@@ -60,7 +60,7 @@ fn problem<'a>(sources: &'a Sources, name: &str) -> &'a str {
 }
 
 #[test]
-fn scripts_and_settings_are_read_and_nothing_else() {
+fn only_scripts_and_settings_are_read() {
     let plugin = Plugin::new();
     for name in ["plugin.toml", "volume.lua", "lib/a.luau", "lib/deep/b.lua"] {
         plugin.write(name, name);
@@ -178,7 +178,7 @@ fn links_that_leave_the_directory_are_problems() {
 }
 
 #[test]
-fn what_is_too_much_is_left_out_and_said() {
+fn files_over_the_limits_are_skipped_and_reported() {
     let plugin = Plugin::new();
     plugin
         .write("big.lua", &"x".repeat((1 << 20) + 1))
@@ -235,7 +235,7 @@ fn a_directory_that_is_itself_a_link_is_watched_where_the_link_is() {
 }
 
 #[test]
-fn a_swap_while_reading_is_seen_before_or_after_never_half() {
+fn a_directory_swapped_while_reading_is_read_consistently() {
     let plugin = Plugin::new();
     for n in 0..20 {
         plugin
@@ -274,7 +274,7 @@ fn swap_until(stopped: mpsc::Receiver<()>, plugin: &Plugin) {
 }
 
 #[test]
-fn an_unreadable_directory_is_a_problem_and_the_rest_is_read() {
+fn an_unreadable_directory_is_reported_and_the_rest_read() {
     let plugin = Plugin::new();
     plugin.write("a.lua", "").write("locked/b.lua", "");
     fs::set_permissions(plugin.path("locked"), PermissionsExt::from_mode(0o000)).unwrap();

@@ -123,7 +123,7 @@ fn the_store_keeps_values_of_every_kind() {
 }
 
 #[test]
-fn a_transaction_is_all_or_nothing_and_passes_on_what_f_gives() {
+fn a_transaction_is_atomic_and_returns_the_result_of_its_function() {
     holds(
         r#"
         local a, b = store.transaction(function(tx)
@@ -154,7 +154,7 @@ fn a_transaction_is_all_or_nothing_and_passes_on_what_f_gives() {
 }
 
 #[test]
-fn nested_use_is_an_error_and_no_deadlock() {
+fn nested_transactions_are_an_error() {
     holds(
         r#"
         store.transaction(function(tx)
@@ -178,7 +178,7 @@ fn nested_use_is_an_error_and_no_deadlock() {
 }
 
 #[test]
-fn two_scripts_of_a_plugin_count_to_two_hundred_together() {
+fn scripts_of_a_plugin_share_the_store_without_losing_updates() {
     let plugin = Plugin::new();
     let scripts = [plugin.script(), plugin.script()];
     let count = |script: &Script, code| {
@@ -206,7 +206,7 @@ fn two_scripts_of_a_plugin_count_to_two_hundred_together() {
 }
 
 #[test]
-fn a_call_that_is_given_up_writes_nothing_and_holds_nothing() {
+fn a_cancelled_transaction_writes_nothing_and_releases_its_lock() {
     let plugin = Plugin::new();
     let (first, second) = (plugin.script(), plugin.script());
     let hangs = "store.lock('l', function() store.transaction(function(tx)
@@ -266,7 +266,7 @@ fn files_are_written_read_and_removed() {
 }
 
 #[test]
-fn what_a_script_gets_wrong_about_files_is_said() {
+fn mistakes_with_files_are_reported() {
     holds(
         r#"
         fails("fs.read: `" .. here .. "/x`: no such file or directory", fs.read, here .. "/x")
@@ -309,7 +309,7 @@ fn a_script_mounts_and_unmounts() {
 }
 
 #[test]
-fn json_comes_back_as_it_went() {
+fn json_round_trips() {
     holds(
         r#"
         same(json.encode({}), "{}")
@@ -340,7 +340,7 @@ fn names_finds_the_nearest() {
 }
 
 #[test]
-fn what_is_no_json_is_said_with_its_place() {
+fn json_errors_have_a_position() {
     holds(
         r#"
         local circle = {}
@@ -367,7 +367,7 @@ fn what_is_no_json_is_said_with_its_place() {
 }
 
 #[test]
-fn time_and_hash_give_what_others_give() {
+fn time_and_hash_match_reference_values() {
     holds(
         r#"
         same(time.rfc3339(1763910245.9), "2025-11-23T15:04:05Z")
@@ -401,7 +401,7 @@ fn time_and_hash_give_what_others_give() {
 }
 
 #[test]
-fn what_touches_the_outside_waits_for_a_hook() {
+fn host_functions_are_refused_while_loading() {
     let plugin = Plugin::new();
     on_a_plugin_thread(async {
         let script = plugin.script();
@@ -441,7 +441,7 @@ impl std::io::Write for Lines {
 }
 
 #[test]
-fn a_log_line_says_where_it_comes_from_and_is_one_line() {
+fn log_lines_name_their_script_and_stay_on_one_line() {
     let lines = Lines::default();
     let writer = lines.clone();
     let subscriber = tracing_subscriber::fmt()

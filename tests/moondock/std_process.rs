@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 #[test]
-fn a_program_gets_its_arguments_unread() {
+fn arguments_reach_programs_unchanged() {
     block_on(async {
         let script = Script::new("p").await;
         let out: mlua::LuaString = script
@@ -20,7 +20,7 @@ fn a_program_gets_its_arguments_unread() {
 }
 
 #[test]
-fn a_code_is_no_error_of_run_but_one_of_check() {
+fn an_exit_code_is_an_error_of_check_but_not_of_run() {
     block_on(async {
         let script = Script::new("p").await;
         let (code, signal, out, err): (i32, Option<i32>, String, String) = script
@@ -50,7 +50,7 @@ fn a_code_is_no_error_of_run_but_one_of_check() {
 }
 
 #[test]
-fn a_mebibyte_goes_in_and_comes_out() {
+fn large_input_and_output_pass_through() {
     block_on(async {
         let script = Script::new("p").await;
         let same: bool = script
@@ -74,7 +74,7 @@ fn a_mebibyte_goes_in_and_comes_out() {
 }
 
 #[test]
-fn environment_and_directory_are_as_asked() {
+fn environment_and_working_directory_are_set() {
     block_on(async {
         let script = Script::new("p").await;
         let directory = TempDir::new().unwrap();
@@ -97,7 +97,7 @@ fn environment_and_directory_are_as_asked() {
 }
 
 #[test]
-fn what_cannot_be_run_is_refused_by_name() {
+fn programs_that_cannot_run_are_refused_by_name() {
     let cases = [
         (r#"{}"#, "field `argv` is missing"),
         (r#"{ argv = {} }"#, "argv is empty"),
@@ -165,7 +165,7 @@ fn what_cannot_be_run_is_refused_by_name() {
 }
 
 #[test]
-fn too_much_output_ends_it() {
+fn too_much_output_ends_the_program() {
     block_on(async {
         let script = Script::new("p").await;
         let error = script
@@ -187,7 +187,7 @@ fn too_much_output_ends_it() {
 }
 
 #[test]
-fn a_timeout_ends_the_whole_group() {
+fn a_timeout_kills_the_process_group() {
     block_on(async {
         let (script, family) = (Script::new("p").await, Family::new());
         let started = Instant::now();
@@ -202,7 +202,7 @@ fn a_timeout_ends_the_whole_group() {
 }
 
 #[test]
-fn a_call_that_is_given_up_ends_the_whole_group() {
+fn a_cancelled_call_kills_the_process_group() {
     block_on(async {
         let (script, family) = (Script::new("p").await, Family::new());
         let command = family.command("timeout = 60");
@@ -218,7 +218,7 @@ fn a_call_that_is_given_up_ends_the_whole_group() {
 }
 
 #[test]
-fn a_daemon_left_behind_is_not_waited_for() {
+fn daemons_of_a_program_are_not_waited_for() {
     block_on(async {
         let script = Script::new("p").await;
         let started = Instant::now();
@@ -236,7 +236,7 @@ fn a_daemon_left_behind_is_not_waited_for() {
 }
 
 #[test]
-fn other_calls_go_on_meanwhile() {
+fn other_calls_run_while_a_program_runs() {
     block_on(async {
         let script = Script::new("p").await;
         let started = Instant::now();

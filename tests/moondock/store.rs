@@ -29,7 +29,7 @@ async fn text(store: &Store, key: &str) -> Option<String> {
 }
 
 #[tokio::test]
-async fn what_is_set_is_there_for_the_next_process() {
+async fn stored_values_persist_over_processes() {
     let directory = tempfile::tempdir().unwrap();
     let first = store(directory.path());
     set(&first, "volume/a", b"1").await.unwrap();
@@ -61,7 +61,7 @@ async fn what_is_set_is_there_for_the_next_process() {
 }
 
 #[tokio::test]
-async fn a_transaction_sees_its_own_changes_and_dropped_writes_nothing() {
+async fn a_transaction_sees_its_changes_and_writes_nothing_when_dropped() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
     set(&store, "a", b"1").await.unwrap();
@@ -87,7 +87,7 @@ async fn a_transaction_sees_its_own_changes_and_dropped_writes_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_that_is_given_up_still_ends_as_a_whole() {
+async fn a_cancelled_commit_still_completes() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
     for round in 0..20 {
@@ -106,7 +106,7 @@ async fn a_commit_that_is_given_up_still_ends_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_hundred_increments_at_once_lose_none() {
+async fn concurrent_increments_lose_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(directory.path());
     let increments = (0..100).map(|_| async {
@@ -121,7 +121,7 @@ async fn a_hundred_increments_at_once_lose_none() {
 }
 
 #[tokio::test]
-async fn a_second_opening_is_refused_in_words() {
+async fn a_store_in_use_is_refused_with_a_reason() {
     let directory = tempfile::tempdir().unwrap();
     let (first, second) = (store(directory.path()), store(directory.path()));
     set(&first, "a", b"1").await.unwrap();
@@ -132,7 +132,7 @@ async fn a_second_opening_is_refused_in_words() {
 }
 
 #[tokio::test]
-async fn a_damaged_file_is_named_and_left_alone() {
+async fn a_corrupt_store_is_reported_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("store.redb");
     set(&store(directory.path()), "a", &[7; 20_000])
@@ -171,7 +171,7 @@ async fn a_damaged_file_is_named_and_left_alone() {
 }
 
 #[tokio::test]
-async fn a_missing_directory_is_an_error_that_heals() {
+async fn the_store_recovers_from_a_missing_directory() {
     let directory = tempfile::tempdir().unwrap();
     let store = store(&directory.path().join("later"));
     let error = store.get("a").await.unwrap_err().to_string();
@@ -218,7 +218,7 @@ async fn fill(
 }
 
 #[tokio::test]
-async fn a_full_disk_loses_nothing_and_heals() {
+async fn the_store_recovers_from_a_full_disk() {
     needs!(root);
     let disk = SmallDisk::new();
     let (ballast, store) = (disk.0.path().join("ballast"), store(disk.0.path()));
@@ -250,7 +250,7 @@ const CHILD: &str = "MOONDOCK_TEST_STORE";
 
 /// The child of the next test: writes numbered keys, and prints each when it is acknowledged.
 #[tokio::test]
-#[ignore = "is started by `kill_9_loses_nothing_acknowledged`"]
+#[ignore = "is started by `kill_9_loses_no_acknowledged_write`"]
 async fn writes_until_killed() {
     let Ok(directory) = env::var(CHILD) else {
         return;
@@ -294,7 +294,7 @@ impl Drop for Writer {
 }
 
 #[tokio::test]
-async fn kill_9_loses_nothing_acknowledged() {
+async fn kill_9_loses_no_acknowledged_write() {
     let directory = tempfile::tempdir().unwrap();
     let mut acknowledged = 0;
     for round in 0..30 {

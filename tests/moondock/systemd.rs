@@ -33,7 +33,7 @@ fn listening(setup: &Setup, plugin: &str) -> String {
 }
 
 #[test]
-fn a_socket_that_was_handed_over_is_served_and_stays() {
+fn an_activated_socket_is_served_and_kept() {
     needs!(program, "systemd-socket-activate");
     for names in [
         &["--fdname=vol".to_owned()][..],
@@ -52,7 +52,7 @@ fn a_socket_that_was_handed_over_is_served_and_stays() {
 }
 
 #[test]
-fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
+fn activated_sockets_are_matched_by_name() {
     needs!(program, "systemd-socket-activate");
     let setup = Setup::with_volume()
         .plugin("one", "volume.lua", &VOLUME.replace("/m/", "/one/"))
@@ -85,7 +85,7 @@ fn each_plugin_has_the_socket_of_its_name_and_the_others_make_theirs() {
 }
 
 #[test]
-fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
+fn unmatched_activated_sockets_are_refused_with_a_cure() {
     needs!(program, "systemd-socket-activate");
     let two = |setup: Setup| setup.plugin("two", "volume.lua", VOLUME);
     let port = TcpListener::bind("127.0.0.1:0")
@@ -141,7 +141,7 @@ fn sockets_that_fit_no_plugin_are_refused_with_the_cure() {
 
 /// As of a unit with `Accept=yes`.
 #[test]
-fn a_connection_is_no_socket_to_listen_on() {
+fn an_activated_connection_is_refused() {
     let setup = Setup::with_volume()
         .env("LISTEN_FDS", "1")
         .env("LISTEN_FDS_FIRST_FD", "1");
@@ -157,7 +157,7 @@ fn a_connection_is_no_socket_to_listen_on() {
 }
 
 #[test]
-fn sockets_for_another_process_are_not_taken() {
+fn sockets_for_another_process_are_ignored() {
     let setup = Setup::with_volume()
         .env("LISTEN_FDS", "1")
         .env("LISTEN_PID", "1");
@@ -185,7 +185,7 @@ fn told(manager: &UnixDatagram) -> String {
 }
 
 #[test]
-fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
+fn systemd_is_notified_of_start_reload_and_stop() {
     let (_dir, manager, address) = manager();
     let setup = Setup::with_volume()
         .plugin("other", "volume.lua", VOLUME)
@@ -213,7 +213,7 @@ fn systemd_is_told_of_the_begin_of_reloads_and_of_the_end() {
 }
 
 #[test]
-fn a_driver_that_does_not_load_is_never_ready() {
+fn a_driver_that_does_not_load_is_never_reported_ready() {
     let address =
         SocketAddr::from_abstract_name(format!("moondock-{}", std::process::id())).unwrap();
     let manager = patient(UnixDatagram::bind_addr(&address).unwrap());
@@ -229,7 +229,7 @@ fn a_driver_that_does_not_load_is_never_ready() {
 }
 
 #[test]
-fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
+fn a_missing_notify_socket_is_only_logged() {
     let served = Setup::with_volume()
         .env("NOTIFY_SOCKET", "/nowhere/notify")
         .start();
@@ -238,7 +238,7 @@ fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
 }
 
 #[test]
-fn the_shipped_units_are_understood_and_give_the_service_no_mounts_of_its_own() {
+fn the_shipped_units_are_valid_and_share_the_mounts_of_the_host() {
     needs!(program, "systemd-analyze");
     let place = tempfile::tempdir().unwrap();
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd");

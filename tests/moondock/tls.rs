@@ -49,7 +49,7 @@ fn again(served: &mut Served, setup: Setup) -> Setup {
 }
 
 #[test]
-fn files_are_private_and_the_spec_goes_with_the_process() {
+fn tls_files_are_private_and_the_spec_file_is_removed_at_exit() {
     let mut served = setup().start();
     served.assert_answers();
     assert_eq!(mode(&file(served.setup(), "vol")), 0o600);
@@ -71,7 +71,7 @@ fn files_are_private_and_the_spec_goes_with_the_process() {
 }
 
 #[test]
-fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
+fn only_clients_of_the_plugin_s_own_ca_are_accepted() {
     let setup = setup()
         .plugin("other", "volume.lua", VOLUME)
         .arg("--listen=other=tls://127.0.0.1:0");
@@ -114,7 +114,7 @@ fn only_whom_the_plugin_s_own_authority_vouches_for_is_let_in() {
 }
 
 #[test]
-fn who_does_not_speak_tls_is_closed_and_nobody_else_notices() {
+fn plain_connections_are_closed_without_affecting_others() {
     let served = setup().start();
     let address = spec(&served, "vol").address;
     for junk in [
@@ -134,7 +134,7 @@ fn who_does_not_speak_tls_is_closed_and_nobody_else_notices() {
 }
 
 #[test]
-fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
+fn a_stalled_handshake_times_out_without_affecting_others() {
     let served = setup().arg("--log-level=debug").start();
     let address = spec(&served, "vol").address;
     let begun = Instant::now();
@@ -149,7 +149,7 @@ fn a_handshake_that_does_not_go_on_has_ten_seconds_and_holds_up_nobody() {
 
 /// Files are the whole process's: whoever can reach the port must not take them from plugins that he cannot reach.
 #[test]
-fn strangers_take_few_of_the_process_s_files() {
+fn unauthenticated_connections_are_limited() {
     let mut served = setup().plugin("other", "volume.lua", VOLUME).start();
     let address = spec(&served, "vol").address;
     let silent: Vec<_> = (0..400)
@@ -179,7 +179,7 @@ fn strangers_take_few_of_the_process_s_files() {
 }
 
 #[test]
-fn an_unfinished_handshake_does_not_hold_up_the_end() {
+fn an_unfinished_handshake_does_not_delay_shutdown() {
     let mut served = setup().start();
     let silent = Connection::open_tcp(spec(&served, "vol").address).unwrap();
     served.assert_answers();
@@ -191,7 +191,7 @@ fn an_unfinished_handshake_does_not_hold_up_the_end() {
 }
 
 #[test]
-fn tls_keeps_the_rules_of_a_socket() {
+fn requests_over_tls_follow_the_same_rules() {
     let mut served = setup().start();
     let large = format!(r#"{{"Name":"{}"}}"#, "x".repeat(40 << 20));
     let mut connection = served.connect("vol");
@@ -232,7 +232,7 @@ fn certificates_are_kept_over_a_restart() {
 
 /// An engine that runs has read the authority, and goes on to believe it.
 #[test]
-fn what_is_near_its_end_or_of_another_address_is_renewed_and_the_authority_stays() {
+fn expiring_and_mismatched_certificates_are_renewed_under_the_same_ca() {
     let mut served = setup().start();
     let dir = made(served.setup());
     let read = |name: &str| fs::read(dir.join(name)).unwrap();
@@ -286,7 +286,7 @@ fn age(dir: &Path, days: i64) {
 }
 
 #[test]
-fn spoilt_files_are_made_anew() {
+fn corrupt_tls_files_are_replaced() {
     for spoilt in ["key.pem", "server-key.pem", "ca.pem", "ca-key.pem"] {
         let mut served = setup().start();
         let dir = made(served.setup());

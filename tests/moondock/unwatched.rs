@@ -28,7 +28,7 @@ fn started_without(resource: &str) -> Served {
 }
 
 #[test]
-fn without_a_watch_a_signal_loads_what_was_saved() {
+fn sighup_reloads_without_a_file_watcher() {
     for (resource, said) in [
         (
             "max_inotify_instances",

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn maps_do_not_fold_but_what_they_hold_does() {
+    fn keys_of_maps_keep_their_case_but_fields_within_fold() {
         let settings = Place::Field
             .of_field(key("endpointsConfig"))
             .of_field(key("Labels"));

@@ -77,7 +77,7 @@ fn numbers() {
 }
 
 #[test]
-fn refuses_what_has_two_readings() {
+fn refuses_documents_with_two_readings() {
     let twice = |one: &str, two: &str| JsonFault::Duplicate(one.into(), two.into());
     let table = [
         (r#"{"A":1,"a":2}"#, twice("A", "a")),

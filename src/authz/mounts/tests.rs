@@ -20,7 +20,7 @@ fn listed(action: &str, body: &str) -> Result<Vec<String>, String> {
 }
 
 #[test]
-fn finds_every_way_to_the_host() {
+fn finds_every_mount_of_a_host_path() {
     let create = "container.create";
     let table: [(&str, &str, &[&str]); 19] = [
         (
@@ -136,7 +136,7 @@ fn finds_every_way_to_the_host() {
 }
 
 #[test]
-fn refuses_what_it_cannot_read() {
+fn refuses_unreadable_mounts() {
     let table = [
         (
             "container.create",

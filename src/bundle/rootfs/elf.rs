@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_names_its_loader_and_libraries() {
+    fn elf_files_name_their_loader_and_libraries() {
         let own = parse(&std::fs::read("/proc/self/exe").unwrap()).unwrap();
         assert!(own.interpreter.is_some_and(|path| path.is_absolute()));
         assert!(
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_elf_file_or_a_broken_one_is_nothing() {
+    fn other_and_corrupt_files_are_not_elf() {
         let whole = std::fs::read("/proc/self/exe").unwrap();
         assert_eq!(parse(b"#!/bin/sh\n"), None);
         assert_eq!(parse(b""), None);

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dynamic_program_has_its_loader_and_all_libraries() {
+    fn the_closure_of_a_dynamic_program_has_its_loader_and_libraries() {
         let sh = program(find("sh").unwrap()).unwrap();
         let names: Vec<_> = sh
             .libraries
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_takes_its_interpreters_along() {
+    fn the_closure_of_a_script_has_its_interpreters() {
         let (_dir, path) = script("#!/bin/sh -e\n");
         let seen = program(path).unwrap();
         assert_eq!(seen.interpreters, [PathBuf::from("/bin/sh")]);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_started_is_refused() {
+    fn programs_that_cannot_start_are_refused() {
         for (text, part) in [
             ("no program", "is neither an ELF program nor a script"),
             ("#!sh\n", "is neither an ELF program nor a script"),

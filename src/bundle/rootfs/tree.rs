@@ -245,7 +245,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_mirrored_with_the_links_that_lead_to_it() {
+    fn files_are_mirrored_with_the_links_to_them() {
         let host = tempfile::tempdir().unwrap();
         let host = host.path().canonicalize().unwrap();
         fs::create_dir_all(host.join("usr/lib")).unwrap();

@@ -3,7 +3,7 @@
 use crate::protocol::{LogEntry, PartialMetadata};
 use mlua::{Lua, Table, Value};
 
-/// The longest line that `emit` accepts, in bytes. The engine limits frames (`protocol.md` 8).
+/// The longest line that `emit` accepts, in bytes. The engine limits frames (protocol 8).
 const LINE_LENGTH_LIMIT: usize = 999_000;
 
 /// Creates the table of an entry, which is number `seq` of its stream.

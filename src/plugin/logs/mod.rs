@@ -1,5 +1,5 @@
 //! The log streams of a plugin: started by `StartLogging`, fed from FIFOs, delivered to the script in
-//! batches, resumed after a crash, given back by `ReadLogs` (`protocol.md` 8).
+//! batches, resumed after a crash, given back by `ReadLogs` (protocol 8).
 
 mod control;
 mod cursor;

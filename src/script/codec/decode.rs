@@ -22,7 +22,7 @@ pub fn decode(lua: &Lua, shape: &'static Shape, body: &[u8]) -> Result<Table, St
         .map_err(|e| e.to_string())
 }
 
-/// Handles an empty body. A retried request may have lost its body (`protocol.md` 1.6), which must not
+/// Handles an empty body. A retried request may have lost its body (protocol 1.6), which must not
 /// count as "all defaults": a request for one pool would become a request for any pool.
 fn empty_body(shape: &Shape) -> Result<&'static [u8], String> {
     if shape.fields.is_empty() {

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_tables_take_the_shape_of_their_field() {
+    fn empty_tables_become_lists_or_objects_by_their_field() {
         assert_eq!(
             reply("VolumeDriver.List", "return { Volumes = {} }").unwrap(),
             r#"{"Volumes":[]}"#
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn what_docker_would_not_read_is_named_with_a_cure() {
+    fn invalid_replies_are_named_with_a_cure() {
         let cases = [
             (
                 "VolumeDriver.Mount",
@@ -386,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_within_itself_ends() {
+    fn recursive_tables_are_refused() {
         let text = "local t = {}; t.t = t; return { Value = t }";
         assert!(
             reply("NetworkDriver.EndpointOperInfo", text)

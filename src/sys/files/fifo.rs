@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_looked_at_is_still_there_until_it_is_consumed() {
+    async fn peeked_bytes_stay_in_the_fifo_until_consumed() {
         let (_dir, path) = fifo();
         let fifo = open(&path);
         let mut bytes = Vec::new();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writers_may_come_and_go() {
+    async fn a_fifo_outlives_its_writers() {
         let (_dir, path) = fifo();
         let mut fifo = open(&path);
         let mut bytes = Vec::new();
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_large_batch_is_seen_whole() {
+    async fn large_batches_are_peeked_whole() {
         let (_dir, path) = fifo();
         let fifo = open(&path);
         let text = vec![7; fifo.capacity().unwrap()];
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_fifo_is_refused() {
+    async fn other_files_than_fifos_are_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, "text").unwrap();

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn every_hop_of_a_link_is_seen() {
+    fn resolving_visits_every_link() {
         let place = tempfile::tempdir().unwrap();
         let place = place.path().canonicalize().unwrap();
         for directory in ["plugin/..1", "far"] {
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_reads_as_the_end_of_a_sentence() {
+    fn path_errors_complete_a_sentence() {
         let source = io::Error::from_raw_os_error(2);
         let error = PathError {
             path: "/x".into(),

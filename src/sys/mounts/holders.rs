@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_goes_with_the_original_holds_nothing() {
+    fn propagated_mounts_do_not_hold_a_volume() {
         let copy = b"90 80 7:3 / /srv/v/data rw master:9 - ext4 /dev/loop3 rw";
         let own = b"90 80 7:3 / /srv/v/data rw - ext4 /dev/loop3 rw";
         assert!(!held("/srv/v/data", copy) && held("/srv/v/data", own));

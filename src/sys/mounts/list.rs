@@ -112,7 +112,7 @@ mod tests {
     use crate::sys::files::places::End;
 
     #[test]
-    fn a_line_of_mountinfo_is_read() {
+    fn lines_of_mountinfo_are_parsed() {
         let line =
             b"36 35 98:0 /mnt1 /mnt\\0402 rw,noatime master:1 - ext3 /dev/root rw,errors=continue";
         let mount = parse(line).unwrap();

@@ -302,7 +302,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_told_from_the_options_of_the_file_system() {
+    fn mount_flags_are_separated_from_options_of_the_file_system() {
         let options = ["ro", "size=1m", "nosuid", "mode=0700", "bind"].map(String::from);
         let (flags, data) = split(&options);
         assert_eq!(flags, MountFlags::RDONLY | MountFlags::NOSUID);

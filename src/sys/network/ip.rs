@@ -230,7 +230,7 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
 }
 
 /// The locally administered MAC that belongs to an address: `02:42` and its last four bytes, so that a container
-/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol, section 15).
+/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol 15).
 pub fn mac(ip: IpAddr) -> Mac {
     let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
     Mac([0x02, 0x42, a, b, c, d])
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_knows_its_ends() {
+    fn networks_have_first_and_last_addresses() {
         let net = cidr("10.1.2.3/20");
         assert_eq!(net.canonical().to_string(), "10.1.0.0/20");
         assert_eq!(net.broadcast().unwrap().to_string(), "10.1.15.255");
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn invalid_networks_are_refused() {
         for text in [
             "",
             "10.0.0.0",
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_stay_in_the_family() {
+    fn addition_stays_within_the_address_family() {
         assert_eq!(
             add(parse_ip("10.0.0.255").unwrap(), 1).unwrap().to_string(),
             "10.0.1.0"
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn subnets_end_where_the_network_ends() {
+    fn subnets_stay_within_the_network() {
         let at = |net: &str, prefix, index| {
             cidr(net)
                 .subnet(prefix, index)
@@ -356,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn macs_follow_addresses() {
+    fn mac_addresses_derive_from_ip_addresses() {
         assert_eq!(
             mac(parse_ip("10.0.0.5").unwrap()).to_string(),
             "02:42:0a:00:00:05"

@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_looked_up_and_paths_taken_as_they_are() {
+    fn program_names_are_searched_and_paths_are_used_as_given() {
         let found = find(OsStr::new("sh")).unwrap();
         assert!(found.is_absolute() && is_program(&found));
         assert_eq!(find(OsStr::new("/no/such")), Some("/no/such".into()));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_bring_code_are_known() {
+    fn variables_that_load_code_are_recognized() {
         for bad in ["PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"] {
             assert!(leads_astray(OsStr::new(bad)), "{bad}");
         }

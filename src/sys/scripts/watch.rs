@@ -198,7 +198,7 @@ mod tests {
     const CHMOD: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
 
     #[test]
-    fn events_that_were_lost_may_have_been_any() {
+    fn lost_events_count_as_any_change() {
         let lost = Event::new(EventKind::Other).set_flag(Flag::Rescan);
         assert_eq!(note(lost, &mut BTreeMap::new()), Sign::Change);
     }

@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn streams_and_marks_are_found_again() {
+    fn the_journal_restores_streams_and_marks() {
         let dir = tempfile::tempdir().unwrap();
         let journal = Journal::new(dir.path().join("streams"));
         assert!(journal.open_streams().unwrap().is_empty());

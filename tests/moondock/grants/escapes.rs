@@ -115,7 +115,7 @@ const OF_THE_NAME: &[&str] = &[
 ];
 
 #[test]
-fn a_path_that_leads_out_is_refused_by_every_function() {
+fn every_function_refuses_paths_that_lead_out() {
     let ground = Ground::new();
     ground.link("root/absolute", ground.path("outside"));
     ground.link("root/relative", "../outside");
@@ -141,7 +141,7 @@ fn a_path_that_leads_out_is_refused_by_every_function() {
 }
 
 #[test]
-fn a_link_at_the_end_is_what_is_meant_by_what_changes_names() {
+fn functions_that_change_names_act_on_the_link_itself() {
     let ground = Ground::new();
     for name in [
         "removed", "emptied", "renamed", "owned", "replaced", "changed",
@@ -184,7 +184,7 @@ fn a_link_that_stays_within_is_followed() {
 }
 
 #[test]
-fn a_refusal_says_where_a_path_leads() {
+fn refusals_show_where_a_path_leads() {
     let ground = Ground::new();
     ground.link("root/link", ground.path("outside"));
     let error = raised(
@@ -202,7 +202,7 @@ fn a_refusal_says_where_a_path_leads() {
 }
 
 #[test]
-fn reading_is_not_changing() {
+fn a_read_grant_does_not_allow_writing() {
     let ground = Ground::new();
     let grant = format!("fs.read:{}", ground.at.display());
     fine(
@@ -219,7 +219,7 @@ fn reading_is_not_changing() {
 }
 
 #[test]
-fn links_of_the_kernel_lead_nowhere() {
+fn links_of_proc_are_not_followed() {
     let ground = Ground::new();
     ground.link("root/up", "/proc/self/root");
     ground.link("root/cwd", "/proc/self/cwd");
@@ -260,7 +260,7 @@ fn links_of_the_kernel_lead_nowhere() {
 }
 
 #[test]
-fn nothing_is_moved_in_or_out() {
+fn rename_does_not_cross_the_granted_directory() {
     let ground = Ground::new();
     ground.refused("fs.rename(O .. '/secret', R .. '/secret')");
     ground.refused("fs.rename(R .. '/inside', O .. '/inside')");
@@ -269,7 +269,7 @@ fn nothing_is_moved_in_or_out() {
 }
 
 #[test]
-fn a_link_cannot_take_the_place_of_a_granted_directory() {
+fn a_granted_directory_cannot_be_replaced_by_a_link() {
     let ground = Ground::new();
     fs::create_dir(ground.path("other")).unwrap();
     ground.link("root/evil", ground.path("outside"));
@@ -293,7 +293,7 @@ fn a_link_cannot_take_the_place_of_a_granted_directory() {
 }
 
 #[test]
-fn a_granted_directory_may_lie_behind_a_link_or_be_yet_to_come() {
+fn a_granted_directory_may_lie_behind_a_link_or_be_missing() {
     let ground = Ground::new();
     ground.link("run", "root");
     let grants = [
@@ -318,7 +318,7 @@ fn a_granted_directory_may_lie_behind_a_link_or_be_yet_to_come() {
 
 /// A second name of the same file is as good as the first: whoever may make hard links in a granted directory grants the file.
 #[test]
-fn a_hard_link_within_is_within() {
+fn hard_links_in_a_granted_directory_are_in_it() {
     let ground = Ground::new();
     fs::hard_link(ground.path("outside/secret"), ground.path("root/hard")).unwrap();
     ground.fine("assert(fs.read(R .. '/hard') == 'outside') fs.write(R .. '/hard', 'mine')");
@@ -386,7 +386,7 @@ end
 assert(inside > 100 and refused > 100, `{inside} {refused}`)";
 
 #[test]
-fn a_directory_that_becomes_a_link_again_and_again_leads_nowhere() {
+fn a_directory_swapped_for_a_link_repeatedly_never_leads_out() {
     let ground = Ground::in_memory();
     fs::write(ground.path("root/inside/mark"), "").unwrap();
     fs::rename(ground.path("root/inside"), ground.path("root/x")).unwrap();
@@ -398,7 +398,7 @@ fn a_directory_that_becomes_a_link_again_and_again_leads_nowhere() {
 }
 
 #[test]
-fn a_file_that_becomes_a_link_again_and_again_leads_nowhere() {
+fn a_file_swapped_for_a_link_repeatedly_never_leads_out() {
     let ground = Ground::in_memory();
     fs::rename(ground.path("root/inside/secret"), ground.path("root/x")).unwrap();
     ground.link("root/y", ground.path("outside/secret"));

@@ -74,7 +74,7 @@ fn grant(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_request_is_sent_as_it_is_said_and_its_answer_told() {
+fn http_requests_and_responses_are_passed_on_unchanged() {
     let server = serve(echo);
     let body = format!(
         r#"local answer = http.request({{ url = "http://{server}/a?b=c#d", method = "PUT", body = "text\0", headers = {{ ["X-Token"] = "t" }} }})
@@ -87,7 +87,7 @@ fn a_request_is_sent_as_it_is_said_and_its_answer_told() {
 }
 
 #[test]
-fn a_request_goes_only_where_it_is_granted() {
+fn http_requests_reach_granted_hosts_only() {
     let (server, other) = (serve(lead), serve(echo));
     let granted = [
         &*grant(server),
@@ -195,7 +195,7 @@ fn a_redirect_needs_its_own_grant() {
 }
 
 #[test]
-fn a_redirect_takes_secrets_along_to_the_same_server_only() {
+fn redirects_send_credentials_to_the_same_server_only() {
     let (server, other) = (serve(lead), serve(echo));
     let both = [&*grant(server), &*grant(other)];
     let send = |status: u16, to: &str| {
@@ -222,7 +222,7 @@ fn a_redirect_takes_secrets_along_to_the_same_server_only() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_told() {
+fn invalid_http_requests_are_refused() {
     let server = serve(echo);
     let grant = grant(server);
     for (fields, why) in [
@@ -265,7 +265,7 @@ fn what_cannot_be_sent_is_told() {
 }
 
 #[test]
-fn a_server_that_fails_is_an_error_that_names_it() {
+fn a_failing_server_is_an_error_with_its_name() {
     let silent = serve(|_, stream| drop(stream.read(&mut [0; 1])));
     let cut = serve(|_, stream| {
         drop(write!(
@@ -359,7 +359,7 @@ fn a_certificate_must_be_trusted() {
 }
 
 #[test]
-fn a_redirect_never_leads_out_of_tls() {
+fn redirects_from_https_to_http_are_refused() {
     let (server, ca) = serve_tls(|_, stream| {
         let _ = write!(
             stream,
@@ -389,7 +389,7 @@ fn a_variable_is_read_when_it_is_granted() {
 }
 
 #[test]
-fn the_engine_is_asked_only_for_what_has_a_path() {
+fn docker_requests_need_a_valid_path() {
     refused(
         &["docker"],
         "docker.request({ path = 'info' })",

@@ -93,7 +93,7 @@ fn bind(source: &str, target: &str) -> String {
 const NOT: &str = "is not granted: add \"fs.write:";
 
 #[test]
-fn mounting_needs_more_than_the_word() {
+fn mounting_needs_grants_for_source_and_target() {
     let ground = Ground::new();
     symlink(ground.path("outside"), ground.path("root/link")).unwrap();
     ground.refused(&bind("source", "outside"), NOT);
@@ -158,7 +158,7 @@ fn mounting_needs_more_than_the_word() {
 }
 
 #[test]
-fn what_is_granted_is_mounted() {
+fn granted_mounts_work() {
     needs!(root);
     let ground = Ground::new();
     ground.fine(&format!(
@@ -177,7 +177,7 @@ fn what_is_granted_is_mounted() {
 
 /// What counts is the path. Whoever mounts something into a granted directory grants it.
 #[test]
-fn what_others_mount_within_is_within() {
+fn foreign_mounts_in_a_granted_directory_are_in_it() {
     needs!(root);
     let ground = Ground::new();
     let (outside, at) = (ground.path("outside"), ground.path("root/at"));
@@ -198,7 +198,7 @@ fn what_others_mount_within_is_within() {
 }
 
 #[test]
-fn an_image_full_of_links_leads_nowhere() {
+fn links_in_a_mounted_image_do_not_lead_out() {
     needs!(root);
     let ground = Ground::new();
     let tree = ground.path("source/tree");
@@ -261,7 +261,7 @@ fn format(tree: &Path, image: &Path) {
 
 /// Whoever may write an image may put any device into it.
 #[test]
-fn an_image_full_of_devices_opens_none() {
+fn devices_in_a_mounted_image_cannot_be_opened() {
     needs!(root);
     let ground = Ground::new();
     let disk = Disk::with_secret(&ground);
@@ -292,7 +292,7 @@ fn an_image_full_of_devices_opens_none() {
 }
 
 #[test]
-fn what_is_bound_is_as_restricted_as_it_was() {
+fn bind_mounts_keep_the_restrictions_of_their_source() {
     needs!(root);
     let ground = Ground::new();
     let source = ground.path("source");

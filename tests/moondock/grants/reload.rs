@@ -65,7 +65,7 @@ fn reload(state: &std::path::Path) -> String {
 }
 
 #[test]
-fn a_wider_file_is_not_taken_over_until_it_is_accepted() {
+fn a_manifest_with_more_grants_waits_for_acceptance() {
     let mut served = started(&["exec:id"]);
     assert_eq!(served.answer(), "first net- id+");
     served.save("plugin.toml", "grants = [\n  \"exec:id\",\n  \"net\",\n]\n");
@@ -99,7 +99,7 @@ fn a_wider_file_is_not_taken_over_until_it_is_accepted() {
 }
 
 #[test]
-fn a_wider_file_that_is_undone_lets_other_saves_through_again() {
+fn undoing_new_grants_resumes_reloading() {
     let mut served = started(&["exec:id"]);
     served.save("plugin.toml", &manifest(&["exec:id", "net"]));
     served.wait_for_log("must be accepted first");
@@ -109,7 +109,7 @@ fn a_wider_file_that_is_undone_lets_other_saves_through_again() {
 }
 
 #[test]
-fn a_narrower_file_counts_at_once_and_for_scripts_that_stay() {
+fn a_manifest_with_fewer_grants_applies_at_once_to_all_scripts() {
     let mut served = started(&["exec:id", "net"]);
     assert_eq!(served.answer(), "first net+ id+");
     served.save("plugin.toml", &manifest(&["net"]));
@@ -129,7 +129,7 @@ fn a_narrower_file_counts_at_once_and_for_scripts_that_stay() {
 }
 
 #[test]
-fn a_setting_that_widens_a_grant_must_be_accepted_too() {
+fn a_setting_that_changes_a_grant_waits_for_acceptance() {
     let text = |value: &str| {
         format!("grants = [\"exec:{{settings.program}}\"]\n[settings]\nprogram = \"{value}\"\n")
     };
@@ -145,7 +145,7 @@ fn a_setting_that_widens_a_grant_must_be_accepted_too() {
 
 /// A narrower path may lead elsewhere than the one that was accepted: by a link below it.
 #[test]
-fn a_narrower_path_leads_no_further_than_what_was_accepted() {
+fn a_narrower_path_cannot_lead_out_of_the_accepted_one() {
     let place = tempfile::tempdir().unwrap();
     let at = place.path().canonicalize().unwrap();
     for name in ["root/within", "outside"] {
@@ -215,7 +215,7 @@ fn reload_loads_every_script_again() {
 }
 
 #[test]
-fn reload_says_why_there_is_nobody_to_ask() {
+fn reload_reports_that_nothing_serves() {
     let place = tempfile::tempdir().unwrap();
     let none = "no moondock serves with the state in";
     assert!(reload(&place.path().join("nothing")).contains(none));
@@ -226,7 +226,7 @@ fn reload_says_why_there_is_nobody_to_ask() {
 }
 
 #[test]
-fn reload_does_not_signal_who_does_not_serve() {
+fn reload_signals_only_a_serving_process() {
     let place = tempfile::tempdir().unwrap();
     let lock = fs::File::create(place.path().join(".lock")).unwrap();
     lock.lock().unwrap();

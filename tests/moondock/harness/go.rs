@@ -1,5 +1,5 @@
 //! Replies as the engines read them: Go's decoder on the engines' structs, and the checks that follow it. Written
-//! from `protocol.md` (0, 3.2, 5 to 7, 10) without a look at the method table.
+//! from protocol 0, 3.2, 5 to 7 and 10 without a look at the method table.
 
 use base64::Engine;
 use moondock::plugin::Reply;

@@ -31,7 +31,7 @@ fn value_of(expression: &str) -> String {
 }
 
 #[test]
-fn only_these_names_are_global() {
+fn only_the_listed_names_are_global() {
     let names = "(function() local n = {} for k in getfenv(pcall) do n[#n + 1] = k end table.sort(n) return table.concat(n, ' ') end)()";
     assert_eq!(
         value_of(names),
@@ -119,7 +119,7 @@ const TRIES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn nothing_gives_a_script_more_than_it_has() {
+fn the_library_cannot_be_used_to_escape() {
     for (expression, expected) in TRIES {
         let value = value_of(expression);
         assert!(value.contains(expected), "{expression}: {value}");
@@ -127,7 +127,7 @@ fn nothing_gives_a_script_more_than_it_has() {
 }
 
 #[test]
-fn what_a_script_does_to_its_environment_stays_with_it() {
+fn changes_of_the_environment_stay_in_the_script() {
     let meddler = driver("error(tostring(leak), 0)") + "\n";
     let meddler = format!("leak = 1\npcall = nil\n{meddler}");
     let secret = "local secret = {}\nfunction secret.get_secret(req)\n  return { Value = tostring(leak) .. tostring(pcall ~= nil) }\nend\nreturn secret\n";
@@ -191,7 +191,7 @@ const NAMES: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn nothing_is_required_from_elsewhere() {
+fn require_stays_within_the_plugin() {
     for (name, message) in NAMES {
         let scripts = library();
         scripts.write(
@@ -230,7 +230,7 @@ fn library() -> Scripts {
 }
 
 #[test]
-fn files_of_the_plugin_are_found_from_where_they_are_asked_for() {
+fn require_resolves_relative_to_the_requiring_file() {
     for (name, value) in [
         ("./lib/good", "1"),
         ("./lib/../lib/good", "1"),
@@ -254,7 +254,7 @@ fn files_of_the_plugin_are_found_from_where_they_are_asked_for() {
 }
 
 #[test]
-fn while_it_loads_a_script_touches_nothing_and_ends_soon() {
+fn a_loading_script_has_no_grants_and_a_deadline() {
     for (top, message) in [
         (
             "fs.read('/etc/passwd')",

@@ -37,7 +37,7 @@ const DEEDS: &[&str] = &[
 ];
 
 #[test]
-fn a_full_state_fails_by_itself() {
+fn a_state_without_memory_fails_only_its_own_calls() {
     let mut failed = 0;
     for deed in DEEDS {
         let create = format!(
@@ -60,7 +60,7 @@ fn a_full_state_fails_by_itself() {
 }
 
 #[test]
-fn a_full_policy_denies_by_itself() {
+fn a_policy_without_memory_denies() {
     let body = json!({ "Image": "x", "Labels": { "a": "b" }, "HostConfig": { "Binds": ["/a:/b"], "CapAdd": ["X"] } });
     let create = |left: i32| {
         request_with(

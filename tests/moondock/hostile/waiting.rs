@@ -48,7 +48,7 @@ const FINE: &[&str] = &[
 ];
 
 #[test]
-fn a_script_may_wait_in_coroutines_of_its_own() {
+fn host_functions_may_wait_in_coroutines_of_the_script() {
     for body in FINE {
         plugin(&body.replace("ECHO", ECHO)).open(async |plugin| {
             assert_eq!(create(&plugin).await, "told", "{body}");
@@ -67,7 +67,7 @@ const IMPOSSIBLE: &[&str] = &[
 ];
 
 #[test]
-fn where_a_script_cannot_wait_it_is_told_what_to_do() {
+fn waiting_where_it_is_impossible_is_an_error_with_a_cure() {
     for body in &IMPOSSIBLE[..4] {
         plugin(&body.replace("ECHO", ECHO)).open(async |plugin| {
             let error = create(&plugin).await;
@@ -95,7 +95,7 @@ const RUN: &str =
     "process.run({ argv = { 'sh', '-c', 'echo $$ > ' .. SCRATCH .. '; exec sleep 1000' } })";
 
 #[test]
-fn a_program_ends_with_the_call_that_waits_for_it() {
+fn programs_end_with_their_call() {
     for body in LEFT_BEHIND {
         let scripts = plugin(&body.replace("RUN", RUN));
         let scratch = scripts.path().with_file_name("scratch");
@@ -113,7 +113,7 @@ fn a_program_ends_with_the_call_that_waits_for_it() {
 }
 
 #[test]
-fn a_program_does_not_outlive_a_call_that_could_not_wait_for_it() {
+fn programs_end_with_a_call_that_cannot_wait() {
     for body in [
         "table.sort({ 1, 2 }, function() RUN end)",
         "table.sort({ 1, 2 }, coroutine.wrap(function() RUN end))",
@@ -146,7 +146,7 @@ async fn ended(file: &Path) -> Result<(), String> {
 }
 
 #[test]
-fn a_call_that_waits_is_not_hurt_by_another_s_budget() {
+fn the_budget_of_a_call_does_not_affect_waiting_calls() {
     for bad in [
         "while true do end",
         "local t = {} while true do t[#t + 1] = {} end",
@@ -162,7 +162,7 @@ fn a_call_that_waits_is_not_hurt_by_another_s_budget() {
 }
 
 #[test]
-fn what_a_failed_call_held_is_free_again() {
+fn a_failed_call_releases_its_locks() {
     let body = "store.lock('x', function() if req.Name == 'bad' then while true do end end end) error('free', 0)";
     plugin(body).open(async |plugin| {
         let bad = plugin

@@ -29,7 +29,7 @@ async fn wait_for_count(plugin: &Scripted, method: &str, outcome: &str, count: u
 }
 
 #[test]
-fn batches_and_readers_are_calls_like_others() {
+fn batches_and_reads_are_counted_as_calls() {
     let log = ContainerLog::new("web");
     plugin(&log, SCRIPT, "[log]\non_slow = \"drop\"").open(async |plugin| {
         let mut writer = log.writer();

@@ -27,7 +27,7 @@ fn flood(mut writer: Writer, end: Arc<AtomicBool>) -> JoinHandle<()> {
 
 /// Counted instead of timed, it does not depend on how fast the machine is.
 #[test]
-fn giving_entries_up_leaves_other_calls_their_turn() {
+fn dropping_entries_does_not_starve_other_calls() {
     let log = ContainerLog::new("web");
     plugin(&log, SCRIPT, "[log]\non_slow = \"drop\"").open(async |plugin| {
         let (writer, end) = (log.writer(), Arc::new(AtomicBool::new(false)));

@@ -68,7 +68,7 @@ fn wait_for_line(served: &mut Served, log: &ContainerLog, line: usize) {
 
 /// Writes lines until the process that reads them has been killed again and again, at moments that nobody chose.
 #[test]
-fn each_of_100_000_lines_is_there_once_though_the_process_is_killed_in_the_middle() {
+fn kill_9_neither_loses_nor_repeats_log_lines() {
     let log = ContainerLog::new("web");
     let mut writer = log.writer();
     let mut served = serve(&log);
@@ -103,7 +103,7 @@ fn each_of_100_000_lines_is_there_once_though_the_process_is_killed_in_the_middl
 }
 
 #[test]
-fn half_a_frame_at_the_time_of_a_kill_does_no_harm() {
+fn a_partial_frame_survives_kill_9() {
     let log = ContainerLog::new("web");
     let mut writer = log.writer();
     let mut served = serve(&log);
@@ -120,7 +120,7 @@ fn half_a_frame_at_the_time_of_a_kill_does_no_harm() {
 }
 
 #[test]
-fn a_process_that_ends_in_good_order_leaves_the_rest_to_the_next() {
+fn a_clean_shutdown_leaves_unread_lines_to_the_next_process() {
     let log = ContainerLog::new("web");
     let mut writer = log.writer();
     let mut served = serve(&log);
@@ -136,7 +136,7 @@ fn a_process_that_ends_in_good_order_leaves_the_rest_to_the_next() {
 }
 
 #[test]
-fn a_stream_whose_fifo_has_gone_meanwhile_is_ended() {
+fn a_stream_whose_fifo_is_gone_is_ended() {
     let log = ContainerLog::new("web");
     let mut writer = log.writer();
     let mut served = serve(&log);
@@ -153,7 +153,7 @@ fn a_stream_whose_fifo_has_gone_meanwhile_is_ended() {
 }
 
 #[test]
-fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
+fn following_sends_new_lines_until_the_client_disconnects() {
     let log = ContainerLog::new("web");
     let script = format!(
         "local kit = (function() {} end)()\nlocal fs = require('@moondock/fs')\nlocal read = kit.read\n\
@@ -215,7 +215,7 @@ fn a_follower_is_told_of_new_lines_and_its_going_ends_the_hook() {
 
 /// What the hook had when the process was killed comes again as it was; what it returned from does not.
 #[test]
-fn a_batch_keeps_its_numbers_until_it_is_taken() {
+fn a_retried_batch_keeps_its_sequence_numbers() {
     let log = ContainerLog::new("web");
     let script = format!(
         "local fs = require('@moondock/fs')\nlocal time = require('@moondock/time')\nlocal out = {:?}\n\

@@ -93,7 +93,7 @@ async fn begun(log: &ContainerLog, plugin: &Scripted) -> Writer {
 }
 
 #[test]
-fn all_the_tail_and_what_lies_between_moments_is_read() {
+fn reading_supports_all_tail_since_and_until() {
     let log = ContainerLog::new("web");
     kit(&log, "10m").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -116,7 +116,7 @@ fn all_the_tail_and_what_lies_between_moments_is_read() {
 }
 
 #[test]
-fn what_is_read_over_rotated_files_is_what_they_hold() {
+fn reading_covers_rotated_files() {
     let log = ContainerLog::new("web");
     kit(&log, "2k").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -151,7 +151,7 @@ fn what_is_read_over_rotated_files_is_what_they_hold() {
 }
 
 #[test]
-fn a_reader_that_follows_survives_rotation_and_ends_with_the_log() {
+fn following_survives_rotation_and_ends_with_the_log() {
     let log = ContainerLog::new("web");
     kit(&log, "2k").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -177,7 +177,7 @@ fn a_reader_that_follows_survives_rotation_and_ends_with_the_log() {
 }
 
 #[test]
-fn a_reader_that_follows_and_goes_ends_the_hook() {
+fn a_disconnected_follower_ends_the_read_hook() {
     let log = ContainerLog::new("web");
     kit(&log, "1m").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -196,7 +196,7 @@ fn a_reader_that_follows_and_goes_ends_the_hook() {
 }
 
 #[test]
-fn any_bytes_and_pieces_of_lines_come_back() {
+fn arbitrary_bytes_and_partial_lines_round_trip() {
     let log = ContainerLog::new("web");
     kit(&log, "1m").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -235,7 +235,7 @@ fn any_bytes_and_pieces_of_lines_come_back() {
 }
 
 #[test]
-fn options_of_a_container_are_checked_and_count() {
+fn log_options_are_checked_and_applied() {
     let log = ContainerLog::new("web");
     kit(&log, "1m").open(async |plugin| {
         for (name, value, part) in [
@@ -265,7 +265,7 @@ fn options_of_a_container_are_checked_and_count() {
 
 /// `docker logs` of a stopped container: a logger is begun, read and ended, and nothing comes through it.
 #[test]
-fn a_log_is_kept_through_loggers_that_only_read() {
+fn loggers_that_only_read_keep_the_log() {
     let log = ContainerLog::new("web");
     kit(&log, "1m").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;
@@ -297,7 +297,7 @@ fn a_log_is_kept_through_loggers_that_only_read() {
 }
 
 #[test]
-fn a_failure_before_the_first_line_is_told_and_a_later_one_cuts_the_body_off() {
+fn a_read_error_fails_the_reply_or_truncates_the_body() {
     let log = ContainerLog::new("web");
     let script = "local function no() end\nreturn { write = no, read = function(info, config, emit)\n\
                   if config.Tail == 1 then emit({ time = '1', line = 'x' }) end\nerror('the tape is torn')\nend }";
@@ -320,7 +320,7 @@ fn a_failure_before_the_first_line_is_told_and_a_later_one_cuts_the_body_off() {
 }
 
 #[test]
-fn a_reader_that_is_slow_holds_the_hook_and_an_emit_after_the_end_raises() {
+fn a_slow_client_blocks_emit_and_emit_after_the_end_raises() {
     let log = ContainerLog::new("web");
     let script = "local kept\nlocal count = 0\nreturn { write = function() end, read = function(info, config, emit)\n\
                   if kept then return kept({ time = '1', line = 'late' }) end\nkept = emit\n\
@@ -342,7 +342,7 @@ fn a_reader_that_is_slow_holds_the_hook_and_an_emit_after_the_end_raises() {
 
 /// A table can hold one text many times, so a list may stand for far more than the script's memory.
 #[test]
-fn a_list_is_sent_in_parts() {
+fn emitting_a_list_sends_it_in_chunks() {
     let log = ContainerLog::new("web");
     let script = "return { write = function() end, read = function(info, config, emit)\n\
                   local entry = { time = '1', line = string.rep('x', 500000) }\nlocal list = {}\n\
@@ -362,7 +362,7 @@ fn a_list_is_sent_in_parts() {
 
 /// What a kill may leave: lines that were written but not acknowledged, and half a line.
 #[test]
-fn a_batch_that_comes_again_goes_on_behind_the_last_whole_line() {
+fn a_repeated_batch_continues_after_the_last_complete_line() {
     let log = ContainerLog::new("web");
     let file = log.out().join("c0ffee/json.log");
     kit(&log, "1m").open(async |plugin| {
@@ -404,7 +404,7 @@ fn a_batch_that_comes_again_goes_on_behind_the_last_whole_line() {
 
 /// What a disk may do to a line.
 #[test]
-fn a_spoilt_line_costs_itself_alone() {
+fn a_corrupt_line_is_skipped_alone() {
     let log = ContainerLog::new("web");
     let file = log.out().join("c0ffee/json.log");
     kit(&log, "1m").open(async |plugin| {
@@ -432,7 +432,7 @@ fn entry_table(number: i64) -> Value {
 }
 
 #[test]
-fn a_disk_that_cannot_be_written_to_costs_no_line() {
+fn a_write_error_loses_no_line() {
     let log = ContainerLog::new("web");
     std::fs::write(log.out(), "in the way").unwrap();
     kit(&log, "1m").open(async |plugin| {
@@ -457,7 +457,7 @@ fn a_disk_that_cannot_be_written_to_costs_no_line() {
 
 /// A kill in the middle of a rotation leaves a gap among the numbers, which costs no file.
 #[test]
-fn files_with_a_gap_between_them_are_read_and_kept() {
+fn missing_rotated_files_are_tolerated() {
     let log = ContainerLog::new("web");
     kit(&log, "2k").open(async |plugin| {
         let mut writer = begun(&log, &plugin).await;

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 #[test]
-fn a_failing_script_is_told_and_loses_nothing() {
+fn log_keeps_lines_when_the_script_fails() {
     let log = ContainerLog::new("web");
     let failing = RECORDER.replace("local lines = {}", "local lines = nil + 1");
     plugin(&log, &failing, "").open(async |plugin| {
@@ -29,7 +29,7 @@ fn a_failing_script_is_told_and_loses_nothing() {
 }
 
 #[test]
-fn single_entries_that_were_taken_are_not_repeated_when_a_later_one_fails() {
+fn accepted_entries_are_not_repeated_when_a_later_one_fails() {
     let log = ContainerLog::new("web");
     let script = r#"
         local fs = require("@moondock/fs")
@@ -49,7 +49,7 @@ fn single_entries_that_were_taken_are_not_repeated_when_a_later_one_fails() {
 }
 
 #[test]
-fn a_failing_script_under_drop_costs_entries_and_counts_them() {
+fn a_failing_script_in_drop_mode_drops_and_counts_entries() {
     let log = ContainerLog::new("web");
     let failing = RECORDER.replace("local lines = {}", "error('the disk is full')");
     plugin(&log, &failing, "[log]\non_slow = \"drop\"").open(async |plugin| {
@@ -99,7 +99,7 @@ fn numbered(number: usize) -> LogEntry {
 }
 
 #[test]
-fn a_slow_script_holds_up_the_container_and_loses_nothing_under_block() {
+fn a_slow_script_in_block_mode_blocks_the_container_and_loses_nothing() {
     let log = ContainerLog::new("web");
     log.hold(true);
     plugin(&log, SLOW, "[log]\nbuffer_kib = 64").open(async |plugin| {
@@ -122,7 +122,7 @@ fn a_slow_script_holds_up_the_container_and_loses_nothing_under_block() {
 }
 
 #[test]
-fn a_slow_script_loses_the_oldest_under_drop_and_says_how_many() {
+fn a_slow_script_in_drop_mode_drops_and_reports_the_oldest() {
     let log = ContainerLog::new("web");
     log.hold(true);
     plugin(&log, SLOW, "[log]\nbuffer_kib = 64\non_slow = \"drop\"").open(async |plugin| {

@@ -57,7 +57,7 @@ fn grow(top: &Path, chance: &mut Chance) {
 }
 
 #[test]
-fn a_walk_ends_where_the_kernel_ends() {
+fn walking_a_path_agrees_with_the_kernel() {
     let (mut found, mut through_links, mut chance) = (0, 0, Chance(7));
     for _ in 0..60 {
         let dir = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ fn a_walk_ends_where_the_kernel_ends() {
 }
 
 #[test]
-fn what_is_missing_is_kept_apart() {
+fn missing_components_are_separated() {
     let dir = tempfile::tempdir().unwrap();
     let top = dir.path().canonicalize().unwrap();
     fs::write(top.join("file"), "").unwrap();
@@ -120,7 +120,7 @@ fn what_is_missing_is_kept_apart() {
 }
 
 #[test]
-fn a_way_without_end_is_given_up() {
+fn endless_links_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let top = dir.path().canonicalize().unwrap();
     symlink("b", top.join("a")).unwrap();

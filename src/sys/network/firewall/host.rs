@@ -1,6 +1,6 @@
 //! The host's own filter. Docker (or an administrator) may drop all forwarded packets there, which no `accept` in
 //! another table undoes, so each network gets rules in `DOCKER-USER`, or in `FORWARD` when Docker is not there
-//! (protocol, section 15). They stand behind the administrator's own. What may pass is decided in Moondock's table.
+//! (protocol 15). They stand behind the administrator's own. What may pass is decided in Moondock's table.
 
 use super::Network;
 use super::nft::{DOCKER_USER, FILTER, FORWARD, Family, Rule, Seen};

@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_read_in_one_way_only() {
+    fn ambiguous_urls_are_refused() {
         for (text, host, port, target) in [
             ("https://Api.Example.com", "api.example.com", 443, "/"),
             ("HTTP://127.0.0.1:8080/a?b=c#d", "127.0.0.1", 8080, "/a?b=c"),
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_leads_where_it_says() {
+    fn redirects_are_resolved_against_the_url() {
         let from = Url::parse("http://a:81/b/c?d").unwrap();
         for (location, to) in [
             ("https://x/y", "https://x/y"),
