@@ -106,7 +106,7 @@ fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> 
         method: record
             .optional("method")?
             .unwrap_or_else(|| "GET".to_owned()),
-        most: MOST,
+        max_body: MOST,
         ..Request::default()
     };
     if let Some(body) = record.optional::<Value>("body")? {

@@ -120,7 +120,7 @@ fn errand(argument: &Value) -> Result<Errand, Failure> {
             .optional::<Vec<u8>>("body")?
             .unwrap_or_default()
             .into(),
-        most: record
+        max_body: record
             .optional::<u32>("max_body")?
             .map_or(MOST_TEXT, |most| most as usize),
     };
@@ -133,7 +133,7 @@ fn errand(argument: &Value) -> Result<Errand, Failure> {
     };
     match errand {
         Errand { redirects, .. } if redirects > MOST_REDIRECTS => Err(Failure::Redirects),
-        Errand { ref request, .. } if request.most > MOST_TEXT => Err(Failure::MaxBody),
+        Errand { ref request, .. } if request.max_body > MOST_TEXT => Err(Failure::MaxBody),
         errand => Ok(errand),
     }
 }

@@ -268,7 +268,7 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, String> {
     let request = Request {
         method: "GET".to_owned(),
         headers: vec![accept],
-        most: PAGE_LIMIT,
+        max_body: PAGE_LIMIT,
         ..Request::default()
     };
     match timeout(FETCH_TIMEOUT, send_to_socket(socket, "/metrics", &request)).await {

@@ -63,6 +63,11 @@ const RESERVED: &[Reserved] = &[
         exceptions: CLIENT,
     },
     Reserved {
+        word: "hyperlocal::",
+        parts: &[],
+        exceptions: CLIENT,
+    },
+    Reserved {
         word: "tokio_rustls::",
         parts: &["server"],
         exceptions: CLIENT,
