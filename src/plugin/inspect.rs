@@ -20,6 +20,8 @@ pub const NOWHERE: &str = "/nonexistent";
 /// A plugin's parts, and what was found in them.
 #[derive(Default)]
 pub struct Inspection {
+    /// The files of the plugin.
+    pub sources: Arc<Sources>,
     /// The manifest, unless it is broken.
     pub manifest: Option<Manifest>,
     /// What the scripts may touch, in words, a line for each grant.
@@ -57,7 +59,10 @@ pub enum Severity {
 pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     let sources = Arc::new(read(spec).await?);
     let manifest = Manifest::read(&sources);
-    let mut inspection = Inspection::default();
+    let mut inspection = Inspection {
+        sources: sources.clone(),
+        ..Inspection::default()
+    };
     inspection.note_unreadable(&sources);
     inspection.note_wrong_endings(&sources);
     let settings = manifest.as_ref().cloned().unwrap_or_default();

@@ -27,7 +27,7 @@ fn a_stale_socket_is_replaced() {
 fn a_live_socket_is_left_to_its_owner() {
     let bed = Bed::with_volume();
     let _owner = UnixListener::bind(bed.socket("vol")).unwrap();
-    let expected = format!("vol.sock` is answered by process {}", std::process::id());
+    let expected = format!("vol.sock` is in use by process {}", std::process::id());
     let error = bed.refused();
     assert!(error.contains(&expected), "{error}");
     assert!(
@@ -42,7 +42,10 @@ fn a_live_socket_is_left_to_its_owner() {
 fn what_is_no_socket_is_left_alone() {
     let bed = Bed::with_volume();
     fs::write(bed.socket("vol"), "precious").unwrap();
-    assert!(bed.refused().contains("is no socket, so it is left alone"));
+    assert!(
+        bed.refused()
+            .contains("is not a socket, so it is left unchanged")
+    );
     assert_eq!(fs::read_to_string(bed.socket("vol")).unwrap(), "precious");
 }
 

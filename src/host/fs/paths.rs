@@ -64,7 +64,7 @@ impl From<Denied> for Trouble {
                 real,
                 access,
             } => Refused::path(&asked, &real, access == Access::Write).into(),
-            Denied::Landmark(path) => Self::Landmark(path.display().to_string()),
+            Denied::Root(path) => Self::Landmark(path.display().to_string()),
             Denied::System(error) => error.into(),
         }
     }
