@@ -64,7 +64,7 @@ impl Wanted {
         })
     }
 
-    fn find(&self, territory: &Territory) -> Result<mounts::Request, Trouble> {
+    fn find(&self, territory: &Territory) -> Result<mounts::MountSpec, Trouble> {
         let source = match &self.source {
             MountSource::Path(path, access) => {
                 Source::Place(territory.find(path, *access, End::Followed)?)
@@ -72,7 +72,7 @@ impl Wanted {
             MountSource::Name(name) => Source::Name(name.clone()),
         };
         let target = territory.find(&self.target, Access::Write, End::Followed)?;
-        Ok(mounts::Request {
+        Ok(mounts::MountSpec {
             source,
             target,
             kind: self.kind.clone(),
