@@ -97,7 +97,7 @@ fn failures_are_printed_with_an_exit_code() {
     assert!(
         unanswered
             .stderr
-            .contains("no answer: the connection is closed"),
+            .contains("no reply: the connection is closed"),
         "{unanswered:?}"
     );
     let place = "WARN volume.lua:8: the disk is on fire plugin=vol\n  |\n8 | function volume.get";
@@ -137,7 +137,7 @@ fn uncallable_methods_are_reported() {
         ),
         (
             ["scripts", "volume.list"],
-            "`scripts` holds more than one plugin: give the directory of one",
+            "`scripts` contains more than one plugin: pass the directory of one",
         ),
         (["broken", "volume.list"], "volume.lua:1: Expected"),
     ] {

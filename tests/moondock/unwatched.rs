@@ -36,7 +36,7 @@ fn sighup_reloads_without_a_file_watcher() {
         ),
         (
             "max_inotify_watches",
-            "cannot be watched: send SIGHUP after a change there",
+            "cannot watch directory, send SIGHUP after a change there",
         ),
     ] {
         let served = started_without(resource);

@@ -91,7 +91,7 @@ fn a_manifest_with_more_grants_waits_for_acceptance() {
     assert_eq!(
         told,
         format!(
-            "process {} loads its scripts again, with the grants that they have now: see its log\n",
+            "process {} reloads its scripts and accepts new grants: see its log\n",
             served.pid()
         )
     );
@@ -191,13 +191,13 @@ fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_a
         served.call("vol", "AuthZPlugin.AuthZReq", request).body
     };
     assert!(
-        denial(&served).contains("`nett` is no grant"),
+        denial(&served).contains("unknown grant `nett`"),
         "{}",
         denial(&served)
     );
     served.save("plugin.toml", &manifest(&["net"]));
     served.wait_for_log("`net` must be accepted first");
-    assert!(denial(&served).contains("`nett` is no grant"));
+    assert!(denial(&served).contains("unknown grant `nett`"));
     served.signal(Signal::USR1);
     served.wait_for("the grant", |served| {
         denial(served).contains(r#""Msg":"nil""#)
@@ -217,7 +217,7 @@ fn reload_loads_every_script_again() {
 #[test]
 fn reload_reports_that_nothing_serves() {
     let place = tempfile::tempdir().unwrap();
-    let none = "no moondock serves with the state in";
+    let none = "no moondock is serving with the state in";
     assert!(reload(&place.path().join("nothing")).contains(none));
     let mut served = Setup::with_volume().start();
     served.signal(Signal::TERM);
@@ -236,7 +236,7 @@ fn reload_signals_only_a_serving_process() {
     )
     .unwrap();
     let told = reload(place.path());
-    assert!(told.contains("and does not serve, or not yet"), "{told}");
+    assert!(told.contains("but is not serving yet"), "{told}");
     // An id from another container, where it means this process; here it is that of a stranger.
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     fs::write(
