@@ -9,8 +9,8 @@ use crate::sys::processes::programs;
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// Describes a grant, and returns the finding about it, if there is one. `all` are the plugin's grants
-/// and `dir` is its directory. May block on a disk or a server.
+/// Describes a grant, and returns the finding about it, if there is one. `all` are the plugin's
+/// grants and `dir` is its directory. May block on a disk or a server.
 pub fn check(grant: &Grant, all: &[Grant], dir: &Path) -> (String, Option<Finding>) {
     let description = grant.in_words();
     match grant {

@@ -1,5 +1,6 @@
 //! Checks a plugin without an engine: reads its manifest, loads its scripts, and collects what is
-//! wrong with them. No hook is called, nothing is written, and top-level code reaches nothing outside.
+//! wrong with them. No hook is called, nothing is written, and top-level code reaches nothing
+//! outside.
 
 mod grants;
 

@@ -1,4 +1,4 @@
-//! The metrics collector: `collect` gets what the engine has counted, at each interval from
+//! The metrics collector: passes the engine's metrics to `collect` at each interval from
 //! `StartMetrics` to `StopMetrics` (protocol 9).
 
 use super::manifest::{InvalidValue, check_range};
@@ -29,7 +29,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(10);
 const PAGE_LIMIT: usize = 16 << 20;
 /// How long a stop waits for a `collect` that runs.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-/// The samples that are made before other tasks get their turn.
+/// The number of samples to convert before other tasks run.
 const PORTION: usize = 1000;
 /// The range of `interval_s`.
 const INTERVAL_S: RangeInclusive<u64> = 1..=3600;
@@ -81,12 +81,12 @@ struct Running {
     task: JoinHandle<()>,
 }
 
-/// What the beats of a collector share, also with one that is still busy after a stop.
+/// What the beats of a collector share, also with a beat that still runs after a stop.
 struct Beats {
     slot: Rc<Slot>,
-    /// Held by the `collect` that runs, so that there is never another.
+    /// Held while `collect` runs, so that calls do not overlap.
     turn: Mutex<()>,
-    /// Whether the last beat found no page, which is reported once.
+    /// Whether the last beat could not read the metrics, which is reported once.
     is_blind: Cell<bool>,
 }
 
@@ -127,7 +127,7 @@ impl Collector {
             .is_some_and(|running| !running.task.is_finished())
     }
 
-    /// Starts the beats, unless they go on already: an engine that comes back calls `StartMetrics` again.
+    /// Starts the beats, unless there are some: a restarted engine calls `StartMetrics` again.
     pub fn begin(&self) {
         if self.is_running() {
             return;
@@ -193,7 +193,7 @@ impl Beats {
         }
     }
 
-    /// One beat. Once stopped, no hook is called any more.
+    /// Runs one beat. After a stop, it does not call the hook.
     async fn collect(&self, stopped: &mut watch::Receiver<bool>) {
         let samples = tokio::select! {
             biased;
@@ -217,7 +217,7 @@ impl Beats {
             .await;
     }
 
-    /// Reads what the engine has counted. Reports when that begins to fail, and when it works again.
+    /// Reads the engine's metrics. Reports the first failure, and the first success after it.
     async fn read_page(&self) -> Option<Samples> {
         let plugin = self.slot.name();
         match fetch(&self.settings().socket).await {
@@ -299,8 +299,8 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
     Ok(answer.body)
 }
 
-/// Returns how many beats have passed since `last`, and when the latest of them was due; `None` if no
-/// beat has passed.
+/// Returns how many beats have passed since `last`, and when the latest of them was due; `None` if
+/// no beat has passed.
 fn passed(last: Instant, interval: Duration, now: Instant) -> Option<(u64, Instant)> {
     let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let interval = millis(interval).max(1);

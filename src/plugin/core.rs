@@ -90,7 +90,7 @@ impl Core {
         })
     }
 
-    /// The plugin's name, as Docker knows it.
+    /// Returns the plugin's name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
     }
@@ -133,7 +133,8 @@ impl Core {
 
 async fn open_state(spec: &PluginSpec) -> io::Result<Shared> {
     let shared = Shared::open(spec.name.clone(), spec.state.clone()).await?;
-    // The engine starts a managed plugin when it starts itself, so everything known before is stale.
+    // The engine starts a managed plugin when it starts itself, so everything known before is
+    // stale.
     if spec.surroundings.managed {
         shared.count_activation().await?;
     }

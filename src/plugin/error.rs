@@ -29,7 +29,8 @@ pub enum CallError {
         /// What is wrong with the body.
         problem: String,
     },
-    /// The engine repeated a call that got no answer, but without its arguments (protocol 1.6).
+    /// The engine repeated a call that got no answer, but without its arguments
+    /// (protocol 1.6).
     #[error(
         "{0}: the answer was lost, and the engine repeated the call without its arguments: \
          repeat the command"
@@ -73,8 +74,8 @@ impl CallError {
         }
     }
 
-    /// Whether the connection must be closed without an answer: the engine would take any answer for
-    /// the object's absence, and the error does not mean that.
+    /// Whether the connection must be closed without an answer: the engine would take any answer
+    /// for the object's absence, and the error does not mean that.
     pub(super) fn requires_hang_up(&self, method: &Method) -> bool {
         let is_definite = matches!(
             self,

@@ -1,4 +1,4 @@
-//! A call that a hook answers: the request is decoded, the hook called, its reply checked and encoded.
+//! Calls that a hook answers: decodes the request, calls the hook, checks and encodes its reply.
 
 use super::CallError;
 use super::outcome::Outcome;
@@ -28,8 +28,8 @@ pub(super) async fn answer(
     Outcome::of(reply, object)
 }
 
-/// Calls a hook that no request names, as Moondock itself does, for `moondock call`. Its arguments are the
-/// fields of the request.
+/// Calls a hook that the engine does not call, for `moondock call`. The fields of the request are
+/// its arguments.
 pub(super) async fn try_out(
     slot: &Slot,
     method: &'static Method,
@@ -70,7 +70,7 @@ pub(super) async fn call(
     let mut values = result.map_err(CallError::Failed)?;
     let value = values.pop_front().unwrap_or(Value::Nil);
     let reply = encoded(method, live, owed, &value)?;
-    refuse_unreachable(slot, method, live, &value)?;
+    reject_unreachable(slot, method, live, &value)?;
     Ok(reply)
 }
 
@@ -116,9 +116,9 @@ fn is_empty(value: &Value) -> bool {
     }
 }
 
-/// Refuses a path outside the propagated mount of a managed plugin. A mount there does not reach
+/// Rejects a path outside the propagated mount of a managed plugin. A mount there does not reach
 /// containers, which would write into the plugin's root file system.
-fn refuse_unreachable(
+fn reject_unreachable(
     slot: &Slot,
     method: &Method,
     live: &Live,

@@ -53,14 +53,16 @@ pub struct Plugin {
     greeted: Cell<bool>,
     /// The files as they were last read, which the watcher follows.
     sources: RefCell<Arc<Sources>>,
-    /// The grants that an administrator accepted, by starting the process or by a reload that accepts.
+    /// The grants that an administrator accepted, by starting the process or by a reload that
+    /// accepts.
     accepted: RefCell<Granted>,
     /// Held while scripts are replaced, so that an older version never replaces a newer one.
     reloading: Mutex<()>,
 }
 
 impl Plugin {
-    /// Opens the plugin's state and loads its scripts. A policy that cannot be loaded denies everything.
+    /// Opens the plugin's state and loads its scripts. A policy that cannot be loaded denies
+    /// everything.
     ///
     /// Must be called within a [`tokio::task::LocalSet`].
     ///
@@ -80,17 +82,17 @@ impl Plugin {
         Ok(plugin)
     }
 
-    /// The plugin's name, as Docker knows it.
+    /// Returns the plugin's name, as Docker knows it.
     pub fn name(&self) -> &str {
         self.core.name()
     }
 
-    /// The plugin's counters.
+    /// Returns the plugin's counters.
     pub fn meters(&self) -> &Arc<Meters> {
         &self.core.meters
     }
 
-    /// The counters of its log streams.
+    /// Returns the counters of the plugin's log streams.
     pub fn log_counters(&self) -> Arc<LogCounters> {
         self.core.meters.logs().clone()
     }
@@ -153,7 +155,8 @@ impl Plugin {
         join_all(stopping).await;
     }
 
-    /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is stale.
+    /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is
+    /// stale.
     async fn activate(&self) -> Reply {
         self.core.activated.store(true, Relaxed);
         self.forsake_logs().await;
@@ -191,8 +194,8 @@ impl Plugin {
         }
     }
 
-    /// Notices that the engine restarted while a managed plugin kept running (live-restore): it repeats the
-    /// calls of its start. The first start was counted when the plugin was opened.
+    /// Notices that the engine restarted while a managed plugin kept running (live-restore): it
+    /// repeats the calls of its start. The first start was counted when the plugin was opened.
     async fn notice_greeting(&self, method: &Method) {
         let is_managed = self.core.spec.surroundings.managed;
         if !is_managed || !self.is_greeting(method) || !self.greeted.replace(true) {

@@ -98,8 +98,8 @@ impl Plugin {
         self.core.spec.read_sources().await
     }
 
-    /// Loads all scripts for the first time, each on its thread: the first, which is the policy if there
-    /// is one, on this thread, where connections are accepted.
+    /// Loads all scripts for the first time, each on its thread: the first, which is the policy if
+    /// there is one, on this thread, where connections are accepted.
     pub(super) async fn load_first(&self, sources: &Arc<Sources>) -> Result<(), OpenError> {
         self.report_problems(sources);
         let release = self.manifest_of(sources).map(|manifest| {
@@ -206,8 +206,8 @@ impl Plugin {
         }
     }
 
-    /// Returns the manifest unless it has grants that are not accepted. Its grants apply from now on,
-    /// also to scripts that are running.
+    /// Returns the manifest unless it has grants that are not accepted. Its grants apply from now
+    /// on, also to scripts that are running.
     fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Manifest, Diagnostic> {
         let manifest = self.manifest_of(sources)?;
         if terms == Terms::AllAndAccept {

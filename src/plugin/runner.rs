@@ -1,4 +1,4 @@
-//! What answers the calls of one interface, on the thread of its script.
+//! The runner of a script: answers the calls of one interface on the thread of its script.
 
 use super::collector::Collector;
 use super::core::Core;
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 /// How long the log streams of a runner may take to stop before its successor takes them over.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What answers the calls of one interface.
+/// The runner of one script.
 pub(super) struct Runner {
     pub slot: Rc<Slot>,
     pub logs: Rc<Logs>,

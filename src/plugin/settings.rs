@@ -1,5 +1,5 @@
-//! `[settings]` of `plugin.toml`, and the environment variables that override it: the administrator of a
-//! managed plugin cannot edit the file.
+//! `[settings]` of `plugin.toml`, and the environment variables that override it: the administrator
+//! of a managed plugin cannot edit the file.
 
 use super::manifest::InvalidValue;
 use std::collections::BTreeMap;
@@ -109,7 +109,8 @@ fn parse(text: &str, default: &Value) -> Option<Value> {
     }
 }
 
-/// Returns `value` if it has the type of `default`. A whole number becomes a float where one is expected.
+/// Returns `value` if it has the type of `default`. A whole number becomes a float where one is
+/// expected.
 fn with_type_of(default: &Value, value: Value) -> Option<Value> {
     match (default, value) {
         (Value::Float(_), Value::Integer(number)) => Some(Value::Float(number as f64)),

@@ -1,4 +1,5 @@
-//! The place of one script on its thread: the generation that new calls get, and what follows a call.
+//! The place of one script on its thread: the generation that new calls get, and what follows a
+//! call.
 
 use super::core::Core;
 use super::outcome::Outcome;
@@ -66,7 +67,7 @@ impl Slot {
         }
     }
 
-    /// The plugin's name, as Docker knows it.
+    /// Returns the plugin's name, as Docker knows it.
     pub fn name(&self) -> &str {
         self.core.name()
     }
@@ -124,8 +125,9 @@ impl Slot {
         Ok(())
     }
 
-    /// Loads a new generation and makes it live if nothing is wrong with it. With `only_changed`, does
-    /// nothing if the live one was loaded from the same files. Returns whether a generation is live.
+    /// Loads a new generation and makes it live if nothing is wrong with it. With `only_changed`,
+    /// does nothing if the live one was loaded from the same files. Returns whether a generation is
+    /// live.
     pub async fn take_over(&self, release: Release, only_changed: bool) -> bool {
         let _turn = self.loading.lock().await;
         let live = self.live().ok();
@@ -157,7 +159,7 @@ impl Slot {
         }
     }
 
-    /// Ends a call: counts it, logs it, and settles the script's state.
+    /// Finishes a call: counts it, logs it, and settles the script's state.
     pub async fn finish(
         &self,
         method: &'static Method,
@@ -173,7 +175,8 @@ impl Slot {
         }
     }
 
-    /// Updates the weight of a script's state after it ran, and replaces it if it ran out of memory.
+    /// Records the memory of a script's state after it ran, and replaces it if it ran out of
+    /// memory.
     pub async fn settle(&self, live: &Live) {
         self.weigh(&live.script);
         self.replace_if_worn(live).await;
@@ -248,7 +251,7 @@ impl Slot {
 }
 
 impl Core {
-    /// Reports that a change on disk was not taken over.
+    /// Reports that a reload failed, so that the previous version stays live.
     pub fn report_kept(&self, problem: &str) {
         self.meters.add(Tally::Refused);
         tracing::error!(
@@ -257,14 +260,14 @@ impl Core {
         );
     }
 
-    /// Whether an engine has asked for the interfaces already.
+    /// Whether an engine has called `Plugin.Activate`.
     pub fn is_activated(&self) -> bool {
         self.activated.load(Relaxed)
     }
 }
 
 impl Live {
-    /// The files that the generation was loaded from.
+    /// Returns the files that the generation was loaded from.
     pub fn release(&self) -> Release {
         Release {
             manifest: self.manifest.clone(),

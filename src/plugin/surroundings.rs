@@ -1,5 +1,5 @@
-//! The environment of a plugin: a service has none to speak of, a managed plugin has a root file system
-//! of its own.
+//! The environment of a plugin: a service has none to speak of, a managed plugin has a root file
+//! system of its own.
 
 use super::settings::Variables;
 use crate::authz::{HIDDEN, HostMount, Refusal};
@@ -12,10 +12,11 @@ use std::path::{Component, Path, PathBuf};
 pub struct Surroundings {
     /// The environment variables that override settings.
     pub variables: Variables,
-    /// Whether the engine started the process, as a managed plugin. It then never calls `Plugin.Activate`.
+    /// Whether the engine started the process, as a managed plugin. It then never calls
+    /// `Plugin.Activate`.
     pub managed: bool,
-    /// The host's paths that a managed plugin sees at the same place, with everything below them. It
-    /// sees no other path of the host.
+    /// The host's paths that a managed plugin sees at the same place, with everything below them.
+    /// It sees no other path of the host.
     pub host_paths: Vec<PathBuf>,
 }
 

@@ -111,8 +111,9 @@ fn is_mac(text: &str) -> bool {
     text.len() == 17 && parts.all(is_byte)
 }
 
-/// Whether Go's `time.RFC3339` accepts `text`. Unlike the standard, Go has no lower-case `t` and `z` and no leap
-/// seconds, and the Go of older engines rejects a fraction of more than nine digits.
+/// Whether Go's `time.RFC3339` accepts `text`. Unlike the standard, Go has no lower-case `t` and
+/// `z` and no leap seconds, and the Go of older engines rejects a fraction of more than nine
+/// digits.
 pub fn is_rfc3339(text: &str) -> bool {
     let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
     let fraction = text.split_once('.').map_or(0, |(_, rest)| digits(rest));

@@ -69,8 +69,8 @@ const HEADER: usize = 4;
 /// Decodes the complete frames at the beginning of `bytes`, at most `count` of them.
 ///
 /// # Errors
-/// A first frame that is longer than `limit` bytes or is not a log entry. A later corrupt frame is an
-/// error of the next call.
+/// A first frame that is longer than `limit` bytes or is not a log entry. A later corrupt frame is
+/// an error of the next call.
 pub fn cut(bytes: &[u8], count: usize, limit: usize) -> Result<Cut, FrameError> {
     let (mut entries, mut taken) = (Vec::new(), 0);
     while entries.len() < count {

@@ -71,8 +71,8 @@ impl Interface {
         }
     }
 
-    /// Whether the reply to `Plugin.Activate` may name the interface. An engine that finds a metrics
-    /// collector by a socket waits for itself without end (protocol 1.5).
+    /// Whether the reply to `Plugin.Activate` may name the interface. An engine that finds a
+    /// metrics collector by a socket waits for itself without end (protocol 1.5).
     pub fn is_announced(self) -> bool {
         !matches!(self, Interface::Metrics)
     }

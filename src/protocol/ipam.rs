@@ -1,5 +1,5 @@
-//! `IpamDriver` (protocol 7). The engine reads its errors from `Error`, and those of all other interfaces
-//! from `Err`; a failure has both.
+//! `IpamDriver` (protocol 7). The engine reads its errors from `Error`, and those of all other
+//! interfaces from `Err`; a failure has both.
 
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
 use super::{Field, Interface::Ipam, Method, Missing, Shape, Type};

@@ -31,13 +31,13 @@ pub struct Method {
     pub missing: Missing,
     /// The message for the engine's user if the reply is empty and that means something.
     pub absent: Option<&'static str>,
-    /// Whether the engine takes an error for the object's absence, so that the connection must be closed
-    /// instead (protocol 5.5).
+    /// Whether the engine takes an error for the object's absence, so that the connection must be
+    /// closed instead (protocol 5.5).
     pub hang_up_on_failure: bool,
     /// How the reply depends on the request.
     pub tie: Option<Tie>,
-    /// The field of the reply with a path that containers must reach. They reach only the propagated
-    /// mount of a managed plugin (protocol 2.4).
+    /// The field of the reply with a path that containers must reach. They reach only the
+    /// propagated mount of a managed plugin (protocol 2.4).
     pub reachable: Option<&'static str>,
     /// The rank of a method that an engine calls when it starts (protocol 2.1). Of the methods
     /// that a plugin has, the engine calls the one with the lowest rank first.
@@ -85,8 +85,8 @@ pub enum Missing {
 /// How a reply depends on its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tie {
-    /// This record of the reply may only have fields that are unset in the same record of the request.
-    /// The engine rejects any other, even with the same value (protocol 6.4).
+    /// This record of the reply may only have fields that are unset in the same record of the
+    /// request. The engine rejects any other, even with the same value (protocol 6.4).
     Unset(&'static str),
     /// This record of the reply must have this field of the request, unchanged (protocol 5.1).
     Echo(&'static str, &'static str),

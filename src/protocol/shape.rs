@@ -23,7 +23,8 @@ pub enum Type {
     Link,
     /// An absolute path.
     Path,
-    /// An RFC 3339 time. If it is empty or malformed, the engine drops the whole reply (`CreatedAt`).
+    /// An RFC 3339 time. If it is empty or malformed, the engine drops the whole reply
+    /// (`CreatedAt`).
     Time,
     /// Bytes, in Base64 on the wire and a string in Lua.
     Bytes,

@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::iter::successors;
 
-/// Returns the message of an error, followed by those of its causes: `cannot bind: permission denied`.
+/// Returns the message of an error, followed by those of its causes: `cannot bind: permission
+/// denied`.
 pub fn chain(error: &(dyn Error + 'static)) -> String {
     let errors = successors(Some(error), |error| (*error).source());
     errors

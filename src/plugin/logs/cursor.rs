@@ -8,9 +8,9 @@ use sha2::{Digest, Sha256};
 use std::cell::Cell;
 use std::io;
 
-/// The longest frame, as the engine's own reader has it.
+/// The longest frame in bytes, which is also the limit of the engine's own reader.
 const FRAME_LIMIT: usize = 1_000_000;
-/// A page of a FIFO may be half full when a frame begins.
+/// The size of a page in bytes. A frame may begin in the middle of a page of the FIFO.
 const PAGE: usize = 4096;
 
 /// An error that prevents further reading of a stream.
@@ -22,11 +22,11 @@ pub(super) enum ReadError {
     Io(#[from] io::Error),
 }
 
-/// What is at the beginning of a FIFO.
+/// The beginning of a FIFO.
 pub(super) enum Seen {
-    /// Whole frames.
+    /// Complete frames.
     Batch(Batch),
-    /// Less than a frame.
+    /// An incomplete frame.
     Piece,
     /// Nothing.
     Nothing,
@@ -40,7 +40,7 @@ pub(super) struct Batch {
     pub mark: Mark,
 }
 
-/// The FIFO of a stream, and how far it was read.
+/// The FIFO of a stream, and the position in it.
 pub(super) struct Cursor {
     fifo: Fifo,
     /// The number of the next entry.
@@ -50,7 +50,7 @@ pub(super) struct Cursor {
 }
 
 impl Cursor {
-    /// Begins with the first entry.
+    /// Creates a cursor at the first entry.
     pub fn new(fifo: Fifo) -> Self {
         Self {
             fifo,
@@ -59,8 +59,8 @@ impl Cursor {
         }
     }
 
-    /// Goes on after a process that was killed. Whether the batch that it delivered last was consumed
-    /// shows in the FIFO.
+    /// Continues after a process that was killed. The FIFO shows whether the last batch that it
+    /// delivered was consumed.
     pub fn resume(&self, mark: &Mark) {
         let length = usize::try_from(mark.length).unwrap_or(usize::MAX);
         let mut bytes = Vec::new();
@@ -70,8 +70,8 @@ impl Cursor {
         self.seq.set(if is_there { mark.seq } else { next });
     }
 
-    /// Looks at what is at the beginning of the FIFO, and leaves it there.
-    pub fn look(&mut self, settings: &LogSettings) -> Result<Seen, ReadError> {
+    /// Reads the beginning of the FIFO without removing it.
+    pub fn peek(&mut self, settings: &LogSettings) -> Result<Seen, ReadError> {
         let frame_limit = FRAME_LIMIT.min(self.fifo.sight()?.saturating_sub(PAGE));
         let mut limit = settings.batch_kib << 10;
         loop {
@@ -107,8 +107,8 @@ impl Cursor {
         Ok(())
     }
 
-    /// Removes the oldest entries, of at most `limit` bytes unless the first is longer. Returns how many
-    /// entries and bytes it removed; `None` if there is no whole entry.
+    /// Removes the oldest entries, of at most `limit` bytes unless the first is longer. Returns how
+    /// many entries and bytes it removed; `None` if there is no complete entry.
     pub fn discard(&self, mut limit: usize) -> Option<(usize, usize)> {
         let mut bytes = Vec::new();
         loop {
@@ -125,7 +125,7 @@ impl Cursor {
         }
     }
 
-    /// Removes all bytes, whole entries or not. Returns how many; 0 if there are none.
+    /// Removes all bytes, also of incomplete entries, and returns how many.
     pub fn discard_all(&self) -> usize {
         let waiting = self.waiting();
         match self.fifo.consume(waiting) {
@@ -134,12 +134,12 @@ impl Cursor {
         }
     }
 
-    /// The bytes in the FIFO; 0 if it cannot tell.
+    /// Returns the number of bytes in the FIFO; 0 if it is unknown.
     pub fn waiting(&self) -> usize {
         self.fifo.waiting().unwrap_or(0)
     }
 
-    /// The bytes that the FIFO holds at most.
+    /// Returns the capacity of the FIFO in bytes.
     pub fn capacity(&self) -> usize {
         self.fifo.capacity().unwrap_or(usize::MAX)
     }
@@ -155,7 +155,7 @@ impl Cursor {
         self.fifo.changed().await
     }
 
-    /// Opens a deserted FIFO again. Returns whether it is still there.
+    /// Opens a deserted FIFO again. Returns whether it still exists.
     pub fn reopen(&mut self) -> io::Result<bool> {
         match self.fifo.reopen() {
             Ok(()) => Ok(true),
@@ -166,7 +166,7 @@ impl Cursor {
 }
 
 impl Batch {
-    /// Its bytes in the FIFO.
+    /// Returns the length of the batch in the FIFO, in bytes.
     pub fn length(&self) -> usize {
         usize::try_from(self.mark.length).unwrap_or(usize::MAX)
     }

@@ -1,4 +1,4 @@
-//! The delivery of a batch to the script: retried, or given up.
+//! The delivery of batches to the script, with retries.
 
 use super::STATE_DIR;
 use super::cursor::Batch;
@@ -30,17 +30,17 @@ const LAST_RETRY: Duration = Duration::from_secs(10);
 pub(super) enum Delivered {
     /// The script took all entries.
     All,
-    /// The script took the first entries; the others are given up.
+    /// The script took the first entries; the others are dropped.
     Some(usize),
     /// The process shuts down before the script took the batch.
     Interrupted,
 }
 
-/// What delivers the batches of one stream.
+/// The delivery of the batches of one stream.
 pub(super) struct Delivery {
     registry: Rc<Registry>,
     info: Rc<StreamInfo>,
-    /// Notes on disk which batch the script has.
+    /// The file that records which batch the script has.
     mark: MarkFile,
 }
 
@@ -54,7 +54,7 @@ impl Delivery {
         }
     }
 
-    /// Delivers a batch, again and again unless entries may be dropped.
+    /// Delivers a batch, and retries without limit unless entries may be dropped.
     pub async fn deliver(&self, batch: &Batch, drops: &Drops) -> Delivered {
         let (mut pause, mut taken) = (FIRST_RETRY, 0);
         loop {
@@ -74,7 +74,8 @@ impl Delivery {
         }
     }
 
-    /// Delivers a batch once. A script that takes entries one by one does not get those in `taken` again.
+    /// Delivers a batch once. A script that accepts entries one by one does not get the first
+    /// `taken` again.
     async fn attempt(&self, batch: &Batch, taken: &mut usize) -> Result<(), Diagnostic> {
         let live = self.registry.slot.live().map_err(in_script)?;
         self.note(batch.mark).await?;

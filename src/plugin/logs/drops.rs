@@ -1,4 +1,4 @@
-//! The entries of a stream that were dropped: counted, and reported now and then.
+//! The count of a stream's dropped entries, and its reports.
 
 use super::info::StreamInfo;
 use super::registry::Registry;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 /// The shortest time between two reports.
 pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// The entries of a stream that were dropped.
+/// The count of a stream's dropped entries.
 pub(super) struct Drops {
     registry: Rc<Registry>,
     info: Rc<StreamInfo>,
@@ -23,7 +23,7 @@ pub(super) struct Drops {
 }
 
 impl Drops {
-    /// Creates the account of a stream.
+    /// Creates the count of a stream.
     pub fn new(registry: Rc<Registry>, info: Rc<StreamInfo>) -> Self {
         Self {
             registry,
@@ -41,7 +41,7 @@ impl Drops {
         self.total.set(self.total.get() + entries as u64);
     }
 
-    /// Reports what was dropped since the last report, unless that was a moment ago.
+    /// Reports what was dropped since the last report, unless the last report was a moment ago.
     pub fn report(&self) {
         if is_due(&self.last_report) {
             self.report_all();
@@ -67,8 +67,8 @@ impl Drops {
         );
     }
 
-    /// Reports why entries are dropped, unless that was done a moment ago: a script that always fails
-    /// would fill the log.
+    /// Reports why entries are dropped, unless that was reported a moment ago: a script that always
+    /// fails would fill the log.
     pub fn report_failure(&self, problem: &Diagnostic) {
         if is_due(&self.last_failure) {
             self.last_failure.set(Some(Instant::now()));

@@ -24,8 +24,9 @@ pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
     Ok(table)
 }
 
-/// The argument of `emit`, one entry or a list, as an iterator over its entries. They are converted one
-/// by one: tables can share their contents, so all entries may be far larger than the script's memory.
+/// The argument of `emit`, one entry or a list, as an iterator over its entries. They are converted
+/// one by one: tables can share their contents, so all entries may be far larger than the script's
+/// memory.
 pub struct Emitted {
     table: Table,
     /// The index of the next entry of a list; 0 if there is only one entry.

@@ -1,5 +1,5 @@
-//! The log streams of a plugin: started by `StartLogging`, fed from FIFOs, delivered to the script in
-//! batches, resumed after a crash, given back by `ReadLogs` (protocol 8).
+//! The log streams of a plugin: started by `StartLogging`, fed from FIFOs, delivered to the script
+//! in batches, resumed after a crash, read by `ReadLogs` (protocol 8).
 
 mod control;
 mod cursor;
@@ -33,21 +33,23 @@ use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-/// How long `StopLogging` waits for the rest of the log. The engine removes the FIFO once it is answered.
+/// How long `StopLogging` waits for the rest of the log. After the answer, the engine removes the
+/// FIFO.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the state directory is called in a diagnostic.
+/// The name of the state directory in a diagnostic.
 const STATE_DIR: &str = "the state directory";
 
 /// The log streams of one plugin, on the thread of the log script.
 pub(super) struct Logs {
     registry: Rc<Registry>,
-    /// Held for a FIFO while its stream starts: an engine whose connection was cut asks again meanwhile.
+    /// Held for a FIFO while its stream starts: an engine whose connection was cut repeats the
+    /// call.
     starting: Locks,
 }
 
 impl Logs {
-    /// Creates the place of streams that are yet to be started or resumed.
+    /// Creates the log streams of a plugin, of which none is started yet.
     pub fn new(slot: Rc<Slot>) -> Self {
         Self {
             registry: Rc::new(Registry::new(slot)),
@@ -62,7 +64,8 @@ impl Logs {
         Outcome::ok(reply.into_bytes(), String::new())
     }
 
-    /// Answers `StartLogging`: starts a stream, after the script agreed and the stream is noted on disk.
+    /// Answers `StartLogging`: starts a stream, after the script agreed and the stream is noted on
+    /// disk.
     pub async fn start(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         match StreamInfo::of_request(body) {
             Ok(info) => {
@@ -110,7 +113,8 @@ impl Logs {
         noting.map_err(io::Error::other).flatten()
     }
 
-    /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after [`DRAIN_TIMEOUT`].
+    /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after
+    /// [`DRAIN_TIMEOUT`].
     pub async fn stop(&self, method: &'static Method, body: &[u8]) -> Outcome {
         match file_of(body) {
             Ok(file) => Outcome::ok(b"{}".to_vec(), self.stop_stream(&file).await),

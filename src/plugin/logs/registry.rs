@@ -1,4 +1,4 @@
-//! What the log streams of a plugin share: who they are, who follows them, where they are noted.
+//! The log streams of a plugin, their followers, and their journal.
 
 use super::control::{Control, Order};
 use super::info::StreamInfo;
@@ -21,14 +21,14 @@ use tokio::time::timeout;
 /// The directory of the journal, in the plugin's state.
 const JOURNAL_DIR: &str = "logs";
 
-/// What the log streams of a plugin share, on the thread of the log script.
+/// The log streams of a plugin, and what they share, on the thread of the log script.
 pub(super) struct Registry {
     pub slot: Rc<Slot>,
     pub journal: Journal,
     pub counters: Arc<LogCounters>,
-    /// By the path of the FIFO.
+    /// The streams by the path of their FIFO.
     streams: RefCell<BTreeMap<String, Rc<Control>>>,
-    /// By the container's ID: wakes those who follow its log.
+    /// The senders that wake the followers of a log, by the container's ID.
     written: RefCell<HashMap<String, watch::Sender<()>>>,
     scratch: RefCell<Option<Rc<Scratch>>>,
     /// True once no more batches are to be delivered.
@@ -49,7 +49,7 @@ impl Registry {
         }
     }
 
-    /// Adds a stream.
+    /// Adds a stream, and returns its control.
     pub fn register(&self, info: &StreamInfo) -> Rc<Control> {
         let control = Rc::new(Control::new(info));
         let mut streams = self.streams.borrow_mut();
@@ -78,8 +78,8 @@ impl Registry {
         self.streams.borrow().get(file).cloned()
     }
 
-    /// Orders the streams of `container`, or all, to end once they are empty and nobody can write to
-    /// them: their engine, or its connection to them, is gone.
+    /// Orders the streams of `container`, or all, to end once they are empty and nobody can write
+    /// to them: their engine, or its connection to them, is gone.
     pub fn forsake(&self, container: Option<&str>) {
         for control in self.streams.borrow().values() {
             if container.is_none_or(|container| control.container == container) {
@@ -88,14 +88,15 @@ impl Registry {
         }
     }
 
-    /// Wakes those who follow the container's log.
+    /// Wakes the followers of the container's log.
     pub fn notify_written(&self, container: &str) {
         if let Some(sender) = self.written.borrow().get(container) {
             sender.send_replace(());
         }
     }
 
-    /// Returns what is woken by each batch of the container's log, and closed when its log has ended.
+    /// Returns a receiver that each batch of the container's log wakes, and that the end of the log
+    /// closes.
     pub fn follow(&self, container: &str) -> Option<watch::Receiver<()>> {
         let written = self.written.borrow();
         written.get(container).map(watch::Sender::subscribe)
@@ -107,7 +108,7 @@ impl Registry {
         Fifo::open(Path::new(file), capacity, self.scratch()?)
     }
 
-    /// The settings of the live generation.
+    /// Returns the settings of the live generation.
     pub fn settings(&self) -> LogSettings {
         let live = self.slot.live();
         live.map(|live| live.manifest.log).unwrap_or_default()

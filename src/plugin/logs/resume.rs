@@ -1,4 +1,4 @@
-//! Log streams of a process before this one, resumed where it left them.
+//! Resuming the log streams of a previous process.
 
 use super::control::{Control, Progress};
 use super::info::StreamInfo;
@@ -47,8 +47,8 @@ fn resume_stream(registry: &Rc<Registry>, id: String, text: io::Result<Vec<u8>>)
     }
 }
 
-/// Opens a stream and runs it. A stream that cannot be opened because files or memory are short has not
-/// ended: its container would wait for ever.
+/// Opens a stream and runs it. Retries if files or memory are short: the stream has not ended, and
+/// its container would block without end.
 async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) {
     let (plugin, container) = (registry.slot.name().to_owned(), info.name.clone());
     let mut is_reported = false;

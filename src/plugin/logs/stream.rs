@@ -19,7 +19,8 @@ use std::time::Duration;
 use tokio::task::{spawn_blocking, yield_now};
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// The shortest time between two batches, so that the entries of a busy container come in larger ones.
+/// The shortest time between two batches, so that the entries of a busy container come in larger
+/// ones.
 const BATCH_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a stopped stream waits for the engine to close the FIFO, or for the rest of a frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ const DROP_PORTION: usize = 128 << 10;
 enum End {
     /// All of it was delivered.
     Finished,
-    /// The process shuts down; the next one goes on.
+    /// The process shuts down, and the next one continues.
     Interrupted,
 }
 
@@ -70,7 +71,7 @@ impl Stream {
         }
     }
 
-    /// Goes on where a process that ended has left the stream.
+    /// Continues where a previous process left the stream.
     pub fn resume(&self, mark: &Mark) {
         self.cursor.resume(mark);
     }
@@ -92,7 +93,7 @@ impl Stream {
         // Since when a stream that is to end has waited for more.
         let mut waiting_since = None;
         while !self.registry.is_shutting_down() {
-            let is_cut = match self.cursor.look(&self.registry.settings())? {
+            let is_cut = match self.cursor.peek(&self.registry.settings())? {
                 Seen::Batch(batch) => {
                     waiting_since = None;
                     if !self.hand_over(&batch).await? {
@@ -123,7 +124,7 @@ impl Stream {
         Ok(self.cursor.reopen()?)
     }
 
-    /// Whether nothing more is to come, or, of half a frame, the other half.
+    /// Whether nothing more is expected, neither an entry nor, after a cut frame, the rest of it.
     fn is_to_end(&self, is_cut: bool) -> bool {
         let ordered = self.control.ordered();
         let ends = ordered == Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
@@ -151,8 +152,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Delivers the batch to the script, then removes it from the FIFO. Returns `false`, leaving the
-    /// FIFO untouched, if the process shuts down first.
+    /// Delivers the batch to the script, then removes it from the FIFO. Returns `false`, leaving
+    /// the FIFO untouched, if the process shuts down first.
     async fn hand_over(&self, batch: &Batch) -> Result<bool, ReadError> {
         let begun = Instant::now();
         let (entries, bytes) = (batch.entries.len(), batch.length());
@@ -185,7 +186,7 @@ impl Stream {
         yield_now().await;
     }
 
-    /// Keeps room in the FIFO where a slow script must not hold up the container: first the batch that
+    /// Keeps room in the FIFO if a slow script must not block the container: first the batch that
     /// the script has is consumed, then the oldest entries are dropped.
     async fn keep_room(&self, batch: &Batch) -> Infallible {
         loop {
@@ -216,7 +217,8 @@ impl Stream {
         }
     }
 
-    /// Drops the oldest entries until `limit` bytes are left. A container may write as fast as this drops.
+    /// Drops the oldest entries until `limit` bytes are left. A container may write as fast as this
+    /// drops.
     async fn drop_down_to(&self, limit: usize) {
         loop {
             let excess = self.cursor.waiting().saturating_sub(limit);
@@ -231,7 +233,7 @@ impl Stream {
         }
     }
 
-    /// Empties a corrupt stream for as long as it is open, so that the container is not held up.
+    /// Empties a corrupt stream for as long as it is open, so that the container is not blocked.
     async fn discard_rest(&mut self, error: &ReadError) -> End {
         let (plugin, container) = (self.registry.slot.name(), &self.info.name);
         tracing::error!(
@@ -264,13 +266,13 @@ impl Drop for Stream {
     }
 }
 
-/// Ends a stream whose FIFO has gone while nobody read it.
+/// Finishes a stream whose FIFO was removed while no process read it.
 pub(super) async fn finish_gone(registry: &Registry, info: &StreamInfo, control: &Control) {
     finish(registry, info).await;
     control.reach(Progress::Ended);
 }
 
-/// Calls the script's hook for the end of a stream, and forgets the stream.
+/// Calls the script's hook `stop`, and removes the stream.
 async fn finish(registry: &Registry, info: &StreamInfo) {
     let (plugin, container) = (registry.slot.name(), &info.name);
     if let Err(problem) = call_stop(registry, info).await {
@@ -285,7 +287,7 @@ async fn finish(registry: &Registry, info: &StreamInfo) {
     tracing::debug!(plugin, container, "log stream ended");
 }
 
-/// `StopLogging` was answered and counted before, so this is no call of its own.
+/// Calls the hook `stop`, without counting a call: `StopLogging` was answered and counted before.
 async fn call_stop(registry: &Registry, info: &StreamInfo) -> Result<(), String> {
     let Ok(live) = registry.slot.live() else {
         return Ok(());
