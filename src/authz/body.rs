@@ -1,30 +1,100 @@
-//! What is known of a request's body: nothing, a JSON document, or that it cannot be seen (protocol 3.3).
+//! What is known of a request's body: that there is none, a JSON document, or that no plugin sees
+//! it (protocol 3.3).
+
+use std::borrow::Cow;
+use std::fmt;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
 
 use super::{BodyKind, Document, Kind, Node, Refusal, Target};
 
 /// The body of a request, as far as a plugin can know it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub enum Body {
-    /// There is none, or none that the engine reads.
+    /// There is no body, or none that the engine reads.
+    #[default]
     None,
-    /// JSON with one reading.
+    /// JSON with exactly one reading.
     Json(Document),
-    /// There may be one, of a kind that the engine shows to no plugin: an archive, a stream, a withheld login.
+    /// There may be a body of a kind that the engine passes to no plugin: an archive, a stream, a
+    /// withheld login.
     Opaque,
 }
 
-/// What the request's headers say of its body.
+/// The body as the engine passes it on, decoded from Base64.
+#[derive(Debug, Default)]
+pub enum PassedBody {
+    /// The engine passed none on, or an empty one.
+    #[default]
+    None,
+    /// The bytes of the body.
+    Bytes(Vec<u8>),
+    /// It is not Base64.
+    Corrupt,
+}
+
+/// The request's headers that describe its body.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Announced<'a> {
     content_type: Option<&'a str>,
     content_length: Option<&'a str>,
 }
 
+/// Whether the client sends a body, by the headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sends {
+    No,
+    /// Without a length the body may be chunked, and too long for the engine to pass it on.
+    Perhaps,
+    Yes,
+}
+
+const JSON: &str = "application/json";
+
+impl PassedBody {
+    /// Decodes the engine's `RequestBody`.
+    pub fn decode(base64: &str) -> Self {
+        match STANDARD.decode(base64) {
+            Ok(bytes) if bytes.is_empty() => PassedBody::None,
+            Ok(bytes) => PassedBody::Bytes(bytes),
+            Err(_) => PassedBody::Corrupt,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for PassedBody {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        json.deserialize_option(PassedBodyVisitor)
+    }
+}
+
+struct PassedBodyVisitor;
+
+impl<'de> Visitor<'de> for PassedBodyVisitor {
+    type Value = PassedBody;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_none<E: Error>(self) -> Result<PassedBody, E> {
+        Ok(PassedBody::None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<PassedBody, D::Error> {
+        json.deserialize_str(self)
+    }
+
+    fn visit_str<E: Error>(self, base64: &str) -> Result<PassedBody, E> {
+        Ok(PassedBody::decode(base64))
+    }
+}
+
 impl<'a> Announced<'a> {
-    /// Reads the headers, whose names may be of any case; of several, the last counts, as in the engine's own map.
+    /// Reads the headers, whose names may be of any case. Of a repeated one, the last counts, as in
+    /// the engine's own map.
     pub fn of(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut announced = Announced::default();
         for (name, value) in headers {
@@ -37,54 +107,64 @@ impl<'a> Announced<'a> {
         announced
     }
 
-    fn length(&self) -> Result<Option<u64>, Refusal> {
-        let number = |text: &str| {
-            text.trim()
-                .parse()
-                .map_err(|_| Refusal::Header("Content-Length"))
+    /// Returns whether a request by `method` with these headers sends a body.
+    fn sends(&self, method: &str) -> Result<Sends, Refusal> {
+        let Some(length) = self.content_length else {
+            return Ok(match method {
+                "POST" | "PUT" => Sends::Perhaps,
+                _ => Sends::No,
+            });
         };
-        self.content_length.map(number).transpose()
+        match length.trim().parse::<u64>() {
+            Ok(0) => Ok(Sends::No),
+            Ok(_) => Ok(Sends::Yes),
+            Err(_) => Err(Refusal::Header("Content-Length")),
+        }
     }
 
-    /// The media type in lower case, without parameters; empty when there is none.
-    fn media_type(&self) -> Result<String, Refusal> {
+    /// Returns the media type in lower case, without parameters. It is empty when there is none.
+    fn media_type(&self) -> Result<Cow<'a, str>, Refusal> {
         let value = self.content_type.unwrap_or_default();
         // Go lowers non-ASCII letters into ASCII ones, so these could spell any type.
         if !value.is_ascii() {
             return Err(Refusal::Header("Content-Type"));
         }
         let media = value.split(';').next().unwrap_or_default();
-        Ok(media
-            .trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c'])
-            .to_ascii_lowercase())
+        let media = media.trim_matches([' ', '\t', '\n', '\r', '\x0b', '\x0c']);
+        Ok(if media.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            Cow::Owned(media.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(media)
+        })
     }
 }
 
 impl Body {
-    /// Settles the state of the body of a request to `target`; `base64` is the engine's `RequestBody`.
+    /// Decides what is known of the body of a request to `target`.
     ///
     /// # Errors
-    /// A [`Refusal`] for each way to give the engine something that the plugin does not see or cannot judge: JSON
-    /// that the engine did not pass on, JSON under another type, forms, a body where old API versions read a host
-    /// configuration, a missing body, and a query that engines read differently.
+    /// A [`Refusal`] for each way to send the engine something that the plugin does not see or
+    /// cannot judge: JSON that the engine did not pass on, JSON under another type, forms, a body
+    /// where old API versions read a host configuration, a missing body, and a query that engines
+    /// read differently.
     pub fn read(
         target: &Target<'_>,
         announced: &Announced<'_>,
-        base64: Option<&str>,
+        passed: PassedBody,
     ) -> Result<Body, Refusal> {
         if target.query.is_malformed() {
             return Err(Refusal::Query);
         }
         let media = announced.media_type()?;
-        let length = announced.length()?;
+        let sends = announced.sends(target.method)?;
         refuse_form(target.method, &media)?;
-        match base64.filter(|body| !body.is_empty()) {
-            Some(body) => passed(target, body),
-            None => unseen(target, media, length),
+        match passed {
+            PassedBody::None => unseen(target, &media, sends),
+            PassedBody::Bytes(_) | PassedBody::Corrupt => seen(target, passed),
         }
     }
 
-    /// The word that policies see: `none`, `json` or `opaque`.
+    /// Returns the word that policies see: `none`, `json` or `opaque`.
     pub const fn state(&self) -> &'static str {
         match self {
             Body::None => "none",
@@ -93,15 +173,7 @@ impl Body {
         }
     }
 
-    /// The document itself, when there is one.
-    pub fn into_document(self) -> Option<Document> {
-        match self {
-            Body::Json(document) => Some(document),
-            Body::None | Body::Opaque => None,
-        }
-    }
-
-    /// The document, when there is one.
+    /// Returns the document, when there is one.
     pub const fn document(&self) -> Option<&Document> {
         match self {
             Body::Json(document) => Some(document),
@@ -110,7 +182,8 @@ impl Body {
     }
 }
 
-/// Go reads a form of a GET too when it is multipart.
+/// Refuses a form, whose fields override the query. Go reads the form of a GET request too when it
+/// is multipart.
 fn refuse_form(method: &str, media: &str) -> Result<(), Refusal> {
     let read = !matches!(method, "GET" | "HEAD");
     let form =
@@ -130,24 +203,28 @@ fn action(target: &Target<'_>) -> &'static str {
     target.action().unwrap_or("this call")
 }
 
-/// The engine passed a body on.
-fn passed(target: &Target<'_>, base64: &str) -> Result<Body, Refusal> {
+/// Decides about a body that the engine passed on.
+fn seen(target: &Target<'_>, passed: PassedBody) -> Result<Body, Refusal> {
     match kind(target) {
         Some(BodyKind::Opaque) => Ok(Body::Opaque),
-        Some(BodyKind::Forbidden) => match document(base64)? {
-            // Some clients send `{}` with each POST, and engines let that pass.
-            empty if says_nothing(empty.root()) => Ok(Body::Json(empty)),
+        Some(BodyKind::Forbidden) => match document(passed)? {
+            // Some clients send `{}` with each POST, and engines accept that.
+            empty if is_empty(empty.root()) => Ok(Body::Json(empty)),
             _ => Err(Refusal::UnexpectedBody(action(target))),
         },
-        _ => document(base64).map(Body::Json),
+        _ => document(passed).map(Body::Json),
     }
 }
 
-fn document(base64: &str) -> Result<Document, Refusal> {
-    Document::parse(STANDARD.decode(base64).map_err(|_| Refusal::Base64)?)
+fn document(passed: PassedBody) -> Result<Document, Refusal> {
+    match passed {
+        PassedBody::Bytes(bytes) => Document::parse(bytes),
+        PassedBody::None => Document::parse(""),
+        PassedBody::Corrupt => Err(Refusal::Base64),
+    }
 }
 
-fn says_nothing(node: Node<'_>) -> bool {
+fn is_empty(node: Node<'_>) -> bool {
     match node.kind() {
         Kind::Null => true,
         Kind::Object => node.entries().next().is_none(),
@@ -155,245 +232,68 @@ fn says_nothing(node: Node<'_>) -> bool {
     }
 }
 
-/// The engine passed none on, which does not mean that there is none.
-fn unseen(target: &Target<'_>, media: String, length: Option<u64>) -> Result<Body, Refusal> {
-    let json = media == "application/json";
-    let sends = matches!(target.method, "POST" | "PUT");
-    // Without a length the body may be chunked and too long to be passed on: the engine tells nobody.
-    let maybe_sent = length.map_or(sends, |length| length > 0);
-    match kind(target) {
-        Some(BodyKind::Opaque) => Ok(if length == Some(0) {
-            Body::None
-        } else {
-            Body::Opaque
-        }),
-        _ if target.action() == Some("system.auth") => {
-            Ok(if maybe_sent { Body::Opaque } else { Body::None })
+/// Decides about a body that the engine did not pass on, which does not mean that there is none.
+///
+/// | the route takes        | the client sends a body | of type     | result         |
+/// |------------------------|-------------------------|-------------|----------------|
+/// | an opaque body         | no                      |             | none           |
+/// |                        | perhaps, yes            |             | opaque         |
+/// | no body, by any means  | yes                     |             | unexpected     |
+/// |                        | perhaps                 | JSON        | unexpected     |
+/// |                        | no, perhaps             |             | none           |
+/// | a login                | no                      |             | none           |
+/// |                        | perhaps, yes            |             | opaque         |
+/// | JSON, needed or not    | perhaps, yes            | JSON        | withheld       |
+/// |                        | yes                     | other       | not JSON       |
+/// | JSON, needed           | no                      |             | missing        |
+/// |                        | perhaps                 | none        | missing        |
+/// | JSON, not needed       | no                      |             | none           |
+/// | JSON, needed or not    | perhaps                 | other       | not JSON       |
+/// | a body that it ignores | yes                     | JSON        | withheld       |
+/// |                        | yes                     | other       | opaque         |
+/// |                        | no, perhaps             |             | none           |
+/// | unknown                | perhaps, yes            | JSON        | withheld       |
+/// |                        | perhaps, yes            | other       | opaque         |
+/// |                        | no                      |             | none           |
+///
+/// An engine shows a plugin only what is announced as JSON, and several old handlers read JSON
+/// under any type: hence "not JSON". Engines withhold logins from all plugins.
+fn unseen(target: &Target<'_>, media: &str, sends: Sends) -> Result<Body, Refusal> {
+    use BodyKind::{Forbidden, Json, JsonRequired, Opaque};
+    use Sends::{No, Perhaps, Yes};
+    let json = media == JSON;
+    let login = target.action() == Some("system.auth");
+    match (kind(target), sends) {
+        (Some(Opaque), No) => Ok(Body::None),
+        (Some(Opaque), _) => Ok(Body::Opaque),
+        (Some(Forbidden), Yes) => Err(Refusal::UnexpectedBody(action(target))),
+        (Some(Forbidden), Perhaps) if json => Err(Refusal::UnexpectedBody(action(target))),
+        (Some(Forbidden), _) => Ok(Body::None),
+        (Some(Json), No) if login => Ok(Body::None),
+        (Some(Json), _) if login => Ok(Body::Opaque),
+        (Some(Json | JsonRequired), Perhaps | Yes) if json => Err(Refusal::Withheld),
+        (Some(Json | JsonRequired), Yes) => Err(not_json(target, media)),
+        (Some(JsonRequired), No) => Err(Refusal::MissingBody(action(target))),
+        (Some(JsonRequired), Perhaps) if media.is_empty() => {
+            Err(Refusal::MissingBody(action(target)))
         }
-        Some(BodyKind::Forbidden) => forbidden(target, length, json && maybe_sent),
-        Some(BodyKind::JsonRequired | BodyKind::Json) => {
-            expected(target, media, length, maybe_sent)
-        }
-        Some(BodyKind::None) if json && length.is_some_and(|length| length > 0) => {
-            Err(Refusal::Withheld)
-        }
-        None if json && maybe_sent => Err(Refusal::Withheld),
-        Some(BodyKind::None) if length.is_none() => Ok(Body::None),
-        Some(BodyKind::None) | None => Ok(if maybe_sent { Body::Opaque } else { Body::None }),
+        (Some(Json), No) => Ok(Body::None),
+        (Some(Json | JsonRequired), Perhaps) => Err(not_json(target, media)),
+        (Some(BodyKind::None), Yes) if json => Err(Refusal::Withheld),
+        (Some(BodyKind::None), Yes) => Ok(Body::Opaque),
+        (Some(BodyKind::None), _) => Ok(Body::None),
+        (None, Perhaps | Yes) if json => Err(Refusal::Withheld),
+        (None, Perhaps | Yes) => Ok(Body::Opaque),
+        (None, No) => Ok(Body::None),
     }
 }
 
-fn forbidden(target: &Target<'_>, length: Option<u64>, maybe_json: bool) -> Result<Body, Refusal> {
-    if maybe_json || length.is_some_and(|length| length > 0) {
-        return Err(Refusal::UnexpectedBody(action(target)));
-    }
-    Ok(Body::None)
-}
-
-fn expected(
-    target: &Target<'_>,
-    media: String,
-    length: Option<u64>,
-    maybe_sent: bool,
-) -> Result<Body, Refusal> {
-    let optional = kind(target) == Some(BodyKind::Json);
-    if media == "application/json" && maybe_sent {
-        return Err(Refusal::Withheld);
-    }
-    // Several old handlers read JSON under any type, and the engine shows a plugin only what calls itself JSON.
-    if length.is_some_and(|length| length > 0) || maybe_sent && (optional || !media.is_empty()) {
-        return Err(Refusal::NotJson {
-            action: action(target),
-            content_type: media,
-        });
-    }
-    if optional {
-        Ok(Body::None)
-    } else {
-        Err(Refusal::MissingBody(action(target)))
+fn not_json(target: &Target<'_>, media: &str) -> Refusal {
+    Refusal::NotJson {
+        action: action(target),
+        content_type: media.to_owned(),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const JSON: &str = "application/json";
-    const FORM: &str = "application/x-www-form-urlencoded";
-
-    fn state(call: &str, media: &str, length: &str, body: Option<&str>) -> String {
-        let (method, uri) = call.split_once(' ').unwrap();
-        let headers = [("content-type", media), ("Content-Length", length)];
-        let announced = Announced::of(headers.into_iter().filter(|(_, value)| !value.is_empty()));
-        let body = body.map(|body| STANDARD.encode(body));
-        match Body::read(&Target::parse(method, uri), &announced, body.as_deref()) {
-            Ok(body) => body.state().to_owned(),
-            Err(refusal) => format!("{refusal:?}")
-                .split([' ', '('])
-                .next()
-                .unwrap_or_default()
-                .to_owned(),
-        }
-    }
-
-    #[test]
-    fn states() {
-        let table = [
-            ("GET /version", "", "", None, "none"),
-            (
-                "POST /v1.41/containers/create",
-                JSON,
-                "2",
-                Some("{}"),
-                "json",
-            ),
-            (
-                "POST /containers/create",
-                "application/json; charset=utf-8",
-                "",
-                Some("{}"),
-                "json",
-            ),
-            ("POST /containers/c/stop", "", "", None, "none"),
-            ("POST /containers/c/stop", JSON, "", None, "none"),
-            ("POST /containers/c/stop", JSON, "2", Some("{}"), "json"),
-            ("POST /containers/c/start", "", "0", None, "none"),
-            ("POST /containers/c/start", "text/plain", "", None, "none"),
-            ("POST /containers/c/start", JSON, "2", Some("{}"), "json"),
-            (
-                "PUT /containers/c/archive?path=/",
-                "text/plain",
-                "",
-                None,
-                "opaque",
-            ),
-            ("POST /build", JSON, "", Some("{}"), "opaque"),
-            ("POST /images/create?fromImage=x", "", "0", None, "none"),
-            ("POST /session", "", "0", None, "none"),
-            ("POST /auth", JSON, "70", None, "opaque"),
-            ("POST /auth", JSON, "2", Some("{}"), "json"),
-            ("POST /commit?container=c", "", "0", None, "none"),
-            ("POST /what/ever", "", "", None, "opaque"),
-            ("POST /what/ever", JSON, "2", Some("{}"), "json"),
-            ("GET /what/ever", "", "", None, "none"),
-        ];
-        for (call, media, length, body, want) in table {
-            assert_eq!(
-                state(call, media, length, body),
-                want,
-                "{call} {media} {length} {body:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn refusals() {
-        let table = [
-            ("POST /containers/create", JSON, "2000000", None, "Withheld"),
-            ("POST /containers/create", JSON, "", None, "Withheld"),
-            ("POST /commit", JSON, "", None, "Withheld"),
-            ("POST /what/ever", JSON, "", None, "Withheld"),
-            ("POST /containers/c/stop", JSON, "3", None, "Withheld"),
-            (
-                "POST /containers/create?x=/auth",
-                JSON,
-                "3",
-                None,
-                "Withheld",
-            ),
-            ("POST /swarm/init", "text/plain", "3", None, "NotJson"),
-            ("POST /swarm/init", "text/plain", "", None, "NotJson"),
-            ("POST /commit", "", "", None, "NotJson"),
-            ("POST /containers/create", "", "0", None, "MissingBody"),
-            ("POST /containers/create", "", "", None, "MissingBody"),
-            ("POST /v1.45/volumes/create", JSON, "0", None, "MissingBody"),
-            (
-                "POST /v1.20/containers/c/start",
-                JSON,
-                "18",
-                Some("{\"Binds\":[]}"),
-                "UnexpectedBody",
-            ),
-            (
-                "POST /v1.20/containers/c/start",
-                JSON,
-                "",
-                None,
-                "UnexpectedBody",
-            ),
-            ("POST /containers/c/start", "", "9", None, "UnexpectedBody"),
-            (
-                "POST /images/create?fromImage=good",
-                FORM,
-                "14",
-                None,
-                "Form",
-            ),
-            (
-                "POST /containers/create",
-                "Application/X-WWW-form-urlencoded ; a=b",
-                "14",
-                None,
-                "Form",
-            ),
-            (
-                "DELETE /containers/c",
-                "multipart/form-data; boundary=x",
-                "",
-                None,
-                "Form",
-            ),
-            (
-                "GET /containers/c/logs",
-                "multipart/form-data; boundary=x",
-                "",
-                None,
-                "Form",
-            ),
-            (
-                "POST /build",
-                "appl\u{130}cation/x-www-form-urlencoded",
-                "",
-                None,
-                "Header",
-            ),
-            ("POST /containers/create", JSON, "-1", None, "Header"),
-            (
-                "POST /containers/create?a;b",
-                JSON,
-                "2",
-                Some("{}"),
-                "Query",
-            ),
-            ("POST /containers/create", JSON, "2", Some("{} {}"), "Json"),
-            ("POST /containers/c/stop", JSON, "2", Some("{"), "Json"),
-        ];
-        for (call, media, length, body, want) in table {
-            assert_eq!(
-                state(call, media, length, body),
-                want,
-                "{call} {media} {length} {body:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn broken_base64_is_refused() {
-        let target = Target::parse("POST", "/containers/create");
-        let error = Body::read(&target, &Announced::default(), Some("{}")).unwrap_err();
-        assert_eq!(error, Refusal::Base64);
-    }
-
-    #[test]
-    fn messages_are_one_line_for_the_user() {
-        let target = Target::parse("POST", "/containers/create");
-        let body = STANDARD.encode("{\"Name\\n\":1,\"name\\n\":2}");
-        let error = Body::read(&target, &Announced::default(), Some(&body))
-            .unwrap_err()
-            .to_string();
-        assert_eq!(
-            error,
-            "the request body is refused: the keys `Name\\n` and `name\\n` of one object mean the same (at byte 13)"
-        );
-    }
-}
+mod tests;

@@ -1,7 +1,9 @@
-//! JSON as the engine reads it: Go's folding of keys, and nothing that two decoders could read differently.
+//! JSON as the engine reads it: Go's folding of keys, and nothing that two decoders could read
+//! differently.
 //!
-//! A [`Document`] keeps the text and a tape of eight bytes a value; strings and numbers are decoded when a
-//! policy reads them, so looking at two fields costs one pass over the text and little more.
+//! A [`Document`] keeps the text, and a tape with eight bytes for each value. Strings and numbers
+//! are decoded when a policy reads them, so reading two fields costs one pass over the text and
+//! little more.
 
 mod keys;
 mod scan;
@@ -13,25 +15,25 @@ use std::borrow::Cow;
 use self::tape::{Tag, Tape};
 use super::Refusal;
 
-/// A JSON text that has one reading only.
+/// A JSON text with exactly one reading.
 #[derive(Debug)]
 pub struct Document {
     text: String,
     tape: Tape,
 }
 
-/// The place of a node in its document, for keeping it without a borrow.
+/// The position of a node in its document, for keeping it without a borrow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NodeId(u32);
 
-/// One value of a document.
+/// A value of a document.
 #[derive(Debug, Clone, Copy)]
 pub struct Node<'d> {
     document: &'d Document,
     at: usize,
 }
 
-/// What a value is.
+/// The type of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// `null`
@@ -49,23 +51,24 @@ pub enum Kind {
 }
 
 impl Document {
-    /// How deep values may nest. Real requests stay below ten.
+    /// The limit on the nesting of values. Real requests stay below ten.
     pub const MAX_DEPTH: usize = 128;
-    /// How long a text may be. Engines pass on 4 MiB.
+    /// The limit on the length of a text, in bytes. Engines pass on 4 MiB.
     pub const MAX_BYTES: usize = 16 << 20;
 
-    /// Checks the text and indexes it in one pass.
+    /// Checks a text and indexes it in one pass.
     ///
     /// # Errors
-    /// [`Refusal::Json`] for anything that is not JSON or that two decoders could read differently: keys that mean
-    /// the same in one object, invalid UTF-8, half surrogates, trailing data, deep nesting (protocol 3.5).
+    /// [`Refusal::Json`] for anything that is not JSON or that two decoders could read differently:
+    /// keys of one object that mean the same, invalid UTF-8, half surrogates, trailing data, deep
+    /// nesting (protocol 3.5).
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Document, Refusal> {
         let text = scan::checked(bytes.into())?;
         let tape = scan::tape(&text)?;
         Ok(Document { text, tape })
     }
 
-    /// The outermost value.
+    /// Returns the outermost value.
     pub fn root(&self) -> Node<'_> {
         Node {
             document: self,
@@ -73,25 +76,25 @@ impl Document {
         }
     }
 
-    /// The value at a place that a node of this same document gave. `None` for a place beyond its end.
+    /// Returns the value at the position of a node of this same document, or `None` beyond the end.
     pub fn node(&self, id: NodeId) -> Option<Node<'_>> {
         let at = id.0 as usize;
         (at < self.tape.len()).then_some(Node { document: self, at })
     }
 
-    /// The text as sent.
+    /// Returns the text as sent.
     pub fn text(&self) -> &str {
         &self.text
     }
 }
 
 impl<'d> Node<'d> {
-    /// Its place, for [`Document::node`].
+    /// Returns its position, for [`Document::node`].
     pub fn id(self) -> NodeId {
         NodeId(u32::try_from(self.at).unwrap_or(u32::MAX))
     }
 
-    /// What it is.
+    /// Returns its type.
     pub fn kind(self) -> Kind {
         match self.tag() {
             Tag::Null => Kind::Null,
@@ -103,23 +106,24 @@ impl<'d> Node<'d> {
         }
     }
 
-    /// Whether it is `null`, which Go treats as absent.
+    /// Returns whether it is `null`, which Go treats as absent.
     pub fn is_null(self) -> bool {
         self.tag() == Tag::Null
     }
 
-    /// Whether it is an object whose keys are data (labels, options, …): they do not fold.
+    /// Returns whether it is an object whose keys are data (labels, options, …). They do not fold.
     pub fn is_map(self) -> bool {
         self.tag() == Tag::Map
     }
 
-    /// The value that Go decodes into the field `key`: keys fold, except in maps. `None` for what is no object.
+    /// Returns the value that Go decodes into the field `key`: keys fold, except in maps. `None`
+    /// unless it is an object.
     pub fn get(self, key: &str) -> Option<Node<'d>> {
         let [value] = self.get_all([key]);
         value
     }
 
-    /// The same for several fields at once.
+    /// Returns the values of several fields, in one pass.
     pub fn get_all<const N: usize>(self, keys: [&str; N]) -> [Option<Node<'d>>; N] {
         let same = if self.is_map() {
             keys::is_same
@@ -143,34 +147,35 @@ impl<'d> Node<'d> {
         found
     }
 
-    /// The entries of an object in order; none for anything else.
+    /// Returns the entries of an object in order, none of anything else.
     pub fn entries(self) -> Entries<'d> {
         Entries {
             inner: self.children(matches!(self.tag(), Tag::Object | Tag::Map)),
         }
     }
 
-    /// The items of an array in order; none for anything else.
+    /// Returns the items of an array in order, none of anything else.
     pub fn items(self) -> Items<'d> {
         self.children(self.tag() == Tag::Array)
     }
 
-    /// The text of a string.
+    /// Returns the text of a string.
     pub fn as_str(self) -> Option<Cow<'d, str>> {
         (self.tag() == Tag::String).then(|| text::unescape(self.raw_string()))
     }
 
-    /// The value of a number.
+    /// Returns the value of a number.
     pub fn as_f64(self) -> Option<f64> {
         self.number().and_then(|number| number.parse().ok())
     }
 
-    /// The value of a number that Go decodes into an `int64`: no fraction, no exponent, in range.
+    /// Returns the value of a number that Go decodes into an `int64`: no fraction, no exponent, in
+    /// range.
     pub fn as_i64(self) -> Option<i64> {
         self.number().and_then(|number| number.parse().ok())
     }
 
-    /// A boolean.
+    /// Returns the value of a boolean.
     pub fn as_bool(self) -> Option<bool> {
         match self.tag() {
             Tag::True => Some(true),
@@ -233,7 +238,7 @@ impl<'d> Iterator for Items<'d> {
     }
 }
 
-/// The entries of an object, keys as written but unescaped.
+/// The entries of an object, with keys as written but unescaped.
 #[derive(Debug, Clone)]
 pub struct Entries<'d> {
     inner: Items<'d>,

@@ -1,10 +1,11 @@
-//! What the daemon is really asked to do: the same request that the engine will run, read by the
-//! engine's own rules, before a policy is asked.
+//! What the engine is asked to do: the request that it will run, read by the engine's own rules
+//! before a policy is asked.
 //!
-//! A request meets the parts in this order: [`Target::parse`] finds the route behind the request URI,
-//! [`Body::read`] settles what is known of the body, [`host_paths`] lists the host paths that it reaches and
-//! [`resolve`] follows their symbolic links, [`PeerCertificate::parse`] reads who asks. Whatever cannot be
-//! read in one way only is a [`Refusal`], which denies.
+//! [`Request::read`] reads the engine's message, and [`Target::parse`] finds the route of the
+//! request URI. [`Request::examine`] decides with [`Body::read`] what is known of the body, and
+//! lists with [`host_paths`] the host paths in it, whose symbolic links [`resolve`] follows.
+//! [`PeerCertificate::parse`] reads who asks. Whatever has more than one reading is a [`Refusal`],
+//! which denies.
 
 mod body;
 mod json;
@@ -12,14 +13,16 @@ mod mounts;
 mod peer;
 mod query;
 mod refusal;
+mod request;
 mod routes;
 mod uri;
 
-pub use body::{Announced, Body};
+pub use body::{Announced, Body, PassedBody};
 pub use json::{Document, Entries, Items, Kind, Node, NodeId};
 pub use mounts::{HIDDEN, HostMount, ReadLink, host_paths, resolve};
 pub use peer::PeerCertificate;
 pub use query::{Pairs, Query};
 pub use refusal::{JsonFault, Refusal};
+pub use request::{Headers, Request};
 pub use routes::{BodyKind, Effect, Route, routes};
 pub use uri::Target;

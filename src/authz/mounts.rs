@@ -1,4 +1,5 @@
-//! Every way in which a request's body reaches a path of the host, in one list (protocol 3.5 and 16).
+//! Every way in which a request's body reaches a path of the host, in one list (protocol 3.5 and
+//! 16).
 
 mod fields;
 mod local;
@@ -6,7 +7,7 @@ mod resolve;
 
 use std::path::PathBuf;
 
-use self::fields::{Spot, refused};
+use self::fields::BodyField;
 use super::{Document, Refusal};
 
 pub use resolve::{HIDDEN, ReadLink, resolve};
@@ -20,14 +21,15 @@ pub struct HostMount {
     pub resolved: Option<PathBuf>,
     /// Where it appears in the container, if the request says so.
     pub target: Option<String>,
-    /// Whether the request asks for no writing. Mounts below it may be writable all the same.
+    /// Whether the request asks for a read-only mount. Mounts below it may be writable
+    /// nevertheless.
     pub read_only: bool,
     /// Where it stands in the body, as in `HostConfig.Binds[0]`.
     pub via: String,
     walk: Walk,
 }
 
-/// Who makes sense of `..` in a source.
+/// Who interprets `..` in a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Walk {
     /// The engine cleans the text before the kernel sees it.
@@ -36,16 +38,25 @@ enum Walk {
     Kernel,
 }
 
-/// Lists the host paths that the call `action` with this body reaches, unresolved; no file is touched.
+/// What a request says of a mount besides its source.
+#[derive(Debug, Clone, Default)]
+struct Destination {
+    target: Option<String>,
+    read_only: bool,
+}
+
+/// Lists the host paths that the call `action` with this body reaches, unresolved. It reads no
+/// file.
 ///
-/// Covered: binds, mounts and devices of containers (also at the top level, where engines 20.10 to 26 read them), local volumes
-/// with options, created or inline, mounts and plugins of services, and what a plugin asks for. Not covered, as they
-/// open nothing: `VolumesFrom`, device requests, paths of block I/O limits.
+/// The list covers binds, mounts and devices of containers (also at the top level, where engines
+/// 20.10 to 26 read them), local volumes with options, created or inline, mounts and plugins of
+/// services, and the privileges of managed plugins. It does not cover what opens nothing:
+/// `VolumesFrom`, device requests, paths of block I/O limits.
 ///
 /// # Errors
-/// [`Refusal::HostPath`] for what the engine might understand and this does not.
+/// [`Refusal::HostPath`] for what the engine might interpret and this does not.
 pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refusal> {
-    let root = Spot::root(body);
+    let root = BodyField::root(body);
     let mut found = Vec::new();
     match action {
         "container.create" => {
@@ -53,12 +64,10 @@ pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refus
             host_config(&root.field("HostConfig")?, &mut found)?;
         }
         "container.update" => devices(&root.field("Devices")?, &mut found)?,
-        "volume.create" => local::volume(
-            &root,
-            ("Driver", "DriverOpts"),
-            &Place::default(),
-            &mut found,
-        )?,
+        "volume.create" => {
+            let names = ("Driver", "DriverOpts");
+            local::volume(&root, names, &Destination::default(), &mut found)?;
+        }
         "service.create" | "service.update" => service(&root, &mut found)?,
         "plugin.pull" | "plugin.upgrade" => privileges(&root, &mut found)?,
         "plugin.set" => settings(&root, &mut found)?,
@@ -67,14 +76,7 @@ pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refus
     Ok(found)
 }
 
-/// What is said of a mount besides its source.
-#[derive(Debug, Clone, Default)]
-struct Place {
-    target: Option<String>,
-    read_only: bool,
-}
-
-fn host_config(config: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+fn host_config(config: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     let [binds, mounted, used] = config.fields(["Binds", "Mounts", "Devices"])?;
     for entry in binds.items()? {
         bind(&entry, found)?;
@@ -83,113 +85,112 @@ fn host_config(config: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refu
     devices(&used, found)
 }
 
-/// `SOURCE:TARGET[:MODE]`, where a source that is no path is a volume's name, or `TARGET` alone.
-fn bind(entry: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    let text = entry.text()?.unwrap_or_default();
-    let parts: Vec<&str> = text.split(':').collect();
-    let (source, target, mode) = match parts[..] {
-        [target] if !target.is_empty() => return Ok(()),
-        [source, target] => (source, target, ""),
-        [source, target, mode] => (source, target, mode),
-        _ => return refused(&entry.via, "it is not of the form `source:target:mode`"),
+/// Reads `SOURCE:TARGET[:MODE]`, where a source without a slash is a volume's name, or `TARGET`
+/// alone.
+fn bind(entry: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+    let text = entry.text_or_empty()?;
+    let mut parts = text.split(':');
+    let (source, target, mode) = match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(target), None, None, None) if !target.is_empty() => return Ok(()),
+        (Some(source), Some(target), None, None) => (source, target, ""),
+        (Some(source), Some(target), Some(mode), None) => (source, target, mode),
+        _ => return Err(entry.refusal("it is not of the form `source:target:mode`")),
     };
     if !source.is_empty() && !source.contains('/') {
         return Ok(());
     }
-    let place = Place {
+    let to = Destination {
         target: Some(target.to_owned()),
         read_only: mode.split(',').any(|word| word == "ro"),
     };
-    push(source, Walk::Cleaned, &place, &entry.via, found)
+    push(source, Walk::Cleaned, &to, entry, found)
 }
 
-fn mounts(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+fn mounts(list: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     for entry in list.items()? {
-        let place = Place {
-            target: entry.field("Target")?.text()?.map(Into::into),
-            read_only: entry.field("ReadOnly")?.is_true(),
+        let [target, read_only] = entry.fields(["Target", "ReadOnly"])?;
+        let to = Destination {
+            target: target.text()?.map(Into::into),
+            read_only: read_only.is_true(),
         };
-        mount(&entry, &place, found)?;
+        mount(&entry, &to, found)?;
     }
     Ok(())
 }
 
-fn mount(entry: &Spot<'_>, place: &Place, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
-    match entry.field("Type")?.text()?.as_deref() {
+fn mount(
+    entry: &BodyField<'_, '_>,
+    to: &Destination,
+    found: &mut Vec<HostMount>,
+) -> Result<(), Refusal> {
+    let [kind, source, options] = entry.fields(["Type", "Source", "VolumeOptions"])?;
+    match kind.text()?.as_deref() {
         Some("tmpfs" | "image" | "cluster") => Ok(()),
         Some("volume") => {
-            let config = entry.field("VolumeOptions")?.field("DriverConfig")?;
-            local::volume(&config, ("Name", "Options"), place, found)
+            let config = options.field("DriverConfig")?;
+            local::volume(&config, ("Name", "Options"), to, found)
         }
-        _ => {
-            let source = entry.field("Source")?;
-            match source.text()?.unwrap_or_default() {
-                // A mount without a source makes the engine complain.
-                text if text.is_empty() => Ok(()),
-                text => push(&text, Walk::Cleaned, place, &source.via, found),
-            }
-        }
+        _ => match source.text_or_empty()? {
+            // The engine refuses a mount without a source.
+            text if text.is_empty() => Ok(()),
+            text => push(&text, Walk::Cleaned, to, &source, found),
+        },
     }
 }
 
-fn devices(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+fn devices(list: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     for entry in list.items()? {
-        let source = entry.field("PathOnHost")?.text()?.unwrap_or_default();
-        let place = Place {
-            target: entry.field("PathInContainer")?.text()?.map(Into::into),
-            read_only: entry.field("CgroupPermissions")?.text()?.as_deref() == Some("r"),
+        let [source, target, permissions] =
+            entry.fields(["PathOnHost", "PathInContainer", "CgroupPermissions"])?;
+        let path = source.text_or_empty()?;
+        let to = Destination {
+            target: target.text()?.map(Into::into),
+            read_only: permissions.text()?.as_deref() == Some("r"),
         };
-        push(
-            &source,
-            Walk::Kernel,
-            &place,
-            &[&entry.via, ".PathOnHost"].concat(),
-            found,
-        )?;
+        push(&path, Walk::Kernel, &to, &source, found)?;
     }
     Ok(())
 }
 
-fn service(root: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+fn service(root: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     let task = root.field("TaskTemplate")?;
-    mounts(&task.field("ContainerSpec")?.field("Mounts")?, found)?;
-    let plugin = task.field("PluginSpec")?;
+    let [container, plugin] = task.fields(["ContainerSpec", "PluginSpec"])?;
+    mounts(&container.field("Mounts")?, found)?;
     privileges(&plugin.field("Privileges")?, found)?;
     privileges(&plugin.field("PluginPrivilege")?, found)
 }
 
-/// What the user of a managed plugin accepts: its mounts and devices are host paths.
-fn privileges(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+/// Reads what the user of a managed plugin accepts: its mounts and devices are host paths.
+fn privileges(list: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     for entry in list.items()? {
-        let name = entry
-            .field("Name")?
-            .text()?
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let name = entry.field("Name")?.text_or_empty()?.to_ascii_lowercase();
         if name == "mount" || name == "device" {
             for value in entry.field("Value")?.items()? {
-                let text = value.text()?.unwrap_or_default();
-                push_if_path(&text, &value.via, found)?;
+                push_if_path(&value.text_or_empty()?, &value, found)?;
             }
         }
     }
     Ok(())
 }
 
-/// `NAME=VALUE`: whether it sets a mount's source, a device or a variable only the plugin's configuration knows, so
-/// each path counts.
-fn settings(list: &Spot<'_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+/// Reads `NAME=VALUE`. Only the plugin's configuration knows whether it sets a mount's source, a
+/// device or a variable, so each path counts.
+fn settings(list: &BodyField<'_, '_>, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
     for entry in list.items()? {
-        let text = entry.text()?.unwrap_or_default();
+        let text = entry.text_or_empty()?;
         let value = text.split_once('=').map_or("", |(_, value)| value);
-        push_if_path(value, &entry.via, found)?;
+        push_if_path(value, &entry, found)?;
     }
     Ok(())
 }
 
-fn push_if_path(text: &str, via: &str, found: &mut Vec<HostMount>) -> Result<(), Refusal> {
+fn push_if_path(
+    text: &str,
+    field: &BodyField<'_, '_>,
+    found: &mut Vec<HostMount>,
+) -> Result<(), Refusal> {
     if text.starts_with('/') {
-        push(text, Walk::Kernel, &Place::default(), via, found)
+        push(text, Walk::Kernel, &Destination::default(), field, found)
     } else {
         Ok(())
     }
@@ -198,22 +199,22 @@ fn push_if_path(text: &str, via: &str, found: &mut Vec<HostMount>) -> Result<(),
 fn push(
     source: &str,
     walk: Walk,
-    place: &Place,
-    via: &str,
+    to: &Destination,
+    field: &BodyField<'_, '_>,
     found: &mut Vec<HostMount>,
 ) -> Result<(), Refusal> {
     if !source.starts_with('/') {
-        return refused(via, "it is not an absolute path");
+        return Err(field.refusal("it is not an absolute path"));
     }
     if source.contains('\0') {
-        return refused(via, "it holds a NUL byte");
+        return Err(field.refusal("it holds a NUL byte"));
     }
     found.push(HostMount {
         source: source.to_owned(),
         resolved: None,
-        target: place.target.clone(),
-        read_only: place.read_only,
-        via: via.to_owned(),
+        target: to.target.clone(),
+        read_only: to.read_only,
+        via: field.via(),
         walk,
     });
     Ok(())

@@ -1,4 +1,5 @@
-//! Who asks, on a TLS socket: the client's certificates as the engine passes them on (protocol 3.1).
+//! Who asks, on a TLS socket: the client's certificates as the engine passes them on (protocol
+//! 3.1).
 
 use std::net::IpAddr;
 
@@ -11,22 +12,22 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
 use super::Refusal;
 
-/// What a policy may want to know of a certificate that the engine has verified.
+/// The part of a certificate that policies use. The engine has verified the certificate.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerCertificate {
-    /// The subject's common name, which the engine takes for the user.
+    /// The subject's common name, which the engine uses as the user's name.
     pub common_name: Option<String>,
     /// The subject's organisations, often used as groups.
     pub organizations: Vec<String>,
     /// The subject's organisational units.
     pub organizational_units: Vec<String>,
-    /// Alternative names: DNS.
+    /// The alternative names: DNS names.
     pub dns_names: Vec<String>,
-    /// Alternative names: IP addresses.
+    /// The alternative names: IP addresses.
     pub ip_addresses: Vec<IpAddr>,
-    /// Alternative names: mail addresses.
+    /// The alternative names: mail addresses.
     pub emails: Vec<String>,
-    /// Alternative names: URIs.
+    /// The alternative names: URIs.
     pub uris: Vec<String>,
     /// The serial number in lower-case hexadecimal.
     pub serial: String,
@@ -35,15 +36,15 @@ pub struct PeerCertificate {
 }
 
 impl PeerCertificate {
-    /// Reads one element of `RequestPeerCertificates`: the base64 of a PEM text. It costs tens of microseconds, so call
-    /// it only when a policy asks.
+    /// Parses one element of `RequestPeerCertificates`: the Base64 of a PEM text. It takes tens of
+    /// microseconds, so call it only when a policy reads the certificate.
     ///
     /// # Errors
     /// [`Refusal::Certificate`] when the element is not exactly one certificate.
     pub fn parse(element: &str) -> Result<PeerCertificate, Refusal> {
         let pem = STANDARD
             .decode(element)
-            .map_err(|_| Refusal::Certificate("it is not base64"))?;
+            .map_err(|_| Refusal::Certificate("it is not Base64"))?;
         let (_, pem) = parse_x509_pem(&pem).map_err(|_| Refusal::Certificate("it is not PEM"))?;
         let certificate = pem
             .parse_x509()
@@ -68,7 +69,7 @@ impl PeerCertificate {
         };
         let names = certificate
             .subject_alternative_name()
-            .map_err(|_| Refusal::Certificate("its alternative names"))?;
+            .map_err(|_| Refusal::Certificate("its alternative names are invalid"))?;
         names
             .iter()
             .flat_map(|names| &names.value.general_names)
@@ -106,7 +107,7 @@ fn address(bytes: &[u8]) -> Result<IpAddr, Refusal> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     let v6 = <[u8; 16]>::try_from(bytes).map(IpAddr::from);
     v4.or(v6)
-        .map_err(|_| Refusal::Certificate("an address in it has an odd length"))
+        .map_err(|_| Refusal::Certificate("an address in it has an invalid length"))
 }
 
 #[cfg(test)]

@@ -4,8 +4,9 @@ use std::borrow::Cow;
 
 use memchr::memchr3;
 
-/// The query of a request, decoded when it is read, as Go's `url.ParseQuery` (1.17 and later) does it: a pair
-/// with a raw `;` or a bad escape is left out, keys may repeat and keep their order.
+/// The query of a request, decoded when it is read, as Go's `url.ParseQuery` (1.17 and later)
+/// decodes it: a pair with a raw `;` or an invalid escape is left out, keys may repeat and keep
+/// their order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Query<'a> {
     raw: &'a str,
@@ -25,26 +26,27 @@ impl<'a> Query<'a> {
         Query { raw }
     }
 
-    /// The query as written, without `?`.
+    /// Returns the query as written, without `?`.
     pub fn raw(&self) -> &'a str {
         self.raw
     }
 
-    /// All pairs in order.
+    /// Returns all pairs in order.
     pub fn pairs(&self) -> Pairs<'a> {
         Pairs {
             rest: Some(self.raw),
         }
     }
 
-    /// The first value of `key`, which is the one that the engine takes for a single parameter.
+    /// Returns the first value of `key`, which is the one that the engine uses for a single
+    /// parameter.
     pub fn get(&self, key: &str) -> Option<Cow<'a, [u8]>> {
         self.pairs()
             .find(|(name, _)| name.as_ref() == key.as_bytes())
             .map(|(_, value)| value)
     }
 
-    /// Whether pairs are left out, which other Go versions may have read.
+    /// Returns whether pairs are left out that other Go versions may read.
     pub fn is_malformed(&self) -> bool {
         self.raw.split('&').any(|pair| split_pair(pair).is_none())
     }
@@ -76,7 +78,7 @@ fn split_pair(pair: &str) -> Option<Pair<'_>> {
     Some((unescape(key, b'+')?, unescape(value, b'+')?))
 }
 
-/// Decodes a path; `None` where Go reports a bad escape.
+/// Decodes a path, or returns `None` where Go reports an invalid escape.
 pub(super) fn unescape_path(path: &str) -> Option<Cow<'_, [u8]>> {
     unescape(path, b'%')
 }

@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use super::query::{Query, unescape_path};
 use super::routes::{self, Effect, Params, Route};
 
-/// The request target, canonicalised: origin form, absolute form and odd schemes alike, decoded once, the version
-/// taken off. What cannot be parsed has no route and an unknown effect.
+/// The canonical form of a request target: origin form, absolute form and odd schemes become the
+/// same, the path is decoded once, and the version is split off. A target that cannot be parsed has
+/// no route and an unknown effect.
 #[derive(Debug, Clone)]
 pub struct Target<'a> {
     /// The HTTP method as sent.
@@ -23,7 +24,8 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// Reads `uri` as Go's HTTP server and the engine's router do. It never fails: what makes no sense finds no route.
+    /// Parses `uri` as Go's HTTP server and the engine's router do. It never fails: an invalid
+    /// target has no route.
     pub fn parse(method: &'a str, uri: &'a str) -> Self {
         match split(uri).and_then(|(path, query)| Some((decode(path)?, query))) {
             Some((path, query)) => Self::routed(method, path, Query::new(query)),
@@ -31,22 +33,22 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// The route's action, as in `container.create`.
+    /// Returns the route's action, as in `container.create`.
     pub fn action(&self) -> Option<&'static str> {
         self.route.map(|route| route.action)
     }
 
-    /// What the call can do.
+    /// Returns what the call can do.
     pub fn effect(&self) -> Effect {
         self.route.map_or(Effect::Unknown, |route| route.effect)
     }
 
-    /// The object of the call: the first placeholder of the route.
+    /// Returns the object of the call: the first placeholder of the route.
     pub fn id(&self) -> Option<&str> {
         self.params().next().map(|(_, value)| value)
     }
 
-    /// The placeholders of the route, by name.
+    /// Returns the placeholders of the route, by name.
     pub fn params(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.params
             .iter()
@@ -81,7 +83,8 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Path (still encoded) and query of a request target, after Go's `url.ParseRequestURI`.
+/// Splits a request target into its path, still encoded, and its query, as Go's
+/// `url.ParseRequestURI` does.
 fn split(uri: &str) -> Option<(&str, &str)> {
     if uri.bytes().any(|byte| byte.is_ascii_control()) {
         return None;
@@ -144,8 +147,8 @@ fn version_end(path: &str) -> Option<usize> {
     (digits > 0 && rest.as_bytes().get(digits) == Some(&b'/')).then_some(digits + 2)
 }
 
-/// Numbers without leading zeros, at least two, an absent one being zero, without further zeros at the end: the
-/// engine compares them numerically.
+/// Normalises a version: at least two numbers, without leading zeros, an absent one being zero, and
+/// without further zeros at the end. The engine compares versions numerically.
 fn normal_version(version: &str) -> Cow<'_, str> {
     if is_normal(version) {
         return Cow::Borrowed(version);

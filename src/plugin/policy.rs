@@ -1,163 +1,106 @@
-//! Authorization: what the engine is asked, judged by the host first and by the script then. Only `true` allows.
+//! Authorization: the host judges a request first, then the script. Only `true` allows.
 
 use super::outcome::Outcome;
-use super::request::{Message, Registry, Request};
+use super::request::request_table;
 use super::slot::{Live, Slot};
 use super::{CallError, Surroundings};
-use crate::authz::{Announced, Body, HostMount, Refusal, Target, host_paths, resolve};
+use crate::authz::{HostMount, Refusal, Request, resolve};
 use crate::metrics::Verdict;
 use crate::protocol::Method;
 use crate::script::{Diagnostic, type_of};
 use mlua::{MultiValue, Value};
 use serde_json::json;
+use std::mem::take;
 use std::path::Path;
-use std::rc::Rc;
 
-/// The longest reason of a denial, in bytes; the rest is cut off.
-const LONGEST_REASON: usize = 4 << 10;
+/// The limit on the reason of a denial, in bytes; the rest is cut off.
+const REASON_LIMIT: usize = 4 << 10;
 
-/// A decision and the reason of a denial.
+/// A decision, and the reason of a denial.
 enum Decision {
     Allow,
     Deny(String),
-    /// It is denied since nobody could decide.
+    /// The request is denied because nobody could decide.
     Fail(String),
 }
 
-/// Decides on one request or reply.
+/// Decides on a request or a reply.
 pub(super) async fn decide(
     slot: &Slot,
     method: &'static Method,
     live: &Result<Live, CallError>,
     body: &[u8],
 ) -> Outcome {
-    let message = match read(body) {
-        Ok(message) => message,
+    let request = match Request::read(body) {
+        Ok(request) => request,
         Err(problem) => {
-            return Outcome::failed(
-                CallError::BadRequest {
-                    method: method.wire,
-                    problem,
-                },
-                String::new(),
-            );
+            let method = method.wire;
+            return Outcome::failed(CallError::BadRequest { method, problem }, String::new());
         }
     };
-    let target = Target::parse(&message.request_method, &message.request_uri);
-    let object = object_of(&message, &target);
+    let object = object_of(&request);
     let decision = match live {
-        Ok(live) => match prepare(slot, &message, &target).await {
-            Ok((body, mounts)) => {
-                let route = (target.action(), target.effect());
-                judge(
-                    slot,
-                    method,
-                    live,
-                    Request::new(message, route, body, mounts),
-                )
-                .await
-            }
-            Err(refusal) => Decision::Deny(refusal.to_string()),
-        },
+        Ok(live) => judge(slot, method, live, request).await,
         Err(error) => Decision::Fail(error.to_string()),
     };
     decision.outcome(object)
 }
 
-fn read(body: &[u8]) -> Result<Message<'_>, String> {
-    let message: Message = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-    match (
-        message.request_method.as_str(),
-        message.request_uri.as_str(),
-    ) {
-        ("", _) => Err("`RequestMethod` is missing or empty".to_owned()),
-        (_, "") => Err("`RequestUri` is missing or empty".to_owned()),
-        _ => Ok(message),
-    }
-}
-
-/// The request without its query, which may hold secrets, and what a policy calls it.
-fn object_of(message: &Message, target: &Target) -> String {
-    let path = message.request_uri.split('?').next().unwrap_or_default();
-    [
-        &message.request_method,
-        " ",
-        path,
-        " (",
-        target.action().unwrap_or("unknown"),
-        ")",
-    ]
-    .concat()
+/// Returns how the log names a request: without its query, which may hold secrets.
+fn object_of(request: &Request) -> String {
+    let action = request.action.unwrap_or("unknown");
+    let path = request.path_as_sent();
+    [&request.method, " ", path, " (", action, ")"].concat()
 }
 
 async fn judge(
     slot: &Slot,
     method: &'static Method,
     live: &Live,
-    request: Rc<Request>,
+    mut request: Request,
 ) -> Decision {
-    let lua = live.script.lua();
-    let table = Registry::of(&live.script).and_then(|registry| registry.table(lua, request));
-    let (table, running) = match table {
+    if let Err(refusal) = examine(&mut request, &slot.core.spec.surroundings).await {
+        return Decision::Deny(refusal.to_string());
+    }
+    let (table, running) = match request_table(&live.script, request) {
         Ok(made) => made,
         Err(error) => return Decision::Fail(format!("the policy's state is unusable: {error}")),
     };
-    let result = live
-        .script
-        .call(method, table, live.manifest.deadline(method))
-        .await;
+    let deadline = live.manifest.deadline(method);
+    let result = live.script.call(method, table, deadline).await;
     drop(running);
     match result {
         Ok(values) => decision_of(slot, method, live, values),
-        Err(diagnostic) => failed(slot, diagnostic),
+        Err(diagnostic) => failed(slot, &diagnostic),
     }
 }
 
-/// Everything that the host itself refuses, and what it finds out for the script.
-async fn prepare(
-    slot: &Slot,
-    message: &Message<'_>,
-    target: &Target<'_>,
-) -> Result<(Body, Vec<HostMount>), Refusal> {
-    let headers = message
-        .request_headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_str()));
-    let body = Body::read(
-        target,
-        &Announced::of(headers),
-        message.request_body.as_deref(),
-    )?;
-    let mounts = match (target.action(), body.document()) {
-        (Some(action), Some(document)) => {
-            resolved(host_paths(action, document)?, &slot.core.spec.surroundings).await?
-        }
-        _ => Vec::new(),
-    };
-    Ok((body, mounts))
+/// Finds out what the script may ask about, and refuses what the host itself denies.
+async fn examine(request: &mut Request, surroundings: &Surroundings) -> Result<(), Refusal> {
+    request.examine()?;
+    let at_once = |mount| surroundings.resolve_without_waiting(mount);
+    if !request.mounts.iter_mut().all(at_once) {
+        request.mounts = follow_links(take(&mut request.mounts), surroundings).await?;
+    }
+    Ok(())
 }
 
-/// Following links touches disks, which may be slow or dead, unless the kernel has all of it at hand.
-async fn resolved(
+/// Follows links where the kernel has to ask a disk or a server, which may be slow or dead.
+async fn follow_links(
     mut mounts: Vec<HostMount>,
     surroundings: &Surroundings,
 ) -> Result<Vec<HostMount>, Refusal> {
-    if mounts
-        .iter_mut()
-        .all(|mount| surroundings.resolve_without_waiting(mount))
-    {
-        return Ok(mounts);
-    }
-    let unreadable = || Refusal::HostPath {
-        via: "the request".to_owned(),
-        reason: "its links cannot be followed",
-    };
     let surroundings = surroundings.clone();
     let following = tokio::task::spawn_blocking(move || {
         resolve(&mut mounts, &|path: &Path| surroundings.read_link(path))?;
         surroundings.reject_invisible(&mounts).map(|()| mounts)
     });
-    following.await.unwrap_or_else(|_| Err(unreadable()))
+    following.await.unwrap_or_else(|_| {
+        Err(Refusal::HostPath {
+            via: "the request".to_owned(),
+            reason: "its symbolic links cannot be followed",
+        })
+    })
 }
 
 fn decision_of(
@@ -177,23 +120,25 @@ fn decision_of(
         )),
         (first, _) => {
             let what = first.as_ref().map_or("nothing", type_of);
-            let message = format!("`{}` returned {what}, which is no decision", method.hook);
+            let message = format!(
+                "`{}` must return `true`, or `false` and a reason; it returned {what}",
+                method.hook
+            );
             let diagnostic = Diagnostic::of_file(method.interface.file(), message)
-                .at(live.script.line_of(method))
-                .cure("return `true`, or `false` and the reason");
-            failed(slot, live.script.excerpt(diagnostic))
+                .at(live.script.line_of(method));
+            failed(slot, &live.script.excerpt(diagnostic))
         }
     }
 }
 
-fn failed(slot: &Slot, diagnostic: Diagnostic) -> Decision {
+fn failed(slot: &Slot, diagnostic: &Diagnostic) -> Decision {
     tracing::warn!(plugin = slot.name(), "{diagnostic}");
     Decision::Fail(format!("the policy failed: {}", diagnostic.short()))
 }
 
 fn clip(mut reason: String) -> String {
-    if reason.len() > LONGEST_REASON {
-        reason.truncate(reason.floor_char_boundary(LONGEST_REASON));
+    if reason.len() > REASON_LIMIT {
+        reason.truncate(reason.floor_char_boundary(REASON_LIMIT));
         reason.push('…');
     }
     reason

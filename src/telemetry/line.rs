@@ -76,11 +76,22 @@ impl Line {
         }
     }
 
-    fn digits(&mut self, value: u64, width: u32) {
-        for place in (0..width).rev() {
-            let digit = value / 10_u64.pow(place) % 10;
-            self.text.push((b'0' + digit as u8) as char);
+    /// Writes the last `width` digits. Dividing by a constant takes a fraction of the time of dividing by a power.
+    fn digits(&mut self, mut value: u64, width: usize) {
+        let mut digits = [b'0'; 20];
+        for digit in digits[..width].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
         }
+        let digits = digits[..width].iter();
+        self.text.extend(digits.map(|digit| char::from(*digit)));
+    }
+
+    fn number(&mut self, value: u64) {
+        self.digits(
+            value,
+            value.checked_ilog10().map_or(1, |log| log as usize + 1),
+        );
     }
 
     fn name(&mut self, field: &Field) {
@@ -109,6 +120,11 @@ impl Visit for Line {
         }
     }
 
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.name(field);
+        self.number(value);
+    }
+
     /// Quotes values that could be mistaken for another field or line.
     fn record_str(&mut self, field: &Field, value: &str) {
         let plain = |c: u8| c > b' ' && c != b'"' && c != b'=' && c != 0x7f;
@@ -132,7 +148,9 @@ impl Visit for Line {
             reason = "between 0 and 1e15, as checked above"
         )]
         let hundredths = hundredths as u64;
-        self.write(field, format_args!("{}.", hundredths / 100));
+        self.name(field);
+        self.number(hundredths / 100);
+        self.text.push('.');
         self.digits(hundredths % 100, 2);
     }
 }

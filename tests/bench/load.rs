@@ -1,4 +1,4 @@
-//! A closed loop of calls over kept connections, cheap enough that the server is what is measured.
+//! Calls over kept connections, made so cheaply that the server is what is measured.
 
 use crate::process::Server;
 use crate::workload::request;
@@ -8,17 +8,17 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How many calls go by before anything is measured, so that caches and buffers have their size.
+/// The calls that are made before anything is measured, so that caches and buffers have their size.
 const WARM_UP: u64 = 2000;
 
-/// One request, sent again and again.
+/// A request, sent again and again.
 pub struct Load {
     pub socket: PathBuf,
     pub request: Vec<u8>,
     pub connections: usize,
 }
 
-/// What one run took, or several together.
+/// What one run took, or several runs together.
 #[derive(Default)]
 pub struct Measured {
     latencies: Vec<u32>,
@@ -40,7 +40,7 @@ impl Load {
         }
     }
 
-    /// The body of the answer, which must be a success.
+    /// Makes one call, which must succeed, and returns the body of the answer.
     pub fn answer(&self) -> String {
         let text = String::from_utf8(self.exchange(&mut self.connect().stream)).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
@@ -49,7 +49,8 @@ impl Load {
         body.into()
     }
 
-    /// Calls for `time`, or until there were `calls`.
+    /// Calls for `time`, or until there were `calls`, on each connection as soon as it has its
+    /// answer.
     pub fn run(&self, time: Duration, calls: u64, server: &Server) -> Measured {
         let length = self.exchange(&mut self.connect().stream).len();
         let mut clients: Vec<Client> = (0..self.connections).map(|_| self.connect()).collect();
@@ -63,7 +64,32 @@ impl Load {
         }
     }
 
-    /// Every client has a call under way, and gets the next one as soon as its answer is read.
+    /// Makes a call each `pause` for `time`. A call that is sent late, since the one before took
+    /// long, counts from the time at which it was due.
+    pub fn run_paced(&self, time: Duration, pause: Duration) -> Measured {
+        let length = self.exchange(&mut self.connect().stream).len();
+        let (mut client, mut answer) = (self.connect(), vec![0; length]);
+        let mut latencies = Vec::new();
+        let begun = Instant::now();
+        let mut due = begun;
+        while due - begun < time {
+            let ahead = due.saturating_duration_since(Instant::now());
+            std::thread::sleep(ahead);
+            client.send(&self.request);
+            if ahead.is_zero() {
+                client.sent = due;
+            }
+            latencies.push(client.receive(&mut answer));
+            due += pause;
+        }
+        Measured {
+            latencies,
+            time: begun.elapsed(),
+            cpu: Duration::ZERO,
+        }
+    }
+
+    /// Keeps a call under way on every client until `time` is over.
     fn drive(&self, clients: &mut [Client], length: usize, time: Duration, calls: u64) -> Vec<u32> {
         let mut answer = vec![0; length];
         let mut latencies = Vec::with_capacity(1 << 20);
@@ -71,10 +97,13 @@ impl Load {
         clients
             .iter_mut()
             .for_each(|client| client.send(&self.request));
-        while begun.elapsed() < time && (latencies.len() as u64) < calls {
+        loop {
             for client in &mut *clients {
                 latencies.push(client.receive(&mut answer));
                 client.send(&self.request);
+            }
+            if begun.elapsed() >= time || latencies.len() as u64 >= calls {
+                break;
             }
         }
         clients.iter_mut().for_each(|client| {
@@ -101,7 +130,7 @@ impl Load {
         }
     }
 
-    /// One call; the whole answer as it came.
+    /// Makes one call and returns the whole answer as it came.
     fn exchange(&self, stream: &mut UnixStream) -> Vec<u8> {
         stream.write_all(&self.request).unwrap();
         let (mut answer, mut part) = (Vec::new(), [0; 4096]);
@@ -134,7 +163,8 @@ impl Client {
         self.stream.write_all(request).unwrap();
     }
 
-    /// Reads an answer that must be a success of the known length; the nanoseconds that it took.
+    /// Reads an answer, which must be a success of the known length, and returns the nanoseconds
+    /// since the request.
     fn receive(&mut self, answer: &mut [u8]) -> u32 {
         self.stream.read_exact(answer).unwrap();
         assert!(
@@ -168,7 +198,8 @@ impl Measured {
         self.calls() as f64 / self.time.as_secs_f64()
     }
 
-    /// Microseconds that the share `part` of the calls did not exceed; no number when there was no call.
+    /// The microseconds that the share `part` of the calls did not exceed; not a number without
+    /// calls.
     pub fn percentile(&self, part: f64) -> f64 {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
@@ -178,7 +209,7 @@ impl Measured {
             .map_or(f64::NAN, |nanos| f64::from(*nanos) / 1000.0)
     }
 
-    /// Microseconds of the server's CPU time for each call.
+    /// The microseconds of the server's CPU time for each call.
     pub fn cpu_per_call(&self) -> f64 {
         self.cpu.as_secs_f64() * 1e6 / self.calls() as f64
     }

@@ -1,7 +1,8 @@
-//! The throughput of a real `moondock serve`, against a bare hyper server in the same run.
+//! The speed of a real `moondock serve`, beside a bare hyper server in the same run.
 //!
-//! `cargo bench` runs all of it in about two minutes; `cargo bench -- --quick` in some twenty seconds.
-//! The servers run on the first core, the load on the second.
+//! `cargo bench` runs all of it in about three minutes, `cargo bench -- --quick` in less than one.
+//! A word among the arguments selects the parts whose name contains it. The servers run on the
+//! first core, the load on the second.
 
 #![allow(
     clippy::pedantic,
@@ -13,148 +14,80 @@
 )]
 
 mod bare;
+mod breakdown;
 mod load;
 mod process;
+mod throughput;
+mod trouble;
 mod workload;
 
-use load::{Load, Measured};
-use process::{LOAD_CORE, Server, pin};
+use load::Load;
+use process::{Cores, LOAD_CORE, Server, pin};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use workload::Workload;
-
-/// The ratios to bare hyper that the project wants to reach.
-const WANTED: [(&str, f64); 2] = [("authz get", 0.6), ("authz create", 0.25)];
-
-/// How often the two servers are measured by turns.
-const TURNS: u32 = 5;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
+/// How long each part takes.
 struct Plan {
     time: Duration,
     calls: u64,
     starts: usize,
 }
 
+const QUICK: Plan = Plan {
+    time: Duration::from_millis(400),
+    calls: 60_000,
+    starts: 3,
+};
+
+const WHOLE: Plan = Plan {
+    time: Duration::from_secs(4),
+    calls: 1_000_000,
+    starts: 15,
+};
+
+type Part = (&'static str, fn(&Plan));
+
+#[rustfmt::skip]
+const PARTS: [Part; 6] = [
+    ("throughput", |plan| throughput::print(plan.time)),
+    ("breakdown",  |plan| breakdown::print(plan.time)),
+    ("trouble",    |plan| trouble::print(plan.time)),
+    ("growth",     growth),
+    ("start",      cold_start),
+    ("endurance",  endurance),
+];
+
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    if let [_, bare, socket, body] = &args[..]
-        && bare == bare::ARGUMENT
-    {
-        return bare::serve(&PathBuf::from(socket), body.clone());
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    match &args[..] {
+        [role, socket, body] if role == bare::ARGUMENT => {
+            return bare::serve(&PathBuf::from(socket), body.clone());
+        }
+        [role, ..] if role == breakdown::ARGUMENT => return breakdown::measure(),
+        _ => {}
     }
-    let plan = match args.iter().any(|arg| arg == "--quick") {
-        true => Plan {
-            time: Duration::from_millis(500),
-            calls: 100_000,
-            starts: 3,
-        },
-        false => Plan {
-            time: Duration::from_secs(4),
-            calls: 1_000_000,
-            starts: 15,
-        },
+    let plan = if args.iter().any(|arg| arg == "--quick") {
+        QUICK
+    } else {
+        WHOLE
     };
-    pin(LOAD_CORE);
-    throughput(&plan);
-    growth(&plan);
-    cold_start(&plan);
-    endurance(&plan);
-}
-
-fn throughput(plan: &Plan) {
-    println!(
-        "bare hyper reads the body and answers a constant; moondock+log writes a line per call to /dev/null\n"
-    );
-    println!(
-        "{:<14}{:>6} {:<13}{:>9}{:>9}{:>9}{:>12}{:>9}{:>7}{:>8}",
-        "call",
-        "conns",
-        "server",
-        "req/s",
-        "p50 µs",
-        "p99 µs",
-        "CPU µs/req",
-        "peak MB",
-        "ratio",
-        "by CPU"
-    );
-    for workload in workload::all() {
-        for connections in [1, 64] {
-            compare(&workload, connections, plan.time);
+    let wanted: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    pin(&[LOAD_CORE]);
+    for (name, print) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|word| name.contains(word.as_str())) {
+            print(&plan);
         }
     }
 }
 
-/// The servers are up side by side and measured in turns, so that what else the machine does hits all of them.
-fn compare(workload: &Workload, connections: usize, time: Duration) {
-    let load_on = |server: &Server| Load {
-        socket: server.socket(workload.plugin),
-        request: workload.bytes(),
-        connections,
-    };
-    let quiet = Server::moondock(&[workload.plugin], "warn");
-    let logging = Server::moondock(&[workload.plugin], "info");
-    let bare = Server::bare(&load_on(&quiet).answer());
-    let servers = [
-        ("hyper", bare),
-        ("moondock", quiet),
-        ("moondock+log", logging),
-    ];
-    let mut measured = [const { None::<Measured> }; 3];
-    for _ in 0..TURNS {
-        for ((_, server), measured) in servers.iter().zip(&mut measured) {
-            *measured.get_or_insert_default() +=
-                load_on(server).run(time / TURNS, u64::MAX, server);
-        }
-    }
-    let measured = measured.map(Option::unwrap);
-    for ((name, server), ours) in servers.iter().zip(&measured) {
-        let verdict = match *name {
-            "hyper" => String::new(),
-            name => verdict(workload.name, name, ours, &measured[0]),
-        };
-        row(workload.name, connections, name, ours, server, verdict);
-    }
-}
-
-fn verdict(name: &str, server: &str, ours: &Measured, theirs: &Measured) -> String {
-    let ratio = ours.rate() / theirs.rate();
-    let by_cpu = theirs.cpu_per_call() / ours.cpu_per_call();
-    let wanted = match WANTED.iter().find(|(wanted, _)| *wanted == name) {
-        Some(_) if server != "moondock" => String::new(),
-        Some((_, wanted)) if ratio < *wanted => format!("   MISSED: {wanted} wanted"),
-        Some((_, wanted)) => format!("   {wanted} wanted"),
-        None => String::new(),
-    };
-    format!("{ratio:>7.2}{by_cpu:>8.2}{wanted}")
-}
-
-fn row(
-    name: &str,
-    connections: usize,
-    server: &str,
-    measured: &Measured,
-    of: &Server,
-    verdict: String,
-) {
-    println!(
-        "{name:<14}{connections:>6} {server:<13}{:>9.0}{:>9.1}{:>9.1}{:>12.2}{:>9.1}{verdict}",
-        measured.rate(),
-        measured.percentile(0.5),
-        measured.percentile(0.99),
-        measured.cpu_per_call(),
-        of.peak_memory() / MIB,
-    );
-}
-
-/// Whether the cost of a body grows no faster than the body.
+/// Prints whether the cost of a body grows no faster than the body.
 fn growth(plan: &Plan) {
     println!("\n{:<14}{:>12}{:>14}", "create of", "µs/req", "ns/byte");
     for kib in [64, 128, 256, 512, 1024, 2048, 4096] {
         let workload = workload::create("growth", kib * 1024);
-        let moondock = Server::moondock(&[workload.plugin], "info");
+        let moondock = Server::moondock(&[workload.plugin], &[], Cores::One);
         let load = Load {
             socket: moondock.socket(workload.plugin),
             request: workload.bytes(),
@@ -170,13 +103,13 @@ fn growth(plan: &Plan) {
     }
 }
 
-/// From the start of the process to the first answer of the last of five plugins.
+/// Prints the time from the start of the process to the first answer of the last of five plugins.
 fn cold_start(plan: &Plan) {
     let plugins = ["policy", "driver", "policy2", "driver2", "driver3"];
     let mut times: Vec<f64> = (0..plan.starts)
         .map(|_| {
             let begun = Instant::now();
-            let server = Server::moondock(&plugins, "info");
+            let server = Server::moondock(&plugins, &[], Cores::One);
             plugins.iter().for_each(|plugin| {
                 Load::activation(server.socket(plugin)).answer();
             });
@@ -190,9 +123,9 @@ fn cold_start(plan: &Plan) {
     );
 }
 
-/// What the process holds after very many calls.
+/// Prints what the process holds after very many calls.
 fn endurance(plan: &Plan) {
-    let server = Server::moondock(&["policy", "driver"], "info");
+    let server = Server::moondock(&["policy", "driver"], &[], Cores::One);
     let mut done = 0;
     for workload in workload::all()
         .iter()

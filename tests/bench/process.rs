@@ -1,110 +1,132 @@
-//! The servers' processes: started on a core of their own, looked at through `/proc`, ended by id.
+//! The servers' processes: started on a core of their own, observed through `/proc`, ended by id.
 
 use crate::bare;
-use crate::workload::{DRIVER, POLICY};
+use crate::workload::{DRIVER, LOG_DRIVER, POLICY};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Where servers run.
-const SERVER_CORE: usize = 0;
+/// The core on which servers run.
+pub const SERVER_CORE: usize = 0;
 
-/// Where the load is made.
+/// The core on which the load is made.
 pub const LOAD_CORE: usize = 1;
 
-/// What `/proc/PID/stat` counts in.
-const TICKS_PER_SECOND: f64 = 100.0;
-
-/// A running server, moondock or bare hyper.
+/// A running server, Moondock or bare hyper.
 pub struct Server {
     dir: TempDir,
     child: Child,
 }
 
+/// What the scripts of a plugin are, by the first word of the plugin's name.
+#[rustfmt::skip]
+const SCRIPTS: [(&str, &[(&str, &str)]); 3] = [
+    ("policy", &[("authz.lua", POLICY)]),
+    ("driver", &[("volume.lua", DRIVER)]),
+    ("whole",  &[("authz.lua", POLICY), ("volume.lua", DRIVER), ("log.lua", LOG_DRIVER)]),
+];
+
+/// How a server runs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Cores {
+    /// On [`SERVER_CORE`] alone, beside the load.
+    One,
+    /// On all cores.
+    All,
+}
+
 impl Server {
-    /// `moondock serve` with these plugins, logging from `level` on; those whose name begins with `policy` are policies.
-    pub fn moondock(plugins: &[&str], level: &str) -> Server {
+    /// Starts `moondock serve` with these plugins and arguments. Its log is read, as a service's
+    /// is.
+    pub fn moondock(plugins: &[&str], args: &[&str], cores: Cores) -> Server {
         let dir = tempfile::tempdir().unwrap();
         for name in plugins {
-            let (file, text) = if name.starts_with("policy") {
-                ("authz.lua", POLICY)
-            } else {
-                ("volume.lua", DRIVER)
-            };
             let plugin = dir.path().join("scripts").join(name);
             fs::create_dir_all(&plugin).unwrap();
-            fs::write(plugin.join(file), text).unwrap();
+            let (_, scripts) = SCRIPTS
+                .iter()
+                .find(|(kind, _)| name.starts_with(kind))
+                .unwrap();
+            for (file, text) in *scripts {
+                fs::write(plugin.join(file), text).unwrap();
+            }
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
         command
-            .args([
-                "serve",
-                "scripts",
-                "--sockets",
-                ".",
-                "--state",
-                "state",
-                "--log-level",
-                level,
-            ])
+            .args(["serve", "scripts", "--sockets", ".", "--state", "state"])
+            .args(args)
             .current_dir(dir.path());
-        Server::start(command, dir)
+        Server::start(command, dir, cores)
     }
 
-    /// The bare server, which answers `answer` whatever it is asked.
+    /// Starts the bare server, which answers `answer` to every request.
     pub fn bare(answer: &str) -> Server {
         let dir = tempfile::tempdir().unwrap();
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args([bare::ARGUMENT, "bare.sock", answer])
             .current_dir(dir.path());
-        Server::start(command, dir)
+        Server::start(command, dir, Cores::One)
     }
 
-    /// A child inherits the core, so that no thread of it ever runs elsewhere.
-    fn start(mut command: Command, dir: TempDir) -> Server {
-        pin(SERVER_CORE);
-        let child = command
+    /// Starts a child, which inherits this thread's core for all of its threads.
+    fn start(mut command: Command, dir: TempDir, cores: Cores) -> Server {
+        match cores {
+            Cores::One => pin(&[SERVER_CORE]),
+            Cores::All => pin(&[SERVER_CORE, LOAD_CORE]),
+        }
+        let mut child = command
             .stdin(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        pin(LOAD_CORE);
+        pin(&[LOAD_CORE]);
+        let log = child.stderr.take().unwrap();
+        thread::spawn(move || drain(log));
         Server { dir, child }
+    }
+
+    /// The directory of a plugin's scripts.
+    pub fn scripts(&self, plugin: &str) -> PathBuf {
+        self.dir.path().join("scripts").join(plugin)
     }
 
     /// The socket of a plugin; the bare server has only one.
     pub fn socket(&self, plugin: &str) -> PathBuf {
-        let bare = self.dir.path().join("bare.sock");
         if self.dir.path().join("scripts").exists() {
             self.dir.path().join(format!("{plugin}.sock"))
         } else {
-            bare
+            self.dir.path().join("bare.sock")
         }
     }
 
-    /// The CPU time that the process has used, all threads together.
-    pub fn cpu(&self) -> Duration {
-        let stat = self.proc("stat");
-        let fields: Vec<&str> = stat
-            .rsplit(')')
-            .next()
-            .unwrap()
-            .split_whitespace()
-            .collect();
-        let ticks = |field: usize| fields[field].parse::<f64>().unwrap();
-        Duration::from_secs_f64((ticks(11) + ticks(12)) / TICKS_PER_SECOND)
+    /// A path beside the sockets.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
-    /// Bytes of memory that the process holds now.
+    /// The CPU time that the process has used, all threads that still run together.
+    pub fn cpu(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanos = tasks.filter_map(|task| {
+            // A thread that has just ended has no file.
+            let stat = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            stat.split(' ').next()?.parse::<u64>().ok()
+        });
+        Duration::from_nanos(nanos.sum())
+    }
+
+    /// The memory that the process holds now, in bytes.
     pub fn memory(&self) -> f64 {
         self.status("VmRSS:")
     }
 
-    /// Bytes of memory that the process ever held.
+    /// The most memory that the process ever held, in bytes.
     pub fn peak_memory(&self) -> f64 {
         self.status("VmHWM:")
     }
@@ -112,12 +134,8 @@ impl Server {
     fn status(&self, field: &str) -> f64 {
         let status = self.proc("status");
         let line = status.lines().find(|line| line.starts_with(field)).unwrap();
-        line.split_whitespace()
-            .nth(1)
-            .unwrap()
-            .parse::<f64>()
-            .unwrap()
-            * 1024.0
+        let kib = line.split_whitespace().nth(1).unwrap();
+        kib.parse::<f64>().unwrap() * 1024.0
     }
 
     fn proc(&self, file: &str) -> String {
@@ -133,10 +151,16 @@ impl Drop for Server {
     }
 }
 
-/// Binds this thread, and what it starts from now on, to one core; where there is only one, to none.
-pub fn pin(core: usize) {
+/// Reads a log and forgets it, until its writer ends.
+pub fn drain(mut log: ChildStderr) {
+    let mut part = vec![0; 1 << 16];
+    while log.read(&mut part).is_ok_and(|read| read > 0) {}
+}
+
+/// Binds this thread, and what it starts from now on, to these cores, as far as they exist.
+pub fn pin(on: &[usize]) {
     let mut cores = CpuSet::new();
-    cores.set(core);
+    on.iter().for_each(|core| cores.set(*core));
     // A machine with one core measures less well, but measures.
     let _ = sched_setaffinity(None, &cores);
 }

@@ -1,10 +1,10 @@
-//! The calls that are measured: recorded ones, and one made larger.
+//! The calls that are measured, and the scripts that answer them.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// Decides by what the URI means, or by two fields of the body of a create.
+/// Decides by the route, or by two fields of the body of a create.
 pub const POLICY: &str = r#"local authz = {}
 
 function authz.request(req)
@@ -17,65 +17,102 @@ end
 return authz
 "#;
 
+/// Answers for volumes; `list` uses 200 ms of CPU time without a pause.
 pub const DRIVER: &str = r#"local volume = {}
 
 function volume.get(req)
   return { Volume = { Name = req.Name, Mountpoint = "/data/" .. req.Name } }
 end
 
+function volume.list()
+  local started = os.clock()
+  while os.clock() - started < 0.2 do end
+  return { Volumes = {} }
+end
+
 local function unused() end
-volume.create, volume.remove, volume.mount, volume.unmount, volume.list = unused, unused, unused, unused, unused
+volume.create, volume.remove, volume.mount, volume.unmount = unused, unused, unused, unused
 
 return volume
 "#;
 
+/// Counts the entries of containers' logs.
+pub const LOG_DRIVER: &str = r#"local log = {}
+local count = 0
+
+function log.write_batch(entries)
+  for _, entry in entries do
+    count += #entry.line
+  end
+end
+
+return log
+"#;
+
 /// One kind of call.
+#[derive(Clone)]
 pub struct Workload {
     pub name: &'static str,
     pub plugin: &'static str,
-    method: &'static str,
-    body: String,
+    pub method: &'static str,
+    pub body: String,
 }
 
-/// All that are compared with bare hyper.
+/// The workloads that are compared with bare hyper.
 pub fn all() -> Vec<Workload> {
-    let authz = |name, body: &str| Workload {
-        name,
-        plugin: "policy",
-        method: "AuthZPlugin.AuthZReq",
-        body: body.into(),
-    };
     vec![
-        authz("authz get", include_str!("get.json")),
-        authz("authz create", include_str!("create.json")),
+        get(),
+        create("authz create", 0),
         create("authz 512 KB", 512 * 1024),
-        Workload {
-            name: "volume get",
-            plugin: "driver",
-            method: "VolumeDriver.Get",
-            body: include_str!("volume_get.json").into(),
-        },
+        volume_get(),
     ]
 }
 
-/// The recorded create, its body filled up to `size` bytes with environment variables.
+/// The decision about `docker ps`.
+pub fn get() -> Workload {
+    authz("authz get", include_str!("get.json").to_owned())
+}
+
+/// The decision about a create whose body is filled up to `size` bytes with environment variables.
 pub fn create(name: &'static str, size: usize) -> Workload {
-    let mut call: Value = serde_json::from_str(include_str!("create.json")).unwrap();
-    let body = STANDARD
-        .decode(call["RequestBody"].as_str().unwrap())
-        .unwrap();
-    let filler = size.saturating_sub(body.len()) / 103;
-    let mut body: Value = serde_json::from_slice(&body).unwrap();
-    let variable = |n| format!("VARIABLE_{n:08}={}", "x".repeat(82));
-    body["Env"] = (0..filler).map(variable).collect();
-    let body = body.to_string();
-    call["RequestHeaders"]["Content-Length"] = json!(body.len().to_string());
-    call["RequestBody"] = json!(STANDARD.encode(body));
+    let mut body: Value = serde_json::from_str(include_str!("create.json")).unwrap();
+    let length = body.to_string().len();
+    let filler = size.saturating_sub(length) / 103;
+    let variable = |n| json!(format!("VARIABLE_{n:08}={}", "x".repeat(82)));
+    body["Env"]
+        .as_array_mut()
+        .unwrap()
+        .extend((0..filler).map(variable));
+    let body = body.to_string() + "\n";
+    let call = json!({
+        "RequestMethod": "POST",
+        "RequestUri": "/v1.50/containers/create?name=shop-web-1",
+        "RequestBody": STANDARD.encode(&body),
+        "RequestHeaders": {
+            "Content-Length": body.len().to_string(),
+            "Content-Type": "application/json",
+            "User-Agent": "Docker-Client/28.2.2 (linux)",
+        },
+    });
+    authz(name, call.to_string() + "\n")
+}
+
+/// The question for a volume.
+pub fn volume_get() -> Workload {
+    Workload {
+        name: "volume get",
+        plugin: "driver",
+        method: "VolumeDriver.Get",
+        body: include_str!("volume_get.json").to_owned(),
+    }
+}
+
+fn authz(name: &'static str, body: String) -> Workload {
     Workload {
         name,
         plugin: "policy",
         method: "AuthZPlugin.AuthZReq",
-        body: call.to_string() + "\n",
+        body,
     }
 }
 

@@ -5,7 +5,9 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use moondock::authz::{Announced, Body, Document, Kind, Node, Refusal, Target, host_paths};
+use moondock::authz::{
+    Announced, Body, Document, Kind, Node, PassedBody, Refusal, Target, host_paths,
+};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -43,7 +45,9 @@ impl Request {
         Body::read(
             &self.target(),
             &Announced::of(headers),
-            self.request_body.as_deref(),
+            self.request_body
+                .as_deref()
+                .map_or(PassedBody::None, PassedBody::decode),
         )
     }
 }

@@ -335,7 +335,9 @@ fn tables_of_an_answered_request_raise() {
 #[test]
 fn only_true_allows_a_request() {
     let failed = |what| {
-        format!("the policy failed: authz.lua:4: `request` returned {what}, which is no decision")
+        format!(
+            "the policy failed: authz.lua:4: `request` must return `true`, or `false` and a reason; it returned {what}"
+        )
     };
     for (hook, denial) in [
         ("return true", None),
@@ -553,7 +555,7 @@ fn ambiguous_requests_are_refused_before_the_policy() {
                 with(json!({ "Content-Type": "application/json", "Content-Length": "5" }), None),
                 "the engine did not pass it on",
             ),
-            (with(json!({}), None), "`container.create` needs a JSON body, and none was sent"),
+            (with(json!({}), None), "`container.create` needs a JSON body: send one with `Content-Type: application/json`"),
             (
                 with(
                     json!({ "Content-Type": "application/x-www-form-urlencoded", "Content-Length": "3" }),

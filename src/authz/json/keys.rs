@@ -1,7 +1,8 @@
-//! When two keys mean the same to Go's `encoding/json`.
+//! Which keys are the same to Go's `encoding/json`.
 //!
-//! A key finds a struct's field by an exact match, else by Unicode simple folding. The fields of the Engine API are
-//! ASCII, and beyond ASCII's own letters only U+017F (long s) and U+212A (kelvin sign) fold into ASCII.
+//! A key matches the field of a struct exactly, or else by Unicode simple folding. The fields of
+//! the Engine API are ASCII, and beyond ASCII's own letters only U+017F (long s) and U+212A (kelvin
+//! sign) fold into ASCII.
 
 use std::borrow::Cow;
 
@@ -9,7 +10,8 @@ use super::tape::{Tag, Tape};
 use super::text::{RawString, unescape};
 use crate::authz::JsonFault;
 
-/// The fields of the API that are maps: their keys are data. `LogConfig.Config` alone depends on where it stands.
+/// The fields of the API that are maps: their keys are data. Only `LogConfig.Config` depends on its
+/// position.
 const MAPS: [&str; 14] = [
     "Annotations",
     "AuxiliaryAddresses",
@@ -27,9 +29,9 @@ const MAPS: [&str; 14] = [
     "Volumes",
 ];
 
-/// Where an object stands, as far as its keys depend on it.
+/// The position of an object, as far as the meaning of its keys depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Position {
     /// The root, an item of an array, a value of a map.
     Loose,
     /// The value of an ordinary field.
@@ -40,20 +42,20 @@ pub(super) enum Place {
     Map,
 }
 
-impl Place {
-    /// The place of the value of `key` in an object that stands at `self`.
-    pub(super) fn of_field(self, key: RawString<'_>) -> Place {
+impl Position {
+    /// Returns the position of the value of `key` in an object at `self`.
+    pub(super) fn of_field(self, key: RawString<'_>) -> Position {
         match self {
-            Place::Map => Place::Loose,
-            Place::LogConfig if is_folded(key, "Config") => Place::Map,
-            _ if is_folded(key, "LogConfig") => Place::LogConfig,
-            _ if MAPS.iter().any(|name| is_folded(key, name)) => Place::Map,
-            _ => Place::Field,
+            Position::Map => Position::Loose,
+            Position::LogConfig if is_folded(key, "Config") => Position::Map,
+            _ if is_folded(key, "LogConfig") => Position::LogConfig,
+            _ if MAPS.iter().any(|name| is_folded(key, name)) => Position::Map,
+            _ => Position::Field,
         }
     }
 
     pub(super) fn tag(self) -> Tag {
-        if self == Place::Map {
+        if self == Position::Map {
             Tag::Map
         } else {
             Tag::Object
@@ -61,7 +63,7 @@ impl Place {
     }
 }
 
-/// Whether the key is `name`, to the letter.
+/// Returns whether the key is exactly `name`.
 pub(super) fn is_same(key: RawString<'_>, name: &str) -> bool {
     if key.escaped {
         unescape(key) == name
@@ -70,7 +72,7 @@ pub(super) fn is_same(key: RawString<'_>, name: &str) -> bool {
     }
 }
 
-/// Whether the key finds the field `name`.
+/// Returns whether the key matches the field `name`.
 pub(super) fn is_folded(key: RawString<'_>, name: &str) -> bool {
     match (key.escaped || key.wide, name.is_ascii()) {
         (false, true) => key.raw.eq_ignore_ascii_case(name),
@@ -86,7 +88,7 @@ fn fold(c: char) -> char {
     }
 }
 
-/// A key in the form in which equal keys are equal texts.
+/// Returns a key in the form in which equal keys are equal texts.
 fn normal(key: RawString<'_>, tag: Tag) -> Cow<'_, str> {
     match tag {
         Tag::Map => unescape(key),
@@ -94,16 +96,17 @@ fn normal(key: RawString<'_>, tag: Tag) -> Cow<'_, str> {
     }
 }
 
-/// The open objects' keys: a hash in the upper half, the key's place on the tape in the lower.
+/// The keys of the objects that are still open: a hash in the upper half, the key's index on the
+/// tape in the lower.
 #[derive(Debug)]
-pub(super) struct Seen(Vec<u64>);
+pub(super) struct OpenKeys(Vec<u64>);
 
-/// As many keys as the open objects of a container's create have.
-const KEYS: usize = 128;
+/// The capacity for keys, enough for the open objects of a container's create.
+const KEYS_CAPACITY: usize = 128;
 
-impl Seen {
+impl OpenKeys {
     pub(super) fn new() -> Self {
-        Self(Vec::with_capacity(KEYS))
+        Self(Vec::with_capacity(KEYS_CAPACITY))
     }
 
     pub(super) fn mark(&self) -> usize {
@@ -114,8 +117,11 @@ impl Seen {
         self.0.push(u64::from(hash(key)) << 32 | at as u64);
     }
 
-    /// Ends the object whose keys were added since `mark`. On two keys that mean the same: the fault, and the second's place.
-    pub(super) fn end(
+    /// Closes the object whose keys were added since `mark`.
+    ///
+    /// # Errors
+    /// Two keys that mean the same, and the offset of the second.
+    pub(super) fn close(
         &mut self,
         mark: usize,
         tag: Tag,
@@ -133,17 +139,18 @@ impl Seen {
     }
 }
 
-/// Keys of equal hash are sorted by what they mean, so that no choice of keys costs quadratic time.
+/// Finds two equal keys among those of one hash. They are sorted by meaning, so that no choice of
+/// keys costs quadratic time.
 fn duplicate(alike: &[u64], tag: Tag, tape: &Tape, text: &str) -> Option<(JsonFault, usize)> {
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the place is the lower half"
+        reason = "the index is the lower half"
     )]
-    let place = |key: &u64| (key & u64::from(u32::MAX)) as usize;
+    let index = |key: &u64| (key & u64::from(u32::MAX)) as usize;
     let key = |at: usize| tape.string(at, text);
     let mut keys: Vec<_> = alike
         .iter()
-        .map(place)
+        .map(index)
         .map(|at| (normal(key(at), tag), at))
         .collect();
     keys.sort_unstable();
@@ -153,7 +160,7 @@ fn duplicate(alike: &[u64], tag: Tag, tape: &Tape, text: &str) -> Option<(JsonFa
     Some((fault, tape.offset(second)))
 }
 
-/// A key fit for one line of a message.
+/// Returns a key as it fits into one line of a message.
 fn shown(key: RawString<'_>) -> String {
     unescape(key)
         .chars()
@@ -162,7 +169,7 @@ fn shown(key: RawString<'_>) -> String {
         .collect()
 }
 
-/// Equal for keys that are equal, folded or not.
+/// Hashes a key so that keys which are equal, folded or not, have equal hashes.
 fn hash(key: RawString<'_>) -> u32 {
     if key.escaped || key.wide {
         return hash_bytes(
@@ -187,7 +194,8 @@ fn hash_bytes(bytes: &[u8]) -> u32 {
 }
 
 fn mix(hash: u64, word: u64) -> u64 {
-    // Setting the bit of lower case folds letters; other bytes that it makes equal only cost a comparison.
+    // Setting the bit of lower case folds letters. Other bytes that it makes equal only cost a
+    // comparison.
     let folded = hash.rotate_left(23) ^ (word | 0x2020_2020_2020_2020);
     folded.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -233,17 +241,17 @@ mod tests {
 
     #[test]
     fn keys_of_maps_keep_their_case_but_fields_within_fold() {
-        let settings = Place::Field
+        let settings = Position::Field
             .of_field(key("endpointsConfig"))
             .of_field(key("Labels"));
-        assert_eq!(settings, Place::Loose);
-        assert_eq!(settings.of_field(key("DriverOpts")), Place::Map);
-        assert_eq!(Place::Loose.of_field(key("Config")), Place::Field);
+        assert_eq!(settings, Position::Loose);
+        assert_eq!(settings.of_field(key("DriverOpts")), Position::Map);
+        assert_eq!(Position::Loose.of_field(key("Config")), Position::Field);
         assert_eq!(
-            Place::Loose
+            Position::Loose
                 .of_field(key("LogConfig"))
                 .of_field(key("config")),
-            Place::Map
+            Position::Map
         );
     }
 }

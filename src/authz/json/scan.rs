@@ -1,15 +1,15 @@
-//! One pass over a JSON text: its grammar, and the tape.
+//! One pass over a JSON text, which checks its grammar and writes the tape.
 
 use std::ops::Range;
 
 use super::Document;
-use super::keys::{Place, Seen};
+use super::keys::{OpenKeys, Position};
 use super::tape::{Tag, Tape};
 use crate::authz::{JsonFault, Refusal};
 
 type Checked<T> = Result<T, (JsonFault, usize)>;
 
-/// The bytes as text, if they are UTF-8 and not too many.
+/// Returns the bytes as text, if they are UTF-8 and below the limit.
 pub(super) fn checked(bytes: Vec<u8>) -> Result<String, Refusal> {
     if bytes.len() > Document::MAX_BYTES {
         return Err(refusal((JsonFault::TooLarge, Document::MAX_BYTES)));
@@ -18,7 +18,7 @@ pub(super) fn checked(bytes: Vec<u8>) -> Result<String, Refusal> {
         .map_err(|error| refusal((JsonFault::Utf8, error.utf8_error().valid_up_to())))
 }
 
-/// The tape of a whole text.
+/// Scans a whole text into a tape.
 pub(super) fn tape(text: &str) -> Result<Tape, Refusal> {
     let mut scanner = Scanner {
         text,
@@ -26,7 +26,7 @@ pub(super) fn tape(text: &str) -> Result<Tape, Refusal> {
         at: 0,
         depth: 0,
         tape: Tape::for_text(text.len()),
-        seen: Seen::new(),
+        keys: OpenKeys::new(),
     };
     scanner.document().map_err(refusal)?;
     Ok(scanner.tape)
@@ -42,12 +42,12 @@ struct Scanner<'t> {
     at: usize,
     depth: usize,
     tape: Tape,
-    seen: Seen,
+    keys: OpenKeys,
 }
 
 impl Scanner<'_> {
     fn document(&mut self) -> Checked<()> {
-        self.value(Place::Loose)?;
+        self.value(Position::Loose)?;
         self.skip_space();
         if self.at < self.bytes.len() {
             self.fault(JsonFault::Trailing)
@@ -56,10 +56,10 @@ impl Scanner<'_> {
         }
     }
 
-    fn value(&mut self, place: Place) -> Checked<()> {
+    fn value(&mut self, position: Position) -> Checked<()> {
         match self.peek() {
             Some(b'"') => self.string(),
-            Some(b'{') => self.nested(|scanner| scanner.object(place)),
+            Some(b'{') => self.nested(|scanner| scanner.object(position)),
             Some(b'[') => self.nested(Self::array),
             Some(b't') => self.word("true", Tag::True),
             Some(b'f') => self.word("false", Tag::False),
@@ -80,28 +80,28 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    fn object(&mut self, place: Place) -> Checked<()> {
-        let (open, mark) = (self.open(place.tag()), self.seen.mark());
+    fn object(&mut self, position: Position) -> Checked<()> {
+        let (open, mark) = (self.open(position.tag()), self.keys.mark());
         let mut more = !self.closes(b'}');
         while more {
             let key = self.key()?;
             let inner = if self.peek() == Some(b'{') {
-                self.place_of(place, key)
+                self.position_of(position, key)
             } else {
-                Place::Loose
+                Position::Loose
             };
             self.value(inner)?;
             more = self.continues(b'}')?;
         }
         self.tape.close(open);
-        self.seen.end(mark, place.tag(), &self.tape, self.text)
+        self.keys.close(mark, position.tag(), &self.tape, self.text)
     }
 
     fn array(&mut self) -> Checked<()> {
         let open = self.open(Tag::Array);
         let mut more = !self.closes(b']');
         while more {
-            self.value(Place::Loose)?;
+            self.value(Position::Loose)?;
             more = self.continues(b']')?;
         }
         self.tape.close(open);
@@ -120,7 +120,7 @@ impl Scanner<'_> {
         }
         let key = self.tape.len();
         self.string()?;
-        self.seen.add(self.tape.string(key, self.text), key);
+        self.keys.add(self.tape.string(key, self.text), key);
         if self.peek() != Some(b':') {
             return self.fault(self.unexpected());
         }
@@ -128,8 +128,8 @@ impl Scanner<'_> {
         Ok(key)
     }
 
-    fn place_of(&self, place: Place, key: usize) -> Place {
-        place.of_field(self.tape.string(key, self.text))
+    fn position_of(&self, position: Position, key: usize) -> Position {
+        position.of_field(self.tape.string(key, self.text))
     }
 
     fn closes(&mut self, end: u8) -> bool {
@@ -138,7 +138,8 @@ impl Scanner<'_> {
         closes
     }
 
-    /// After a value: a comma and more, or the end.
+    /// Reads what follows a value: a comma, or the end of the object or array. Returns whether more
+    /// values follow.
     fn continues(&mut self, end: u8) -> Checked<bool> {
         match self.peek() {
             Some(b',') => {
@@ -193,7 +194,7 @@ impl Scanner<'_> {
         ends.then_some(start..end)
     }
 
-    /// The end of the digits at `from`, of which there must be one.
+    /// Returns the end of the digits at `from`, if there is at least one.
     fn digits(&self, from: usize) -> Option<usize> {
         let count = self
             .bytes
@@ -254,7 +255,7 @@ impl Scanner<'_> {
         Ok(())
     }
 
-    /// The unit of a `\uXXXX` at `at`.
+    /// Returns the code unit of the `\uXXXX` at `at`.
     fn code_unit(&self, at: usize) -> Checked<u32> {
         let escape = self
             .bytes
@@ -298,7 +299,8 @@ impl Scanner<'_> {
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = 0x8080_8080_8080_8080;
 
-/// How far it is to a quote, a backslash, a control character or the end, and whether bytes beyond ASCII lie before it.
+/// Returns the distance to the next quote, backslash or control character, or to the end, and
+/// whether bytes beyond ASCII precede it.
 fn find_special(bytes: &[u8]) -> (usize, bool) {
     let (words, rest) = bytes.as_chunks::<8>();
     let mut wide = 0;
@@ -325,7 +327,8 @@ fn find_special(bytes: &[u8]) -> (usize, bool) {
     )
 }
 
-/// Marks the high bit of bytes that need a look; exact for the first one.
+/// Sets the high bit of each byte that is a quote, a backslash or a control character. Exact for
+/// the first such byte.
 fn specials(word: u64) -> u64 {
     let below = |bytes: u64, limit: u64| bytes.wrapping_sub(ONES * limit) & !bytes;
     (below(word, 0x20) | below(word ^ (ONES * 0x22), 1) | below(word ^ (ONES * 0x5c), 1)) & HIGHS

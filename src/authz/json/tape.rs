@@ -1,10 +1,11 @@
-//! The index of a JSON text: one word a value, in the order of the text, an object's keys before their values.
+//! The index of a JSON text: one word for each value, in the order of the text, with keys before
+//! their values.
 
 use std::ops::Range;
 
 use super::text::RawString;
 
-/// What a word stands for. A map is an object whose keys are data.
+/// The type of a value. A map is an object whose keys are data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tag {
     Null,
@@ -28,8 +29,9 @@ const TAGS: [Tag; 8] = [
     Tag::Map,
 ];
 
-/// Tag in bits 0 to 2, flags of a string in bits 3 and 4, offset in the text in bits 5 to 33, and in the upper 30 bits the
-/// length in the text, or for an array or object the place of the word after it.
+/// A value: the tag in bits 0 to 2, the flags of a string in bits 3 and 4, the offset in the text
+/// in bits 5 to 33, and in the upper 30 bits the length in the text, or for an array or object the
+/// index of the word after it.
 #[derive(Debug, Clone, Copy)]
 struct Word(u64);
 
@@ -65,7 +67,7 @@ impl Tape {
         }
     }
 
-    /// Notes that the array or object at `at` ends here.
+    /// Ends the array or object at `at` here.
     pub(super) fn close(&mut self, at: usize) {
         let next = (self.0.len() as u64) << LENGTH;
         if let Some(word) = self.0.get_mut(at) {
@@ -86,7 +88,7 @@ impl Tape {
         start..start + self.length(at)
     }
 
-    /// The place of the value after the one at `at`.
+    /// Returns the index of the value after the one at `at`.
     pub(super) fn next(&self, at: usize) -> usize {
         match self.tag(at) {
             Tag::Array | Tag::Object | Tag::Map => self.length(at),
@@ -103,7 +105,8 @@ impl Tape {
         }
     }
 
-    /// Whether the string at `at` is plain ASCII of another length than this, seen without touching the text.
+    /// Returns whether the string at `at` is plain ASCII of another length than `length`, without
+    /// reading the text.
     pub(super) fn is_plain_other(&self, at: usize, length: usize) -> bool {
         self.0[at].0 & (ESCAPED | WIDE) == 0 && self.length(at) != length
     }

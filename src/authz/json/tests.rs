@@ -150,7 +150,8 @@ fn maps_keep_keys_that_differ_in_case() {
     }
 }
 
-/// Many keys of one hash, and many keys, cost no more than their number says: this ends at once or it does not.
+/// Many keys of one hash, and many keys, cost no more than their number says: this ends at once or
+/// it does not.
 #[test]
 fn hostile_keys_cost_no_quadratic_time() {
     let case = |n: u32| {

@@ -1,18 +1,18 @@
-//! Strings of a checked JSON text.
+//! The strings of a checked JSON text.
 
 use std::borrow::Cow;
 
-/// A string between its quotes, and what is known of it.
+/// The text between the quotes of a string, and what is known of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RawString<'t> {
     pub(super) raw: &'t str,
-    /// It holds a backslash.
+    /// Whether it holds a backslash.
     pub(super) escaped: bool,
-    /// It holds a byte beyond ASCII.
+    /// Whether it holds a byte beyond ASCII.
     pub(super) wide: bool,
 }
 
-/// The text that a checked string stands for.
+/// Decodes a checked string.
 pub(super) fn unescape(string: RawString<'_>) -> Cow<'_, str> {
     if !string.escaped {
         return Cow::Borrowed(string.raw);
@@ -29,7 +29,7 @@ pub(super) fn unescape(string: RawString<'_>) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// The character of an escape (what follows the backslash), and how long the escape is.
+/// Decodes what follows a backslash, and returns the length of the escape too.
 fn escaped_char(escape: &str) -> (char, usize) {
     match escape.as_bytes().first() {
         Some(b'u') => unicode_char(escape),

@@ -1,96 +1,120 @@
-//! Fields of a body by their path, read strictly: of a form that the engine does not document, nothing is guessed.
+//! Fields of a body by their path, read strictly: a form that the engine does not document is
+//! refused, not guessed.
 
 use std::borrow::Cow;
 
 use crate::authz::{Document, Kind, Node, Refusal};
 
-/// A place in a body, which may be empty.
-#[derive(Debug, Clone)]
-pub(super) struct Spot<'d> {
-    /// Its path, as in `HostConfig.Binds[0]`; empty for one that is absent.
-    pub(super) via: String,
+/// A field of a body, which may be absent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyField<'o, 'd> {
+    outer: Option<&'o BodyField<'o, 'd>>,
+    step: Step,
     node: Option<Node<'d>>,
 }
 
-impl<'d> Spot<'d> {
+/// How a field is reached from the one around it.
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Root,
+    Name(&'static str),
+    Item(usize),
+}
+
+impl<'d> BodyField<'_, 'd> {
     pub(super) fn root(body: &'d Document) -> Self {
-        Spot {
-            via: String::new(),
+        BodyField {
+            outer: None,
+            step: Step::Root,
             node: present(Some(body.root())),
         }
     }
 
-    /// A field of this object; an absent object has absent fields only.
-    pub(super) fn field(&self, name: &str) -> Result<Spot<'d>, Refusal> {
+    /// Returns a field of this object. An absent object has absent fields only.
+    pub(super) fn field(&self, name: &'static str) -> Result<BodyField<'_, 'd>, Refusal> {
         let [field] = self.fields([name])?;
         Ok(field)
     }
 
-    /// Several fields of this object, in one pass over it.
+    /// Returns several fields of this object, in one pass over it.
     pub(super) fn fields<const N: usize>(
         &self,
-        names: [&str; N],
-    ) -> Result<[Spot<'d>; N], Refusal> {
+        names: [&'static str; N],
+    ) -> Result<[BodyField<'_, 'd>; N], Refusal> {
         let nodes = match self.node {
             Some(node) if node.kind() != Kind::Object => {
-                return refused(&self.via, "it is not an object");
+                return Err(self.refusal("it is not an object"));
             }
             Some(node) => node.get_all(names),
             None => [None; N],
         };
-        let dot = if self.via.is_empty() { "" } else { "." };
-        let via = |index: usize| [&self.via, dot, names[index]].concat();
-        Ok(std::array::from_fn(|index| match present(nodes[index]) {
-            Some(node) => Spot {
-                via: via(index),
-                node: Some(node),
-            },
-            None => Spot {
-                via: String::new(),
-                node: None,
-            },
+        Ok(std::array::from_fn(|index| BodyField {
+            outer: Some(self),
+            step: Step::Name(names[index]),
+            node: present(nodes[index]),
         }))
     }
 
-    /// The items of this list; none of an absent one.
-    pub(super) fn items(&self) -> Result<Vec<Spot<'d>>, Refusal> {
-        let Some(node) = self.node else {
-            return Ok(Vec::new());
-        };
-        if node.kind() != Kind::Array {
-            return refused(&self.via, "it is not a list");
+    /// Returns the items of this list, none of an absent one.
+    pub(super) fn items(&self) -> Result<impl Iterator<Item = BodyField<'_, 'd>>, Refusal> {
+        if self.node.is_some_and(|node| node.kind() != Kind::Array) {
+            return Err(self.refusal("it is not a list"));
         }
-        let spot = |(at, node)| Spot {
-            via: format!("{}[{at}]", self.via),
+        let items = self.node.into_iter().flat_map(Node::items).enumerate();
+        Ok(items.map(|(at, node)| BodyField {
+            outer: Some(self),
+            step: Step::Item(at),
             node: present(Some(node)),
-        };
-        Ok(node.items().enumerate().map(spot).collect())
+        }))
     }
 
-    /// The text of this string, `None` when it is absent.
+    /// Returns the text of this string, `None` when it is absent.
     pub(super) fn text(&self) -> Result<Option<Cow<'d, str>>, Refusal> {
-        match self.node {
-            None => Ok(None),
-            Some(node) => node.as_str().map_or_else(
-                || refused(&self.via, "it is not a string"),
-                |text| Ok(Some(text)),
-            ),
+        let Some(node) = self.node else {
+            return Ok(None);
+        };
+        match node.as_str() {
+            Some(text) => Ok(Some(text)),
+            None => Err(self.refusal("it is not a string")),
         }
+    }
+
+    /// Returns the text of this string, empty when it is absent.
+    pub(super) fn text_or_empty(&self) -> Result<Cow<'d, str>, Refusal> {
+        self.text().map(Option::unwrap_or_default)
     }
 
     pub(super) fn is_true(&self) -> bool {
         self.node.and_then(Node::as_bool) == Some(true)
     }
+
+    /// Returns its path, as in `HostConfig.Binds[0]`.
+    pub(super) fn via(&self) -> String {
+        let mut via = self.outer.map_or_else(String::new, BodyField::via);
+        match self.step {
+            Step::Root => {}
+            Step::Name(name) => {
+                if !via.is_empty() {
+                    via.push('.');
+                }
+                via.push_str(name);
+            }
+            Step::Item(at) => via.push_str(&format!("[{at}]")),
+        }
+        via
+    }
+
+    /// Returns the refusal of a request for this field.
+    pub(super) fn refusal(&self, reason: &'static str) -> Refusal {
+        let via = match self.via() {
+            via if via.is_empty() => "the body".to_owned(),
+            via => via,
+        };
+        Refusal::HostPath { via, reason }
+    }
 }
 
+/// Treats `null` as absent, as Go does.
 fn present(node: Option<Node<'_>>) -> Option<Node<'_>> {
     node.filter(|node| !node.is_null())
-}
-
-pub(super) fn refused<T>(via: &str, reason: &'static str) -> Result<T, Refusal> {
-    let via = if via.is_empty() { "the body" } else { via };
-    Err(Refusal::HostPath {
-        via: via.to_owned(),
-        reason,
-    })
 }

@@ -1,29 +1,31 @@
-//! Where host paths lead: symbolic links followed as the kernel does, as far as the path exists.
+//! Where host paths lead: symbolic links are followed as the kernel does, as far as the path
+//! exists.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
-use super::fields::refused;
 use super::{HostMount, Walk};
 use crate::authz::Refusal;
 
-/// Reads a symbolic link: its text, `None` for what is no link (`EINVAL`), or an error, of which
-/// `NotFound` and `NotADirectory` mean that the path ends before, and `Unsupported` that it is not to be seen.
+/// Reads a symbolic link. Returns its text, or `None` for a path that is not a link (`EINVAL`). The
+/// errors `NotFound` and `NotADirectory` mean that the path does not exist, and `Unsupported` that
+/// Moondock cannot see it.
 pub type ReadLink<'f> = dyn Fn(&Path) -> io::Result<Option<PathBuf>> + 'f;
 
-/// What a path is that [`ReadLink`] says `Unsupported` of.
-pub const HIDDEN: &str = "a managed plugin sees only what its grants name of the host: grant `fs.read:` for the path, and bundle it again";
+/// The reason to refuse a path for which [`ReadLink`] returns `Unsupported`.
+pub const HIDDEN: &str = "a managed plugin sees only what its grants name of the host: \
+     grant `fs.read:` for the path, and bundle the plugin again";
 
-/// As many links as the kernel follows in one path.
+/// The number of links that the kernel follows in one path.
 const MAX_LINKS: usize = 40;
 
-/// Sets [`HostMount::resolved`] of each mount. It waits for the file system: call it where waiting is allowed.
+/// Sets [`HostMount::resolved`] of each mount. Blocks on the file system.
 ///
 /// # Errors
-/// [`Refusal::HostPath`] when links run in a circle or cannot be read, and when `..` leads to different places
-/// with and without following links, because engines differ in who makes sense of it.
+/// [`Refusal::HostPath`] when links form a loop or cannot be read, and when `..` leads to different
+/// places with and without following links, because engines differ in who interprets it.
 pub fn resolve(mounts: &mut [HostMount], read_link: &ReadLink<'_>) -> Result<(), Refusal> {
     for mount in mounts {
         mount.resolved = Some(resolved(mount, read_link)?);
@@ -33,17 +35,22 @@ pub fn resolve(mounts: &mut [HostMount], read_link: &ReadLink<'_>) -> Result<(),
 
 fn resolved(mount: &HostMount, read_link: &ReadLink<'_>) -> Result<PathBuf, Refusal> {
     let source = Path::new(&mount.source);
-    let follow =
-        |path: &Path| follow(path, read_link).or_else(|reason| refused(&mount.via, reason));
-    let walked = follow(source)?;
+    let refusal = |reason| Refusal::HostPath {
+        via: mount.via.clone(),
+        reason,
+    };
+    let walked = follow(source, read_link).map_err(refusal)?;
     let climbs = source.components().any(|part| part == Component::ParentDir);
-    if climbs && mount.walk == Walk::Cleaned && follow(&clean(source))? != walked {
-        return refused(&mount.via, "`..` after a symbolic link is ambiguous");
+    if climbs && mount.walk == Walk::Cleaned {
+        let cleaned = follow(&clean(source), read_link).map_err(refusal)?;
+        if cleaned != walked {
+            return Err(refusal("`..` after a symbolic link is ambiguous"));
+        }
     }
     Ok(walked)
 }
 
-/// Go's `path.Clean`: `..` taken as text.
+/// Resolves `..` in the text, as Go's `path.Clean` does.
 fn clean(path: &Path) -> PathBuf {
     let mut out = PathBuf::from("/");
     for part in path.components() {
@@ -56,32 +63,37 @@ fn clean(path: &Path) -> PathBuf {
     out
 }
 
-struct Way<'f> {
+/// A walk along a path.
+struct Walker<'f> {
     read_link: &'f ReadLink<'f>,
-    out: PathBuf,
+    /// The part that is walked, without links.
+    walked: PathBuf,
+    /// The names that are still to walk.
     ahead: VecDeque<OsString>,
+    /// The number of links followed.
     links: usize,
     /// The rest does not exist.
     missing: bool,
 }
 
 fn follow<'f>(path: &Path, read_link: &'f ReadLink<'f>) -> Result<PathBuf, &'static str> {
-    let mut way = Way {
+    let mut walker = Walker {
         read_link,
-        out: PathBuf::from("/"),
+        walked: PathBuf::from("/"),
         ahead: VecDeque::new(),
         links: 0,
         missing: false,
     };
-    way.take(path);
-    while let Some(name) = way.ahead.pop_front() {
-        way.step(name)?;
+    walker.add(path);
+    while let Some(name) = walker.ahead.pop_front() {
+        walker.step(name)?;
     }
-    Ok(way.out)
+    Ok(walker.walked)
 }
 
-impl Way<'_> {
-    fn take(&mut self, path: &Path) {
+impl Walker<'_> {
+    /// Puts the names of `path` before those that are still to walk.
+    fn add(&mut self, path: &Path) {
         let names = path
             .components()
             .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
@@ -92,19 +104,23 @@ impl Way<'_> {
 
     fn step(&mut self, name: OsString) -> Result<(), &'static str> {
         if name == ".." {
-            self.out.pop();
+            self.walked.pop();
             return if self.missing {
-                Err("it climbs out of a path that does not exist")
+                Err("`..` follows a part that does not exist")
             } else {
                 Ok(())
             };
         }
-        self.out.push(name);
-        if self.missing { Ok(()) } else { self.look() }
+        self.walked.push(name);
+        if self.missing {
+            Ok(())
+        } else {
+            self.follow_link()
+        }
     }
 
-    fn look(&mut self) -> Result<(), &'static str> {
-        match (self.read_link)(&self.out) {
+    fn follow_link(&mut self) -> Result<(), &'static str> {
+        match (self.read_link)(&self.walked) {
             Ok(None) => Ok(()),
             Ok(Some(link)) => self.enter(&link),
             Err(error)
@@ -121,13 +137,13 @@ impl Way<'_> {
     fn enter(&mut self, link: &Path) -> Result<(), &'static str> {
         self.links += 1;
         if self.links > MAX_LINKS {
-            return Err("its symbolic links lead too far");
+            return Err("it has too many symbolic links");
         }
-        self.out.pop();
+        self.walked.pop();
         if link.is_absolute() {
-            self.out = PathBuf::from("/");
+            self.walked = PathBuf::from("/");
         }
-        self.take(link);
+        self.add(link);
         Ok(())
     }
 }

@@ -136,18 +136,19 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Returns whether the kernel knows, without waiting for a disk or a server, that `path` contains no
-/// symbolic link. `false` means that it may; kernels before 5.12 always return it.
+/// Returns whether nothing on the way to `path` is a symbolic link, as far as the path exists and the
+/// kernel knows it without waiting for a disk or a server. `false` says nothing; kernels before 5.12
+/// always say so.
 pub fn is_known_without_links(path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    openat2(
-        CWD,
-        path,
-        flags,
-        Mode::empty(),
-        ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS,
-    )
-    .is_ok()
+    let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
+    match openat2(CWD, path, flags, Mode::empty(), resolve) {
+        // The kernel walks a path from its beginning, so a link before the part that is missing
+        // would have failed with `ELOOP`. What its cache does not know, missing or not, fails with
+        // `EAGAIN`.
+        Ok(_) | Err(Errno::NOENT) => true,
+        Err(_) => false,
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +217,18 @@ mod tests {
         assert!(is_known_without_links(directory.path()));
         assert!(!is_known_without_links(&link));
         assert!(!is_known_without_links(&link.join("link")));
+        assert!(!is_known_without_links(&link.join("missing")));
         assert_eq!(read_link(&link).unwrap().as_deref(), Some(directory.path()));
         assert_eq!(read_link(directory.path()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_missing_path_is_known_without_links_once_it_was_looked_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing/below");
+        assert!(!exists(&missing));
+        assert!(is_known_without_links(&missing));
+        std::os::unix::fs::symlink("/", directory.path().join("missing")).unwrap();
+        assert!(!is_known_without_links(&missing));
     }
 }
