@@ -6,26 +6,48 @@ local plugin = require("@moondock/plugin")
 
 -- Docker's default set, which every container has.
 local DEFAULT_CAPABILITIES = {
-  "AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD", "NET_BIND_SERVICE",
-  "NET_RAW", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT",
+  "AUDIT_WRITE",
+  "CHOWN",
+  "DAC_OVERRIDE",
+  "FOWNER",
+  "FSETID",
+  "KILL",
+  "MKNOD",
+  "NET_BIND_SERVICE",
+  "NET_RAW",
+  "SETFCAP",
+  "SETGID",
+  "SETPCAP",
+  "SETUID",
+  "SYS_CHROOT",
 }
 local NAMESPACES = {
-  PidMode = "process", NetworkMode = "network", IpcMode = "IPC",
-  UTSMode = "host name", UsernsMode = "user", CgroupnsMode = "cgroup",
+  PidMode = "process",
+  NetworkMode = "network",
+  IpcMode = "IPC",
+  UTSMode = "host name",
+  UsernsMode = "user",
+  CgroupnsMode = "cgroup",
 }
 local HARMLESS_SECURITY = {
-  ["no-new-privileges"] = true, ["no-new-privileges=true"] = true, ["no-new-privileges:true"] = true,
-  ["seccomp=builtin"] = true, ["apparmor=docker-default"] = true,
+  ["no-new-privileges"] = true,
+  ["no-new-privileges=true"] = true,
+  ["no-new-privileges:true"] = true,
+  ["seccomp=builtin"] = true,
+  ["apparmor=docker-default"] = true,
 }
 -- Types of local volumes that reach no disk of the host. Bind mounts are in `req.mounts`.
-local HARMLESS_VOLUMES = { [""] = true, none = true, tmpfs = true, nfs = true, nfs4 = true, cifs = true }
+local HARMLESS_VOLUMES =
+  { [""] = true, none = true, tmpfs = true, nfs = true, nfs4 = true, cifs = true }
 
 -- Docker accepts a single string for some lists.
 local function each(list)
   return if type(list) == "string" then { list } else list or {}
 end
 
-local function any(list) return list ~= nil and #list > 0 end
+local function any(list)
+  return list ~= nil and #list > 0
+end
 
 local function within(path, root)
   root = string.gsub(root, "/+$", "")
@@ -84,9 +106,7 @@ end
 local function volume(driver, options)
   local kind = options and options.type or ""
   if (driver or "") ~= "" and driver ~= "local" then return nil end
-  if not HARMLESS_VOLUMES[kind] then
-    return `volumes: a local volume may not be of type {kind}`
-  end
+  if not HARMLESS_VOLUMES[kind] then return `volumes: a local volume may not be of type {kind}` end
 end
 
 local function inline_volumes(mounts)
@@ -99,14 +119,20 @@ end
 
 local function host_config(host)
   if host.Privileged then return "privileged: containers may not be privileged" end
-  return namespaces(host) or capabilities(host.CapAdd) or capabilities(host.Capabilities) or devices(host)
-    or security(host) or inline_volumes(host.Mounts)
+  return namespaces(host)
+    or capabilities(host.CapAdd)
+    or capabilities(host.Capabilities)
+    or devices(host)
+    or security(host)
+    or inline_volumes(host.Mounts)
 end
 
 local function confinement(privileges)
-  if (privileges.Seccomp and (privileges.Seccomp.Mode or "default") ~= "default")
+  if
+    (privileges.Seccomp and (privileges.Seccomp.Mode or "default") ~= "default")
     or (privileges.AppArmor and (privileges.AppArmor.Mode or "default") ~= "default")
-    or (privileges.SELinuxContext and privileges.SELinuxContext.Disable) then
+    or (privileges.SELinuxContext and privileges.SELinuxContext.Disable)
+  then
     return "security-opt: services may not weaken their confinement"
   end
 end
@@ -128,7 +154,9 @@ rules["container.create"] = function(req)
   return host_config(req.body) or host_config(req.body.HostConfig or {})
 end
 
-rules["container.update"] = function(req) return host_config(req.body) end
+rules["container.update"] = function(req)
+  return host_config(req.body)
+end
 
 rules["container.start"] = function(req)
   for field in req.body or {} do
@@ -141,37 +169,56 @@ rules["exec.create"] = function(req)
 end
 
 rules["image.build"] = function(req)
-  if req.query.networkmode == "host" then return "namespaces: builds may not share the host's network namespace" end
+  if req.query.networkmode == "host" then
+    return "namespaces: builds may not share the host's network namespace"
+  end
 end
 
-rules["volume.create"] = function(req) return volume(req.body.Driver, req.body.DriverOpts) end
+rules["volume.create"] = function(req)
+  return volume(req.body.Driver, req.body.DriverOpts)
+end
 
 rules["service.create"] = function(req)
   local task = req.body.TaskTemplate or {}
   local spec = task.ContainerSpec or {}
-  if task.PluginSpec ~= nil or task.Runtime == "plugin" then return "plugins: services may not install plugins" end
-  return capabilities(spec.CapabilityAdd) or confinement(spec.Privileges or {}) or inline_volumes(spec.Mounts)
-    or service_networks(task.Networks) or service_networks(req.body.Networks)
+  if task.PluginSpec ~= nil or task.Runtime == "plugin" then
+    return "plugins: services may not install plugins"
+  end
+  return capabilities(spec.CapabilityAdd)
+    or confinement(spec.Privileges or {})
+    or inline_volumes(spec.Mounts)
+    or service_networks(task.Networks)
+    or service_networks(req.body.Networks)
 end
 rules["service.update"] = rules["service.create"]
 
 local function buildkit()
-  if not plugin.settings().buildkit then return "builds: this policy cannot see what BuildKit is asked to do" end
+  if not plugin.settings().buildkit then
+    return "builds: this policy cannot see what BuildKit is asked to do"
+  end
 end
 rules["grpc.open"] = buildkit
 rules["session.open"] = buildkit
 
-local function checkpoints() return "checkpoints: they can be written to any directory of the host" end
+local function checkpoints()
+  return "checkpoints: they can be written to any directory of the host"
+end
 rules["checkpoint.create"] = checkpoints
 rules["checkpoint.remove"] = checkpoints
 
 local WITHOUT_BODY = {
-  ["container.start"] = true, ["image.build"] = true, ["grpc.open"] = true, ["session.open"] = true,
-  ["checkpoint.create"] = true, ["checkpoint.remove"] = true,
+  ["container.start"] = true,
+  ["image.build"] = true,
+  ["grpc.open"] = true,
+  ["session.open"] = true,
+  ["checkpoint.create"] = true,
+  ["checkpoint.remove"] = true,
 }
 
 local function denial(req)
-  if req.effect == "unknown" then return `unknown: {req.RequestMethod} {req.path} is not known to this policy` end
+  if req.effect == "unknown" then
+    return `unknown: {req.RequestMethod} {req.path} is not known to this policy`
+  end
   local noun = string.match(req.action, "^[^.]+")
   if noun == "plugin" then return "plugins: plugins may not be changed" end
   if noun == "swarm" or noun == "node" then return "swarm: the swarm may not be changed" end

@@ -6,6 +6,8 @@ local network = require("@moondock/network")
 local plugin = require("@moondock/plugin")
 
 return ipam.driver({
-  pools = function() return plugin.settings().pools end,
+  pools = function()
+    return plugin.settings().pools
+  end,
   in_use = network.in_use,
 })

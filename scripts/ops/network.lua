@@ -7,9 +7,15 @@ local net = require("@moondock/net")
 local network = require("@moondock/network")
 
 -- The name of an interface has at most 15 bytes.
-local function bridge_of(n) return n.options.bridge or "md-" .. string.sub(n.id, 1, 12) end
-local function host_side(e) return "mdh" .. string.sub(e.id, 1, 12) end
-local function container_side(e) return "mdc" .. string.sub(e.id, 1, 12) end
+local function bridge_of(n)
+  return n.options.bridge or "md-" .. string.sub(n.id, 1, 12)
+end
+local function host_side(e)
+  return "mdh" .. string.sub(e.id, 1, 12)
+end
+local function container_side(e)
+  return "mdc" .. string.sub(e.id, 1, 12)
+end
 
 -- The MAC address identifies the bridge as ours.
 local function mac_of(n)
@@ -53,7 +59,11 @@ return network.driver({
   has_pool = ipam.has_pool,
 
   options = {
-    bridge = { pattern = "[%w_-]+", aliases = { "com.docker.network.bridge.name" }, doc = "the bridge's name" },
+    bridge = {
+      pattern = "[%w_-]+",
+      aliases = { "com.docker.network.bridge.name" },
+      doc = "the bridge's name",
+    },
     mtu = { type = "integer", aliases = { "com.docker.network.driver.mtu" }, doc = "such as 1400" },
     masquerade = {
       type = "boolean",
@@ -61,7 +71,11 @@ return network.driver({
       aliases = { "com.docker.network.bridge.enable_ip_masquerade" },
       doc = "whether packets leave the host under its address",
     },
-    isolate = { type = "boolean", default = "true", doc = "whether other networks of this driver cannot be reached" },
+    isolate = {
+      type = "boolean",
+      default = "true",
+      doc = "whether other networks of this driver cannot be reached",
+    },
   },
 
   create = function(n)
@@ -90,7 +104,9 @@ return network.driver({
     return { interface = container, host_interface = host }
   end,
 
-  leave = function(_, e) net.delete_link(host_side(e)) end,
+  leave = function(_, e)
+    net.delete_link(host_side(e))
+  end,
 
   publish = publish,
 })

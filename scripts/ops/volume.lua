@@ -8,13 +8,25 @@ local volume = require("@moondock/volume")
 
 local MIN_SIZE = 8 * 2 ^ 20 -- ext4 needs room for its journal
 
-local function base(v) return fs.join(plugin.settings().volume_root, v.name) end
-local function data(v) return base(v) .. "/data" end
-local function image(v) return base(v) .. "/image" end
+local function base(v)
+  return fs.join(plugin.settings().volume_root, v.name)
+end
+local function data(v)
+  return base(v) .. "/data"
+end
+local function image(v)
+  return base(v) .. "/image"
+end
 
 local function attach(v)
   if not fs.mounted(data(v)) then
-    fs.mount({ source = image(v), target = data(v), type = "ext4", loop = true, options = { "nodev" } })
+    fs.mount({
+      source = image(v),
+      target = data(v),
+      type = "ext4",
+      loop = true,
+      options = { "nodev" },
+    })
   end
 end
 
@@ -40,15 +52,26 @@ end
 
 return volume.driver({
   options = {
-    mode = { type = "octal", default = "0755", doc = "permissions of the top directory, such as 0770" },
+    mode = {
+      type = "octal",
+      default = "0755",
+      doc = "permissions of the top directory, such as 0770",
+    },
     uid = { type = "integer", pattern = "%d+", default = "0", doc = "its owner" },
     gid = { type = "integer", pattern = "%d+", default = "0", doc = "its group" },
-    size = { type = "size", doc = "a fixed size, such as 512m or 10g; by default limited by the disk" },
+    size = {
+      type = "size",
+      doc = "a fixed size, such as 512m or 10g; by default limited by the disk",
+    },
   },
 
   create = function(v)
     fs.mkdir(data(v), { parents = true })
-    if v.options.size then format(v) else own(v) end
+    if v.options.size then
+      format(v)
+    else
+      own(v)
+    end
   end,
 
   remove = function(v)

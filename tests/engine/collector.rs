@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::harness::bed::Bed;
 use crate::harness::wait::wait_for;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const SCRIPT: &str = r#"local log = require("@moondock/log")
 local metrics = {}
@@ -53,7 +53,7 @@ fn a_managed_plugin_gets_the_engines_metrics() {
     // The engine says when it ends, and when it begins again.
     bed.engine_restart();
     plugin.wait_for_log("it ends");
-    wait_for("begun again", PATIENCE, || {
+    wait_for("begun again", TIMEOUT, || {
         plugin.log().matches("it begins").count() == 2
     });
     plugin.wait_for_log("second: histogram of starts: 1");

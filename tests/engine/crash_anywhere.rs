@@ -10,7 +10,7 @@ use crate::harness::interposer::Fault;
 use crate::harness::wait::wait_for;
 
 /// How often a user repeats a command that failed because of the crash.
-const PATIENCE: usize = 3;
+const MAX_RETRIES: usize = 3;
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -27,7 +27,7 @@ const DONE: &[&str] = &[
 #[track_caller]
 fn persist(bed: &Bed, args: &[&str]) {
     let mut seen = Vec::new();
-    for attempt in 0..=PATIENCE {
+    for attempt in 0..=MAX_RETRIES {
         let output = bed.docker(args);
         if output.code == Some(0)
             || (attempt > 0 && DONE.iter().any(|done| output.text().contains(done)))

@@ -1,4 +1,4 @@
-//! The shipped log driver on a real engine: what containers print is what `docker logs` gives, whoever dies meanwhile.
+//! The shipped log driver on a real engine: `docker logs` returns what containers print, across crashes of either side.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -10,7 +10,7 @@ use crate::harness::cli::Output;
 use crate::harness::wait::wait_for;
 
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/jsonlog");
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Bed {
     /// An engine, and moondock with the shipped `jsonlog`, whose `plugin.toml` is changed so.
@@ -85,11 +85,11 @@ fn logs_can_be_read_while_a_container_runs_and_after() {
     bed.run_logged("other", &["-d"], "seq 1 5; sleep 600").ok();
     bed.run_logged("web", &["-d"], "seq 1 20; echo later; sleep 600")
         .ok();
-    wait_for("the last line", PATIENCE, || {
+    wait_for("the last line", TIMEOUT, || {
         bed.logs(&["web"]).ends_with("later")
     });
     assert_eq!(bed.logs(&["--tail", "2", "web"]), "20\nlater");
-    wait_for("the other's lines", PATIENCE, || {
+    wait_for("the other's lines", TIMEOUT, || {
         bed.logs(&["other"]) == "1\n2\n3\n4\n5"
     });
     let stamped = bed.logs(&["--timestamps", "web"]);
@@ -108,7 +108,7 @@ fn logs_can_be_read_while_a_container_runs_and_after() {
     assert_eq!(bed.logs(&["--since", "2100-01-01T00:00:00Z", "web"]), "");
     bed.docker(&["kill", "web"]).ok();
     bed.docker(&["restart", "-t", "0", "other"]).ok();
-    wait_for("both runs", PATIENCE, || {
+    wait_for("both runs", TIMEOUT, || {
         bed.logs(&["other"]).lines().count() == 10
     });
     assert_eq!(
@@ -117,7 +117,7 @@ fn logs_can_be_read_while_a_container_runs_and_after() {
         "also of one that was killed"
     );
     let journal = bed.dir().join("state/jsonlog/logs");
-    wait_for("one open stream, with its two files", PATIENCE, || {
+    wait_for("one open stream, with its two files", TIMEOUT, || {
         fs::read_dir(&journal).unwrap().count() == 2
     });
 }
@@ -201,13 +201,13 @@ fn killing_moondock_neither_loses_nor_repeats_log_lines() {
         fs::metadata(path).ok().map(|file| file.len())
     };
     for size in [1, 2_000_000, 6_000_000] {
-        wait_for("the next part of the lines", PATIENCE, || {
+        wait_for("the next part of the lines", TIMEOUT, || {
             file().is_some_and(|length| length > size)
         });
         bed.moondock_kill9();
         bed.serve_logs();
     }
-    wait_for("the last line", PATIENCE, || {
+    wait_for("the last line", TIMEOUT, || {
         bed.logs(&["--tail", "1", "web"]) == "100000"
     });
     let found = numbers(&bed.logs(&["web"]));
@@ -229,21 +229,21 @@ fn a_slow_log_script_in_drop_mode_does_not_block_the_container() {
                 local hooks = logs.file_driver({ root = root })\nlocal write = hooks.write_batch\n\
                 function hooks.write_batch(entries, info) time.sleep(3); write(entries, info) end\nreturn hooks\n";
     bed.write_script("scripts/jsonlog/log.lua", slow);
-    wait_for("the slow script", PATIENCE, || {
+    wait_for("the slow script", TIMEOUT, || {
         bed.moondock_log().contains("generation=2")
     });
     bed.run_logged("web", &["-d"], "seq 1 100000; touch /done; sleep 600")
         .ok();
     let begun = Instant::now();
-    wait_for("all to be printed", PATIENCE, || {
+    wait_for("all to be printed", TIMEOUT, || {
         bed.sh("web", "ls /done").code == Some(0)
     });
     println!("100,000 lines were printed within {:?}", begun.elapsed());
-    wait_for("the count of what was dropped", PATIENCE, || {
+    wait_for("the count of what was dropped", TIMEOUT, || {
         bed.moondock_log().contains("log entries were dropped")
     });
     bed.docker(&["kill", "web"]).ok();
-    wait_for("the last line", PATIENCE, || {
+    wait_for("the last line", TIMEOUT, || {
         bed.logs(&["--tail", "1", "web"]) == "100000"
     });
     let kept = numbers(&bed.logs(&["web"]));
@@ -259,18 +259,18 @@ fn the_log_is_complete_after_an_engine_crash() {
     needs!(engine);
     let bed = Bed::with_jsonlog(|manifest| manifest);
     bed.run_logged("web", &["-d"], "seq 1 1000; sleep 600").ok();
-    wait_for("the lines", PATIENCE, || {
+    wait_for("the lines", TIMEOUT, || {
         bed.logs(&["--tail", "1", "web"]) == "1000"
     });
     bed.engine_kill9();
     bed.engine_boot();
     assert_eq!(numbers(&bed.logs(&["web"])), (1..=1000).collect::<Vec<_>>());
     bed.docker(&["start", "web"]).ok();
-    wait_for("the lines of both runs", PATIENCE, || {
+    wait_for("the lines of both runs", TIMEOUT, || {
         bed.logs(&["web"]).lines().count() == 2000
     });
     let journal = bed.dir().join("state/jsonlog/logs");
-    wait_for("the end of the old stream", PATIENCE, || {
+    wait_for("the end of the old stream", TIMEOUT, || {
         fs::read_dir(&journal).unwrap().count() == 2
     });
 }
@@ -298,15 +298,15 @@ fn live_restored_containers_keep_logging() {
             .copied()
             .unwrap_or_default()
     };
-    wait_for("some lines", PATIENCE, || last() > 10);
+    wait_for("some lines", TIMEOUT, || last() > 10);
     bed.engine_kill9();
     bed.engine_boot();
     let before = last();
-    wait_for("more lines", PATIENCE, || last() > before + 10);
+    wait_for("more lines", TIMEOUT, || last() > before + 10);
     let all = numbers(&bed.logs(&["web"]));
     assert!(all.windows(2).all(|pair| pair[0] < pair[1]), "{all:?}");
     let journal = bed.dir().join("state/jsonlog/logs");
-    wait_for("the end of the old stream", PATIENCE, || {
+    wait_for("the end of the old stream", TIMEOUT, || {
         fs::read_dir(&journal).unwrap().count() == 2
     });
 }
@@ -318,7 +318,7 @@ fn failed_log_reads_are_reported_to_the_user() {
     let script = "return { write = function() end, read = function(info, config, emit)\n\
                   if config.Tail == 1 then emit({ time = '1', line = 'one' }) end\nerror('the tape is torn', 0)\nend }";
     bed.write_script("scripts/jsonlog/log.lua", script);
-    wait_for("the script", PATIENCE, || {
+    wait_for("the script", TIMEOUT, || {
         bed.moondock_log().contains("generation=2")
     });
     bed.run_logged("web", &[], "true").ok();
@@ -336,7 +336,7 @@ fn logs_speed() {
     let bed = Bed::with_jsonlog(|manifest| manifest);
     let begun = Instant::now();
     bed.run_logged("web", &["-d"], "seq 1 100000").ok();
-    wait_for("the last line", PATIENCE, || {
+    wait_for("the last line", TIMEOUT, || {
         bed.logs(&["--tail", "1", "web"]) == "100000"
     });
     println!(

@@ -206,7 +206,7 @@ fn all_interfaces_serve_at_once_and_the_policy_guards_its_plugin() {
     }
     assert_eq!(plugin.inspect()["Enabled"], true);
 
-    // The way out: the engine's configuration, which is no business of the policy.
+    // The way out is the configuration of the engine, which the policy does not control.
     bed.authorize_by(&[]);
     plugin.run("disable", &[]).fails_with(&["is in use"]);
     plugin.run("rm", &[]).fails();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::harness::bed::Bed;
 use crate::harness::wait::wait_for;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 const VAULT: &str = r#"local log = require("@moondock/log")
 local secret = {}
@@ -82,7 +82,7 @@ impl Bed {
     pub fn printed(&self, service: &str, tasks: usize) -> Vec<String> {
         let filter = format!("label=com.docker.swarm.service.name={service}");
         let mut printed = Vec::new();
-        wait_for(&format!("printed by {tasks} tasks"), PATIENCE, || {
+        wait_for(&format!("printed by {tasks} tasks"), TIMEOUT, || {
             let ids = self.docker(&["ps", "-aq", "--filter", &filter]).ok();
             ids.lines()
                 .filter(|id| self.docker(&["logs", id]).stdout.contains("end"))
@@ -165,7 +165,7 @@ fn a_failing_secret_fails_the_task_and_is_logged() {
     // The engine keeps the reason to itself.
     for name in ["sealed", "faulty", "huge"] {
         let tasks = || bed.docker(&["service", "ps", "--no-trunc", name]).ok();
-        wait_for("a failed task", PATIENCE, || tasks().contains("Failed"));
+        wait_for("a failed task", TIMEOUT, || tasks().contains("Failed"));
         assert!(
             tasks().contains("unable to get secret from secret store"),
             "{}",
@@ -199,7 +199,7 @@ fn a_service_recovers_when_the_secret_script_is_fixed() {
         "cat /run/secrets/sealed; echo; echo end; sleep 600",
     );
     let tasks = || bed.docker(&["service", "ps", "--no-trunc", "web"]).ok();
-    wait_for("a failed task", PATIENCE, || tasks().contains("Failed"));
+    wait_for("a failed task", TIMEOUT, || tasks().contains("Failed"));
     bed.write_script(
         "scripts/vault/secret.lua",
         "return { get_secret = function() return { Value = 'open' } end }",

@@ -26,7 +26,7 @@ const GOOD: (&str, &str) = (
     "return { get_secret = function() return { Value = \"x\" } end }\n",
 );
 
-/// What Docker is told of a call, and what the log says of it besides.
+/// What Docker receives for a call, and what the log adds to it.
 fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
     let grants = "grants = [\"fs.read:/nowhere\"]\n";
     let place = Workplace::new(&[
@@ -420,7 +420,7 @@ fn a_reply_that_docker_would_not_read_names_the_field() {
     );
 }
 
-/// A failure of `Get` would be taken for "no such volume": nothing is told, all is logged.
+/// The engine would take an error of `Get` for "no such volume": it receives nothing, and the log has the error.
 #[test]
 fn a_failing_get_is_only_logged() {
     let returned = "return { Volume = { Name = req.Name, CreatedAt = \"\" } }";

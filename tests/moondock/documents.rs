@@ -129,7 +129,7 @@ fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
 fn write(place: &Workplace, path: &str, text: &str, shown_next: bool) -> Result<(), String> {
     place.write(path, text);
     let plugin = Path::new(path).parent().unwrap().to_str().unwrap();
-    // A manifest alone is no plugin.
+    // A manifest alone is not a plugin.
     let policy = format!("{plugin}/authz.lua");
     let stands_in = path.ends_with(".toml") && !place.path().join(&policy).exists();
     if stands_in {

@@ -13,7 +13,7 @@ use cases::{BOMBS, CATCHERS, Case, DEPTHS, LIBRARY, LOOPS, MEMORY};
 
 const DEADLINES: &str = "[limits.deadline_ms]\n\"volume.create\" = 300\n\"authz.request\" = 300\n";
 
-/// Little time, and as much memory as by default. What the scripts are kept from must not be for want of a grant.
+/// Little time, and the default limit of memory. All grants are given, so that no script fails by a missing one.
 const SHORT: &str = "grants = ['fs.write:/', 'exec:echo', 'exec:sh', 'exec:touch', 'exec:true']\n[limits]\ncpu_ms = 50\n";
 /// Little memory, and time to fill it even without optimisation.
 const NARROW: &str = "grants = ['fs.write:/', 'exec:echo', 'exec:sh', 'exec:touch', 'exec:true']\n[limits]\ncpu_ms = 3000\nmemory_mib = 16\n";
@@ -55,7 +55,7 @@ fn script(name: &str, scratch: &str, hooks: &str) -> String {
     format!("{modules}local SCRATCH = '{scratch}'\nlocal {name} = {{}}\n{hooks}\nreturn {name}\n")
 }
 
-/// Runs the cases, each on a plugin of its own, and tells of all that went wrong.
+/// Runs each case on a plugin of its own and reports all failures.
 fn each(cases: &[Case], run: impl Fn(&Case) -> Result<(), String>) {
     let wrong = |case: &Case| {
         run(case)

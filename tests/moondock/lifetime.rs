@@ -12,7 +12,7 @@ fn slow(seconds: f64) -> String {
     format!(r#"{{"Name":"slow","Opts":{{"sleep":"{seconds}"}}}}"#)
 }
 
-/// Sends a slow call and waits until it runs, for which there is no other sign than a later answer.
+/// Sends a slow call and waits until it runs, which shows only in the reply to a later call.
 fn begin_slow_call(served: &Served, seconds: f64) -> Connection {
     let mut connection = served.connect("vol");
     connection

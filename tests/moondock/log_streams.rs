@@ -320,7 +320,7 @@ fn a_repeated_start_during_the_hook_opens_the_stream_once() {
     });
 }
 
-/// What cannot be opened for the moment has not ended, and a journal entry that is spoilt is no matter of the others.
+/// A FIFO that cannot be opened for the moment has not ended, and a corrupt journal entry does not affect the others.
 #[test]
 fn a_stream_that_cannot_be_resumed_yet_is_retried() {
     let log = ContainerLog::new("web");
@@ -420,7 +420,7 @@ fn a_new_stream_of_a_container_ends_the_abandoned_one() {
         wait_for_text(&new, "stop /web\n").await;
         writer.send(&[entry("after")]);
         wait_for_text(&new, "1 stdout 1732440000123456789 after\n").await;
-        // The script is told of the end before the journal is.
+        // The script learns of the end before the journal does.
         let counters = plugin.plugin().log_counters();
         until("the old one to be forgotten", || {
             counters.streams.load(Relaxed) == 1

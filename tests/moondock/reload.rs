@@ -248,7 +248,7 @@ fn half_written_scripts_are_never_loaded() {
     let mut file = File::create(served.path("volume.lua")).unwrap();
     file.write_all(driver("half").as_bytes()).unwrap();
     file.sync_all().unwrap();
-    // Long enough for many a reload, and not for the patience with a file that stays open.
+    // Longer than many reloads take, and shorter than the timeout for a file that stays open.
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_millis(300) {
         assert_eq!(served.mark(), "old!");

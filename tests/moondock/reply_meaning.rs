@@ -22,7 +22,7 @@ fn driver(hook: &str, reply: &str) -> String {
     )
 }
 
-/// What the engine is told of the call, and the cure in the log.
+/// The error that the engine receives, and the cure in the log.
 fn called(file: &str, hook: &str, reply: &str, request: &str) -> (String, String) {
     let place = Workplace::new(&[(&format!("p/{file}.lua"), &driver(hook, reply))]);
     let ended = place.run(&["call", "p", &format!("{file}.{hook}"), request]);

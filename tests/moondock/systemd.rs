@@ -1,4 +1,4 @@
-//! Under systemd: sockets that are handed over, and what is told.
+//! Under systemd: socket activation and notifications.
 
 use crate::harness::process::{Served, Setup, VOLUME};
 use rustix::process::Signal;

@@ -147,7 +147,7 @@ fn a_stalled_handshake_times_out_without_affecting_others() {
     served.wait_for_log("no handshake within 10 s");
 }
 
-/// Files are the whole process's: whoever can reach the port must not take them from plugins that he cannot reach.
+/// File descriptors belong to the whole process: clients of this port must not use up those of other plugins.
 #[test]
 fn unauthenticated_connections_are_limited() {
     let mut served = setup().plugin("other", "volume.lua", VOLUME).start();

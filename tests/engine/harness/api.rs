@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A reply: its status and its body, chunks joined.
 #[derive(Debug)]
@@ -68,8 +68,8 @@ fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Vec<u8> {
 /// Sends `bytes` on a new connection, and reads one reply to its end.
 pub fn send(socket: &Path, bytes: &[u8]) -> io::Result<Reply> {
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(TIMEOUT))?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
     let written = stream.write_all(bytes);
     let mut raw = Vec::new();
     let read = stream.read_to_end(&mut raw);

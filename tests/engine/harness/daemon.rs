@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::harness::bed::Namespaces;
 use crate::harness::wait::holds_within;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One running process: its log and its PID inside the namespaces.
 pub struct Daemon {
@@ -67,7 +67,7 @@ impl Daemon {
     /// Sends a signal, by the name that `kill -s` takes.
     pub fn signal(&self, name: &str) {
         assert!(
-            holds_within(PATIENCE, || self.pid_file.exists()),
+            holds_within(TIMEOUT, || self.pid_file.exists()),
             "never started: {}",
             self.log()
         );
@@ -85,7 +85,7 @@ impl Daemon {
 
     fn wait(&mut self, signal: &str) -> ExitStatus {
         let mut status = None;
-        holds_within(PATIENCE, || {
+        holds_within(TIMEOUT, || {
             status = self.ended();
             status.is_some()
         });

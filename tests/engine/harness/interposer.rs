@@ -17,7 +17,7 @@ pub enum Fault {
     KillBefore,
     /// Moondock is killed while it works on the call, and started again.
     KillDuring,
-    /// Moondock answers, and is killed before the engine hears of it.
+    /// Moondock answers, and is killed before the answer reaches the engine.
     LoseReply,
     /// The engine is killed while moondock works on the call, and started again.
     EngineDies,

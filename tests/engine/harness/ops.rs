@@ -134,7 +134,7 @@ impl Bed {
             .collect()
     }
 
-    /// The files of this bed that a loop device holds. Their paths are those of whoever mounted them, so a part of the
+    /// The files of this bed that a loop device holds. Their paths are those of the process that mounted them, so a part of the
     /// path is the bed's name.
     pub fn loops(&self) -> Vec<String> {
         let files = self

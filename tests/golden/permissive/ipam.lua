@@ -18,8 +18,13 @@ function ipam.release_pool(req) end
 
 function ipam.request_address(req)
   local address = req.Address or ""
-  if address == "" then address = if string.find(req.PoolID, "::", 1, true) then "fd00:9::2" else "10.9.0.2" end
-  return { Address = address .. (if string.find(address, ":", 1, true) then "/64" else "/24"), Data = { a = "b" } }
+  if address == "" then
+    address = if string.find(req.PoolID, "::", 1, true) then "fd00:9::2" else "10.9.0.2"
+  end
+  return {
+    Address = address .. (if string.find(address, ":", 1, true) then "/64" else "/24"),
+    Data = { a = "b" },
+  }
 end
 
 function ipam.release_address(req)

@@ -26,7 +26,9 @@ end
 
 function network.create_endpoint(req)
   local set, answer = req.Interface or {}, {}
-  for field, value in { Address = "10.9.0.2/24", AddressIPv6 = "fd00:9::2/64", MacAddress = "02:42:0a:09:00:02" } do
+  for field, value in
+    { Address = "10.9.0.2/24", AddressIPv6 = "fd00:9::2/64", MacAddress = "02:42:0a:09:00:02" }
+  do
     if (set[field] or "") == "" then answer[field] = value end
   end
   return { Interface = answer }
@@ -43,10 +45,12 @@ function network.join(req)
     InterfaceName = { SrcName = "md" .. string.sub(req.EndpointID, 1, 10), DstPrefix = "eth" },
     Gateway = "10.9.0.1",
     GatewayIPv6 = "fd00:9::1",
-    StaticRoutes = if string.find(req.EndpointID, "^2") then {} else {
-      { Destination = "10.10.0.0/16", RouteType = 0, NextHop = "10.9.0.254" },
-      { Destination = "fd00:10::/64", RouteType = 1 },
-    },
+    StaticRoutes = if string.find(req.EndpointID, "^2")
+      then {}
+      else {
+        { Destination = "10.10.0.0/16", RouteType = 0, NextHop = "10.9.0.254" },
+        { Destination = "fd00:10::/64", RouteType = 1 },
+      },
     DisableGatewayService = true,
   }
 end

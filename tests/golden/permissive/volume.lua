@@ -1,7 +1,12 @@
 local volume = {}
 
 local function describe(name)
-  return { Name = name, Mountpoint = "/m/" .. name, CreatedAt = "2026-01-02T03:04:05.5+01:00", Status = {} }
+  return {
+    Name = name,
+    Mountpoint = "/m/" .. name,
+    CreatedAt = "2026-01-02T03:04:05.5+01:00",
+    Status = {},
+  }
 end
 
 function volume.create(req)
@@ -30,7 +35,12 @@ function volume.get(req)
 end
 
 function volume.list(req)
-  return { Volumes = { describe("a"), { Name = "b", Status = { ids = {}, n = 1.5, list = { 1, "x", true } } } } }
+  return {
+    Volumes = {
+      describe("a"),
+      { Name = "b", Status = { ids = {}, n = 1.5, list = { 1, "x", true } } },
+    },
+  }
 end
 
 function volume.capabilities(req)

@@ -316,7 +316,8 @@ fn a_granted_directory_may_lie_behind_a_link_or_be_missing() {
     );
 }
 
-/// A second name of the same file is as good as the first: whoever may make hard links in a granted directory grants the file.
+/// A hard link is another name of the same file: a user who may create hard links in a granted directory
+/// grants the file.
 #[test]
 fn hard_links_in_a_granted_directory_are_in_it() {
     let ground = Ground::new();

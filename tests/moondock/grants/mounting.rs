@@ -282,7 +282,7 @@ fn devices_in_a_mounted_image_cannot_be_opened() {
             "fs.mount({{ source = AT .. 'source/image', target = AT .. 'root/at', type = 'ext4', loop = true, options = {{ {options} }} }})"
         ));
         ground.refused(open, "permission denied");
-        // A second mount of the same is no way round, whatever it is mounted with.
+        // A second mount of the same source does not get around it, with any options.
         let again = "fs.mount({ source = AT .. 'root/at', target = AT .. 'root/at', options = { 'bind', 'noatime' } })";
         ground.fine(again);
         ground.refused(open, "permission denied");

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Long enough for a slow machine, so that only a fault makes a test wait for it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// A volume driver that sleeps in `Create` for as long as the option `sleep` says.
 pub const VOLUME: &str = r#"local time = require("@moondock/time")
@@ -275,17 +275,17 @@ impl Served {
         let (log, changed) = &*self.log;
         let missing = |log: &mut String| !log.contains(text);
         let (log, waited) = changed
-            .wait_timeout_while(log.lock().unwrap(), PATIENCE, missing)
+            .wait_timeout_while(log.lock().unwrap(), TIMEOUT, missing)
             .unwrap();
         assert!(!waited.timed_out(), "`{text}` is not in the log:\n{log}");
     }
 
-    /// Waits for something that nobody tells of, and so has to be looked at again and again.
+    /// Polls until `done`, for what causes no event.
     pub fn wait_for(&mut self, what: &str, mut done: impl FnMut(&mut Served) -> bool) {
         let begun = Instant::now();
         while !done(self) {
             assert!(
-                begun.elapsed() < PATIENCE,
+                begun.elapsed() < TIMEOUT,
                 "waited in vain for {what}:\n{}",
                 self.log()
             );

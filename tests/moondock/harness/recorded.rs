@@ -8,7 +8,7 @@ use std::rc::Rc;
 use tempfile::TempDir;
 
 /// Recorded from engines 20.10.24, 26.1.5 and 28.5.2 and from podman 4.3.1, one of each form of a body; those of
-/// `made` follow the documents, for want of a recording.
+/// `made` follow the documentation, since they were not recorded.
 const CALLS: &str = include_str!("../../golden/engine-calls.jsonl");
 
 /// A plugin of all interfaces that says yes to everything.

@@ -15,7 +15,7 @@ pub struct World {
 /// A server's answer: the address that it saw its client come from.
 pub type Answer = Option<String>;
 
-const PATIENCE: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(400);
 
 impl World {
     pub fn new() -> Self {
@@ -98,8 +98,8 @@ fn plain(peer: SocketAddr) -> String {
 
 pub fn ask(from: &Namespace, to: &str) -> Answer {
     from.enter(|| {
-        let mut stream = TcpStream::connect_timeout(&to.parse().unwrap(), PATIENCE).ok()?;
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = TcpStream::connect_timeout(&to.parse().unwrap(), TIMEOUT).ok()?;
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;
         Some(answer)
@@ -110,7 +110,7 @@ pub fn ask_udp(from: &Namespace, to: &str) -> Answer {
     from.enter(|| {
         let to: SocketAddr = to.parse().unwrap();
         let socket = UdpSocket::bind(if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_read_timeout(Some(TIMEOUT)).unwrap();
         socket.connect(to).and_then(|()| socket.send(b"?")).ok()?;
         let mut answer = [0; 64];
         let length = socket.recv(&mut answer).ok()?;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Long enough for a slow machine, so that only a fault makes a test wait for it.
-const PATIENCE: Duration = Duration::from_secs(40);
+const TIMEOUT: Duration = Duration::from_secs(40);
 
 /// The FIFO, and a file for the script to write to.
 pub struct ContainerLog {
@@ -128,11 +128,11 @@ pub fn entry(line: &str) -> LogEntry {
     }
 }
 
-/// Waits for something that nobody tells of, while the plugin goes on.
+/// Polls for what causes no event, while the plugin keeps running.
 pub async fn until(what: &str, done: impl Fn() -> bool) {
     let begun = Instant::now();
     while !done() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}");
+        assert!(begun.elapsed() < TIMEOUT, "waited in vain for {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }
