@@ -87,7 +87,7 @@ fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> 
         method: record
             .optional("method")?
             .unwrap_or_else(|| "GET".to_owned()),
-        most: MAX_BODY,
+        max_body: MAX_BODY,
         ..Request::default()
     };
     if let Some(body) = record.optional::<Value>("body")? {

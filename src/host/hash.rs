@@ -4,6 +4,7 @@ use super::{Host, Module, Needs, function};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use hex::FromHexError;
 use mlua::{BString, Lua, LuaString};
 use rustix::rand::{GetRandomFlags, getrandom};
 use sha2::{Digest, Sha256};
@@ -14,7 +15,7 @@ pub const MODULE: Module = Module {
     name: "hash",
     functions: &[
         function("sha256",   Needs::Nothing, |lua, bind| bind.pure(lua, sha256)),
-        function("hex",      Needs::Nothing, |lua, bind| bind.pure(lua, hex)),
+        function("hex",      Needs::Nothing, |lua, bind| bind.pure(lua, to_hex)),
         function("unhex",    Needs::Nothing, |lua, bind| bind.pure(lua, unhex)),
         function("base64",   Needs::Nothing, |lua, bind| bind.pure(lua, base64)),
         function("unbase64", Needs::Nothing, |lua, bind| bind.pure(lua, unbase64)),
@@ -30,32 +31,20 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn sha256(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
-    Ok(digits(&Sha256::digest(text.as_bytes())))
+    Ok(hex::encode(Sha256::digest(text.as_bytes())))
 }
 
-fn hex(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
-    Ok(digits(&text.as_bytes()))
+fn to_hex(_: &Lua, _: &Host, text: LuaString) -> Result<String, String> {
+    Ok(hex::encode(text.as_bytes()))
 }
 
 fn unhex(_: &Lua, _: &Host, text: LuaString) -> Result<BString, String> {
-    let text = text.as_bytes();
-    if !text.len().is_multiple_of(2) {
-        return Err("an odd number of digits".into());
-    }
-    text.chunks(2)
-        .map(byte)
-        .collect::<Result<Vec<u8>, _>>()
-        .map(BString::from)
-}
-
-fn byte(pair: &[u8]) -> Result<u8, String> {
-    let digit = |byte: u8| u8::try_from(char::from(byte).to_digit(16)?).ok();
-    match (digit(pair[0]), digit(pair[1])) {
-        (Some(high), Some(low)) => Ok((high << 4) | low),
-        _ => Err(format!(
-            "`{}` is not a hexadecimal number",
-            String::from_utf8_lossy(pair)
-        )),
+    match hex::decode(text.as_bytes()) {
+        Ok(bytes) => Ok(bytes.into()),
+        Err(FromHexError::InvalidHexCharacter { c, .. }) => {
+            Err(format!("`{c}` is not a hexadecimal digit"))
+        }
+        Err(_) => Err("an odd number of digits".to_owned()),
     }
 }
 
@@ -78,13 +67,4 @@ fn random(_: &Lua, _: &Host, bytes: usize) -> Result<BString, String> {
             getrandom(&mut random[done..], GetRandomFlags::empty()).map_err(|e| e.to_string())?;
     }
     Ok(random.into())
-}
-
-fn digits(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| DIGITS[usize::from(value)] as char;
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect()
 }

@@ -104,7 +104,7 @@ fn message(record: &Record) -> Result<Request, Failure> {
         method: method.unwrap_or_else(|| "GET".to_owned()),
         headers: headers.map_or(Ok(Vec::new()), |headers| lines(&headers))?,
         body: body.unwrap_or_default().into(),
-        most: limit,
+        max_body: limit,
     })
 }
 

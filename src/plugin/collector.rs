@@ -282,7 +282,7 @@ async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
     let request = Request {
         method: "GET".to_owned(),
         headers: vec![accept],
-        most: PAGE_LIMIT,
+        max_body: PAGE_LIMIT,
         ..Request::default()
     };
     let sending = send_to_socket(socket, "/metrics", &request);

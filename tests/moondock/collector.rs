@@ -380,20 +380,17 @@ fn what_an_engine_answers_amiss_is_told_once_and_overcome() {
     let amiss = [
         (
             raw("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\na 1\n"),
-            "engine.sock` gave no answer: ",
+            "engine.sock` failed: ",
         ),
         (
             raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n"),
-            "engine.sock` gave no answer: ",
+            "engine.sock` failed: ",
         ),
-        (
-            raw("SSH-2.0-OpenSSH_9.2\r\n"),
-            "engine.sock` gave no answer: ",
-        ),
-        (raw(""), "engine.sock` gave no answer: "),
+        (raw("SSH-2.0-OpenSSH_9.2\r\n"), "engine.sock` failed: "),
+        (raw(""), "engine.sock` failed: "),
         (
             page(&vec![b'#'; (16 << 20) + 1]),
-            "engine.sock` answered with more than 16777216 bytes",
+            "engine.sock` exceeds 16777216 bytes",
         ),
     ];
     for (overcome, (answer, told)) in amiss.into_iter().enumerate() {

@@ -81,6 +81,11 @@ const RESERVED: &[Reserved] = &[
         exceptions: CLIENT,
     },
     Reserved {
+        word: "hyperlocal::",
+        parts: &[],
+        exceptions: CLIENT,
+    },
+    Reserved {
         word: "tokio_rustls::",
         parts: &["server"],
         exceptions: CLIENT,

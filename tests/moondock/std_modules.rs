@@ -392,7 +392,7 @@ fn time_and_hash_give_what_others_give() {
         same(hash.unbase64("+/8"), "\xfb\xff")
         same(#hash.random(16), 16)
         assert(hash.random(16) ~= hash.random(16))
-        fails("hash.unhex: `zz` is not a hexadecimal number", hash.unhex, "zz")
+        fails("hash.unhex: `z` is not a hexadecimal digit", hash.unhex, "zz")
         fails("odd number", hash.unhex, "a")
         fails("hash.unbase64", hash.unbase64, "*")
         fails("more than 65536", hash.random, 1e6)

@@ -39,7 +39,7 @@ impl StreamInfo {
         };
         info.insert("File".to_owned(), Json::String(file.clone()));
         let text = serde_json::to_vec(info).map_err(|e| e.to_string())?;
-        let id = hex(&Sha256::digest(&file)[..16]);
+        let id = hex::encode(&Sha256::digest(&file)[..16]);
         Self::of(id, text).ok_or_else(|| "`ContainerID` is missing or empty".to_owned())
     }
 
@@ -67,8 +67,4 @@ impl StreamInfo {
     pub(super) fn table(&self, lua: &Lua) -> Result<Table, String> {
         decode(lua, LOG_INFO, &self.text)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

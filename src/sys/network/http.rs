@@ -1,76 +1,80 @@
-//! HTTP requests to servers of others, and to sockets: a connection each, nothing is kept.
+//! HTTP requests to servers and to Unix sockets. Each request has a connection of its own.
 
 mod url;
 
 pub use self::url::Url;
 
+use crate::sys::blocking;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper::header::{HOST, HeaderName, HeaderValue};
-use hyper::rt::{Read, Write};
+use hyper::http::uri::PathAndQuery;
+use hyper_util::client::legacy;
 use hyper_util::rt::TokioIo;
+use hyperlocal::{UnixClientExt, UnixConnector};
 use std::error::Error;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// What a server is asked.
+/// A request to a server.
 #[derive(Debug, Clone, Default)]
 pub struct Request {
-    /// Such as `GET`.
+    /// The method, such as `GET`.
     pub method: String,
-    /// Names and values; `Host` and the length are added.
+    /// The headers by name and value, without `Host` and the length.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// The body; may be empty.
+    /// The body, which may be empty.
     pub body: Bytes,
-    /// How many bytes the answer's body may have.
-    pub most: usize,
+    /// The limit on the answer's body, in bytes.
+    pub max_body: usize,
 }
 
-/// What a server answers.
+/// The answer of a server.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Such as 200.
+    /// The status, such as 200.
     pub status: u16,
-    /// Names in lower case, and values, in the order of the answer.
+    /// The headers in the order of the answer, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// An error that leaves a request without an answer.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum HttpError {
-    #[error("`{0}` cannot be used: {1}")]
+    #[error("cannot use `{0}`: {1}")]
     Url(String, &'static str),
-    #[error("`{0}` is no method")]
+    #[error("`{0}` is not an HTTP method")]
     Method(String),
-    #[error("`{0}` is no header that can be set, or its value is not of one line")]
+    #[error("the header `{0}` cannot be set, or its value is not a single line")]
     Header(String),
     #[error("cannot connect to `{0}`: {1}")]
     Connect(String, io::Error),
-    #[error("no trust in `{0}`: {1}")]
+    #[error("cannot trust `{0}`: {1}")]
     Tls(String, io::Error),
-    #[error("no certificates to trust: {0}")]
+    #[error("cannot load CA certificates: {0}")]
     Roots(String),
-    #[error("`{0}` gave no answer: {1}")]
+    #[error("the request to `{0}` failed: {1}")]
     Broken(String, String),
-    #[error("`{0}` answered with more than {1} bytes")]
+    #[error("the answer of `{0}` exceeds {1} bytes")]
     TooLarge(String, usize),
 }
 
-/// The headers that are the connection's own.
-const OWN: [&str; 6] = [
+/// The headers that only the connection sets.
+const CONNECTION_HEADERS: [&str; 6] = [
     "host",
     "content-length",
     "transfer-encoding",
@@ -79,17 +83,24 @@ const OWN: [&str; 6] = [
     "proxy-authorization",
 ];
 
-/// The certificates that the machine trusts, read when they are first needed.
+/// The longest path of a Unix socket, in bytes.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// A client over TCP and TLS.
 #[derive(Debug, Default)]
 pub struct Client {
+    /// The CA certificates of the machine, which are loaded when they are first needed.
     trusted: OnceCell<Arc<ClientConfig>>,
 }
 
 impl Client {
-    /// Sends a request and waits for the whole answer. Redirects are an answer like others.
+    /// Sends a request and waits for the whole answer. Does not follow redirects.
+    ///
+    /// With `ca`, trusts only the certificates in that PEM text.
     ///
     /// # Errors
-    /// [`HttpError`]; a status of 400 and above is none.
+    /// Fails if there is no answer, or if it exceeds its limit. A status of 400 and above is an
+    /// answer.
     pub async fn send(
         &self,
         url: &Url,
@@ -97,58 +108,90 @@ impl Client {
         ca: Option<&[u8]>,
     ) -> Result<Answer, HttpError> {
         let name = url.to_string();
-        let message = message(request, &url.authority(), &url.target)?;
-        let connecting = TcpStream::connect((url.name(), url.port));
-        let stream = connecting
+        let message = message(request, &url.authority(), url.target.clone().into())?;
+        let stream = TcpStream::connect((url.name(), url.port))
             .await
             .map_err(|e| HttpError::Connect(name.clone(), e))?;
         if !url.tls {
-            return exchange(stream, message, name, request.most).await;
+            return exchange(stream, message, name, request.max_body).await;
         }
         let config = match ca {
-            Some(pem) => trusting(&authorities(pem)?),
+            Some(pem) => trusting(&parse_certificates(pem)?),
             None => self.trusted().await?,
         };
         let server = ServerName::try_from(url.name().to_owned())
-            .map_err(|_| HttpError::Url(name.clone(), "its host is no host"))?;
-        let securing = TlsConnector::from(config).connect(server, stream);
-        let stream = securing
+            .map_err(|_| HttpError::Url(name.clone(), "its host is not a host name"))?;
+        let stream = TlsConnector::from(config)
+            .connect(server, stream)
             .await
             .map_err(|e| HttpError::Tls(name.clone(), e))?;
-        exchange(stream, message, name, request.most).await
+        exchange(stream, message, name, request.max_body).await
     }
 
     async fn trusted(&self) -> Result<Arc<ClientConfig>, HttpError> {
-        let reading = || async {
-            let loading = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs);
-            let found = loading.await.map_err(|e| HttpError::Roots(e.to_string()))?;
+        let load = || async {
+            let found = blocking(|| io::Result::Ok(rustls_native_certs::load_native_certs()))
+                .await
+                .map_err(|e| HttpError::Roots(e.to_string()))?;
             match (found.certs.is_empty(), found.errors.first()) {
                 (false, _) => Ok(trusting(&found.certs)),
                 (true, Some(error)) => Err(HttpError::Roots(error.to_string())),
                 (true, None) => Err(HttpError::Roots(
-                    "install `ca-certificates`, or give `ca`".to_owned(),
+                    "the machine has none; install `ca-certificates`, or pass `ca`".to_owned(),
                 )),
             }
         };
-        self.trusted.get_or_try_init(reading).await.cloned()
+        self.trusted.get_or_try_init(load).await.cloned()
     }
 }
 
-/// Sends a request through the Unix socket `path`.
+/// Sends a request to the Unix socket `socket` and waits for the whole answer. `target` is the path
+/// with the query.
 ///
 /// # Errors
-/// As [`Client::send`].
+/// Fails as [`Client::send`] does.
 pub async fn send_to_socket(
-    path: &Path,
+    socket: &Path,
     target: &str,
     request: &Request,
 ) -> Result<Answer, HttpError> {
-    let name = path.display().to_string();
-    let message = message(request, "localhost", target)?;
-    let stream = UnixStream::connect(path)
-        .await
-        .map_err(|e| HttpError::Connect(name.clone(), e))?;
-    exchange(stream, message, name, request.most).await
+    let name = socket.display().to_string();
+    let message = message(request, "localhost", socket_uri(socket, target)?)?;
+    // A client that is dropped with the request keeps no connection for the next one.
+    let client: legacy::Client<UnixConnector, Full<Bytes>> = legacy::Client::unix();
+    let answer = client.request(message).await.map_err(|error| {
+        let cause = cause_of(&error);
+        match error.is_connect() {
+            true => HttpError::Connect(name.clone(), io::Error::other(cause)),
+            false => HttpError::Broken(name.clone(), cause),
+        }
+    })?;
+    read_answer(answer, &name, request.max_body).await
+}
+
+/// Returns the URI by which hyperlocal knows a socket and a target.
+fn socket_uri(socket: &Path, target: &str) -> Result<hyper::Uri, HttpError> {
+    let refuse = |text: &str, reason| Err(HttpError::Url(text.to_owned(), reason));
+    let Some(path) = socket.to_str().filter(|path| !path.is_empty()) else {
+        return refuse(
+            &socket.display().to_string(),
+            "the socket's path is not text",
+        );
+    };
+    if path.len() > SOCKET_PATH_MAX {
+        return refuse(path, "the socket's path is too long");
+    }
+    let Ok(target) = target.parse::<PathAndQuery>() else {
+        return refuse(without_query(target), "its path is not valid");
+    };
+    let mut parts = hyper::Uri::from(hyperlocal::Uri::new(socket, "/")).into_parts();
+    parts.path_and_query = Some(target);
+    hyper::Uri::from_parts(parts).or_else(|_| refuse(path, "its path is not valid"))
+}
+
+/// Returns `target` without its query, which may contain secrets.
+fn without_query(target: &str) -> &str {
+    target.split('?').next().unwrap_or_default()
 }
 
 fn trusting(certificates: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
@@ -161,33 +204,26 @@ fn trusting(certificates: &[CertificateDer<'static>]) -> Arc<ClientConfig> {
     )
 }
 
-fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
-    let wrong = |what: String| HttpError::Roots(format!("`ca` {what}"));
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let read = read.map_err(|e| wrong(format!("is not PEM: {e}")))?;
-    if read.is_empty() {
-        Err(wrong("holds no certificate".to_owned()))
-    } else {
-        Ok(read)
+fn parse_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpError> {
+    let certificates = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| HttpError::Roots(format!("`ca` is not PEM: {e}")))?;
+    if certificates.is_empty() {
+        return Err(HttpError::Roots("`ca` contains no certificate".to_owned()));
     }
+    Ok(certificates)
 }
 
 fn message(
     request: &Request,
     host: &str,
-    target: &str,
+    uri: hyper::Uri,
 ) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
-    let method = hyper::Method::from_bytes(request.method.as_bytes());
-    let method = method.map_err(|_| HttpError::Method(request.method.clone()))?;
-    let target: hyper::Uri = target.parse().map_err(|_| {
-        HttpError::Url(
-            target.split('?').next().unwrap_or_default().to_owned(),
-            "its path is no path",
-        )
-    })?;
+    let method = hyper::Method::from_bytes(request.method.as_bytes())
+        .map_err(|_| HttpError::Method(request.method.clone()))?;
     let mut message = hyper::Request::new(Full::new(request.body.clone()));
     *message.method_mut() = method;
-    *message.uri_mut() = target;
+    *message.uri_mut() = uri;
     let host = HeaderValue::from_str(host).map_err(|_| HttpError::Header("host".to_owned()))?;
     message.headers_mut().insert(HOST, host);
     for (name, value) in &request.headers {
@@ -200,27 +236,23 @@ fn message(
 fn header(name: &str, value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
     let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
     let value = HeaderValue::from_bytes(value).ok()?;
-    (!OWN.contains(&name.as_str())).then_some((name, value))
+    (!CONNECTION_HEADERS.contains(&name.as_str())).then_some((name, value))
 }
 
-async fn exchange<S>(
-    stream: S,
+async fn exchange(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     message: hyper::Request<Full<Bytes>>,
     name: String,
-    most: usize,
-) -> Result<Answer, HttpError>
-where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    TokioIo<S>: Read + Write,
-{
-    let broken = |error: hyper::Error| broken(&name, &error);
+    max_body: usize,
+) -> Result<Answer, HttpError> {
+    let broken = |error: hyper::Error| HttpError::Broken(name.clone(), cause_of(&error));
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut connection = pin!(connection);
     let mut answer = pin!(async {
         let answer = sender.send_request(message).await.map_err(broken)?;
-        whole(answer, &name, most).await
+        read_answer(answer, &name, max_body).await
     });
-    // The answer goes on when the connection has ended, with what has come, or fails by itself.
+    // When the connection ends first, the answer still yields what has arrived, or fails by itself.
     tokio::select! {
         biased;
         answer = &mut answer => answer,
@@ -228,27 +260,26 @@ where
     }
 }
 
-async fn whole(
+async fn read_answer(
     answer: hyper::Response<Incoming>,
     name: &str,
-    most: usize,
+    max_body: usize,
 ) -> Result<Answer, HttpError> {
-    let (head, mut rest) = answer.into_parts();
+    let (head, mut incoming) = answer.into_parts();
+    let mut body = BytesMut::new();
+    while let Some(frame) = incoming.frame().await {
+        let frame = frame.map_err(|e| HttpError::Broken(name.to_owned(), cause_of(&e)))?;
+        // A frame without data carries trailers, which nothing reads.
+        let data = frame.into_data().unwrap_or_default();
+        if body.len() + data.len() > max_body {
+            return Err(HttpError::TooLarge(name.to_owned(), max_body));
+        }
+        body.extend_from_slice(&data);
+    }
     let headers = head
         .headers
         .iter()
         .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
-    let mut body = BytesMut::new();
-    while let Some(frame) = rest.frame().await {
-        let frame = frame.map_err(|e| broken(name, &e))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        if body.len() + data.len() > most {
-            return Err(HttpError::TooLarge(name.to_owned(), most));
-        }
-        body.extend_from_slice(&data);
-    }
     Ok(Answer {
         status: head.status.as_u16(),
         headers: headers.collect(),
@@ -256,10 +287,12 @@ async fn whole(
     })
 }
 
-fn broken(name: &str, error: &hyper::Error) -> HttpError {
-    let cause = error
-        .source()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
-    HttpError::Broken(name.to_owned(), format!("{error}{cause}"))
+/// Returns the messages of an error's sources, or its own when it has none.
+fn cause_of(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |&source| source.source());
+    let texts: Vec<_> = sources.map(ToString::to_string).collect();
+    match texts.is_empty() {
+        true => error.to_string(),
+        false => texts.join(": "),
+    }
 }

@@ -1,89 +1,87 @@
-//! The address of a request, read strictly: what is checked is what is connected to.
+//! URLs of requests, parsed once: the host that is checked is the host that is connected to.
 
-use super::HttpError;
+use super::{HttpError, without_query};
+use hyper::Uri;
+use hyper::http::uri::PathAndQuery;
 use std::fmt::{self, Display};
 use std::net::Ipv6Addr;
 
-/// Where a request goes to.
+/// A URL of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// Whether it is `https`.
+    /// Whether the scheme is `https`.
     pub tls: bool,
     /// The host's name in lower case, or its address; IPv6 in brackets.
     pub host: String,
-    /// The port, the scheme's own where none is named.
+    /// The port, by default the scheme's own.
     pub port: u16,
-    /// Path and query, as the server gets them.
-    pub target: String,
+    /// The path and the query, as the server gets them.
+    pub target: PathAndQuery,
 }
 
 impl Url {
-    /// Reads an absolute URL.
+    /// Parses an absolute URL.
     ///
     /// # Errors
-    /// [`HttpError::Url`] for another scheme, a user in front of the host, and what parsers read differently.
+    /// Fails for another scheme, for a user before the host, and for text that other parsers read
+    /// differently.
     pub fn parse(text: &str) -> Result<Self, HttpError> {
-        let wrong = |reason| HttpError::Url(shown(text), reason);
-        if !text
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\')
-        {
-            return Err(wrong(
-                "it may have no spaces, `\\` or characters beyond ASCII: encode them with `%`",
-            ));
+        Self::parse_strictly(text).map_err(|reason| HttpError::Url(redacted(text), reason))
+    }
+
+    fn parse_strictly(text: &str) -> Result<Self, &'static str> {
+        if !text.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+            return Err("spaces, `\\` and characters beyond ASCII must be encoded with `%`");
         }
         let (scheme, rest) = text
             .split_once("://")
-            .ok_or_else(|| wrong("it must begin with `https://`"))?;
+            .ok_or("it must begin with `https://`")?;
         let tls = match scheme.to_ascii_lowercase().as_str() {
             "http" => false,
             "https" => true,
-            _ => return Err(wrong("only `http` and `https` are known")),
+            _ => return Err("its scheme must be `http` or `https`"),
         };
-        let rest = rest.split('#').next().unwrap_or_default();
-        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
         if authority.contains('@') {
-            return Err(wrong("it may have no user: send an `Authorization` header"));
+            return Err("it must not contain a user; send an `Authorization` header");
         }
-        let (host, port) = split_port(authority).ok_or_else(|| wrong("its port is no port"))?;
+        let (host, port) = split_port(authority).ok_or("its port is not valid")?;
         if !is_host(host) {
-            return Err(wrong("its host is no host"));
+            return Err("its host is not valid");
         }
-        let port = port.unwrap_or(if tls { 443 } else { 80 });
+        let uri: Uri = text.parse().map_err(|_| "its path is not valid")?;
+        let target = uri.into_parts().path_and_query;
         Ok(Self {
             tls,
             host: host.to_ascii_lowercase(),
-            port,
-            target: rooted(target),
+            port: port.unwrap_or(if tls { 443 } else { 80 }),
+            target: target.unwrap_or(PathAndQuery::from_static("/")),
         })
     }
 
-    /// Where a redirect of this address leads.
+    /// Resolves the `Location` of a redirect against this URL.
     ///
     /// # Errors
-    /// What [`Url::parse`] refuses.
+    /// Fails as [`Url::parse`] does.
     pub fn join(&self, location: &str) -> Result<Self, HttpError> {
-        let scheme = if self.tls { "https" } else { "http" };
-        let path = self.target.split('?').next().unwrap_or_default();
+        let path = self.target.path();
         let directory = &path[..=path.rfind('/').unwrap_or(0)];
         let text = match location {
             absolute if is_absolute(absolute) => absolute.to_owned(),
-            host if host.starts_with("//") => format!("{scheme}:{host}"),
-            path if path.starts_with('/') => format!("{scheme}://{}{path}", self.authority()),
-            query if query.starts_with('?') => {
-                format!("{scheme}://{}{path}{query}", self.authority())
-            }
-            relative => format!("{scheme}://{}{directory}{relative}", self.authority()),
+            host if host.starts_with("//") => format!("{}:{host}", self.scheme()),
+            path if path.starts_with('/') => format!("{}{path}", self.origin()),
+            query if query.starts_with('?') => format!("{}{path}{query}", self.origin()),
+            relative => format!("{}{directory}{relative}", self.origin()),
         };
         Self::parse(&text)
     }
 
-    /// Whether both are served by the same server.
+    /// Returns whether both name the same server.
     pub fn is_same_server(&self, other: &Self) -> bool {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
     }
 
-    /// `HOST:PORT`, without the scheme's own port.
+    /// Returns `HOST:PORT`, without the scheme's own port.
     pub fn authority(&self) -> String {
         match (self.tls, self.port) {
             (true, 443) | (false, 80) => self.host.clone(),
@@ -91,23 +89,30 @@ impl Url {
         }
     }
 
-    /// The host as resolvers and certificates know it.
+    /// Returns the host as resolvers and certificates know it, without brackets.
     pub fn name(&self) -> &str {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
-}
 
-/// Without the query, which may hold secrets.
-impl Display for Url {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "https" } else { "http" };
-        let path = self.target.split('?').next().unwrap_or_default();
-        write!(f, "{scheme}://{}{path}", self.authority())
+    fn scheme(&self) -> &'static str {
+        if self.tls { "https" } else { "http" }
+    }
+
+    fn origin(&self) -> String {
+        format!("{}://{}", self.scheme(), self.authority())
     }
 }
 
-fn shown(text: &str) -> String {
-    let text = text.split('?').next().unwrap_or_default();
+/// Leaves out the query, which may contain secrets.
+impl Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}", self.origin(), self.target.path())
+    }
+}
+
+/// Returns a URL for an error, without user and query.
+fn redacted(text: &str) -> String {
+    let text = without_query(text);
     let text = match text.rsplit_once('@') {
         Some((_, rest)) => format!("…@{rest}"),
         None => text.to_owned(),
@@ -124,14 +129,6 @@ fn is_absolute(location: &str) -> bool {
         && scheme
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'))
-}
-
-fn rooted(target: &str) -> String {
-    if target.starts_with('/') {
-        target.to_owned()
-    } else {
-        format!("/{target}")
-    }
 }
 
 fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
@@ -179,19 +176,19 @@ mod tests {
         }
         for (text, reason) in [
             ("api.example.com", "must begin with `https://`"),
-            ("ftp://a", "only `http` and `https`"),
-            ("https://", "its host is no host"),
-            ("https://granted.com@evil.com/", "it may have no user"),
-            ("https://granted.com:x@evil.com/", "it may have no user"),
-            ("https://granted.com\\@evil.com/", "no spaces, `\\`"),
-            ("https://granted.com\n.evil.com/", "no spaces"),
-            ("https://granted.com%2eevil.com/", "its host is no host"),
+            ("ftp://a", "must be `http` or `https`"),
+            ("https://", "its host is not valid"),
+            ("https://granted.com@evil.com/", "must not contain a user"),
+            ("https://granted.com:x@evil.com/", "must not contain a user"),
+            ("https://granted.com\\@evil.com/", "spaces, `\\` and"),
+            ("https://granted.com\n.evil.com/", "spaces, "),
+            ("https://granted.com%2eevil.com/", "its host is not valid"),
             ("https://éxample.com/", "beyond ASCII"),
-            ("https://a:0/", "its port is no port"),
-            ("https://a:/", "its port is no port"),
-            ("https://a:+80/", "its port is no port"),
-            ("https://[::1", "its port is no port"),
-            ("https://[::1]x:80/", "its host is no host"),
+            ("https://a:0/", "its port is not valid"),
+            ("https://a:/", "its port is not valid"),
+            ("https://a:+80/", "its port is not valid"),
+            ("https://[::1", "its port is not valid"),
+            ("https://[::1]x:80/", "its host is not valid"),
         ] {
             let error = Url::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text}: {error}");
