@@ -1,4 +1,4 @@
-//! The process's own configuration: flags and environment made into one validated [`Config`].
+//! The configuration of the process: flags and environment as one validated [`Config`].
 
 #![expect(
     clippy::disallowed_methods,
@@ -17,66 +17,66 @@ use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 use thiserror::Error;
 
-/// The longest name of a plugin, in bytes.
+/// The limit on a plugin's name, in bytes.
 pub const NAME_MAX: usize = 20;
 
-/// The longest path of a Unix socket: `sun_path` has 108 bytes, and the last one is NUL.
+/// The limit on a Unix socket's path, in bytes: `sun_path` has 108, and the last one is NUL.
 pub const SOCKET_PATH_MAX: usize = 107;
 
-/// What `moondock serve` serves, and where.
+/// The configuration of `moondock serve`.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// The plugins, in the order of the paths given and then of their names; at least one.
     pub plugins: Vec<PluginDir>,
-    /// How each plugin is reached, in the same order.
+    /// The transport of each plugin, in the same order.
     pub transports: Vec<Transport>,
     /// The directories, absolute.
     pub places: Places,
-    /// How long calls in flight may take once the process is asked to end.
+    /// The timeout for calls in flight at shutdown.
     pub drain: Duration,
-    /// Where Moondock's own numbers are served, if they are.
+    /// The address of Moondock's own metrics, if they are served.
     pub metrics: Option<LocalAddress>,
-    /// Whether the process is that of a managed plugin.
+    /// Whether the process runs as a managed plugin.
     pub managed: bool,
-    /// Whether environment variables set settings.
+    /// Whether environment variables override settings.
     pub settings_from_env: bool,
-    /// Of a managed plugin, the host's paths that it sees at the same place.
+    /// The host's paths that a managed plugin sees at the same path.
     pub host_paths: Vec<PathBuf>,
 }
 
 /// The directories that the process shares with the engine, and its own.
 #[derive(Debug, Clone)]
 pub struct Places {
-    /// Where the engine looks for sockets.
+    /// The engine's directory of sockets.
     pub sockets: PathBuf,
-    /// Where the engine looks for files that name an address.
+    /// The engine's directory of spec files.
     pub specs: PathBuf,
-    /// Holds what must outlive the process.
+    /// The state of plugins, which outlives the process.
     pub state: PathBuf,
 }
 
 /// Where what must outlive the process is by default, as a service and as a managed plugin.
 pub const STATE: &str = "/var/lib/moondock";
 
-/// How long calls in flight may take by default.
+/// The default timeout for calls in flight at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
 /// A directory with at least one interface file in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginDir {
-    /// The directory's name, which is what Docker calls the plugin.
+    /// The directory's name, which is Docker's name for the plugin.
     pub name: String,
     /// The directory, absolute.
     pub dir: PathBuf,
 }
 
-/// Why a configuration cannot be served.
+/// An error of a configuration.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum ConfigError {
     #[error("cannot read `{}`", path.display())]
     Read { path: PathBuf, source: io::Error },
-    #[error("`{}` is a file: give the directory that holds it", .0.display())]
+    #[error("`{}` is a file: pass the directory that contains it", .0.display())]
     File(PathBuf),
     #[error("no plugin in `{}`: neither it nor a directory in it contains one of {}", .0.display(), interface_files())]
     NoPlugin(PathBuf),
@@ -93,7 +93,7 @@ pub enum ConfigError {
         second: PathBuf,
     },
     #[error(
-        "the socket path `{}` has {} bytes, and a socket's path may have at most {SOCKET_PATH_MAX}: \
+        "the socket path `{}` has {} bytes, which exceeds the limit of {SOCKET_PATH_MAX}: \
          choose a shorter directory with `--sockets`",
         .0.display(),
         .0.as_os_str().len()
@@ -104,7 +104,8 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Finds the plugins in `paths` and checks that all of them can be served together, as `listens` say.
+    /// Finds the plugins in `paths`, and checks that all can be served together with the transports
+    /// in `listens`.
     pub fn new(
         paths: &[PathBuf],
         places: &Places,
@@ -128,7 +129,7 @@ impl Config {
         Ok(config)
     }
 
-    /// The path of a plugin's socket, where the engine looks for it (protocol 1.1).
+    /// Returns the path at which the engine looks for a plugin's socket (protocol 1.1).
     pub fn socket(&self, plugin: &str) -> PathBuf {
         self.places.sockets.join(format!("{plugin}.sock"))
     }
@@ -144,7 +145,7 @@ impl Places {
     }
 }
 
-/// The plugins in `paths`, each of which is a plugin's directory or a directory of such.
+/// Finds the plugins in `paths`, each of which is a plugin's directory or contains such directories.
 pub fn find_plugins(paths: &[PathBuf]) -> Result<Vec<PluginDir>, ConfigError> {
     let mut found: Vec<PluginDir> = Vec::new();
     for path in paths {
@@ -179,16 +180,16 @@ impl PluginDir {
             Some(name) => name.to_string_lossy().into_owned(),
             None => real_name(&dir)?,
         };
-        match why_not_a_name(&name) {
+        match name_problem(&name) {
             None => Ok(PluginDir { name, dir }),
             Some(reason) => Err(ConfigError::Name { name, dir, reason }),
         }
     }
 }
 
-/// The name of a directory given by a path that ends in `..`.
+/// Returns the name of a directory whose path ends in `..`.
 fn real_name(dir: &Path) -> Result<String, ConfigError> {
-    let real = dir.canonicalize().map_err(reading(dir))?;
+    let real = dir.canonicalize().map_err(read_error(dir))?;
     Ok(real
         .file_name()
         .unwrap_or_default()
@@ -196,11 +197,11 @@ fn real_name(dir: &Path) -> Result<String, ConfigError> {
         .into_owned())
 }
 
-fn why_not_a_name(name: &str) -> Option<String> {
+fn name_problem(name: &str) -> Option<String> {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.len() > NAME_MAX {
         return Some(format!(
-            "it has {} bytes and may have {NAME_MAX}",
+            "it has {} bytes, which exceeds the limit of {NAME_MAX}",
             name.len()
         ));
     }
@@ -208,7 +209,10 @@ fn why_not_a_name(name: &str) -> Option<String> {
     if plain(*head) && rest.iter().all(|&c| plain(c) || b"_.-".contains(&c)) {
         return None;
     }
-    Some("a name has only a-z, 0-9, `_`, `.` and `-`, and begins with a letter or a digit".into())
+    Some(
+        "a name must consist of a-z, 0-9, `_`, `.` and `-`, and begin with a letter or a digit"
+            .into(),
+    )
 }
 
 fn refuse_duplicate(found: &[PluginDir], plugin: &PluginDir) -> Result<(), ConfigError> {
@@ -241,8 +245,8 @@ fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
         return Err(ConfigError::File(dir.to_owned()));
     }
     let mut children = Vec::new();
-    for entry in dir.read_dir().map_err(reading(dir))? {
-        let entry = entry.map_err(reading(dir))?;
+    for entry in dir.read_dir().map_err(read_error(dir))? {
+        let entry = entry.map_err(read_error(dir))?;
         if !entry.file_name().as_encoded_bytes().starts_with(b".") {
             children.push(entry.path());
         }
@@ -252,10 +256,10 @@ fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 fn make_absolute(path: &Path) -> Result<PathBuf, ConfigError> {
-    absolute(path).map_err(reading(path))
+    absolute(path).map_err(read_error(path))
 }
 
-fn reading(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
+fn read_error(path: &Path) -> impl FnOnce(io::Error) -> ConfigError {
     let path = path.to_owned();
     move |source| ConfigError::Read { path, source }
 }
@@ -317,13 +321,13 @@ mod tests {
         for (paths, part) in [
             (&["s", "t"][..], "two plugins are named `a`"),
             (&["Big"], "`Big` cannot be the name of a plugin"),
-            (&["-x"], "begins with a letter or a digit"),
-            (&[&long], "it has 21 bytes and may have 20"),
+            (&["-x"], "begin with a letter or a digit"),
+            (&[&long], "it has 21 bytes, which exceeds the limit of 20"),
             (
                 &["e"],
                 "contains one of authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua",
             ),
-            (&["f"], "is a file: give the directory that holds it"),
+            (&["f"], "is a file: pass the directory that contains it"),
             (&["none"], "cannot read"),
         ] {
             let error = names(dir.path(), paths).unwrap_err();

@@ -1,4 +1,4 @@
-//! Grants: what the scripts of a plugin may touch, as `plugin.toml` declares it.
+//! Grants: the resources that `plugin.toml` lets the scripts of a plugin use.
 //!
 //! [`Grant`] says what a grant covers, by text alone. [`territory`] resolves paths and checks them
 //! against the granted ones.
@@ -15,14 +15,14 @@ use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 use thiserror::Error;
 
-/// One thing that scripts may touch.
+/// A resource that scripts may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Grant {
-    /// `fs.read:PATH`: reading PATH and all below it.
+    /// `fs.read:PATH`: reading PATH and everything below it.
     FsRead(PathBuf),
-    /// `fs.write:PATH`: changing PATH and all below it, and reading it.
+    /// `fs.write:PATH`: reading and changing PATH and everything below it.
     FsWrite(PathBuf),
-    /// `exec:NAME`: running a program, found on the path, or given by an absolute path.
+    /// `exec:NAME`: running a program, by its name or its absolute path.
     Exec(String),
     /// `http:HOST[:PORT]`: HTTP and HTTPS requests to a host.
     Http(HttpHost),
@@ -41,15 +41,15 @@ pub enum Grant {
 pub struct HttpHost {
     /// A name in lower case, an address (IPv6 in brackets), or `*.` and a name for all names below it.
     pub host: String,
-    /// The only port, where one is named; else 80 and 443.
+    /// The only port; without it, 80 and 443.
     pub port: Option<u16>,
 }
 
-/// Why a text is no grant.
+/// An error of a grant's text.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum GrantError {
-    #[error("`{0}` is no grant: write one of {FORMS}")]
+    #[error("unknown grant `{0}`: write one of {FORMS}")]
     Unknown(String),
     #[error("`{0}` needs an absolute path without `.` and `..`")]
     Path(String),
@@ -59,10 +59,10 @@ pub enum GrantError {
     Host(String),
     #[error("`{0}` needs the name of a variable, such as `env:TOKEN`")]
     Variable(String),
-    #[error("`{0}` holds a character that cannot be seen")]
-    Unseen(String),
-    #[error("`{0}` stands alone: write `{1}`")]
-    Alone(String, &'static str),
+    #[error("`{0}` contains an invisible character")]
+    Invisible(String),
+    #[error("`{0}` takes no value: write `{1}`")]
+    Valueless(String, &'static str),
 }
 
 const FORMS: &str = "`fs.read:PATH`, `fs.write:PATH`, `exec:NAME`, `http:HOST[:PORT]`, `net`, `mount`, `docker`, `env:NAME`";
@@ -75,15 +75,15 @@ impl FromStr for Grant {
             Some((kind, value)) => (kind, Some(value)),
             None => (text, None),
         };
-        if text.contains(is_unseen) {
-            return Err(GrantError::Unseen(text.escape_debug().to_string()));
+        if text.contains(is_invisible) {
+            return Err(GrantError::Invisible(text.escape_debug().to_string()));
         }
         let own = || text.to_owned();
-        let alone = |grant, word| {
+        let valueless = |grant, word| {
             if value.is_none() {
                 Ok(grant)
             } else {
-                Err(GrantError::Alone(own(), word))
+                Err(GrantError::Valueless(own(), word))
             }
         };
         match kind {
@@ -103,9 +103,9 @@ impl FromStr for Grant {
             "env" => variable(value)
                 .map(Self::Env)
                 .ok_or_else(|| GrantError::Variable(own())),
-            "net" => alone(Self::Net, "net"),
-            "mount" => alone(Self::Mount, "mount"),
-            "docker" => alone(Self::Docker, "docker"),
+            "net" => valueless(Self::Net, "net"),
+            "mount" => valueless(Self::Mount, "mount"),
+            "docker" => valueless(Self::Docker, "docker"),
             _ => Err(GrantError::Unknown(own())),
         }
     }
@@ -131,7 +131,7 @@ impl Display for Grant {
 }
 
 impl Grant {
-    /// Whether whoever holds this grant may do all that `other` allows.
+    /// Returns whether this grant allows everything that `other` allows.
     pub fn covers(&self, other: &Grant) -> bool {
         match (self, other) {
             (Self::FsRead(own), Self::FsRead(path))
@@ -155,8 +155,9 @@ impl HttpHost {
     }
 }
 
-/// Whether a reader would not see it, or see the others differently: line ends, escapes, marks of direction.
-pub fn is_unseen(c: char) -> bool {
+/// Returns whether a character is invisible, or changes how others look: line ends, escapes, marks of
+/// direction.
+pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -244,9 +245,9 @@ mod tests {
         for (text, part) in [
             (
                 "exce:id",
-                "`exce:id` is no grant: write one of `fs.read:PATH`",
+                "unknown grant `exce:id`: write one of `fs.read:PATH`",
             ),
-            ("", "is no grant"),
+            ("", "unknown grant ``"),
             ("net:eth0", "write `net`"),
             ("fs.read", "needs an absolute path"),
             ("fs.read:etc", "needs an absolute path"),
@@ -261,12 +262,9 @@ mod tests {
             ("http:[::x]", "needs a host"),
             (
                 "exec:id\nnet",
-                "`exec:id\\nnet` holds a character that cannot be seen",
+                "`exec:id\\nnet` contains an invisible character",
             ),
-            (
-                "fs.write:/srv/\u{1b}[2K",
-                "holds a character that cannot be seen",
-            ),
+            ("fs.write:/srv/\u{1b}[2K", "contains an invisible character"),
             ("env:", "needs the name of a variable"),
         ] {
             let error = text.parse::<Grant>().unwrap_err().to_string();

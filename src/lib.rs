@@ -1,16 +1,16 @@
 //! Moondock: Docker Engine plugins written in Lua.
 //!
-//! The map, in the order in which a request meets the parts:
+//! The parts, in the order in which a request passes them:
 //!
-//! * [`cli`] parses the command line and [`config`] makes one validated value of it.
-//! * [`server`] owns sockets and HTTP, and hands bytes to
+//! * [`cli`] parses the command line, and [`config`] turns it into one validated value.
+//! * [`server`] owns sockets and HTTP, and passes requests to
 //! * [`plugin`], which finds the row of [`protocol`]'s method table and runs the hook
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
 //! * is [`host`], the host functions, and those reach the machine only through
-//! * [`sys`]. [`authz`] says what an Engine API request really asks for, [`grants`] what a script may touch,
-//!   [`metrics`] what is counted.
-//! * [`check`] finds what is wrong with a plugin without an engine.
-//! * [`bundle`] makes a managed plugin of a directory.
+//! * [`sys`]. [`authz`] interprets Engine API requests, [`grants`] decides what a script may touch,
+//!   and [`metrics`] counts.
+//! * [`check`] finds errors of a plugin without an engine.
+//! * [`bundle`] makes a managed plugin from a directory.
 #![cfg_attr(
     test,
     allow(

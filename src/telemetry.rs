@@ -1,4 +1,4 @@
-//! What the process says about itself: one line per event, for people or for machines.
+//! The log of the process: one line for each event, for people or for machines.
 
 mod chain;
 mod line;
@@ -19,24 +19,24 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
-/// From which level on events are written.
+/// The lowest level of the events that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
-    /// Nothing at all
+    /// No events
     Off,
-    /// Only what fails
+    /// Errors
     Error,
-    /// And what somebody should look at
+    /// Errors and warnings
     Warn,
-    /// And one line for each call
+    /// Also one line for each call
     Info,
-    /// And what helps to find a fault
+    /// Also details for debugging
     Debug,
     /// Everything
     Trace,
 }
 
-/// How events are written.
+/// The format of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// A line of text for each event
@@ -45,24 +45,24 @@ pub enum Format {
     Json,
 }
 
-/// Where events go.
+/// The stream to which events are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
-    /// Apart from what a verb prints.
+    /// Standard error, apart from the output of a verb.
     Stderr,
-    /// The engine takes what a managed plugin writes there for information, and what it writes to stderr for errors
-    /// (`protocol.md` 2.3).
+    /// Standard output. The engine logs this output of a managed plugin as information, and standard
+    /// error as errors (protocol 2.3).
     Stdout,
 }
 
-/// Keeps events flowing; what is still to be written is written when it is dropped.
+/// The running log. Dropping it writes the remaining events.
 #[must_use = "events are lost once this is dropped"]
 pub struct Telemetry {
     sink: Sink,
     format: Format,
 }
 
-/// Starts writing events. Later calls in one process change nothing.
+/// Starts the log. Later calls in the same process have no effect.
 pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
     let (sink, to_terminal) = match stream {
         Stream::Stderr => (Sink::start(stderr()), stderr().is_terminal()),
@@ -78,13 +78,14 @@ pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
         .try_init()
         .is_ok()
     {
-        set_hook(Box::new(tell_of_panic));
+        set_hook(Box::new(log_panic));
     }
     Telemetry { sink, format }
 }
 
 impl Telemetry {
-    /// Says what ends the process: to a person whatever the level is, to a machine as an event.
+    /// Reports the error that ends the process, with its sources: as text whatever the level is, or as
+    /// an event in JSON.
     pub fn fail(&self, error: &impl Display) {
         self.sink.flush();
         match self.format {
@@ -116,7 +117,7 @@ fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(
         .boxed()
 }
 
-/// The level is for us and for scripts; of libraries, only what somebody should look at.
+/// Applies the level to Moondock and to scripts. Libraries log warnings and errors only.
 fn filter(level: Level) -> Targets {
     let level = LevelFilter::from(level);
     Targets::new()
@@ -124,13 +125,13 @@ fn filter(level: Level) -> Targets {
         .with_default(level.min(LevelFilter::WARN))
 }
 
-fn tell_of_panic(panic: &PanicHookInfo<'_>) {
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let at = panic
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
     let message = panic.payload_as_str().unwrap_or("no message");
-    error!(at, "a fault in moondock itself (panic): {message}");
+    error!(at, "moondock panicked: {message}");
 }
 
 impl From<Level> for LevelFilter {

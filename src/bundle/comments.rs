@@ -1,12 +1,14 @@
-//! What an author wrote above the settings in `plugin.toml`, which an administrator reads too.
+//! The comments above the settings in `plugin.toml`, which become descriptions for administrators.
 
 use std::collections::BTreeMap;
 
 const TABLE: &str = "[settings]";
 
-/// The comment right above each setting, as one line.
+/// Returns the comment directly above each setting, as one line.
 pub fn of_settings(manifest: &str) -> BTreeMap<String, String> {
-    let (mut found, mut comment, mut inside) = (BTreeMap::new(), String::new(), false);
+    let mut found = BTreeMap::new();
+    let mut comment = String::new();
+    let mut inside = false;
     for line in manifest.lines().map(str::trim) {
         if line.starts_with('[') {
             inside = line.starts_with(TABLE);
@@ -24,7 +26,7 @@ pub fn of_settings(manifest: &str) -> BTreeMap<String, String> {
     found
 }
 
-/// A key of the table, not one within a value.
+/// Returns whether `text` is a key of the table, and not one inside a value.
 fn is_key(text: &str) -> bool {
     text.chars()
         .all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')

@@ -1,4 +1,4 @@
-//! `config.json`, as the engine reads it (protocol 2.2).
+//! `config.json` in the engine's format (protocol 2.2).
 
 use serde::Serialize;
 
@@ -6,11 +6,11 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PluginConfig {
-    /// What the plugin is for.
+    /// The purpose of the plugin.
     pub description: String,
-    /// Where to read more.
+    /// The address of its documentation.
     pub documentation: String,
-    /// What it answers, and where.
+    /// Its interfaces and its socket.
     pub interface: InterfaceConfig,
     /// The process's command line.
     pub entrypoint: Vec<String>,
@@ -18,13 +18,13 @@ pub struct PluginConfig {
     pub work_dir: String,
     /// The process's network.
     pub network: Network,
-    /// What of the host it sees.
+    /// The host's paths that it sees.
     pub mounts: Vec<Mount>,
-    /// Below it, mounts made in the plugin are seen by the host, and files survive an upgrade.
+    /// The directory below which the host sees the plugin's mounts, and files survive an upgrade.
     pub propagated_mount: String,
     /// The process's variables.
     pub env: Vec<Variable>,
-    /// What it may do to the kernel.
+    /// Its privileges.
     pub linux: Linux,
 }
 
@@ -36,7 +36,7 @@ pub struct InterfaceConfig {
     pub socket: String,
 }
 
-/// `host`, or `none` for a namespace with nothing in it.
+/// The network: `host`, or `none` for an empty namespace.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the engine's own names")]
 pub struct Network {
@@ -44,7 +44,7 @@ pub struct Network {
     pub kind: &'static str,
 }
 
-/// A directory or file of the host, bound into the plugin.
+/// A directory or file of the host that is mounted into the plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the engine's own names")]
 pub struct Mount {
@@ -58,7 +58,7 @@ pub struct Mount {
     pub settable: Vec<&'static str>,
 }
 
-/// A variable of the environment; without a value it is not set.
+/// An environment variable, which is not set if it has no value.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[allow(missing_docs, reason = "the engine's own names")]
 pub struct Variable {

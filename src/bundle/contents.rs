@@ -1,6 +1,6 @@
-//! What is in the plugin's root file system.
+//! The contents of a plugin's root file system.
 
-use super::derive::{BINARY, PROPAGATED, needs_of};
+use super::derive::{BINARY, PROPAGATED};
 use super::reference::Reference;
 use super::rootfs::{Libraries, MARKER, Program, RootfsError, Tree, find, size_of};
 use super::{BundleError, Part, Subject};
@@ -9,10 +9,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
-/// Where the loader looks libraries up that are in none of its own directories.
+/// The loader's index of libraries outside its default directories.
 const LOADER_CACHE: &str = "/etc/ld.so.cache";
 
-/// This very program, also when another has come to its place.
+/// The running program, even if another file has replaced it on disk.
 const OWN: &str = "/proc/self/exe";
 
 const DIRECTORIES: &[(&str, u32)] = &[
@@ -37,18 +37,18 @@ const FILES: &[(&str, &str)] = &[
     ),
 ];
 
-/// A root file system, and what went into it.
+/// A root file system, and its parts.
 pub(super) struct Contents {
     pub tree: Tree,
     pub parts: Vec<Part>,
-    /// What the author should know.
+    /// Notes for the author.
     pub notes: Vec<String>,
 }
 
-/// Collects all that `subject` needs.
+/// Collects everything that `subject` needs.
 ///
 /// # Errors
-/// When something is missing on this machine, or a grant would hide it.
+/// Fails if a file is missing on this machine, or if a granted path would hide one.
 pub(super) fn collect(subject: &Subject, name: &Reference) -> Result<Contents, BundleError> {
     let mut contents = Contents {
         tree: Tree::default(),
@@ -58,26 +58,9 @@ pub(super) fn collect(subject: &Subject, name: &Reference) -> Result<Contents, B
     contents.add_base(name);
     contents.add_moondock()?;
     contents.add_scripts(subject);
-    for name in needs_of(subject).iter().flat_map(|need| need.programs) {
-        contents
-            .add_program(name)
-            .map_err(|source| BundleError::Host {
-                program: name,
-                source,
-            })?;
-    }
-    for grant in &subject.manifest.grants {
-        if let Grant::Exec(name) = grant {
-            let line = subject.line_of(grant);
-            let failed = |source| BundleError::Exec {
-                line,
-                grant: grant.to_string(),
-                source,
-            };
-            contents.add_program(name).map_err(failed)?;
-        }
-    }
-    if needs_of(subject).iter().any(|need| need.certificates) {
+    contents.add_needed_programs(subject)?;
+    contents.add_granted_programs(subject)?;
+    if subject.needs.iter().any(|need| need.certificates) {
         contents.add_certificates()?;
     }
     contents.refuse_hiding(subject)?;
@@ -124,13 +107,33 @@ impl Contents {
         for (path, text) in &subject.sources.files {
             self.tree.text(subject.scripts.join(path), text.clone());
         }
-        let (files, size) = (subject.sources.files.len(), self.tree.size() - before);
         self.parts.push(Part {
             name: "scripts".to_owned(),
-            files,
+            files: subject.sources.files.len(),
             libraries: 0,
-            size,
+            size: self.tree.size() - before,
         });
+    }
+
+    fn add_needed_programs(&mut self, subject: &Subject) -> Result<(), BundleError> {
+        for program in subject.needs.iter().flat_map(|need| need.programs) {
+            self.add_program(program)
+                .map_err(|source| BundleError::Host { program, source })?;
+        }
+        Ok(())
+    }
+
+    fn add_granted_programs(&mut self, subject: &Subject) -> Result<(), BundleError> {
+        for (grant, line) in subject.manifest.grants_by_line() {
+            if let Grant::Exec(name) = grant {
+                self.add_program(name).map_err(|source| BundleError::Exec {
+                    line,
+                    grant: grant.to_string(),
+                    source,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn add_program(&mut self, name: &str) -> Result<(), RootfsError> {
@@ -142,14 +145,14 @@ impl Contents {
         own.iter().try_for_each(|path| self.tree.mirror(path))?;
         if let Some(interpreter) = program.interpreters.last() {
             self.notes.push(format!(
-                "`{name}` is a script for `{}`: that is taken along, but none of its modules and no program that the script runs; grant those by `exec:NAME`",
+                "`{name}` is a script for `{}`: the bundle includes the interpreter, but not its modules nor the programs that the script runs; grant those by `exec:NAME`",
                 interpreter.display()
             ));
         }
         self.add_files(name, &own, &program.libraries)
     }
 
-    /// Adds the libraries, and tells of all.
+    /// Adds the libraries, and records the part.
     fn add_files(
         &mut self,
         name: &str,
@@ -182,7 +185,7 @@ impl Contents {
         Ok(())
     }
 
-    /// A mount on a directory hides what the bundle has there.
+    /// Rejects a granted path whose mount would hide a file of the bundle.
     fn refuse_hiding(&self, subject: &Subject) -> Result<(), BundleError> {
         let mounted = subject
             .manifest
@@ -204,7 +207,7 @@ impl Contents {
             Some((grant, hidden)) => Err(BundleError::Path {
                 grant: grant.to_string(),
                 reason: format!(
-                    "it would hide `{}`, which the plugin needs: name what lies below",
+                    "it would hide `{}`, which the plugin needs: grant a path below it",
                     hidden.display()
                 ),
             }),

@@ -1,7 +1,7 @@
-//! From what a plugin says of itself to what the engine is told of it.
+//! Derives `config.json` from a plugin's manifest and grants.
 
 use super::config::{InterfaceConfig, Linux, Mount, Network, PluginConfig, Variable};
-use super::needs::{FixedMount, NEEDS, Need, Value, need_of, type_of};
+use super::needs::{FixedMount, Value, need_of, type_of};
 use super::{BundleError, Subject};
 use crate::config::STATE;
 use crate::grants::Grant;
@@ -10,18 +10,19 @@ use crate::protocol::Interface;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Below it a plugin keeps its state, as without an engine. What is there survives an upgrade, and mounts made there
-/// reach containers, so volumes belong there too (protocol 2.4, 5.4).
+/// The directory of a plugin's state, the same as outside of an engine. Its files survive an
+/// upgrade, and mounts made in it reach containers, so volumes belong there too (protocol 2.4, 5.4).
 pub const PROPAGATED: &str = STATE;
-/// Where `moondock` is in the plugin.
+/// The path of `moondock` in the plugin.
 pub const BINARY: &str = "/usr/bin/moondock";
-/// The longest name of a socket: the path on the host has the plugin's ID in it (protocol 2.4).
+/// The longest name of a socket, in bytes: its path on the host also contains the plugin's ID
+/// (protocol 2.4).
 pub const SOCKET_MAX: usize = 20;
-/// Trees of the kernel's, of which a plugin has its own.
+/// File systems of the kernel, of which a plugin has its own.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
 const DEVICES: &str = "/dev";
 
-/// Variables that `serve` reads, with their values.
+/// Variables that `serve` reads: name, default value and description.
 pub const VARIABLES: &[(&str, &str, &str)] = &[
     (
         "MOONDOCK_LOG_LEVEL",
@@ -35,13 +36,13 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What `config.json` says of `subject`.
+/// Derives `config.json` of `subject`.
 ///
 /// # Errors
-/// What cannot be had in a managed plugin.
+/// Fails if a name, a setting or a grant is not possible in a managed plugin.
 pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
-    let needs = needs_of(subject);
-    let mounts = mounts(subject, &needs)?;
+    let needs = &subject.needs;
+    let mounts = mounts(subject)?;
     let host_network = subject.host_network || needs.iter().any(|need| need.host_network);
     let description = &subject.manifest.description;
     Ok(PluginConfig {
@@ -72,28 +73,13 @@ pub fn derive(subject: &Subject) -> Result<PluginConfig, BundleError> {
     })
 }
 
-/// The rows of the table that the plugin's grants point at, each once.
-pub(super) fn needs_of(subject: &Subject) -> Vec<&'static Need> {
-    let kinds: Vec<_> = subject
-        .manifest
-        .grants
-        .iter()
-        .filter_map(need_of)
-        .map(|need| need.grant)
-        .collect();
-    NEEDS
-        .iter()
-        .filter(|need| kinds.contains(&need.grant))
-        .collect()
-}
-
 fn interface(subject: &Subject) -> Result<InterfaceConfig, BundleError> {
     let socket = format!("{}.sock", subject.name);
     if socket.len() > SOCKET_MAX {
-        let most = SOCKET_MAX - ".sock".len();
+        let limit = SOCKET_MAX - ".sock".len();
         return Err(BundleError::LongName {
             name: subject.name.clone(),
-            most,
+            limit,
         });
     }
     Ok(InterfaceConfig {
@@ -113,7 +99,9 @@ fn entrypoint(subject: &Subject, mounts: &[Mount]) -> Vec<String> {
         "--drain",
         "1",
     ];
-    let seen = mounts.iter().filter(|mount| is_judged(subject, mount));
+    let seen = mounts
+        .iter()
+        .filter(|mount| shows_host_path(subject, mount));
     let seen = seen.flat_map(|mount| ["--host-path".to_owned(), mount.destination.clone()]);
     fixed
         .iter()
@@ -122,8 +110,9 @@ fn entrypoint(subject: &Subject, mounts: &[Mount]) -> Vec<String> {
         .collect()
 }
 
-/// Whether a policy follows links there: the host's files at the same place, whatever the administrator sets.
-fn is_judged(subject: &Subject, mount: &Mount) -> bool {
+/// Returns whether a policy may follow links below the mount: it shows the host's files at the same
+/// path, and the administrator cannot change that.
+fn shows_host_path(subject: &Subject, mount: &Mount) -> bool {
     has_policy(subject) && mount.source == mount.destination && mount.settable.is_empty()
 }
 
@@ -131,35 +120,36 @@ fn has_policy(subject: &Subject) -> bool {
     subject.interfaces.contains(&Interface::Authz)
 }
 
-/// What the author of a policy should know: it judges no path of the host that it does not see.
-pub(super) fn sight(subject: &Subject, config: &PluginConfig) -> Option<String> {
+/// Returns a note for authors of a policy, which rejects host paths that it cannot see.
+pub(super) fn note_on_paths(subject: &Subject, config: &PluginConfig) -> Option<String> {
     let seen = config
         .mounts
         .iter()
-        .filter(|mount| is_judged(subject, mount));
+        .filter(|mount| shows_host_path(subject, mount));
     let seen: Vec<&str> = seen.map(|mount| mount.destination.as_str()).collect();
     let (seen, refused) = if seen.is_empty() {
-        ("no path".to_owned(), "one")
+        ("no path".to_owned(), "a host path")
     } else {
-        (seen.join(", "), "another path")
+        (seen.join(", "), "any other path")
     };
     has_policy(subject).then(|| {
         format!(
-            "authz.lua sees {seen} of the host, so a request that mounts {refused} is refused: grant `fs.read:` for each directory that containers may mount"
+            "authz.lua sees {seen} of the host, so requests that mount {refused} are rejected: grant `fs.read:` for each directory that containers may mount"
         )
     })
 }
 
-fn mounts(subject: &Subject, needs: &[&Need]) -> Result<Vec<Mount>, BundleError> {
+fn mounts(subject: &Subject) -> Result<Vec<Mount>, BundleError> {
     let mut mounts: Vec<Mount> = scripts_mount(subject).into_iter().collect();
-    mounts.extend(needs.iter().flat_map(|need| need.mounts).map(fixed_mount));
+    let needs = subject.needs.iter();
+    mounts.extend(needs.flat_map(|need| need.mounts).map(fixed_mount));
     let paths = subject
         .manifest
         .grants
         .iter()
         .filter_map(|grant| Some((path_of(grant)?, grant)));
     let mut paths: Vec<_> = paths.collect();
-    // What lies deeper is mounted later, or it would be hidden.
+    // A deeper path is mounted later; the mount above would hide it otherwise.
     paths.sort_by_key(|(path, _)| *path);
     paths.dedup();
     for (path, grant) in paths {
@@ -211,7 +201,8 @@ fn path_of(grant: &Grant) -> Option<&Path> {
     }
 }
 
-/// A policy follows links there, so it must be that path of the host.
+/// Returns the mount of a granted path. If the plugin has a policy, which follows links below it,
+/// the source is fixed to the host's path.
 fn path_mount(
     subject: &Subject,
     others: &[Mount],
@@ -235,7 +226,7 @@ fn path_mount(
     }
 }
 
-/// A name that `docker plugin set NAME.source=…` can tell from the others: `/srv/my.data` is `srv-my-data`.
+/// Returns a unique name for `docker plugin set NAME.source=…`: `srv-my-data` for `/srv/my.data`.
 fn free_name(others: &[Mount], path: &str) -> String {
     let plain = |c: char| {
         if c.is_ascii_alphanumeric() || c == '_' {
@@ -253,7 +244,7 @@ fn free_name(others: &[Mount], path: &str) -> String {
         .unwrap_or(base)
 }
 
-/// Whether a path must be mounted to be there.
+/// Returns whether a path must be mounted to exist in the plugin.
 fn is_mounted(subject: &Subject, grant: &Grant, path: &Path) -> Result<bool, BundleError> {
     let refuse = |reason: &str| {
         Err(BundleError::Path {
@@ -267,20 +258,20 @@ fn is_mounted(subject: &Subject, grant: &Grant, path: &Path) -> Result<bool, Bun
     }
     if path.display().to_string().starts_with(PROPAGATED) {
         return refuse(
-            "the engine takes each path that begins with the text `/var/lib/moondock` for one below that directory: choose another",
+            "the engine treats each path that begins with the text `/var/lib/moondock` as one below that directory: choose another",
         );
     }
     if path.starts_with(DEVICES) {
         return if has_devices() {
             Ok(false)
         } else {
-            refuse("devices come with the grant `mount` only")
+            refuse("devices need the grant `mount`")
         };
     }
     Ok(true)
 }
 
-/// Whether another grant brings a mount that the path is in.
+/// Returns whether the mount of another grant contains the path.
 fn covered(subject: &Subject, grant: &Grant, path: &Path) -> bool {
     subject.manifest.grants.iter().any(|other| match other {
         Grant::FsWrite(parent) => {
@@ -326,7 +317,7 @@ fn variables(subject: &Subject) -> Result<Vec<Variable>, BundleError> {
             ));
         }
     }
-    refuse_twins(&all)?;
+    refuse_duplicates(&all)?;
     Ok(all)
 }
 
@@ -339,7 +330,7 @@ fn variable(name: &str, description: &str, value: Option<&str>) -> Variable {
     }
 }
 
-fn refuse_twins(variables: &[Variable]) -> Result<(), BundleError> {
+fn refuse_duplicates(variables: &[Variable]) -> Result<(), BundleError> {
     let mut names = BTreeSet::new();
     match variables
         .iter()

@@ -1,7 +1,7 @@
-//! `moondock bundle`: a plugin's directory made into what `docker plugin create` takes.
+//! `moondock bundle`: turns a plugin's directory into what `docker plugin create` accepts.
 //!
-//! [`needs`] is the table of what grants ask for, [`derive()`] makes `config.json` of it, `contents` the
-//! root file system.
+//! [`needs`] is the table of what grants require, [`derive()`] makes `config.json` from it, and
+//! `contents` collects the root file system.
 
 mod comments;
 mod config;
@@ -14,74 +14,79 @@ mod rootfs;
 pub use config::PluginConfig;
 pub use derive::{BINARY, PROPAGATED, VARIABLES, derive};
 pub use needs::{FixedMount, NEEDS, Need, Value, type_of};
+
 pub use reference::Reference;
 
+use self::needs::needs_of;
 use self::rootfs::{Draft, DraftError, RootfsError};
 use crate::check::{Inspection, Severity, inspect};
 use crate::config::PluginDir;
-use crate::grants::Grant;
 use crate::plugin::{Manifest, OpenError, PluginSpec};
 use crate::protocol::Interface;
 use crate::sys::processes::{Command, ProcessError};
-use crate::sys::scripts::sources::{Sources, read_sources};
+use crate::sys::scripts::MANIFEST;
+use crate::sys::scripts::sources::Sources;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 
-/// Where scripts lie in a plugin that has them in it.
+/// The directory of the scripts in the root file system.
 const SCRIPTS: &str = "/scripts";
-/// How long the engine may take to read a bundle.
+/// The time limit on `docker plugin create`, which reads the whole bundle.
 const CREATE_TIMEOUT: Duration = Duration::from_mins(10);
 
-/// What to bundle, and how.
+/// A bundle to make.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The plugin.
     pub plugin: PluginDir,
-    /// The directory to make.
+    /// The directory in which to make it.
     pub out: PathBuf,
-    /// What the engine calls it.
+    /// The engine's name for it.
     pub name: Reference,
-    /// The host's directory of the scripts, when they are not to be in the bundle.
+    /// The host's directory of the scripts, if they are mounted instead of copied into the bundle.
     pub scripts_mount: Option<PathBuf>,
-    /// Whether the plugin is in the host's network even if no grant asks for that.
+    /// Whether the plugin uses the host's network even if no grant requires it.
     pub host_network: bool,
-    /// Whether an older bundle is replaced.
+    /// Whether to replace an older bundle.
     pub force: bool,
 }
 
-/// A plugin, as far as its bundle is concerned.
+/// The parts of a plugin from which its bundle is made.
 #[derive(Debug)]
 pub struct Subject {
-    /// The plugin's name: that of its directory, and of its socket.
+    /// The name of the plugin, of its directory and of its socket.
     pub name: String,
-    /// The interfaces that it has scripts of.
+    /// The interfaces for which it has a script.
     pub interfaces: Vec<Interface>,
-    /// What it says of itself.
+    /// Its manifest.
     pub manifest: Manifest,
+    /// The requirements of its grants, each once.
+    pub needs: Vec<&'static Need>,
     /// Its files.
-    pub sources: Sources,
-    /// What its author wrote above the settings.
+    pub sources: Arc<Sources>,
+    /// The comments above its settings in the manifest.
     pub comments: BTreeMap<String, String>,
-    /// Where its scripts are in the managed plugin.
+    /// The directory of its scripts in the managed plugin.
     pub scripts: PathBuf,
-    /// Whether they are the host's.
+    /// Whether the scripts are mounted from the host.
     pub scripts_mounted: bool,
-    /// Whether it is in the host's network even if no grant asks for that.
+    /// Whether the plugin uses the host's network even if no grant requires it.
     pub host_network: bool,
 }
 
-/// What was made.
+/// A finished bundle.
 #[derive(Debug)]
 pub struct Bundle {
     /// `config.json`.
     pub config: PluginConfig,
-    /// What went into the root file system.
+    /// The parts of the root file system.
     pub parts: Vec<Part>,
-    /// What the author should know.
+    /// Notes for the author.
     pub notes: Vec<String>,
-    /// The bytes of all files in it, each counted once.
+    /// The size of all files, each counted once, in bytes.
     pub size: u64,
 }
 
@@ -90,61 +95,60 @@ pub struct Bundle {
 pub struct Part {
     /// A program's name, `scripts` or `certificates`.
     pub name: String,
-    /// How many files it has, libraries aside.
+    /// The number of files, without libraries.
     pub files: usize,
-    /// How many libraries it needs, the loader among them; others may need the same.
+    /// The number of libraries that it needs, including the loader. Parts may share libraries.
     pub libraries: usize,
-    /// The bytes of its files and libraries.
+    /// The size of its files and libraries, in bytes.
     pub size: u64,
 }
 
-/// Why there is no bundle.
+/// An error that prevents a bundle.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum BundleError {
     #[error(transparent)]
     Open(#[from] OpenError),
-    #[error("{0}\nthe scripts must be right before they are bundled: see `moondock check`")]
+    #[error("{0}\nfix the scripts before bundling them: see `moondock check`")]
     Wrong(String),
     #[error(
-        "`{name}` is too long: in a managed plugin, the name of the directory may have {most} bytes, as it is part of the socket's path"
+        "`{name}` is too long: in a managed plugin, the directory's name is limited to {limit} bytes, because it is part of the socket's path"
     )]
-    LongName { name: String, most: usize },
-    #[error("`--scripts-mount {}`: the directory must be absolute, without `.` and `..`, and be named `{name}`, as the plugin is", path.display())]
+    LongName { name: String, limit: usize },
+    #[error("`--scripts-mount {}`: the directory must be an absolute path without `.` and `..`, and be named `{name}` like the plugin", path.display())]
     ScriptsMount { path: PathBuf, name: String },
     #[error("the setting `{setting}` cannot be set from the environment: {reason}; rename it")]
     Setting { setting: String, reason: String },
-    #[error("two settings or grants want the variable `{0}`: rename one")]
+    #[error("two settings or grants use the variable `{0}`: rename one")]
     Twins(String),
-    #[error("the grant `{grant}` cannot be had in a managed plugin: {reason}")]
+    #[error("the grant `{grant}` is not possible in a managed plugin: {reason}")]
     Path { grant: String, reason: String },
-    #[error("plugin.toml{}: the grant `{grant}`: {source}", line.map(|line| format!(":{line}")).unwrap_or_default())]
+    #[error("{MANIFEST}:{line}: the grant `{grant}`")]
     Exec {
-        line: Option<usize>,
+        line: usize,
         grant: String,
         source: RootfsError,
     },
-    #[error("the host functions need `{program}`: {source}")]
+    #[error("the host functions need `{program}`")]
     Host {
         program: &'static str,
         source: RootfsError,
     },
-    #[error(
-        "an `http` grant needs CA certificates, and {0} (is the package ca-certificates installed here?)"
-    )]
-    Certificates(RootfsError),
+    #[error("an `http` grant needs CA certificates (is the package ca-certificates installed?)")]
+    Certificates(#[source] RootfsError),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
     #[error(transparent)]
     Draft(#[from] DraftError),
-    #[error("the engine did not take it: {0}")]
+    #[error("the engine did not create the plugin")]
     Create(#[from] ProcessError),
 }
 
 /// Makes a bundle.
 ///
 /// # Errors
-/// When something is wrong with the plugin or missing here; then nothing is left behind.
+/// Fails if the plugin has an error, or if this machine lacks a file that it needs. Nothing is left
+/// behind then.
 pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
     let draft = Draft::beside(&request.out, request.force)?;
     let subject = subject_of(request).await?;
@@ -158,7 +162,7 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
     let notes = contents
         .notes
         .into_iter()
-        .chain(derive::sight(&subject, &config))
+        .chain(derive::note_on_paths(&subject, &config))
         .collect();
     Ok(Bundle {
         config,
@@ -168,11 +172,13 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
     })
 }
 
-/// Has an engine make a plugin of the bundle in `directory`, by Docker's own command line, so that it is the same
-/// engine and the same rights as for whoever types `docker plugin create`.
+/// Creates the plugin in an engine from the bundle in `directory`.
+///
+/// Runs `docker plugin create`, so that the engine and the permissions are those of a user who types
+/// it.
 ///
 /// # Errors
-/// What the command says.
+/// Fails with the message of the command.
 pub async fn create(
     name: &Reference,
     directory: &Path,
@@ -197,16 +203,9 @@ async fn subject_of(request: &Request) -> Result<Subject, BundleError> {
     let spec = PluginSpec::new(name.clone(), dir.clone(), PathBuf::new());
     let inspection = inspect(&spec).await?;
     refuse_errors(&inspection)?;
-    let sources = read_sources(dir).map_err(|source| RootfsError::Io {
-        path: dir.clone(),
-        source,
-    })?;
-    let manifest = Manifest::read(&sources)
-        .map_err(|diagnostic| BundleError::Wrong(diagnostic.to_string()))?;
-    let text = sources
-        .files
-        .get(Path::new("plugin.toml"))
-        .map(|text| String::from_utf8_lossy(text));
+    let manifest = inspection.manifest.unwrap_or_default();
+    let text = inspection.sources.files.get(Path::new(MANIFEST));
+    let text = String::from_utf8_lossy(text.map(Vec::as_slice).unwrap_or_default());
     Ok(Subject {
         name: name.clone(),
         interfaces: inspection
@@ -214,11 +213,10 @@ async fn subject_of(request: &Request) -> Result<Subject, BundleError> {
             .iter()
             .map(|(interface, _)| *interface)
             .collect(),
-        comments: text
-            .map(|text| comments::of_settings(&text))
-            .unwrap_or_default(),
+        comments: comments::of_settings(&text),
+        needs: needs_of(&manifest.grants),
         manifest,
-        sources,
+        sources: inspection.sources.clone(),
         scripts: scripts_of(request)?,
         scripts_mounted: request.scripts_mount.is_some(),
         host_network: request.host_network,
@@ -250,27 +248,14 @@ fn scripts_of(request: &Request) -> Result<PathBuf, BundleError> {
     let climbs = path
         .components()
         .any(|part| part == std::path::Component::ParentDir);
-    let ends_with_name = path
+    let has_name = path
         .file_name()
         .is_some_and(|last| last.to_str() == Some(name));
-    if is_exact && !climbs && ends_with_name {
-        Ok(path.clone())
-    } else {
-        Err(BundleError::ScriptsMount {
-            path: path.clone(),
-            name: name.clone(),
-        })
+    if is_exact && !climbs && has_name {
+        return Ok(path.clone());
     }
-}
-
-impl Subject {
-    /// Where `plugin.toml` has the grant, counted from 1.
-    fn line_of(&self, grant: &Grant) -> Option<usize> {
-        let text = self.sources.files.get(Path::new("plugin.toml"))?;
-        let wanted = format!("\"{grant}\"");
-        let text = String::from_utf8_lossy(text).replace('\'', "\"");
-        text.lines()
-            .position(|line| line.contains(&wanted))
-            .map(|at| at + 1)
-    }
+    Err(BundleError::ScriptsMount {
+        path: path.clone(),
+        name: name.clone(),
+    })
 }

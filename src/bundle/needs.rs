@@ -1,61 +1,62 @@
-//! What grants ask of the engine, as a table: `config.json` and the reference follow from it.
+//! The requirements of grants in a managed plugin, as a table. `config.json` and the reference are
+//! made from it.
 
 use crate::grants::Grant;
 use crate::protocol::Interface;
 use crate::sys::network::sysctl;
 
-/// What one kind of grant needs in a managed plugin.
+/// The requirements of one kind of grant in a managed plugin.
 #[derive(Debug)]
 pub struct Need {
     /// The kind of grant: the word before its colon.
     pub grant: &'static str,
     /// Linux capabilities beyond Docker's default set.
     pub capabilities: &'static [&'static str],
-    /// Whether the process must be in the host's network.
+    /// Whether the process needs the host's network.
     pub host_network: bool,
-    /// Whether it must reach all devices.
+    /// Whether the process needs access to all devices.
     pub all_devices: bool,
-    /// What of the host is mounted, whatever the grant's value.
+    /// The mounts that do not depend on the grant's value.
     pub mounts: &'static [FixedMount],
-    /// Programs that host functions run.
+    /// The programs that host functions run.
     pub programs: &'static [&'static str],
-    /// Whether the root file system has CA certificates.
+    /// Whether the root file system includes CA certificates.
     pub certificates: bool,
-    /// What the grant's value is.
+    /// The meaning of the grant's value.
     pub value: Value,
-    /// Why, for the reference.
+    /// The reason, for the reference.
     pub why: &'static str,
 }
 
-/// What the value of a grant stands for.
+/// The meaning of a grant's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// It has none.
+    /// The grant has no value.
     Nothing,
-    /// A host to be reached.
+    /// A host to connect to.
     Host,
-    /// A path to be mounted with these options.
+    /// A path to mount with these options.
     Path(&'static [&'static str]),
-    /// A program to be taken along.
+    /// A program to include.
     Program,
-    /// A variable to be settable.
+    /// A variable that can be set.
     Variable,
 }
 
-/// A mount that is always the same.
+/// A mount that does not depend on a grant's value.
 #[derive(Debug)]
 pub struct FixedMount {
-    /// By which `docker plugin set` knows it; has no dot.
+    /// The name in `docker plugin set`, without a dot.
     pub name: &'static str,
-    /// What the administrator reads.
+    /// The description for the administrator.
     pub description: &'static str,
-    /// On the host.
+    /// The path on the host.
     pub source: &'static str,
-    /// In the plugin.
+    /// The path in the plugin.
     pub destination: &'static str,
-    /// As the OCI runtime knows them.
+    /// The options of the OCI runtime.
     pub options: &'static [&'static str],
-    /// Whether the administrator may choose the source.
+    /// Whether the administrator can change the source.
     pub settable: bool,
 }
 
@@ -143,14 +144,28 @@ impl Need {
     }
 }
 
-/// What a grant needs.
+/// Returns the requirements of `grants`, each once, in the order of the table.
+pub fn needs_of(grants: &[Grant]) -> Vec<&'static Need> {
+    let required: Vec<_> = grants
+        .iter()
+        .filter_map(need_of)
+        .map(|need| need.grant)
+        .collect();
+    NEEDS
+        .iter()
+        .filter(|need| required.contains(&need.grant))
+        .collect()
+}
+
+/// Returns the requirements of a grant.
 pub fn need_of(grant: &Grant) -> Option<&'static Need> {
     let text = grant.to_string();
     let kind = text.split(':').next().unwrap_or_default();
     NEEDS.iter().find(|need| need.grant == kind)
 }
 
-/// The type by which `config.json` announces an interface; the version is needed to the letter (protocol 2.2).
+/// Returns the type of an interface in `config.json`. The engine compares the version exactly
+/// (protocol 2.2).
 pub fn type_of(interface: Interface) -> String {
     format!("docker.{}/1.0", interface.implements().to_ascii_lowercase())
 }

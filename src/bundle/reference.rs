@@ -29,11 +29,11 @@ impl FromStr for Reference {
             None => (text, DEFAULT_TAG),
         };
         if text.contains('@') {
-            return refuse("a digest is only known once it is made");
+            return refuse("a digest is known only after the plugin is created");
         }
         if !is_tag(tag) {
             return refuse(
-                "a tag has letters, digits, `_`, `.` and `-`, at most 128, and begins with no `.` or `-`",
+                "a tag consists of at most 128 letters, digits, `_`, `.` and `-`, and does not begin with `.` or `-`",
             );
         }
         if name.len() > NAME_MAX {
@@ -41,10 +41,12 @@ impl FromStr for Reference {
         }
         let (host, path) = split_host(name);
         if host.is_some_and(|host| !is_host(host)) {
-            return refuse("what stands before the first `/` is no host name");
+            return refuse("the part before the first `/` is not a host name");
         }
         if !path.split('/').all(is_component) {
-            return refuse("its parts have a-z and 0-9, with `.`, `_`, `__` or `-` between");
+            return refuse(
+                "its parts must consist of a-z and 0-9, separated by `.`, `_`, `__` or `-`",
+            );
         }
         if path.len() == 64 && host.is_none() && path.bytes().all(|c| c.is_ascii_hexdigit()) {
             return refuse("it looks like an ID");
@@ -69,7 +71,7 @@ fn is_tag(tag: &str) -> bool {
         && tag.chars().all(|c| plain(c) || c == '.' || c == '-')
 }
 
-/// The first part is a registry when it cannot be anything else.
+/// Splits off the registry: the first part, if it cannot be anything else.
 fn split_host(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((host, path)) if host == "localhost" || host.contains(['.', ':']) => {
@@ -90,7 +92,7 @@ fn is_host(host: &str) -> bool {
     name.split('.').all(is_label) && !port.is_empty() && port.bytes().all(|c| c.is_ascii_digit())
 }
 
-/// `[a-z0-9]+` with one of `.`, `_`, `__` and any number of `-` between.
+/// Returns whether `part` is `[a-z0-9]+`, separated by `.`, `_`, `__` or any number of `-`.
 fn is_component(part: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let separators = part.split(plain).filter(|separator| !separator.is_empty());
@@ -119,18 +121,18 @@ mod tests {
             assert_eq!(text.parse::<Reference>().unwrap().to_string(), expected);
         }
         for (text, part) in [
-            ("", "its parts have a-z"),
-            ("Ops", "its parts have a-z"),
-            ("a..b", "its parts have a-z"),
-            ("a___b", "its parts have a-z"),
-            ("a/", "its parts have a-z"),
-            ("/a", "its parts have a-z"),
-            ("-a", "its parts have a-z"),
-            ("a:", "a tag has letters"),
-            ("a:-1", "a tag has letters"),
-            ("a:b:c", "a tag has letters"),
-            ("a@sha256:1", "a digest is only known"),
-            ("a.:x/b", "is no host name"),
+            ("", "its parts must"),
+            ("Ops", "its parts must"),
+            ("a..b", "its parts must"),
+            ("a___b", "its parts must"),
+            ("a/", "its parts must"),
+            ("/a", "its parts must"),
+            ("-a", "its parts must"),
+            ("a:", "a tag consists"),
+            ("a:-1", "a tag consists"),
+            ("a:b:c", "a tag consists"),
+            ("a@sha256:1", "a digest is known only"),
+            ("a.:x/b", "is not a host name"),
             (&"a".repeat(64), "looks like an ID"),
             (&"ab/".repeat(100), "longer than 255"),
         ] {

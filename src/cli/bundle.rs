@@ -1,4 +1,4 @@
-//! `moondock bundle`: a managed plugin made of a directory.
+//! `moondock bundle`: makes a managed plugin from a directory.
 
 use super::{on_this_thread, only_plugin, print};
 use crate::bundle::{Bundle, Part, Reference, Request, bundle, create};
@@ -7,13 +7,13 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const LONG: &str = "Make a managed plugin of a plugin's directory
+const LONG: &str = "Make a managed plugin from a plugin's directory
 
-Writes DIR/config.json and DIR/rootfs, ready for `docker plugin create`. In
-the rootfs is this moondock, the scripts, and what the grants in plugin.toml
-name: programs of this machine with the libraries that they need. What the
-plugin may do on the host follows from the same grants, and the engine shows
-it to whoever installs the plugin.";
+Writes DIR/config.json and DIR/rootfs, ready for `docker plugin create`. The
+rootfs contains this moondock, the scripts, and the programs that the grants
+in plugin.toml name, with their libraries. The plugin's privileges on the host
+follow from the same grants, and the engine shows them to the administrator
+who installs the plugin.";
 
 const AFTER: &str = "\
 Examples:
@@ -24,37 +24,38 @@ Examples:
 
 /// The arguments of `bundle`.
 #[derive(Debug, Args)]
-#[command(about = "Make a managed plugin of a plugin's directory", long_about = LONG, after_help = AFTER)]
+#[command(about = "Make a managed plugin from a plugin's directory", long_about = LONG, after_help = AFTER)]
 pub struct BundleArgs {
-    /// The plugin's directory
+    /// Directory of the plugin
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// The directory to make; it must be absent or empty
+    /// Directory of the bundle, which must be absent or empty
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// What the engine calls the plugin; without it, the directory's name with the tag `latest`
+    /// Name of the plugin in the engine; by default the directory's name with the tag `latest`
     #[arg(long, value_name = "NAME[:TAG]")]
     name: Option<Reference>,
-    /// Leave the scripts out and mount them from this directory of the host, so that a saved file is live
+    /// Mount the scripts from this directory of the host instead of including them, so that a saved
+    /// file takes effect
     #[arg(long, value_name = "DIR")]
     scripts_mount: Option<PathBuf>,
-    /// Give the plugin the host's network even if no grant asks for it, for programs that it runs
+    /// Use the host's network even if no grant requires it, for programs that the plugin runs
     #[arg(long)]
     host_network: bool,
     /// Replace an older bundle in DIR
     #[arg(long)]
     force: bool,
-    /// Have the engine make the plugin too, by running `docker plugin create`
+    /// Also create the plugin in the engine, by running `docker plugin create`
     #[arg(long)]
     create: bool,
     #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
-    /// The engine to ask, such as unix:///run/docker.sock; without it, the one that `docker` finds
+    /// Engine to use, such as unix:///run/docker.sock; by default the one that `docker` finds
     #[arg(long, value_name = "URL", requires = "create")]
     host: Option<String>,
 }
 
 impl BundleArgs {
-    /// Makes the bundle, and prints what went into it.
+    /// Makes the bundle, and prints its parts.
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
         let name = match self.name {
@@ -62,7 +63,7 @@ impl BundleArgs {
             None => plugin
                 .name
                 .parse()
-                .map_err(|e| anyhow!("{e}; choose another by `--name`"))?,
+                .map_err(|e| anyhow!("{e}; choose another name with `--name`"))?,
         };
         let request = Request {
             plugin,

@@ -1,4 +1,4 @@
-//! `moondock call`: one call of a plugin, without an engine.
+//! `moondock call`: calls one method of a plugin without an engine.
 
 use super::{on_this_thread, only_plugin, print};
 use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
@@ -17,9 +17,9 @@ use tempfile::TempDir;
 
 const LONG: &str = "Call one method of a plugin, without an engine
 
-The hook runs as it would for the engine, on this machine: what it makes is
-made. The reply is printed, and the log goes to stderr. The exit code is 0
-when the reply is one of success (HTTP 200), and 1 otherwise.";
+The hook runs as it would for the engine, on this machine, with all its
+effects. The reply is printed to stdout, and the log to stderr. The exit code
+is 0 if the call succeeds (HTTP 200), and 1 otherwise.";
 
 const AFTER: &str = "\
 Examples:
@@ -31,22 +31,22 @@ Examples:
 #[derive(Debug, Args)]
 #[command(about = "Call one method of a plugin, without an engine", long_about = LONG, after_help = AFTER)]
 pub struct Call {
-    /// The plugin's directory
+    /// Directory of the plugin
     #[arg(value_name = "PATH")]
     path: PathBuf,
-    /// Docker's name of the method (VolumeDriver.Create), or the hook's (volume.create)
+    /// Name of the method (VolumeDriver.Create) or of the hook (volume.create)
     #[arg(value_name = "METHOD")]
     method: String,
-    /// The request; `-`, or nothing where stdin is no terminal, reads it from there
+    /// Request; with `-`, or without it if stdin is not a terminal, it is read from stdin
     #[arg(value_name = "JSON")]
     body: Option<String>,
-    /// Where plugins keep what must outlive the process; without it, a directory that is thrown away
+    /// Directory for the state of plugins; by default a temporary one
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
 }
 
 impl Call {
-    /// Calls, and prints the reply.
+    /// Calls the method, and prints the reply.
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
         let call = find_call(&self.method)?;
@@ -60,7 +60,7 @@ impl Call {
     }
 }
 
-/// Where the plugin of this call keeps its state.
+/// The state directory of this call's plugin.
 struct State {
     dir: PathBuf,
     _lock: Option<StateLock>,
@@ -71,7 +71,7 @@ impl State {
     fn take(given: Option<PathBuf>, plugin: &str) -> Result<State> {
         let Some(state) = given else {
             let temporary =
-                TempDir::with_prefix("moondock-").context("cannot make a directory for state")?;
+                TempDir::with_prefix("moondock-").context("cannot create a directory for state")?;
             return Ok(State {
                 dir: temporary.path().to_owned(),
                 _lock: None,
@@ -89,7 +89,7 @@ impl State {
     }
 }
 
-/// Finds a call by Docker's name of the method or by the hook's.
+/// Finds a call by the name of the method or of the hook.
 fn find_call(name: &str) -> Result<protocol::Call> {
     let is_named = |method: &&Method| method.wire == name || method.key() == name;
     protocol::Call::of(name)
@@ -108,7 +108,8 @@ fn hint(name: &str) -> String {
     }
 }
 
-/// Nothing at all is what the engine sends when it repeats itself, so an author's nothing is an empty object.
+/// Returns the request's body. An empty one becomes an empty object, because an engine sends an empty
+/// body only when it repeats a call.
 fn body(given: Option<String>) -> Result<Bytes> {
     match given {
         Some(text) if text != "-" => Ok(text.into()),
@@ -132,11 +133,12 @@ async fn show(reply: Reply) -> Result<ExitCode> {
         Reply::Answer { status, body } => (status, body),
         Reply::Stream(parts) => return show_parts(parts).await,
         Reply::HangUp => {
-            eprintln!("no answer: the connection is closed, and the engine would ask again");
+            eprintln!("no reply: the connection is closed, and the engine would retry");
             return Ok(ExitCode::FAILURE);
         }
     };
-    let value: serde_json::Value = serde_json::from_slice(&body).context("the reply is no JSON")?;
+    let value: serde_json::Value =
+        serde_json::from_slice(&body).context("the reply is not JSON")?;
     print(&format!("{value:#}\n"))?;
     Ok(if status == 200 {
         ExitCode::SUCCESS
@@ -145,7 +147,7 @@ async fn show(reply: Reply) -> Result<ExitCode> {
     })
 }
 
-/// Log entries, a line of JSON for each.
+/// Prints log entries, one line of JSON each.
 async fn show_parts(mut parts: ReplyStream) -> Result<ExitCode> {
     while let Some(part) = poll_fn(|context| parts.poll_part(context)).await {
         let Ok(Cut::Entries(entries, _)) = cut(&part?, usize::MAX, usize::MAX) else {

@@ -1,9 +1,9 @@
-//! `moondock check`: all that can be said of scripts without an engine.
+//! `moondock check`: checks scripts without an engine.
 
 use super::{on_this_thread, print};
 use crate::check::{Inspection, Severity, inspect};
 use crate::config::{PluginDir, find_plugins};
-use crate::grants::is_unseen;
+use crate::grants::is_invisible;
 use crate::plugin::{Manifest, PluginSpec};
 use crate::protocol::{Interface, Method, Missing, methods, methods_of};
 use anyhow::Result;
@@ -14,24 +14,24 @@ use std::process::ExitCode;
 
 const LONG: &str = "Check scripts without an engine
 
-Loads every script as `serve` would, and shows what each plugin answers and
-all that is wrong with it. No hook is called and nothing is written. The exit
-code is 1 when there is an error.";
+Loads every script as `serve` does, and shows which methods each plugin answers
+and every error and warning. No hook is called, and nothing is written. The
+exit code is 1 if there is an error.";
 
-/// Lists are broken into lines of so many bytes.
+/// The length at which lists are wrapped, in bytes.
 const WIDTH: usize = 100;
 
 /// The arguments of `check`.
 #[derive(Debug, Args)]
 #[command(about = "Check scripts without an engine", long_about = LONG)]
 pub struct Check {
-    /// A plugin's directory (it holds authz.lua, volume.lua, ...), or a directory of such directories
+    /// Directory of a plugin (it contains authz.lua, volume.lua, ...), or of several plugins
     #[arg(value_name = "PATH", default_value = "scripts")]
     paths: Vec<PathBuf>,
 }
 
 impl Check {
-    /// Prints what was found.
+    /// Prints the findings of all plugins.
     pub fn run(self) -> Result<ExitCode> {
         let plugins = find_plugins(&self.paths)?;
         let (mut errors, mut warnings) = (0, 0);
@@ -75,10 +75,11 @@ fn describe(name: &str, inspection: &Inspection) -> String {
     lines.join("\n")
 }
 
-/// The text without what a terminal obeys: grants are accepted by what stands here, so no plugin may write over it.
+/// Replaces control characters. Grants are accepted by what is shown here, so no plugin may change it
+/// on a terminal.
 fn visible(text: &str) -> String {
     let shown = |c| {
-        if is_unseen(c) && c != '\n' && c != '\t' {
+        if is_invisible(c) && c != '\n' && c != '\t' {
             char::REPLACEMENT_CHARACTER
         } else {
             c
@@ -94,7 +95,7 @@ fn title(name: &str, manifest: Option<&Manifest>) -> String {
     }
 }
 
-/// Which hooks the script has, and what answers for the others.
+/// Lists the hooks of a script, and the methods that are answered by default or not implemented.
 fn interface_lines(interface: Interface, hooks: Option<&[&Method]>) -> Vec<String> {
     let file = interface.file();
     let Some(hooks) = hooks else {
@@ -138,7 +139,7 @@ fn manifest_lines(manifest: &Manifest) -> Vec<String> {
     lines
 }
 
-/// One line for each grant: they are what an administrator looks for.
+/// Lists the grants, one on each line.
 fn grant_lines(grants: &[String]) -> impl Iterator<Item = String> {
     let first = grants.first().map(|words| ("grants", words));
     let others = grants.iter().skip(1).map(|words| ("", words));
@@ -148,18 +149,21 @@ fn grant_lines(grants: &[String]) -> impl Iterator<Item = String> {
         .map(|(name, words)| format!("  {name:<13} {words}"))
 }
 
-/// `  name    intro: part, part, …` on as many lines as it takes, or none without parts.
+/// Lists `  name    intro: part, part, …`, wrapped between parts; returns no line without parts.
 fn row(name: &str, intro: &str, parts: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
-    let (mut lines, mut line, mut rest) = (Vec::new(), format!("  {name:<13} {intro}"), "");
+    let mut lines = Vec::new();
+    let mut line = format!("  {name:<13} {intro}");
+    let mut separator = "";
     for part in parts {
-        if !rest.is_empty() && line.len() + part.as_ref().len() + 2 > WIDTH {
-            lines.push(mem::replace(&mut line, format!("{:16}", "")) + ",");
-            rest = "";
+        let part = part.as_ref();
+        if !separator.is_empty() && line.len() + separator.len() + part.len() > WIDTH {
+            lines.push(mem::replace(&mut line, " ".repeat(16)) + ",");
+            separator = "";
         }
-        line = line + rest + part.as_ref();
-        rest = ", ";
+        line = line + separator + part;
+        separator = ", ";
     }
-    if !rest.is_empty() {
+    if !separator.is_empty() {
         lines.push(line);
     }
     lines

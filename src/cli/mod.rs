@@ -1,4 +1,4 @@
-//! The command line: one verb, one file.
+//! The command line: one file for each verb.
 
 pub mod bundle;
 pub mod call;
@@ -20,9 +20,9 @@ use tokio::task::LocalSet;
 
 const ABOUT: &str = "Docker Engine plugins written in Lua
 
-A directory is a plugin, a file in it an interface (volume.lua, authz.lua,
-...), a function in that file answers one of the engine's calls. A saved
-file is live at once.";
+A directory is a plugin. A file in it is an interface (volume.lua, authz.lua,
+...), and a function in that file answers one of the engine's calls. A saved
+file takes effect at once.";
 
 /// The whole command line.
 #[derive(Debug, Parser)]
@@ -47,7 +47,7 @@ enum Verb {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Logging (to stderr; with --managed to stdout)")]
 struct LogOptions {
-    /// What is logged: off, error, warn, info (a line for each call), debug or trace
+    /// Log level: off, error, warn, info (one line per call), debug or trace
     #[arg(
         long,
         global = true,
@@ -57,7 +57,7 @@ struct LogOptions {
     )]
     #[arg(hide_env_values = true, hide_possible_values = true)]
     log_level: Level,
-    /// How it is written: pretty (lines of text) or json (lines of JSON)
+    /// Log format: pretty (lines of text) or json (lines of JSON)
     #[arg(
         long,
         global = true,
@@ -69,9 +69,9 @@ struct LogOptions {
     log_format: Format,
 }
 
-/// Parses the process's arguments and runs the verb that they name.
+/// Parses the arguments of the process and runs the verb.
 ///
-/// The exit code is the verb's; 1 for a failure, 2 for arguments that make no sense.
+/// Returns the verb's exit code, 1 for an error, or 2 for invalid arguments.
 pub fn run() -> ExitCode {
     let parsed = Cli::try_parse();
     let (level, format, stream) = match &parsed {
@@ -79,11 +79,11 @@ pub fn run() -> ExitCode {
         Err(_) => (Level::Info, Format::Pretty, Stream::Stderr),
     };
     let telemetry = telemetry::start(level, format, stream);
-    // Also when nothing could be parsed: a wrong variable must not end PID 1 at once.
+    // This comes before errors of parsing: an invalid variable must not end PID 1 at once.
     let result = if init::is_needed() && serves() {
         init::run()
             .map(ExitCode::from)
-            .context("cannot start what PID 1 looks after")
+            .context("cannot start the process below PID 1")
     } else {
         parsed.unwrap_or_else(|error| error.exit()).verb.run()
     };
@@ -121,13 +121,13 @@ fn only_plugin(path: &Path) -> Result<PluginDir> {
     match (plugins.pop(), plugins.is_empty()) {
         (Some(plugin), true) => Ok(plugin),
         _ => bail!(
-            "`{}` holds more than one plugin: give the directory of one",
+            "`{}` contains more than one plugin: pass the directory of one",
             path.display()
         ),
     }
 }
 
-/// Prints to stdout; whoever stopped reading wants no more.
+/// Prints to stdout. A closed pipe is not an error.
 fn print(text: &str) -> Result<()> {
     match stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
@@ -135,13 +135,13 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-/// Runs what a plugin's thread would run, on this thread.
+/// Runs `work` on this thread, in the environment of a plugin's thread.
 fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T> {
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let result = LocalSet::new().block_on(&runtime, work);
-    // A file operation that hangs must not hold up the end.
+    // A file operation that hangs must not delay the exit.
     runtime.shutdown_background();
     Ok(result)
 }

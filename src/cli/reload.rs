@@ -1,4 +1,4 @@
-//! `moondock reload`: has a running process load its scripts again.
+//! `moondock reload`: tells a running process to reload its scripts.
 
 use super::print;
 use crate::config::STATE;
@@ -8,20 +8,20 @@ use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-const LONG: &str = "Have the running moondock load its scripts again
+const LONG: &str = "Reload the scripts of the running moondock
 
-Finds the process that serves with the state directory and sends it SIGHUP, or
-SIGUSR1 to accept grants. What comes of it is in that process's log. The
-process must be visible from here: not in another container.";
+Finds the process that serves with the state directory, and sends it SIGHUP, or
+SIGUSR1 to accept grants. The result is in the log of that process. The process
+must be visible from here, and not run in another container.";
 
 /// The arguments of `reload`.
 #[derive(Debug, Args)]
-#[command(about = "Have the running moondock load its scripts again", long_about = LONG)]
+#[command(about = "Reload the scripts of the running moondock", long_about = LONG)]
 pub struct Reload {
-    /// Also give scripts what `grants` in their plugin.toml says now, new grants included
+    /// Accept the grants that plugin.toml contains now, including new ones
     #[arg(long)]
     accept_grants: bool,
-    /// The state directory that the process was started with
+    /// State directory of the running process
     #[arg(
         long,
         value_name = "DIR",
@@ -33,16 +33,16 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Asks, and says whom.
+    /// Sends the signal, and prints the process ID.
     pub fn run(self) -> Result<ExitCode> {
         let process = server::ask_to_reload(&self.state, self.accept_grants)?;
         let grants = if self.accept_grants {
-            ", with the grants that they have now"
+            " and accepts new grants"
         } else {
             ""
         };
         print(&format!(
-            "process {process} loads its scripts again{grants}: see its log\n"
+            "process {process} reloads its scripts{grants}: see its log\n"
         ))?;
         Ok(ExitCode::SUCCESS)
     }

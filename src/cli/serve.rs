@@ -1,4 +1,4 @@
-//! `moondock serve`: answers the engine until a signal ends it.
+//! `moondock serve`: answers the engine until a signal stops it.
 
 use crate::config::{Config, LocalAddress, Places, STATE};
 use crate::server::{self, Outcome};
@@ -10,17 +10,18 @@ use std::time::Duration;
 
 const LONG: &str = "Serve plugins to the engine
 
-Each plugin gets a socket DIR/NAME.sock, NAME being the plugin's directory.
-The engine finds it when something first asks for a plugin of that name.
-`--listen` puts a plugin behind TCP or TLS instead, and a file in --spec-dir
-tells the engine where.";
+Each plugin gets a socket DIR/NAME.sock, where NAME is the name of its
+directory. The engine finds the socket when a plugin of that name is first
+used. `--listen` serves a plugin over TCP or TLS instead, and writes its
+address to a file in --spec-dir, where the engine finds it.";
 
 const AFTER: &str = "\
 Signals:
-  SIGTERM, SIGINT  take no more calls, finish those that run (see --drain)
-                   and end; a second one ends at once
-  SIGHUP           load all scripts again
-  SIGUSR1          the same, with new grants (see `moondock reload`)
+  SIGTERM, SIGINT  finish calls in flight (see --drain) and exit; a second
+                   signal exits at once
+  SIGHUP           reload all scripts
+  SIGUSR1          reload all scripts and accept new grants (see `moondock
+                   reload`)
 
 Examples:
   moondock serve                        every plugin below ./scripts
@@ -31,10 +32,10 @@ Examples:
 #[derive(Debug, Args)]
 #[command(about = "Serve plugins to the engine", long_about = LONG, after_help = AFTER)]
 pub struct Serve {
-    /// A plugin's directory (it holds authz.lua, volume.lua, ...), or a directory of such directories
+    /// Directory of a plugin (it contains authz.lua, volume.lua, ...), or of several plugins
     #[arg(value_name = "PATH", default_value = "scripts")]
     paths: Vec<PathBuf>,
-    /// Where the engine looks for sockets
+    /// Directory in which the engine looks for sockets
     #[arg(
         long,
         value_name = "DIR",
@@ -43,7 +44,7 @@ pub struct Serve {
         default_value = "/run/docker/plugins"
     )]
     sockets: PathBuf,
-    /// Where plugins keep what must outlive the process; one process at a time
+    /// Directory for the state of plugins, which one process at a time can use
     #[arg(
         long,
         value_name = "DIR",
@@ -52,9 +53,9 @@ pub struct Serve {
         default_value = STATE
     )]
     state: PathBuf,
-    /// How a plugin, or each that is not named, is reached: `unix[,mode=0660][,group=GROUP]`,
-    /// `tcp://IP:PORT` (loopback only) or `tls://IP:PORT[,certs=DIR]`; may be given again for others,
-    /// or several of them separated by spaces [default: unix]
+    /// Transport of the plugin NAME, or of all plugins without their own:
+    /// `unix[,mode=0660][,group=GROUP]`, `tcp://IP:PORT` (loopback only) or
+    /// `tls://IP:PORT[,certs=DIR]`. Can be repeated, or separated by spaces [default: unix]
     #[arg(
         long,
         value_name = "[NAME=]WHERE",
@@ -63,7 +64,7 @@ pub struct Serve {
         value_delimiter = ' '
     )]
     listen: Vec<String>,
-    /// Where the engine looks for the files that name a TCP or TLS address
+    /// Directory in which the engine looks for files with TCP and TLS addresses
     #[arg(
         long,
         value_name = "DIR",
@@ -72,22 +73,23 @@ pub struct Serve {
         default_value = "/etc/docker/plugins"
     )]
     spec_dir: PathBuf,
-    /// How long calls in flight may take once the process is asked to end, in seconds
+    /// Timeout for calls in flight at shutdown, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
     #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
-    /// Take settings from environment variables where they are set: `volume_root` from VOLUME_ROOT
+    /// Override settings by environment variables: `volume_root` by VOLUME_ROOT
     #[arg(long)]
     settings_from_env: bool,
-    /// Run as the process of a managed plugin, which the engine starts itself: a start counts as an activation
+    /// Run as a managed plugin, which the engine starts: each start counts as an activation
     #[arg(long)]
     pub managed: bool,
-    /// A path of the host that a managed plugin has at the same place: its policy judges no others
+    /// Path of the host that is mounted at the same path in a managed plugin; its policy rejects
+    /// other paths
     #[arg(long = "host-path", value_name = "PATH", requires = "managed")]
     host_paths: Vec<PathBuf>,
     #[expect(clippy::doc_markdown, reason = "`--help` prints the text as it is")]
-    /// Where Moondock's own metrics are served at `GET /metrics`: a Unix socket such as
-    /// unix:///run/moondock/metrics.sock, or a loopback address such as 127.0.0.1:9323; nowhere by default
+    /// Serve Moondock's own metrics (`GET /metrics`) at a Unix socket such as
+    /// unix:///run/moondock/metrics.sock, or at a loopback address such as 127.0.0.1:9323
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -98,7 +100,7 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// Serves until a signal ends it.
+    /// Serves until a signal stops it.
     pub fn run(self) -> Result<ExitCode> {
         let config = self.config()?;
         Ok(match server::run(&config)? {

@@ -1,28 +1,28 @@
-//! Where a plugin is reached: `--listen` made into one [`Transport`] for each plugin.
+//! Transports of plugins: `--listen` as one [`Transport`] for each plugin.
 
 use super::PluginDir;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf, absolute};
 use thiserror::Error;
 
-/// Opens a socket to its owner, who may always read and write.
-const OWNER: u32 = 0o600;
+/// The mode of a socket for its owner.
+const OWNER_MODE: u32 = 0o600;
 
-/// Opens a socket to its group too.
-const GROUP: u32 = 0o660;
+/// The mode of a socket for its owner and its group.
+const GROUP_MODE: u32 = 0o660;
 
-/// How the engine reaches a plugin.
+/// The transport by which the engine reaches a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Transport {
-    /// A Unix socket, found by its name (protocol 1.1).
+    /// A Unix socket, which the engine finds by its name (protocol 1.1).
     Unix(Access),
-    /// TCP without encryption, found by a `.spec` file (protocol 1.2); loopback only.
+    /// TCP without encryption on a loopback address, with a `.spec` file (protocol 1.2).
     Tcp(SocketAddr),
-    /// TLS with certificates on both sides, found by a `.json` file (protocol 1.2).
+    /// TLS with certificates on both sides, with a `.json` file (protocol 1.2).
     Tls(Tls),
 }
 
-/// Who may use a Unix socket.
+/// The mode and the group of a Unix socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The mode of the socket's file, 0600 or 0660.
@@ -31,16 +31,16 @@ pub struct Access {
     pub group: Option<String>,
 }
 
-/// Where TLS is spoken, and by what certificates.
+/// The address and the certificates of a TLS endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
     /// The address, which the server's certificate must name.
     pub address: SocketAddr,
-    /// The directory of certificates and keys, absolute; without one Moondock makes its own.
+    /// The directory of certificates and keys, absolute. Without it, Moondock generates them.
     pub certificates: Option<PathBuf>,
 }
 
-/// Why a `--listen` makes no sense.
+/// An error of a `--listen`.
 #[derive(Debug, Error)]
 #[error("`--listen {listen}`: {reason}")]
 pub struct ListenError {
@@ -48,7 +48,7 @@ pub struct ListenError {
     reason: String,
 }
 
-/// One `--listen`, of one plugin or of all that have none of their own.
+/// A `--listen`, for one plugin or for all plugins without their own.
 struct Listen<'a> {
     text: &'a str,
     plugin: Option<&'a str>,
@@ -58,14 +58,14 @@ struct Listen<'a> {
 impl Default for Transport {
     fn default() -> Self {
         Transport::Unix(Access {
-            mode: OWNER,
+            mode: OWNER_MODE,
             group: None,
         })
     }
 }
 
 impl Transport {
-    /// The address, unless it is a file.
+    /// Returns the address of a TCP or TLS transport.
     pub fn address(&self) -> Option<SocketAddr> {
         match self {
             Transport::Unix(_) => None,
@@ -74,7 +74,7 @@ impl Transport {
     }
 }
 
-/// The transport of each plugin, in the plugins' order.
+/// Chooses the transport of each plugin, in the order of `plugins`.
 pub fn transports(
     plugins: &[PluginDir],
     listens: &[String],
@@ -104,18 +104,15 @@ fn choose<'a>(listens: &'a [Listen<'a>], plugin: &str) -> Option<&'a Listen<'a>>
     own.or_else(|| listens.iter().find(|listen| listen.plugin.is_none()))
 }
 
-/// Port 0 is another port for each.
+/// Rejects an address that another plugin has. Port 0 is a different port for each plugin.
 fn refuse_taken(listen: Option<&Listen>, before: &[Option<&Listen>]) -> Result<(), ListenError> {
     let address = |l: &Listen| l.transport.address().filter(|address| address.port() != 0);
     let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else {
         return Ok(());
     };
-    let is_taken = before
-        .iter()
-        .flatten()
-        .any(|other| address(other) == Some(mine));
-    if is_taken {
-        return Err(listen.wrong(format!(
+    let mut others = before.iter().flatten();
+    if others.any(|other| address(other) == Some(mine)) {
+        return Err(listen.error(format!(
             "two plugins would listen on `{mine}`: give each its own port"
         )));
     }
@@ -143,12 +140,10 @@ impl Listen<'_> {
 
     fn fits(&self, plugins: &[PluginDir], before: &[Listen]) -> Result<(), ListenError> {
         if before.iter().any(|other| other.plugin == self.plugin) {
-            let whom = self
+            let target = self
                 .plugin
-                .map_or("the plugins without a name here".into(), |name| {
-                    format!("`{name}`")
-                });
-            return Err(self.wrong(format!("a second one for {whom}: give one")));
+                .map_or("all plugins".into(), |name| format!("`{name}`"));
+            return Err(self.error(format!("this is the second one for {target}: remove one")));
         }
         match self.plugin {
             Some(name) if !plugins.iter().any(|plugin| plugin.name == name) => {
@@ -156,8 +151,8 @@ impl Listen<'_> {
                     .iter()
                     .map(|plugin| format!("`{}`", plugin.name))
                     .collect();
-                Err(self.wrong(format!(
-                    "no plugin is named `{name}`: there is {}",
+                Err(self.error(format!(
+                    "unknown plugin `{name}`: use one of {}",
                     names.join(", ")
                 )))
             }
@@ -165,7 +160,7 @@ impl Listen<'_> {
         }
     }
 
-    fn wrong(&self, reason: String) -> ListenError {
+    fn error(&self, reason: String) -> ListenError {
         ListenError {
             listen: self.text.into(),
             reason,
@@ -181,12 +176,12 @@ fn parse_transport(text: &str) -> Result<Transport, String> {
         Some(("tcp", address)) => options.tcp(parse_address(address)?),
         Some(("tls", address)) => options.tls(parse_address(address)?),
         _ => Err(format!(
-            "`{place}` is no transport: say `unix`, `tcp://127.0.0.1:9000` or `tls://127.0.0.1:9000`"
+            "unknown transport `{place}`: use `unix`, `tcp://127.0.0.1:9000` or `tls://127.0.0.1:9000`"
         )),
     }
 }
 
-/// What follows a transport, as `,key=value`.
+/// The options after a transport, as `,key=value`.
 struct Options<'a>(Vec<(&'a str, &'a str)>);
 
 impl<'a> Options<'a> {
@@ -197,28 +192,28 @@ impl<'a> Options<'a> {
             .collect::<Result<_, _>>();
         parts
             .map(Options)
-            .map_err(|part| format!("`{part}` has no value: say `{part}=…`"))
+            .map_err(|part| format!("`{part}` has no value: write `{part}=…`"))
     }
 
     fn unix(mut self) -> Result<Transport, String> {
         let group = self.take("group").map(str::to_owned);
         let mode = match self.take("mode") {
             Some(mode) => parse_mode(mode)?,
-            None if group.is_some() => GROUP,
-            None => OWNER,
+            None if group.is_some() => GROUP_MODE,
+            None => OWNER_MODE,
         };
-        self.end("unix", "`mode` and `group`")?;
+        self.finish("unix", "`mode` and `group`")?;
         Ok(Transport::Unix(Access { mode, group }))
     }
 
     fn tcp(self, address: SocketAddr) -> Result<Transport, String> {
-        self.end("tcp", "none")?;
+        self.finish("tcp", "none")?;
         if address.ip().is_loopback() {
             return Ok(Transport::Tcp(address));
         }
         Err(format!(
-            "`{address}` can be reached from other hosts, and who speaks to a plugin may become root: \
-             say `tls://{address}`, or take an address of this host's own such as `127.0.0.1`"
+            "`{address}` is reachable from other hosts, and a client of a plugin may become root: \
+             use `tls://{address}`, or a loopback address such as `127.0.0.1`"
         ))
     }
 
@@ -227,7 +222,7 @@ impl<'a> Options<'a> {
         let certificates = certificates
             .transpose()
             .map_err(|error| format!("`certs`: {error}"))?;
-        self.end("tls", "`certs`")?;
+        self.finish("tls", "`certs`")?;
         Ok(Transport::Tls(Tls {
             address,
             certificates,
@@ -239,10 +234,10 @@ impl<'a> Options<'a> {
         Some(self.0.remove(at).1)
     }
 
-    fn end(&self, transport: &str, known: &str) -> Result<(), String> {
+    fn finish(&self, transport: &str, known: &str) -> Result<(), String> {
         match self.0.first() {
             Some((key, _)) => Err(format!(
-                "`{key}` is no option of `{transport}`, or is there twice (it has {known})"
+                "unknown or repeated option `{key}` of `{transport}`, whose options are {known}"
             )),
             None => Ok(()),
         }
@@ -252,12 +247,12 @@ impl<'a> Options<'a> {
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     let address: SocketAddr = text.parse().map_err(|_| {
         format!(
-            "`{text}` is not an IP address and a port, such as `127.0.0.1:9000` or `[::1]:9000`"
+            "`{text}` is not an IP address with a port, such as `127.0.0.1:9000` or `[::1]:9000`"
         )
     })?;
     if address.ip().is_unspecified() {
         return Err(format!(
-            "the engine cannot connect to `{}`: name one of this host's addresses",
+            "the engine cannot connect to `{}`: use one of this host's addresses",
             address.ip()
         ));
     }
@@ -266,16 +261,16 @@ fn parse_address(text: &str) -> Result<SocketAddr, String> {
 
 fn parse_mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8)
-        .map_err(|_| format!("`{text}` is no mode: say `0600` or `0660`"))?;
+        .map_err(|_| format!("`{text}` is not a mode: use `0600` or `0660`"))?;
     if mode & 0o007 != 0 {
         return Err(format!(
-            "mode `{text}` opens the plugin to everybody, and who speaks to a plugin may become root: \
-             say `mode=0660,group=…`"
+            "mode `{text}` lets every user connect, and a client of a plugin may become root: \
+             use `mode=0660,group=…`"
         ));
     }
-    if mode != OWNER && mode != GROUP {
+    if mode != OWNER_MODE && mode != GROUP_MODE {
         return Err(format!(
-            "mode `{text}` is of no use for a socket: say `0600` or `0660`"
+            "mode `{text}` does not suit a socket: use `0600` or `0660`"
         ));
     }
     Ok(mode)
@@ -338,27 +333,27 @@ mod tests {
         for (listens, part) in [
             (
                 &["vol=udp://127.0.0.1:1"][..],
-                "`--listen vol=udp://127.0.0.1:1`: `udp://127.0.0.1:1` is no transport: say `unix`",
+                "`--listen vol=udp://127.0.0.1:1`: unknown transport `udp://127.0.0.1:1`: use `unix`",
             ),
-            (&["vol="], "`` is no transport"),
-            (&[""], "`` is no transport"),
+            (&["vol="], "unknown transport ``"),
+            (&[""], "unknown transport ``"),
             (
                 &["nas=unix"],
-                "no plugin is named `nas`: there is `vol`, `net`",
+                "unknown plugin `nas`: use one of `vol`, `net`",
             ),
             (
                 &["vol=unix", "vol=tcp://127.0.0.1:1"],
-                "a second one for `vol`",
+                "the second one for `vol`",
             ),
             (
                 &["unix", "tcp://127.0.0.1:1"],
-                "a second one for the plugins without a name",
+                "the second one for all plugins",
             ),
             (
                 &["tcp://127.0.0.1:1"],
                 "two plugins would listen on `127.0.0.1:1`",
             ),
-            (&["vol=tcp://10.0.0.1:1"], "say `tls://10.0.0.1:1`"),
+            (&["vol=tcp://10.0.0.1:1"], "use `tls://10.0.0.1:1`"),
             (
                 &["vol=tls://0.0.0.0:1"],
                 "the engine cannot connect to `0.0.0.0`",
@@ -366,19 +361,19 @@ mod tests {
             (&["vol=tcp://[::]:1"], "the engine cannot connect to `::`"),
             (
                 &["vol=tcp://localhost:1"],
-                "`localhost:1` is not an IP address and a port",
+                "`localhost:1` is not an IP address with a port",
             ),
             (&["vol=tcp://127.0.0.1"], "such as `127.0.0.1:9000`"),
             (
                 &["vol=tcp://127.0.0.1:1,mode=0600"],
-                "`mode` is no option of `tcp`",
+                "unknown or repeated option `mode` of `tcp`",
             ),
             (&["vol=tls://127.0.0.1:1,certs"], "`certs` has no value"),
-            (&["vol=unix,mode=0666"], "opens the plugin to everybody"),
-            (&["vol=unix,mode=0400"], "say `0600` or `0660`"),
-            (&["vol=unix,mode=rw"], "`rw` is no mode"),
-            (&["vol=unix,mode=0600,mode=0660"], "is there twice"),
-            (&["vol=unix,user=x"], "it has `mode` and `group`"),
+            (&["vol=unix,mode=0666"], "lets every user connect"),
+            (&["vol=unix,mode=0400"], "use `0600` or `0660`"),
+            (&["vol=unix,mode=rw"], "`rw` is not a mode"),
+            (&["vol=unix,mode=0600,mode=0660"], "repeated option"),
+            (&["vol=unix,user=x"], "whose options are `mode` and `group`"),
         ] {
             let error = of(&["vol", "net"], listens).unwrap_err();
             assert!(error.contains(part), "{error}");

@@ -1,4 +1,4 @@
-//! Where the numbers are served: only where nobody from another machine can read them.
+//! Addresses that are reachable only from this machine.
 
 use super::SOCKET_PATH_MAX;
 use std::net::SocketAddr;
@@ -15,19 +15,19 @@ pub enum LocalAddress {
     Tcp(SocketAddr),
 }
 
-/// Why an address cannot be listened on.
+/// An error of a local address.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum LocalAddressError {
-    #[error("`{0}` is no address: write `unix:///run/moondock/metrics.sock` or `127.0.0.1:9323`")]
+    #[error(
+        "`{0}` is not a local address: write `unix:///run/moondock/metrics.sock` or `127.0.0.1:9323`"
+    )]
     Malformed(String),
     #[error(
-        "`{0}` can be reached from other machines, and nothing asks them who they are: use `127.0.0.1`, `[::1]` or a Unix socket, and put a proxy in front"
+        "`{0}` is reachable from other machines, and clients are not authenticated: use `127.0.0.1`, `[::1]` or a Unix socket, behind a proxy if needed"
     )]
     NotLoopback(SocketAddr),
-    #[error(
-        "the path `{0}` is longer than the {SOCKET_PATH_MAX} bytes that a Unix socket's may have"
-    )]
+    #[error("the socket path `{0}` exceeds the limit of {SOCKET_PATH_MAX} bytes")]
     TooLong(String),
 }
 
@@ -88,7 +88,7 @@ mod tests {
             assert!(
                 parse(text)
                     .unwrap_err()
-                    .contains("can be reached from other machines"),
+                    .contains("is reachable from other machines"),
                 "{text}"
             );
         }
@@ -101,7 +101,10 @@ mod tests {
             "unix:///run/",
             "/run/m",
         ] {
-            assert!(parse(text).unwrap_err().contains("is no address"), "{text}");
+            assert!(
+                parse(text).unwrap_err().contains("is not a local address"),
+                "{text}"
+            );
         }
         assert!(
             parse(&format!("unix:///{}", "x".repeat(107)))

@@ -1,4 +1,4 @@
-//! All that a plugin was granted, and the refusal of what it was not.
+//! The grants of a plugin, and the error for a missing one.
 
 use super::Grant;
 use std::path::Path;
@@ -8,7 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Granted(Vec<Grant>);
 
-/// What a script asked for and was not granted, with the line that grants it.
+/// The error of a script that uses a resource without a grant. It names the missing grant.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{what} is not granted: add \"{grant}\" to `grants` in plugin.toml")]
 pub struct Refused {
@@ -17,15 +17,15 @@ pub struct Refused {
 }
 
 impl Granted {
-    /// Whether any of the grants allows all of `wanted`.
+    /// Returns whether one of the grants allows all of `wanted`.
     pub fn allows(&self, wanted: &Grant) -> bool {
         self.0.iter().any(|own| own.covers(wanted))
     }
 
-    /// The same, as an error that says what to add and where.
+    /// Requires that one of the grants allows all of `wanted`.
     ///
     /// # Errors
-    /// When no grant allows it.
+    /// Fails with the missing grant.
     pub fn require(&self, wanted: &Grant) -> Result<(), Refused> {
         if self.allows(wanted) {
             Ok(())
@@ -34,7 +34,7 @@ impl Granted {
         }
     }
 
-    /// Each grant.
+    /// Returns an iterator over the grants.
     pub fn iter(&self) -> impl Iterator<Item = &Grant> {
         self.0.iter()
     }
@@ -47,7 +47,7 @@ impl From<Vec<Grant>> for Granted {
 }
 
 impl Refused {
-    /// The refusal of what `grant` names.
+    /// Creates the error for the missing `grant`.
     pub fn thing(grant: &Grant) -> Self {
         let what = match grant {
             Grant::Exec(program) => format!("`{program}`"),
@@ -60,8 +60,8 @@ impl Refused {
         }
     }
 
-    /// The refusal of a path that a script gave as `asked` and that leads to `real`. The line that it proposes grants the directory
-    /// around it: whoever touches one file mostly means its neighbours too.
+    /// Creates the error for a path that a script gave as `asked` and that leads to `real`. It proposes
+    /// a grant of the directory around the path, because scripts mostly use its neighbours too.
     pub fn path(asked: &Path, real: &Path, write: bool) -> Self {
         let around = real
             .parent()
@@ -72,7 +72,7 @@ impl Refused {
         } else {
             Grant::FsRead(around.to_owned())
         };
-        let what = if plain(asked) == plain(real) {
+        let what = if components(asked) == components(real) {
             format!("`{}`", asked.display())
         } else {
             format!("`{}` leads to `{}`, which", asked.display(), real.display())
@@ -81,8 +81,8 @@ impl Refused {
     }
 }
 
-/// Without doubled slashes, and one at the end.
-fn plain(path: &Path) -> Vec<&std::ffi::OsStr> {
+/// Returns the components, which do not depend on repeated and trailing slashes.
+fn components(path: &Path) -> Vec<&std::ffi::OsStr> {
     path.iter().collect()
 }
 

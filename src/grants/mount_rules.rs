@@ -1,18 +1,19 @@
-//! What may be mounted, and how, by whoever may touch only some paths: no mount may bring other paths within reach.
+//! The mounts that scripts may make. No mount may expose paths that are not granted.
 
 use thiserror::Error;
 
-/// File systems on a block device or in an image, which consist of that and nothing else. Not `erofs` and `f2fs`: their first
-/// block may name other devices by path, which the kernel then opens. Not `btrfs`, which spans whatever devices say that they
-/// belong together.
+/// File systems that consist of a single block device or image. `erofs` and `f2fs` are missing because
+/// their first block may name other devices by path, which the kernel opens. `btrfs` is missing
+/// because it spans all devices that claim to belong together.
 const ON_A_DEVICE: [&str; 10] = [
     "exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs",
 ];
 
-/// File systems that begin empty.
+/// File systems that are empty at first.
 const EMPTY: [&str; 2] = ["ramfs", "tmpfs"];
 
-/// Options that do something else than they are mounted for, or have a say in what is mounted where; a `*` stands for any end.
+/// Options that change what is mounted or where, or do something other than mounting. A `*` matches
+/// any suffix.
 const REFUSED: [&str; 19] = [
     "remount",
     "move",
@@ -35,39 +36,42 @@ const REFUSED: [&str; 19] = [
     "X-*",
 ];
 
-/// Why something is not mounted.
+/// An error of a mount that is not allowed.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum MountRefused {
     #[error(
-        "`{kind}` is not mounted: the type must be one of {}, or an option `bind`; for others run `mount` by `process`",
+        "cannot mount the type `{kind}`: use one of {}, or the option `bind`; for other types, run `mount` by `process`",
         types()
     )]
     Type { kind: String },
-    #[error("the option `{0}` is not taken here")]
+    #[error("the option `{0}` is not allowed")]
     Option(String),
-    #[error("the option `{0}` names a path, which no grant covers: only `source` and `target` may")]
+    #[error(
+        "the option `{0}` names a path, which no grant covers: only `source` and `target` may name paths"
+    )]
     Path(String),
 }
 
-/// Whether the type of file system takes a source that is a path.
+/// Returns whether the source of this type of file system is a path.
 pub fn needs_source(kind: &str) -> bool {
     !EMPTY.contains(&kind)
 }
 
-/// Whether what is mounted so is not written to. Of options that contradict each other `mount(8)` takes the last.
+/// Returns whether the mount never writes to its source. Of contradicting options, `mount(8)` uses the
+/// last.
 pub fn is_read_only(options: &[String]) -> bool {
-    // With `ro=vfs` the file system itself may be written, as by the replay of its journal.
+    // With `ro=vfs`, the file system itself may be written, for example to replay its journal.
     let undoes = |option: &String| {
         option.starts_with("rw") || option.starts_with("ro=") || option == "defaults"
     };
     options.iter().any(|option| option == "ro") && !options.iter().any(undoes)
 }
 
-/// Whether the type and the options keep to what the source and the target say.
+/// Checks that the type and the options use no path but the source and the target.
 ///
 /// # Errors
-/// The first that does not.
+/// Fails for the first that does.
 pub fn check(kind: &str, bind: bool, options: &[String]) -> Result<(), MountRefused> {
     if !bind && !ON_A_DEVICE.contains(&kind) && !EMPTY.contains(&kind) {
         return Err(MountRefused::Type {

@@ -1,61 +1,61 @@
-//! The directories and files that a plugin may touch, with all below them.
+//! The paths that a plugin may use, with everything below them.
 
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
 use std::path::{Path, PathBuf};
 
-/// What a plugin may touch by path.
+/// The paths that a plugin may use.
 #[derive(Debug, Clone, Default)]
 pub struct Territory {
     roots: Vec<Root>,
-    /// A wider territory, out of which no root leads.
+    /// A wider set of paths, which no root may leave.
     bounds: Option<Vec<Root>>,
 }
 
-/// A path that is granted, with all below it.
+/// A granted path, with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root {
-    /// The path, absolute; it may lead through links.
+    /// The absolute path, which may contain links.
     pub path: PathBuf,
-    /// Whether what is there may be changed too.
+    /// Whether it may also be changed.
     pub write: bool,
 }
 
-/// What a path is wanted for.
+/// The intended use of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// To look at what is there.
+    /// Reading.
     Read,
-    /// To change it.
+    /// Changing.
     Write,
 }
 
-/// Why a path may not be used.
+/// An error of a path that may not be used.
 #[derive(Debug)]
 pub enum Denied {
-    /// It leads out of the territory.
+    /// The path leads outside of the granted paths.
     Outside {
-        /// The path as it was given.
+        /// The path as given.
         asked: PathBuf,
-        /// Where it leads.
+        /// The path to which it leads.
         real: PathBuf,
-        /// What for.
+        /// The intended use.
         access: Access,
     },
-    /// It is a granted path itself, or a link on the way to one, and nothing may be put in its place.
-    Landmark(PathBuf),
-    /// The system says no.
+    /// The path is a granted path or a link that leads to one, and must not be replaced.
+    Root(PathBuf),
+    /// A system call failed.
     System(PathError),
 }
 
-/// A root as it stands now.
-struct Standing {
+/// A root, and where it leads at the moment.
+struct ResolvedRoot {
     place: Place,
     write: bool,
 }
 
 impl Territory {
-    /// The territory that consists of these roots.
+    /// Creates a territory of these roots.
     pub fn new(roots: Vec<Root>) -> Self {
         Self {
             roots,
@@ -63,7 +63,7 @@ impl Territory {
         }
     }
 
-    /// The part of it that lies within `bounds` as well. A root below one of the bounds may lead out of it, by a link.
+    /// Restricts the territory to paths within `bounds`, which a root below them may leave by a link.
     #[must_use]
     pub fn within(self, bounds: Vec<Root>) -> Self {
         Self {
@@ -72,35 +72,34 @@ impl Territory {
         }
     }
 
-    /// The place that `path` leads to, if it lies within.
+    /// Finds the place to which `path` leads.
     ///
     /// # Errors
-    /// When it does not, and when the system cannot find the way.
+    /// Fails if the place is not granted, or if the path cannot be resolved.
     pub fn find(&self, path: &Path, access: Access, end: End) -> Result<Place, Denied> {
         let place = Place::find(path, end).map_err(Denied::System)?;
-        let covers = |root: &Standing| {
+        let covers = |root: &ResolvedRoot| {
             (root.write || access == Access::Read) && place.real.starts_with(&root.place.real)
         };
-        let allow = |roots: &[Root]| trusted(&standing(roots)).any(covers);
+        let allow = |roots: &[Root]| trusted(&resolve(roots)).any(covers);
         if allow(&self.roots) && self.bounds.as_deref().is_none_or(allow) {
-            Ok(place)
-        } else {
-            Err(Denied::Outside {
-                asked: path.to_owned(),
-                real: place.real,
-                access,
-            })
+            return Ok(place);
         }
+        Err(Denied::Outside {
+            asked: path.to_owned(),
+            real: place.real,
+            access,
+        })
     }
 
-    /// The same for a name that something else is to get: not one that the territory itself hangs on. A link that is renamed to
-    /// it would move the territory elsewhere.
+    /// Finds the place of a path that is going to be replaced. It must not be one on which a root
+    /// depends: renaming a link to it would move the territory elsewhere.
     ///
     /// # Errors
-    /// As those of [`Territory::find`].
+    /// Fails as [`Territory::find`] does, and for a path on which a root depends.
     pub fn find_free(&self, path: &Path) -> Result<Place, Denied> {
         let place = self.find(path, Access::Write, End::Itself)?;
-        let hangs = |root: &Standing| {
+        let depends = |root: &ResolvedRoot| {
             root.place.real == place.real || root.place.links().contains(&place.real)
         };
         let roots: Vec<_> = self
@@ -110,28 +109,28 @@ impl Territory {
             .chain(&self.roots)
             .cloned()
             .collect();
-        if standing(&roots).iter().any(hangs) {
-            Err(Denied::Landmark(place.asked))
-        } else {
-            Ok(place)
+        if resolve(&roots).iter().any(depends) {
+            return Err(Denied::Root(place.asked));
         }
+        Ok(place)
     }
 }
 
-/// Where the roots lead now, also those that do not exist yet.
-fn standing(roots: &[Root]) -> Vec<Standing> {
-    let stand = |root: &Root| {
+/// Resolves the roots, including those that do not exist yet.
+fn resolve(roots: &[Root]) -> Vec<ResolvedRoot> {
+    let resolve = |root: &Root| {
         let place = Place::find(&root.path, End::Followed).ok()?;
-        Some(Standing {
+        Some(ResolvedRoot {
             place,
             write: root.write,
         })
     };
-    roots.iter().filter_map(stand).collect()
+    roots.iter().filter_map(resolve).collect()
 }
 
-/// The roots that the plugin cannot have moved: no link on the way to them lies where it may write.
-fn trusted(roots: &[Standing]) -> impl Iterator<Item = &Standing> {
+/// Returns the roots that the plugin cannot redirect: no link that leads to them is in a directory
+/// that it may change.
+fn trusted(roots: &[ResolvedRoot]) -> impl Iterator<Item = &ResolvedRoot> {
     let may_write = |path: &Path| {
         roots
             .iter()
@@ -260,7 +259,7 @@ mod tests {
         let granted = territory(&at, &[("a", true), ("run", true), ("new", true)]);
         for path in ["a", "b", "new"] {
             assert!(
-                matches!(granted.find_free(&at.join(path)), Err(Denied::Landmark(_))),
+                matches!(granted.find_free(&at.join(path)), Err(Denied::Root(_))),
                 "{path}"
             );
         }

@@ -1,14 +1,18 @@
-//! Grants in words, for whoever decides on them.
+//! Descriptions of grants for administrators.
 
 use super::{Grant, HttpHost};
 
 impl Grant {
-    /// What it allows, as the end of a sentence that begins with the plugin: `may change /srv and all below it`.
+    /// Describes the grant as the end of a sentence about the plugin: `may read /srv and everything
+    /// below it`.
     pub fn in_words(&self) -> String {
         match self {
-            Self::FsRead(path) => format!("may read {} and all below it", path.display()),
+            Self::FsRead(path) => format!("may read {} and everything below it", path.display()),
             Self::FsWrite(path) => {
-                format!("may read and change {} and all below it", path.display())
+                format!(
+                    "may read and change {} and everything below it",
+                    path.display()
+                )
             }
             Self::Exec(program) => format!("may run {program}"),
             Self::Http(HttpHost {
@@ -24,7 +28,7 @@ impl Grant {
             Self::Mount => {
                 "may mount and unmount file systems where it may change files".to_owned()
             }
-            Self::Docker => "may use the engine's API, which is as much as root".to_owned(),
+            Self::Docker => "may use the engine's API, which is equivalent to root".to_owned(),
             Self::Env(variable) => format!("may read the environment variable {variable}"),
         }
     }

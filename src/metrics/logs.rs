@@ -1,35 +1,35 @@
-//! What log streams handed over and what was lost, counted since the process began.
+//! Counters of log streams since the start of the process.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// The counters of one plugin's log streams. They may be read from any thread.
+/// The counters of one plugin's log streams, which any thread may read.
 #[derive(Debug, Default)]
 pub struct LogCounters {
-    /// Streams that are open now.
+    /// Open streams.
     pub streams: AtomicU64,
-    /// Batches that the script has taken.
+    /// Batches that the script accepted.
     pub batches: AtomicU64,
-    /// Entries that the script has taken.
+    /// Entries that the script accepted.
     pub entries: AtomicU64,
-    /// Bytes of these, as the engine framed them.
+    /// Bytes of accepted entries, as the engine framed them.
     pub bytes: AtomicU64,
-    /// Times that the script failed to take a batch.
+    /// Failed deliveries of a batch.
     pub failures: AtomicU64,
-    /// Entries that were given up.
+    /// Dropped entries.
     pub dropped_entries: AtomicU64,
-    /// Bytes of these, and of streams that could not be read on.
+    /// Bytes of dropped entries and of corrupt streams.
     pub dropped_bytes: AtomicU64,
 }
 
 impl LogCounters {
-    /// Counts a batch that the script has taken.
+    /// Counts a batch that the script accepted.
     pub fn handed_over(&self, entries: usize, bytes: usize) {
         self.batches.fetch_add(1, Relaxed);
         self.entries.fetch_add(entries as u64, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
     }
 
-    /// Counts what was given up.
+    /// Counts dropped entries.
     pub fn dropped(&self, entries: usize, bytes: usize) {
         self.dropped_entries.fetch_add(entries as u64, Relaxed);
         self.dropped_bytes.fetch_add(bytes as u64, Relaxed);

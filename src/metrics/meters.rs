@@ -1,4 +1,4 @@
-//! The counters of one plugin: written on its thread, read from any.
+//! The counters of one plugin, which its thread writes and any thread reads.
 
 use super::LogCounters;
 use crate::protocol::{Interface, Method, methods_of};
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-/// The upper bounds of the classes of durations, ascending; one more class has no bound.
+/// The upper bounds of the histogram of durations, ascending. A last bucket has no bound.
 pub const BUCKETS: [Duration; 13] = [
     Duration::from_micros(100),
     Duration::from_micros(250),
@@ -23,7 +23,7 @@ pub const BUCKETS: [Duration; 13] = [
     Duration::from_mins(1),
 ];
 
-/// All that is counted for one plugin. Adding takes no lock and no memory.
+/// The counters of one plugin. Counting neither locks nor allocates.
 #[derive(Debug)]
 pub struct Meters {
     plugin: String,
@@ -33,33 +33,33 @@ pub struct Meters {
     logs: Arc<LogCounters>,
 }
 
-/// What a call came to.
+/// The outcome of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It was answered, be it with "there is no such object".
+    /// The call was answered, possibly with "no such object".
     Ok,
-    /// A policy said no, or Moondock did, since the request cannot be judged.
+    /// A policy denied the request, or Moondock did because the request is ambiguous.
     Denied,
-    /// There was no answer: the hook failed, or the request makes no sense.
+    /// The hook failed, or the request was invalid.
     Failed,
 }
 
-/// What happens to a plugin as a whole. A new one is a variant here, and a row of [`super::METRICS`] that shows it.
+/// An event of a plugin as a whole. Each variant has a row in [`super::METRICS`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Tally {
-    /// A new generation of a script took over.
+    /// A new generation of a script went live.
     TakenOver,
-    /// What was found on disk was not taken over.
+    /// A reload was rejected.
     Refused,
-    /// A state that ran out of memory was started anew.
+    /// A Lua state that ran out of memory was replaced.
     Restarted,
-    /// A beat of a metrics collector passed while it was still busy with an earlier one.
+    /// An interval of a metrics collector passed while `collect` was still running.
     Skipped,
     /// The engine's metrics could not be read.
     Unread,
 }
 
-/// What is counted for one script.
+/// The counters of one script.
 #[derive(Debug)]
 struct ScriptMeter {
     is_there: AtomicBool,
@@ -68,7 +68,7 @@ struct ScriptMeter {
     methods: Vec<MethodMeter>,
 }
 
-/// What is counted for one method, in the order of [`methods_of`].
+/// The counters of one method. Meters are in the order of [`methods_of`].
 #[derive(Debug, Default)]
 pub(super) struct MethodMeter {
     verdicts: [AtomicU64; Verdict::ALL.len()],
@@ -77,7 +77,7 @@ pub(super) struct MethodMeter {
 }
 
 impl Meters {
-    /// All at zero.
+    /// Creates counters at zero.
     pub fn new(plugin: &str) -> Self {
         Self {
             plugin: plugin.to_owned(),
@@ -88,12 +88,12 @@ impl Meters {
         }
     }
 
-    /// The counters of the log streams.
+    /// Returns the counters of the log streams.
     pub fn logs(&self) -> &Arc<LogCounters> {
         &self.logs
     }
 
-    /// Counts a call and its time.
+    /// Counts a call and its duration.
     pub fn call(&self, method: &'static Method, verdict: Verdict, took: Duration) {
         self.refusal(method, verdict);
         let Some(meter) = self.method(method) else {
@@ -106,31 +106,31 @@ impl Meters {
             .fetch_add(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX), Relaxed);
     }
 
-    /// Counts a call that came to an end before it was begun, so that there is no time to speak of.
+    /// Counts a call that was rejected before its hook ran, and has no duration.
     pub fn refusal(&self, method: &'static Method, verdict: Verdict) {
         if let Some(meter) = self.method(method) {
             meter.verdicts[verdict as usize].fetch_add(1, Relaxed);
         }
     }
 
-    /// Counts what happened to the plugin as a whole.
+    /// Counts an event of the plugin.
     pub fn add(&self, tally: Tally) {
         self.add_all(tally, 1);
     }
 
-    /// Counts what happened that many times.
+    /// Counts several events of the plugin.
     pub fn add_all(&self, tally: Tally, times: u64) {
         self.tallies[tally as usize].fetch_add(times, Relaxed);
     }
 
-    /// Says which generation answers for an interface: 0 while there is a script that cannot be loaded.
+    /// Sets the live generation of an interface; 0 if its script cannot be loaded.
     pub fn generation(&self, interface: Interface, generation: u64) {
         let script = &self.scripts[interface as usize];
         script.generation.store(generation, Relaxed);
         script.is_there.store(true, Relaxed);
     }
 
-    /// Says how many bytes the state of a generation holds; an older one than the present does not count.
+    /// Sets the memory of a generation in bytes, unless a newer one is live.
     pub fn memory(&self, interface: Interface, generation: u64, bytes: usize) {
         let script = &self.scripts[interface as usize];
         if script.generation.load(Relaxed) == generation {
@@ -138,7 +138,7 @@ impl Meters {
         }
     }
 
-    /// Counts a connection for as long as the returned value lives.
+    /// Counts a connection until the returned value is dropped.
     pub fn connected(&self) -> impl Drop + '_ {
         self.connections.fetch_add(1, Relaxed);
         Connected(&self.connections)
@@ -152,9 +152,9 @@ impl Meters {
     }
 }
 
-/// How the page reads them.
+/// Access for the page.
 impl Meters {
-    /// The plugin's name.
+    /// Returns the plugin's name.
     pub fn plugin(&self) -> &str {
         &self.plugin
     }
@@ -167,7 +167,7 @@ impl Meters {
         self.tallies[tally as usize].load(Relaxed)
     }
 
-    /// The interfaces that have a script, with its generation and its memory.
+    /// Returns the interfaces that have a script, with its generation and its memory.
     pub(super) fn scripts(&self) -> impl Iterator<Item = (Interface, u64, u64)> + '_ {
         let there = Interface::ALL
             .into_iter()
@@ -182,7 +182,7 @@ impl Meters {
         })
     }
 
-    /// The methods of the interfaces that have a script.
+    /// Returns the methods of the interfaces that have a script.
     pub(super) fn methods(&self) -> impl Iterator<Item = (&'static Method, &MethodMeter)> + '_ {
         let there = Interface::ALL
             .into_iter()
@@ -211,8 +211,8 @@ impl MethodMeter {
         self.verdicts[verdict as usize].load(Relaxed)
     }
 
-    /// How many calls took no longer than each of [`BUCKETS`], and all of them.
-    pub(super) fn cumulated(&self) -> [u64; BUCKETS.len() + 1] {
+    /// Returns the number of calls within each of [`BUCKETS`], and of all calls.
+    pub(super) fn cumulative(&self) -> [u64; BUCKETS.len() + 1] {
         let mut sum = 0;
         self.classes.each_ref().map(|class| {
             sum += class.load(Relaxed);
@@ -220,17 +220,17 @@ impl MethodMeter {
         })
     }
 
-    /// The time that all calls took.
+    /// Returns the total duration of all calls.
     pub(super) fn sum(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Relaxed))
     }
 }
 
 impl Verdict {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Verdict; 3] = [Verdict::Ok, Verdict::Denied, Verdict::Failed];
 
-    /// The value of the label `outcome`.
+    /// Returns the value of the label `outcome`.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Ok => "ok",
@@ -241,7 +241,7 @@ impl Verdict {
 }
 
 impl Tally {
-    /// All of them.
+    /// All variants.
     pub const ALL: [Tally; 5] = [
         Tally::TakenOver,
         Tally::Refused,

@@ -1,4 +1,4 @@
-//! Numbers: what Moondock counts of itself, and the text format of Prometheus.
+//! Metrics: the counters of Moondock, and the text format of Prometheus.
 
 mod logs;
 mod meters;

@@ -1,4 +1,4 @@
-//! The page that Prometheus reads: one table of metrics, and its text format.
+//! The page for Prometheus: one table of metrics, and its text format.
 
 use super::meters::{BUCKETS, Meters, Tally, Verdict};
 use crate::protocol::Interface;
@@ -7,39 +7,39 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What the page says of itself.
+/// The content type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// One metric, as the page and the reference show it.
+/// A metric on the page and in the reference.
 pub struct Metric {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: Kind,
-    /// The labels that tell its values apart.
+    /// The labels of its values.
     pub labels: &'static [&'static str],
-    /// What it says, in one sentence.
+    /// The description, in one sentence.
     pub help: &'static str,
     values: Values,
 }
 
-/// What the values of a metric are.
+/// The kind of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// They only grow, from zero when the process starts.
+    /// Values that only grow, from zero at the start of the process.
     Counter,
-    /// They go up and down.
+    /// Values that rise and fall.
     Gauge,
-    /// Counts by upper bounds, their sum and their number.
+    /// Counts by upper bound, their sum and their number.
     Histogram,
 }
 
-/// What is said of the process as a whole.
+/// The process on the page.
 #[derive(Debug, Clone, Copy)]
 pub struct Process {
-    /// When it began to serve.
+    /// The time at which it began to serve.
     pub started: SystemTime,
-    /// Its version.
+    /// The version of Moondock.
     pub version: &'static str,
 }
 
@@ -54,14 +54,14 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_build_info",
         kind: Kind::Gauge,
         labels: &["version"],
-        help: "Always 1; its label is Moondock's version.",
+        help: "Always 1; the label is Moondock's version.",
         values: Values::Process(|process, lines| lines.add(&[("version", process.version)], 1)),
     },
     Metric {
         name: "process_start_time_seconds",
         kind: Kind::Gauge,
         labels: &[],
-        help: "When the process began to serve, in seconds since 1970.",
+        help: "Time at which the process began to serve, in seconds since 1970.",
         values: Values::Process(|process, lines| {
             let since = process
                 .started
@@ -74,21 +74,21 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_calls_total",
         kind: Kind::Counter,
         labels: &["plugin", "method", "outcome"],
-        help: "Calls that were answered (ok), denied by a policy (denied), or came to nothing (failed).",
+        help: "Calls that were answered (ok), denied by a policy (denied), or failed (failed).",
         values: Values::Plugin(calls),
     },
     Metric {
         name: "moondock_call_duration_seconds",
         kind: Kind::Histogram,
         labels: &["plugin", "method"],
-        help: "How long calls took, from the request's last byte to the reply's first; of `LogDriver.ReadLogs`, to its last.",
+        help: "Duration of calls, from the last byte of the request to the first byte of the reply, or to the last byte for `LogDriver.ReadLogs`.",
         values: Values::Plugin(durations),
     },
     Metric {
         name: "moondock_reloads_total",
         kind: Kind::Counter,
         labels: &["plugin", "result"],
-        help: "Changed scripts that took over (taken_over), or were refused while the last good ones went on (refused).",
+        help: "Reloads that replaced a script (taken_over), or were rejected so that the last good one stays (refused).",
         values: Values::Plugin(|meters, lines| {
             lines.tally(meters, &[("result", "taken_over")], Tally::TakenOver);
             lines.tally(meters, &[("result", "refused")], Tally::Refused);
@@ -98,14 +98,14 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_script_restarts_total",
         kind: Kind::Counter,
         labels: &["plugin"],
-        help: "Scripts that ran out of memory, and were started anew.",
+        help: "Scripts that ran out of memory and were restarted.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Restarted)),
     },
     Metric {
         name: "moondock_script_generation",
         kind: Kind::Gauge,
         labels: &["plugin", "script"],
-        help: "The generation of a script that answers new calls; 0 for a policy that could not be loaded.",
+        help: "Generation of the script that answers new calls; 0 if it cannot be loaded.",
         values: Values::Plugin(|meters, lines| {
             meters
                 .scripts()
@@ -116,7 +116,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_script_memory_bytes",
         kind: Kind::Gauge,
         labels: &["plugin", "script"],
-        help: "Memory of a script's state when its last call ended, garbage included.",
+        help: "Memory of a script at the end of its last call, including garbage.",
         values: Values::Plugin(|meters, lines| {
             meters
                 .scripts()
@@ -127,21 +127,21 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_collect_skipped_total",
         kind: Kind::Counter,
         labels: &["plugin"],
-        help: "Beats of a metrics collector that passed while it was busy with an earlier one.",
+        help: "Intervals of a metrics collector that were skipped because `collect` was still running.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Skipped)),
     },
     Metric {
         name: "moondock_collect_unread_total",
         kind: Kind::Counter,
         labels: &["plugin"],
-        help: "Beats of a metrics collector on which the engine's metrics could not be read.",
+        help: "Intervals of a metrics collector in which the engine's metrics could not be read.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Unread)),
     },
     Metric {
         name: "moondock_log_streams",
         kind: Kind::Gauge,
         labels: &["plugin"],
-        help: "Log streams of containers that are open.",
+        help: "Open log streams of containers.",
         values: Values::Plugin(|meters, lines| {
             lines.of(meters, &[], meters.logs().streams.load(Relaxed));
         }),
@@ -150,7 +150,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_log_batches_total",
         kind: Kind::Counter,
         labels: &["plugin", "result"],
-        help: "Batches of log entries that the script took (taken), or failed to take at the first try or a later one (failed).",
+        help: "Batches of log entries that the script accepted (taken), and failed attempts to deliver one (failed).",
         values: Values::Plugin(|meters, lines| {
             let logs = meters.logs();
             lines.of(meters, &[("result", "taken")], logs.batches.load(Relaxed));
@@ -161,7 +161,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_log_entries_total",
         kind: Kind::Counter,
         labels: &["plugin", "result"],
-        help: "Log entries that the script took (taken), and those that were given up (dropped).",
+        help: "Log entries that the script accepted (taken), and dropped ones (dropped).",
         values: Values::Plugin(|meters, lines| {
             let logs = meters.logs();
             lines.of(meters, &[("result", "taken")], logs.entries.load(Relaxed));
@@ -176,7 +176,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_log_bytes_total",
         kind: Kind::Counter,
         labels: &["plugin", "result"],
-        help: "Bytes of these entries, as the engine framed them, and of streams that could not be read on (dropped).",
+        help: "Bytes of these entries as the engine framed them, and of corrupt streams (dropped).",
         values: Values::Plugin(|meters, lines| {
             let logs = meters.logs();
             lines.of(meters, &[("result", "taken")], logs.bytes.load(Relaxed));
@@ -191,7 +191,7 @@ pub const METRICS: &[Metric] = &[
         name: "moondock_open_connections",
         kind: Kind::Gauge,
         labels: &["plugin"],
-        help: "Connections of the engine that are open.",
+        help: "Open connections of the engine.",
         values: Values::Plugin(|meters, lines| lines.of(meters, &[], meters.connections())),
     },
 ];
@@ -214,23 +214,23 @@ fn durations(meters: &Meters, lines: &mut Lines) {
     let bounds = || bounds.iter().map(String::as_str).chain(["+Inf"]);
     for (method, meter) in meters.methods() {
         let [plugin, method] = [("plugin", meters.plugin()), ("method", method.wire)];
-        let cumulated = meter.cumulated();
-        for (bound, count) in bounds().zip(cumulated) {
+        let cumulative = meter.cumulative();
+        for (bound, count) in bounds().zip(cumulative) {
             lines.add_part("_bucket", &[plugin, method, ("le", bound)], count);
         }
         lines.add_part("_sum", &[plugin, method], meter.sum().as_secs_f64());
-        lines.add_part("_count", &[plugin, method], cumulated[BUCKETS.len()]);
+        lines.add_part("_count", &[plugin, method], cumulative[BUCKETS.len()]);
     }
 }
 
-/// The page of a process with these plugins.
+/// Writes the page of a process with these plugins.
 pub fn page(process: &Process, plugins: &[Arc<Meters>]) -> String {
     let mut text = String::new();
     for metric in METRICS {
         let Metric {
             name, kind, help, ..
         } = metric;
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         let _ = write!(
             text,
             "# HELP {name} {help}\n# TYPE {name} {}\n",
@@ -249,7 +249,7 @@ pub fn page(process: &Process, plugins: &[Arc<Meters>]) -> String {
 }
 
 impl Kind {
-    /// Its name in the text format.
+    /// Returns the name in the text format.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Counter => "counter",

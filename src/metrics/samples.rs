@@ -1,48 +1,48 @@
-//! Prometheus' text format (0.0.4), read.
+//! A parser of Prometheus' text format (0.0.4).
 
 use std::collections::HashMap;
 
-/// What a page says.
+/// A parsed page.
 #[derive(Debug, Default, PartialEq)]
 pub struct Samples {
-    /// What the page says of metrics, in its order.
+    /// The metrics, in the page's order.
     pub families: Vec<Family>,
     /// The values, in the page's order.
     pub samples: Vec<Sample>,
-    /// How many lines make no sense, and were left out.
+    /// The number of malformed lines, which are left out.
     pub unread: usize,
-    /// The number of the first of these, counted from 1.
+    /// The number of the first malformed line, counted from 1.
     pub first_unread: Option<usize>,
 }
 
-/// What a page says of a metric.
+/// A metric.
 #[derive(Debug, PartialEq)]
 pub struct Family {
     /// `counter`, `gauge`, `histogram`, `summary` or `untyped`.
     pub kind: &'static str,
-    /// What it means.
+    /// The description.
     pub help: Option<String>,
 }
 
-/// One value.
+/// A value.
 #[derive(Debug, Default, PartialEq)]
 pub struct Sample {
-    /// The series' name.
+    /// The name of the series.
     pub name: String,
-    /// Its labels, in the page's order.
+    /// The labels, in the page's order.
     pub labels: Vec<(String, String)>,
     /// The value, which may be infinite or not a number.
     pub value: f64,
-    /// When it was taken, in ms since 1970.
+    /// The time at which it was taken, in ms since 1970.
     pub timestamp: Option<i64>,
-    /// The place of its metric in [`Samples::families`].
+    /// The index of its metric in [`Samples::families`].
     pub family: Option<usize>,
 }
 
-/// The first is what a metric is that nobody speaks of.
+/// The kinds of metrics. The first is the default.
 const KINDS: [&str; 5] = ["untyped", "counter", "gauge", "histogram", "summary"];
 
-/// The endings of the series that a metric of these kinds is made of.
+/// The suffixes of series, with the kinds of metrics that have them.
 const PARTS: [(&str, &[&str]); 3] = [
     ("_bucket", &["histogram"]),
     ("_sum", &["histogram", "summary"]),
@@ -50,18 +50,19 @@ const PARTS: [(&str, &[&str]); 3] = [
 ];
 
 impl Samples {
-    /// Reads a page. A line that makes no sense is counted, and does no harm to the others.
+    /// Parses a page. Malformed lines are counted and left out.
     pub fn parse(page: &[u8]) -> Self {
         let page = String::from_utf8_lossy(page);
-        let (mut found, mut places) = (Self::default(), HashMap::new());
+        let mut found = Self::default();
+        let mut places = HashMap::new();
         for (index, line) in page.lines().enumerate() {
             let line = line.trim_matches(BLANK);
-            let fine = match line.strip_prefix('#') {
+            let is_valid = match line.strip_prefix('#') {
                 _ if line.is_empty() => true,
                 Some(comment) => found.comment(comment, &mut places),
                 None => found.sample(line, &places),
             };
-            if !fine {
+            if !is_valid {
                 found.unread += 1;
                 found.first_unread.get_or_insert(index + 1);
             }
@@ -69,7 +70,7 @@ impl Samples {
         found
     }
 
-    /// The kind of a sample's metric.
+    /// Returns the kind of a sample's metric.
     pub fn kind(&self, sample: &Sample) -> &'static str {
         sample
             .family
@@ -77,7 +78,7 @@ impl Samples {
             .map_or(KINDS[0], |family| family.kind)
     }
 
-    /// What is said of a sample's metric.
+    /// Returns the description of a sample's metric.
     pub fn help(&self, sample: &Sample) -> Option<&str> {
         sample
             .family
@@ -143,7 +144,7 @@ fn split_word(text: &str) -> (&str, &str) {
     (word, rest.trim_start_matches(BLANK))
 }
 
-/// What is left of the line of a sample.
+/// The unparsed rest of a sample's line.
 struct Line<'a>(&'a str);
 
 impl Line<'_> {
@@ -180,7 +181,7 @@ impl Line<'_> {
         Some((name, value))
     }
 
-    /// A name, and the blanks after it.
+    /// Takes a name, and the blanks after it.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> Option<String> {
         let (word, rest) = self
             .0
@@ -190,7 +191,7 @@ impl Line<'_> {
         is_name.then(|| word.to_owned())
     }
 
-    /// A sign, and the blanks after it, but within quotes.
+    /// Takes `sign`, and the blanks after it unless it opens a quoted text.
     fn takes(&mut self, sign: char) -> bool {
         let Some(rest) = self.0.strip_prefix(sign) else {
             return false;
@@ -208,7 +209,7 @@ fn is_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Where a quoted text ends.
+/// Returns the position of the closing quote.
 fn closing_quote(text: &str) -> Option<usize> {
     let mut escaped = false;
     text.bytes().position(|byte| {
@@ -222,15 +223,16 @@ fn unescape(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
-        match (c, c == '\\') {
-            (_, false) => plain.push(c),
-            (_, true) => match rest.next() {
-                Some('n') => plain.push('\n'),
-                Some(c @ ('\\' | '"')) => plain.push(c),
-                // Such as Prometheus itself takes it: the sign stands for itself.
-                Some(c) => plain.extend(['\\', c]),
-                None => plain.push('\\'),
-            },
+        if c != '\\' {
+            plain.push(c);
+            continue;
+        }
+        match rest.next() {
+            Some('n') => plain.push('\n'),
+            Some(c @ ('\\' | '"')) => plain.push(c),
+            // Like Prometheus, keeps a backslash that escapes nothing.
+            Some(c) => plain.extend(['\\', c]),
+            None => plain.push('\\'),
         }
     }
     plain

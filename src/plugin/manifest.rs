@@ -241,7 +241,7 @@ mod tests {
             ),
             (
                 "grants = [\n  \"net\",\n  \"exce:id\",\n]",
-                "plugin.toml:3: `exce:id` is no grant",
+                "plugin.toml:3: unknown grant `exce:id`",
             ),
             (
                 "[settings]\ngrants = [\"net\"]",

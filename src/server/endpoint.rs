@@ -1,4 +1,4 @@
-//! What a plugin listens on, and by which file the engine finds it.
+//! Endpoints of plugins: what they listen on, and the files by which the engine finds them.
 
 use super::own_file::OwnFile;
 use super::systemd::Activation;
@@ -14,27 +14,27 @@ use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::info;
 
-/// A bound plugin: who connects waits until it is served.
+/// A bound endpoint. Clients wait in its queue until the plugin is served.
 #[derive(Debug)]
 pub struct Endpoint {
-    /// What accepts.
+    /// The listener.
     pub listener: Listener,
-    /// The file by which the engine finds it, unless that is systemd's.
+    /// The file by which the engine finds it, unless systemd owns it.
     pub file: Option<OwnFile>,
 }
 
-/// What accepts; none of them blocks.
+/// A non-blocking listener.
 #[derive(Debug)]
 pub enum Listener {
     /// A Unix socket.
     Unix(UnixListener),
     /// TCP.
     Tcp(TcpListener),
-    /// TLS, as the configuration says.
+    /// TLS over TCP, with its configuration.
     Tls(TcpListener, Arc<ServerConfig>),
 }
 
-/// Why a plugin cannot be listened for.
+/// An error of binding an endpoint.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum EndpointError {
@@ -44,7 +44,7 @@ pub enum EndpointError {
     Spec(#[from] SpecError),
     #[error(transparent)]
     Activation(#[from] ActivationError),
-    #[error("cannot speak TLS for the plugin `{plugin}`")]
+    #[error("cannot use TLS for the plugin `{plugin}`")]
     Certificates {
         plugin: String,
         source: CertificateError,
@@ -57,7 +57,10 @@ pub enum EndpointError {
     },
 }
 
-/// Binds the endpoint of every plugin that systemd has not bound already, or none.
+/// Binds the endpoints of all plugins, or takes them over from systemd.
+///
+/// # Errors
+/// Fails if any endpoint cannot be bound; none stays bound then.
 pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
     let mut activation = Activation::take(&config.plugins, &config.transports)?;
     let wanted = || {
@@ -68,7 +71,7 @@ pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
             .zip(&config.transports)
     };
     prepare_directories(config, &activation)?;
-    // Before the first is bound: an address that a killed process left in a file may be given to another plugin now.
+    // All stale files go before the first bind, which may get an address that such a file names.
     for (plugin, _) in wanted().filter(|(_, transport)| transport.address().is_some()) {
         socket::clear(&config.socket(plugin))?;
         spec::clear(&config.places.specs, plugin)?;
@@ -136,7 +139,7 @@ fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, Endpoi
     })
 }
 
-/// The listener, and its address once the kernel has chosen what was left to it.
+/// Binds a port. Returns the listener and its address, of which the kernel may choose the port.
 fn bind_port(
     plugin: &str,
     address: SocketAddr,
@@ -147,7 +150,7 @@ fn bind_port(
         Ok((listener, address))
     });
     bound
-        .inspect(|(_, address)| info!(plugin, "listens on {address}"))
+        .inspect(|(_, address)| info!(plugin, %address, "listening"))
         .map_err(|source| EndpointError::Port {
             plugin: plugin.to_owned(),
             address,

@@ -1,7 +1,7 @@
-//! Life as PID 1, as in a managed plugin or a container: whatever dies there without a parent is left to us.
+//! Running as PID 1, as in a managed plugin or a container, which must reap orphaned processes.
 //!
-//! The work is done by a child, which is this same command. What remains reaps, passes signals on, and ends when the
-//! child ends; so whoever waits for children of its own (tokio) never has one taken away.
+//! A child with the same command does the work. The parent reaps, forwards signals, and exits when the
+//! child does. In the child, tokio can therefore wait for its own children.
 
 #![expect(
     clippy::disallowed_types,
@@ -20,54 +20,57 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::timeout;
 use tracing::warn;
 
-/// A child that fails sooner would fail again at once.
-const INFANCY: Duration = Duration::from_secs(15);
-/// How long its failure is kept from whoever would start it again: longer than an engine waits for a plugin that it
-/// enables (12.5 s), as one that ends meanwhile is started again and again, and on 20.10 can never be enabled once more.
-const REST: Duration = Duration::from_secs(15);
+/// A child that fails sooner than this after its start counts as failed at the start.
+const STARTUP_PERIOD: Duration = Duration::from_secs(15);
+/// The delay before exiting after a failed start. It is longer than an engine waits while it enables a
+/// plugin (12.5 s): one that exits meanwhile is restarted repeatedly, and 20.10 can never enable it
+/// again.
+const EXIT_DELAY: Duration = Duration::from_secs(15);
 
 /// How the child ended.
-enum End {
-    /// By itself, with this code.
+enum Exit {
+    /// It exited with this code.
     Exited(u8),
-    /// By a signal, with this number.
+    /// This signal killed it.
     Killed(u8),
 }
 
-/// Whether this process is PID 1.
+/// Returns whether this process is PID 1.
 pub fn is_needed() -> bool {
     std::process::id() == 1
 }
 
-/// Runs this command once more, and stays until that ends; its exit code, or 128 and the number of the signal that
-/// ended it.
+/// Runs this command in a child and waits for it. Returns its exit code, or 128 plus the number of the
+/// signal that killed it.
 ///
 /// # Errors
-/// When it cannot be started.
+/// Fails if the child cannot be started.
 pub fn run() -> io::Result<u8> {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
-        .block_on(look_after())
+        .block_on(supervise())
 }
 
-async fn look_after() -> io::Result<u8> {
-    // Before there is a child, so that no death and no signal is missed.
-    let (mut signals, mut deaths) = (Signals::listen()?, unix::signal(SignalKind::child())?);
-    let (begun, child) = (Instant::now(), start()?);
-    let mut told_to_end = false;
+async fn supervise() -> io::Result<u8> {
+    // Both listen before there is a child, so that no signal is missed.
+    let mut signals = Signals::listen()?;
+    let mut exits = unix::signal(SignalKind::child())?;
+    let started = Instant::now();
+    let child = start()?;
+    let mut shutting_down = false;
     loop {
         tokio::select! {
             signal = signals.next() => {
-                told_to_end |= matches!(signal, Signal::End { .. });
-                pass_on(child, signal);
+                shutting_down |= matches!(signal, Signal::Shutdown { .. });
+                forward(child, signal);
             }
-            _ = deaths.recv() => match reap(child)? {
+            _ = exits.recv() => match reap(child)? {
                 None => {}
-                Some(End::Killed(signal)) => return Ok(128_u8.saturating_add(signal)),
-                Some(End::Exited(code)) => {
-                    if code != 0 && !told_to_end && begun.elapsed() < INFANCY {
-                        rest(&mut signals).await;
+                Some(Exit::Killed(signal)) => return Ok(128_u8.saturating_add(signal)),
+                Some(Exit::Exited(code)) => {
+                    if code != 0 && !shutting_down && started.elapsed() < STARTUP_PERIOD {
+                        delay_exit(&mut signals).await;
                     }
                     return Ok(code);
                 }
@@ -76,15 +79,15 @@ async fn look_after() -> io::Result<u8> {
     }
 }
 
-/// Waits for a signal that asks for the end, or long enough.
-async fn rest(signals: &mut Signals) {
+/// Waits for [`EXIT_DELAY`], or for a signal to shut down.
+async fn delay_exit(signals: &mut Signals) {
     warn!(
-        "failed at the start: ends in {} s, or when told to",
-        REST.as_secs()
+        "start failed, exiting in {} s or at a signal",
+        EXIT_DELAY.as_secs()
     );
-    let asked = async { while !matches!(signals.next().await, Signal::End { .. }) {} };
-    // Either way it is over.
-    let _ = timeout(REST, asked).await;
+    let shutdown = async { while !matches!(signals.next().await, Signal::Shutdown { .. }) {} };
+    // Both outcomes mean that it is time to exit.
+    let _ = timeout(EXIT_DELAY, shutdown).await;
 }
 
 fn start() -> io::Result<Pid> {
@@ -94,28 +97,28 @@ fn start() -> io::Result<Pid> {
     Ok(Pid::from_child(&child))
 }
 
-fn pass_on(child: Pid, asking: Signal) {
-    // A child that has just ended needs no signal.
-    let _ = send(child, asking);
+fn forward(child: Pid, signal: Signal) {
+    // Fails if the child has just ended, which needs no signal.
+    let _ = send(child, signal);
 }
 
-/// Takes all that is dead; the end of `child` when it is among them.
-fn reap(child: Pid) -> io::Result<Option<End>> {
-    let mut end = None;
+/// Reaps all dead processes. Returns how `child` ended, if it is among them.
+fn reap(child: Pid) -> io::Result<Option<Exit>> {
+    let mut exit = None;
     loop {
         match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == child => end = Some(end_of(status)),
+            Ok(Some((pid, status))) if pid == child => exit = Some(exit_of(status)),
             Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) | Err(Errno::CHILD) => return Ok(end),
+            Ok(None) | Err(Errno::CHILD) => return Ok(exit),
             Err(error) => return Err(error.into()),
         }
     }
 }
 
-fn end_of(status: WaitStatus) -> End {
+fn exit_of(status: WaitStatus) -> Exit {
     let byte = |number: i32| u8::try_from(number).unwrap_or(u8::MAX);
     match status.terminating_signal() {
-        Some(signal) => End::Killed(byte(signal)),
-        None => End::Exited(status.exit_status().map_or(1, byte)),
+        Some(signal) => Exit::Killed(byte(signal)),
+        None => Exit::Exited(status.exit_status().map_or(1, byte)),
     }
 }

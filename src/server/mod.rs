@@ -1,8 +1,8 @@
 //! Sockets, threads, signals and HTTP: everything between the engine and [`crate::plugin`].
 //!
-//! The main thread holds what belongs to the process: the lock on the state directory, the socket files,
-//! the signals. Each plugin has a [`worker`] thread, which accepts connections, speaks HTTP, and runs the
-//! plugin's policy. Its other scripts have threads of their own.
+//! The main thread owns what belongs to the process: the lock on the state directory, the socket
+//! files and the signals. Each plugin has a [`worker`] thread, which accepts connections, speaks HTTP,
+//! and runs the plugin's policy. Its other scripts have threads of their own.
 
 mod acceptor;
 mod certificates;
@@ -50,16 +50,16 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info, warn};
 
-/// How serving ended, when nothing went wrong.
+/// How serving ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Asked to end, and all that was in flight is answered, or had its time.
+    /// A signal asked for a shutdown, and all calls in flight were answered or reached the deadline.
     Drained,
-    /// Told a second time to end, by this signal.
+    /// A second signal, with this number, interrupted the shutdown.
     Interrupted(u8),
 }
 
-/// Why serving did not begin, or ended by itself.
+/// An error that prevents or ends serving.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum ServeError {
@@ -71,7 +71,7 @@ pub enum ServeError {
     Metrics(#[from] ScrapeError),
     #[error("cannot set up threads and signals")]
     Runtime(#[from] io::Error),
-    #[error("plugin `{plugin}`")]
+    #[error("the plugin `{plugin}` failed")]
     Plugin { plugin: String, source: WorkerError },
     #[error("cannot send a signal to process {process}")]
     Signal { process: u32, source: io::Error },
@@ -90,10 +90,11 @@ pub fn run(config: &Config) -> Result<Outcome, ServeError> {
     runtime.block_on(supervise(config, bound, &mut lock))
 }
 
-/// Asks the process that serves with the state in `state` to load its scripts again, and says which process that is.
+/// Asks the process that serves with the state in `state` to reload its scripts. Returns its process
+/// ID.
 ///
 /// # Errors
-/// When there is none, or it cannot be asked.
+/// Fails if there is no such process, or if it cannot be signalled.
 pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
     let process = state::serving(state)?;
     let pid = i32::try_from(process)
@@ -122,7 +123,7 @@ async fn supervise(
     ended.map(|()| outcome)
 }
 
-/// Goes on until a signal asks for the end, or a plugin fails.
+/// Handles signals and events until a signal asks for a shutdown, or a plugin fails.
 async fn watch_over(
     fleet: &mut Fleet,
     signals: &mut Signals,
@@ -136,8 +137,8 @@ async fn watch_over(
                     notifier.reloading();
                     fleet.reload(accept_grants);
                 }
-                Signal::End { name, .. } => {
-                    info!("{name}: no more calls are taken");
+                Signal::Shutdown { name, .. } => {
+                    info!(signal = name, "shutting down");
                     return Ok(());
                 }
             },
@@ -154,20 +155,20 @@ async fn watch_over(
     }
 }
 
-async fn drain(mut fleet: Fleet, signals: &mut Signals, patience: Duration) -> Outcome {
-    let deadline = Instant::now() + patience;
+async fn drain(mut fleet: Fleet, signals: &mut Signals, timeout: Duration) -> Outcome {
+    let deadline = Instant::now() + timeout;
     fleet.drain();
     while fleet.is_running() {
         tokio::select! {
             event = fleet.event() => if let Event::Ended { plugin, result: Err(error) } = event {
                 error!(plugin, "{}", chain(&error));
             },
-            signal = signals.next() => if let Signal::End { number, name } = signal {
-                warn!("{name} again: calls in flight are given up");
+            signal = signals.next() => if let Signal::Shutdown { number, name } = signal {
+                warn!(signal = name, "interrupted, abandoning calls in flight");
                 return Outcome::Interrupted(number);
             },
             () = sleep_until(deadline) => {
-                warn!("calls in flight are given up after {} s", patience.as_secs_f32());
+                warn!("abandoning calls in flight after {} s", timeout.as_secs_f32());
                 break;
             }
         }

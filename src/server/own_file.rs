@@ -1,4 +1,4 @@
-//! A file by which the engine finds a plugin: there while this is held, and removed with it.
+//! The files by which the engine finds a plugin, which are removed when the process ends.
 
 #![expect(
     clippy::disallowed_methods,
@@ -13,16 +13,16 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// The file, removed when this is dropped.
+/// A file that is removed when this is dropped.
 #[derive(Debug)]
 pub struct OwnFile {
     path: PathBuf,
-    /// For as long as it is open, no other file can have its inode's number.
+    /// Keeps the inode number from being reused while it is open.
     file: OwnedFd,
 }
 
 impl OwnFile {
-    /// The file that has just been put at `path`.
+    /// Takes ownership of the file that has just been created at `path`.
     pub fn new(path: &Path) -> io::Result<OwnFile> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = open(path, flags, Mode::empty())?;
@@ -32,14 +32,14 @@ impl OwnFile {
         })
     }
 
-    /// Writes the file, all at once.
+    /// Writes the file atomically, and takes ownership of it.
     pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<OwnFile> {
         write(path, text, mode)?;
         OwnFile::new(path)
     }
 }
 
-/// Writes a file that appears all at once, whole and with its mode, in place of one that is there.
+/// Writes a file atomically with its final mode, replacing an existing one.
 pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let draft = path.with_extension("new");
     remove(&draft)?;
@@ -53,7 +53,7 @@ pub fn write(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     fs::rename(&draft, path)
 }
 
-/// Removes a file; one that is not there is as good.
+/// Removes a file, if it exists.
 pub fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path).or_else(|e| {
         if e.kind() == ErrorKind::NotFound {
@@ -65,7 +65,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 }
 
 impl Drop for OwnFile {
-    /// Removes the file, unless another process has put its own there since.
+    /// Removes the file, unless another process has replaced it.
     fn drop(&mut self) {
         let identity = |found: Stat| (found.st_dev, found.st_ino);
         let there = lstat(&self.path).map(identity);

@@ -1,4 +1,4 @@
-//! `GET /metrics`: what all plugins have counted, served by the main thread, so that no plugin waits for it.
+//! `GET /metrics`: the counters of all plugins, served by the main thread so that no plugin waits.
 
 use super::own_file::OwnFile;
 use super::socket::{SocketError, bind, make_directory};
@@ -25,26 +25,26 @@ use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-/// How many clients are answered at a time; the others wait.
-const CLIENTS: usize = 16;
+/// The limit on concurrent clients; others wait.
+const MAX_CLIENTS: usize = 16;
 
-/// How long one client may take for all of its request and the answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The time limit on a client's request and answer together.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long accepting rests when the process has no file descriptor left.
-const BREATH: Duration = Duration::from_millis(50);
+/// The pause after a failed accept, as when the process has no file descriptor left.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// The page's address, for as long as this lives, and what is on the page.
+/// The metrics page, which is served as long as this lives.
 pub struct Scraped {
     plugins: Plugins,
     _file: Option<OwnFile>,
 }
 
-/// Why there is no page.
+/// An error of serving metrics.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum ScrapeError {
-    #[error("metrics")]
+    #[error("cannot serve metrics")]
     Socket(#[from] SocketError),
     #[error("cannot serve metrics at `{address}`")]
     Bind {
@@ -53,7 +53,7 @@ pub enum ScrapeError {
     },
 }
 
-/// The lock is held for moments, and by the main thread only.
+/// The counters of all plugins. Only the main thread takes the lock, and briefly.
 type Plugins = Arc<Mutex<Vec<Arc<Meters>>>>;
 
 enum Listener {
@@ -62,7 +62,7 @@ enum Listener {
 }
 
 impl Scraped {
-    /// Serves the page at that address, if there is one.
+    /// Serves the page at `address`, if there is one.
     pub fn start(address: Option<&LocalAddress>) -> Result<Scraped, ScrapeError> {
         let plugins = Plugins::default();
         let (listener, file) = match address {
@@ -82,7 +82,7 @@ impl Scraped {
         })
     }
 
-    /// Puts a plugin on the page.
+    /// Adds a plugin to the page.
     pub fn show(&self, meters: Arc<Meters>) {
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         plugins.push(meters);
@@ -104,7 +104,7 @@ fn bind_unix(path: &Path) -> Result<(Listener, Option<OwnFile>), ScrapeError> {
         },
     )?;
     let listener = UnixListener::from_std(listener).map_err(failed)?;
-    info!("metrics at `unix://{}`", path.display());
+    info!(socket = %path.display(), "serving metrics");
     Ok((Listener::Unix(listener), Some(file)))
 }
 
@@ -113,7 +113,7 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener, ScrapeError> {
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    info!("metrics at `http://{bound}/metrics`");
+    info!(url = %format_args!("http://{bound}/metrics"), "serving metrics");
     TcpListener::from_std(listener)
         .map(Listener::Tcp)
         .map_err(failed)
@@ -124,10 +124,10 @@ async fn serve(listener: Listener, plugins: Plugins) {
         started: SystemTime::now(),
         version: env!("CARGO_PKG_VERSION"),
     };
-    let places = Arc::new(Semaphore::new(CLIENTS));
+    let permits = Arc::new(Semaphore::new(MAX_CLIENTS));
     loop {
-        // Nobody closes it.
-        let Ok(place) = places.clone().acquire_owned().await else {
+        // The semaphore is never closed.
+        let Ok(permit) = permits.clone().acquire_owned().await else {
             return;
         };
         let accepted = match &listener {
@@ -144,14 +144,14 @@ async fn serve(listener: Listener, plugins: Plugins) {
             Ok(stream) => {
                 let plugins = plugins.clone();
                 tokio::spawn(async move {
-                    // Whoever is too slow, or hangs up, asks again.
-                    let _ = timeout(PATIENCE, converse(stream, process, plugins)).await;
-                    drop(place);
+                    // A client that is too slow, or hangs up, asks again.
+                    let _ = timeout(CLIENT_TIMEOUT, converse(stream, process, plugins)).await;
+                    drop(permit);
                 });
             }
             Err(error) => {
-                warn!("cannot accept a connection for metrics: {error}");
-                sleep(BREATH).await;
+                warn!("cannot accept a metrics connection: {error}");
+                sleep(ACCEPT_BACKOFF).await;
             }
         }
     }
@@ -194,7 +194,7 @@ fn answer(
         }
         _ => plain(
             StatusCode::NOT_FOUND,
-            "there is only `/metrics`\n".to_owned(),
+            "not found; use `/metrics`\n".to_owned(),
         ),
     }
 }

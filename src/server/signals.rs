@@ -1,20 +1,20 @@
-//! The signals that the process answers, also as PID 1, where none has a default action.
+//! The signals that the process handles, also as PID 1, for which signals have no default action.
 
 use rustix::process::{Pid, kill_process};
 use std::io;
 use std::task::Poll;
 use tokio::signal::unix::{self, SignalKind, signal};
 
-/// What a signal asks for.
+/// The meaning of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// Load all scripts again.
+    /// Reload all scripts.
     Reload {
-        /// With all that their `plugin.toml` grants now.
+        /// Whether to accept new grants in `plugin.toml`.
         accept_grants: bool,
     },
-    /// Come to an end.
-    End {
+    /// Shut down.
+    Shutdown {
         /// The signal's number.
         number: u8,
         /// The signal's name.
@@ -22,18 +22,18 @@ pub enum Signal {
     },
 }
 
-/// Each signal, and what it asks for.
+/// The signals with their meanings.
 const SIGNALS: [(rustix::process::Signal, Signal); 4] = [
     (
         rustix::process::Signal::TERM,
-        Signal::End {
+        Signal::Shutdown {
             number: 15,
             name: "SIGTERM",
         },
     ),
     (
         rustix::process::Signal::INT,
-        Signal::End {
+        Signal::Shutdown {
             number: 2,
             name: "SIGINT",
         },
@@ -52,25 +52,25 @@ const SIGNALS: [(rustix::process::Signal, Signal); 4] = [
     ),
 ];
 
-/// The signals, taken from the moment this exists.
+/// A stream of the signals that arrive after it is created.
 pub struct Signals(Vec<(unix::Signal, Signal)>);
 
 impl Signals {
-    /// Takes the signals over.
+    /// Replaces the signals' default actions.
     pub fn listen() -> io::Result<Signals> {
-        let taken = SIGNALS.iter().map(|(number, asks)| {
+        let taken = SIGNALS.iter().map(|(number, meaning)| {
             let stream = signal(SignalKind::from_raw(number.as_raw()))?;
-            Ok((stream, *asks))
+            Ok((stream, *meaning))
         });
         taken.collect::<io::Result<_>>().map(Signals)
     }
 
-    /// The next signal.
+    /// Waits for the next signal.
     pub async fn next(&mut self) -> Signal {
         std::future::poll_fn(|context| {
-            for (stream, asks) in &mut self.0 {
+            for (stream, meaning) in &mut self.0 {
                 if let Poll::Ready(Some(())) = stream.poll_recv(context) {
-                    return Poll::Ready(*asks);
+                    return Poll::Ready(*meaning);
                 }
             }
             Poll::Pending
@@ -79,9 +79,9 @@ impl Signals {
     }
 }
 
-/// Sends the signal that asks a process of ours for it.
-pub fn send(process: Pid, asking: Signal) -> io::Result<()> {
-    let row = SIGNALS.iter().find(|(_, asks)| *asks == asking);
+/// Sends the signal of that meaning to another Moondock process.
+pub fn send(process: Pid, meaning: Signal) -> io::Result<()> {
+    let row = SIGNALS.iter().find(|(_, other)| *other == meaning);
     row.map_or(Err(io::ErrorKind::InvalidInput.into()), |(number, _)| {
         Ok(kill_process(process, *number)?)
     })

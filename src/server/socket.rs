@@ -1,4 +1,4 @@
-//! Unix sockets: private from the first moment, never stolen from a living process, removed at exit.
+//! Unix sockets: private from the start, never taken from a running process, removed at exit.
 
 #![expect(
     clippy::disallowed_methods,
@@ -19,26 +19,26 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
-/// Why a socket cannot be bound.
+/// An error of binding a socket.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum SocketError {
-    #[error("cannot make the directory of sockets `{}`", path.display())]
+    #[error("cannot create the directory of sockets `{}`", path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error("cannot bind `{}`", path.display())]
     Bind { path: PathBuf, source: io::Error },
-    #[error("`{}` is in the way: it is no socket, so it is left alone", .0.display())]
+    #[error("`{}` is in the way: it is not a socket, so it is left unchanged", .0.display())]
     NotASocket(PathBuf),
-    #[error("`{}` is answered by {owner}: end that first", path.display())]
+    #[error("`{}` is in use by {owner}: stop that first", path.display())]
     Live { path: PathBuf, owner: String },
     #[error(
-        "`{}` cannot belong to the group `{group}` that `--listen` names: `{GROUPS}` has none of that name \
-         (a number may be given instead)",
+        "cannot give `{}` to the group `{group}` of `--listen`: `{GROUPS}` has no such group; use an existing \
+         name, or a number",
         path.display()
     )]
     NoGroup { path: PathBuf, group: String },
     #[error(
-        "cannot give `{}` to the group `{group}` that `--listen` names: be root, or a member of it",
+        "cannot give `{}` to the group `{group}` of `--listen`: run moondock as root, or as a member",
         path.display()
     )]
     Group {
@@ -48,10 +48,10 @@ pub enum SocketError {
     },
 }
 
-/// Where groups have their numbers.
+/// The file with the numbers of groups.
 const GROUPS: &str = "/etc/group";
 
-/// Makes the directory of sockets when it is missing, as the engine would.
+/// Creates the directory of sockets if it is missing, as the engine does.
 pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
     fs::create_dir_all(dir).map_err(|source| SocketError::Directory {
         path: dir.to_owned(),
@@ -59,10 +59,10 @@ pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
     })
 }
 
-/// Binds `path` for whom `access` lets in, in place of a socket that nobody answers any more.
+/// Binds `path` with the mode and group of `access`, replacing a stale socket.
 ///
-/// Who connects waits until it is served; the listener does not block. The socket appears all at once,
-/// listening and open to nobody but whom it is for: all is done under another name before.
+/// The listener is non-blocking, and clients wait in its queue until they are served. The socket is
+/// prepared under another name and renamed, so it appears listening and with its final access.
 pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), SocketError> {
     let failed = |source| SocketError::Bind {
         path: path.to_owned(),
@@ -73,30 +73,31 @@ pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), Soc
         .as_deref()
         .map(|group| group_id(path, group))
         .transpose()?;
-    refuse_to_steal(path)?;
-    let newborn = path.with_extension("new");
-    let listener = bind_private(&newborn).map_err(failed)?;
-    let placed = open_to(&newborn, path, access, group).and_then(|()| {
-        fs::rename(&newborn, path)
+    check_stale(path)?;
+    let draft = path.with_extension("new");
+    let listener = bind_private(&draft).map_err(failed)?;
+    let placed = set_access(&draft, path, access, group).and_then(|()| {
+        fs::rename(&draft, path)
             .and_then(|()| OwnFile::new(path))
             .map_err(failed)
     });
     if placed.is_err() {
-        remove(&newborn).map_err(failed)?;
+        remove(&draft).map_err(failed)?;
     }
     Ok((listener, placed?))
 }
 
-/// Removes a socket at `path` that nobody answers any more, which the engine would find first (protocol 1.1).
+/// Removes a stale socket at `path`, which the engine would find before a spec file (protocol 1.1).
 pub fn clear(path: &Path) -> Result<(), SocketError> {
-    refuse_to_steal(path)?;
+    check_stale(path)?;
     remove(path).map_err(|source| SocketError::Bind {
         path: path.to_owned(),
         source,
     })
 }
 
-/// A mode set after `bind` would leave a moment in which anybody may connect; the umask leaves none.
+/// Binds a socket that is private from the start. A mode set after `bind` would come too late, so the
+/// umask sets it.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
     remove(path)?;
     let before = umask(Mode::from_raw_mode(0o177));
@@ -107,19 +108,19 @@ fn bind_private(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Lets the group in once it is the right one.
-fn open_to(
-    newborn: &Path,
+/// Sets the group, then the mode, which may open the socket to the group.
+fn set_access(
+    draft: &Path,
     path: &Path,
     access: &Access,
     group: Option<u32>,
 ) -> Result<(), SocketError> {
-    chown(newborn, None, group).map_err(|source| SocketError::Group {
+    chown(draft, None, group).map_err(|source| SocketError::Group {
         path: path.to_owned(),
         group: access.group.clone().unwrap_or_default(),
         source,
     })?;
-    fs::set_permissions(newborn, Permissions::from_mode(access.mode)).map_err(|source| {
+    fs::set_permissions(draft, Permissions::from_mode(access.mode)).map_err(|source| {
         SocketError::Bind {
             path: path.to_owned(),
             source,
@@ -147,12 +148,12 @@ fn group_id(path: &Path, group: &str) -> Result<u32, SocketError> {
     groups.lines().find_map(named).ok_or_else(none)
 }
 
-/// Whether others can connect to it; it may be a connection itself.
+/// Returns whether the socket listens. It may be a connection instead.
 pub fn listens(socket: &UnixListener) -> io::Result<bool> {
     Ok(socket_acceptconn(socket)?)
 }
 
-fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {
+fn check_stale(path: &Path) -> Result<(), SocketError> {
     let failed = |source| SocketError::Bind {
         path: path.to_owned(),
         source,
@@ -173,13 +174,13 @@ fn refuse_to_steal(path: &Path) -> Result<(), SocketError> {
     }
 }
 
-/// Who listens on the socket at `path`, if anybody does.
+/// Returns the process that listens on the socket at `path`, if any.
 fn owner(path: &Path) -> Result<Option<String>, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
     match connect(&client, &SocketAddrUnix::new(path)?) {
         Err(Errno::CONNREFUSED | Errno::NOENT) => Ok(None),
-        // Its queue is full, so somebody is to empty it.
+        // Its queue is full, so a process must be listening.
         Err(Errno::AGAIN) => Ok(Some("a busy process".into())),
         Err(error) => Err(error),
         Ok(()) => {

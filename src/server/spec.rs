@@ -1,4 +1,5 @@
-//! The files that tell the engine a plugin's address (protocol 1.2): never taken from a living plugin.
+//! Spec files, which name a plugin's address to the engine (protocol 1.2). A file of a running plugin
+//! is never replaced.
 
 #![expect(
     clippy::disallowed_methods,
@@ -15,25 +16,25 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 
-/// How long is waited for an answer at the address that a file names.
-const ANSWER: Duration = Duration::from_secs(2);
+/// The timeout of connecting to the address in an existing file.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What the engine looks for, in its order.
+/// The extensions of spec files, in the engine's order.
 const KINDS: [&str; 2] = ["spec", "json"];
 
-/// Why a plugin's address cannot be told to the engine.
+/// An error that prevents a spec file.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum SpecError {
-    #[error("cannot make the directory of spec files `{}`", path.display())]
+    #[error("cannot create the directory of spec files `{}`", path.display())]
     Directory { path: PathBuf, source: io::Error },
     #[error("cannot write `{}`", path.display())]
     Write { path: PathBuf, source: io::Error },
-    #[error("cannot remove `{}`, which names an address that nobody answers", path.display())]
+    #[error("cannot remove the stale spec file `{}`", path.display())]
     Remove { path: PathBuf, source: io::Error },
-    #[error("`{}` is in the way: moondock would not have written it, so it is left alone", .0.display())]
+    #[error("`{}` is in the way: moondock did not write it, so it is left unchanged", .0.display())]
     Foreign(PathBuf),
-    #[error("`{}` is in the way: {address} {state}; end that plugin, or remove the file", path.display())]
+    #[error("`{}` is in the way: {address} {state}; stop that plugin, or remove the file", path.display())]
     Live {
         path: PathBuf,
         address: SocketAddr,
@@ -41,7 +42,7 @@ pub enum SpecError {
     },
 }
 
-/// Makes the directory of spec files when it is missing, which the engine would not.
+/// Creates the directory of spec files if it is missing; the engine does not.
 pub fn make_directory(dir: &Path) -> Result<(), SpecError> {
     fs::create_dir_all(dir).map_err(|source| SpecError::Directory {
         path: dir.to_owned(),
@@ -49,18 +50,21 @@ pub fn make_directory(dir: &Path) -> Result<(), SpecError> {
     })
 }
 
-/// Removes what was left of a killed process, and refuses to touch anything else.
+/// Removes stale spec files of a killed process.
+///
+/// # Errors
+/// Fails if a file belongs to a running plugin, or if Moondock did not write it.
 pub fn clear(dir: &Path, plugin: &str) -> Result<(), SpecError> {
     for kind in KINDS {
         let path = dir.join(format!("{plugin}.{kind}"));
-        if refuse_to_steal(&path, kind)? {
+        if is_stale(&path, kind)? {
             fs::remove_file(&path).map_err(|source| SpecError::Remove { path, source })?;
         }
     }
     Ok(())
 }
 
-/// Says that a plugin speaks HTTP at `address`.
+/// Writes the `.spec` file of a plugin that serves HTTP at `address`.
 pub fn write_tcp(dir: &Path, plugin: &str, address: SocketAddr) -> Result<OwnFile, SpecError> {
     write(
         dir.join(format!("{plugin}.spec")),
@@ -69,9 +73,10 @@ pub fn write_tcp(dir: &Path, plugin: &str, address: SocketAddr) -> Result<OwnFil
     )
 }
 
-/// Says that a plugin speaks TLS at `address`, and by what the engine knows it and is known to it.
+/// Writes the `.json` spec of a TLS plugin: its address, its CA, and the engine's client certificate
+/// and key.
 ///
-/// Without a `CAFile` the engine would not ask who answers.
+/// Without a `CAFile`, the engine would not verify the server.
 pub fn write_tls(
     dir: &Path,
     plugin: &str,
@@ -98,8 +103,8 @@ fn write(path: PathBuf, text: &str, mode: u32) -> Result<OwnFile, SpecError> {
     OwnFile::write(&path, text, mode).map_err(|source| SpecError::Write { path, source })
 }
 
-/// Whether there is a file, which names an address that nobody answers.
-fn refuse_to_steal(path: &Path, kind: &str) -> Result<bool, SpecError> {
+/// Returns whether a stale file exists at `path`.
+fn is_stale(path: &Path, kind: &str) -> Result<bool, SpecError> {
     let foreign = || SpecError::Foreign(path.to_owned());
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
@@ -111,7 +116,7 @@ fn refuse_to_steal(path: &Path, kind: &str) -> Result<bool, SpecError> {
         url_address(&text)
     };
     let address = address.ok_or_else(foreign)?;
-    match alive(address) {
+    match listener_state(address) {
         None => Ok(true),
         Some(state) => Err(SpecError::Live {
             path: path.to_owned(),
@@ -135,17 +140,18 @@ fn url_address(text: &str) -> Option<SocketAddr> {
     }
 }
 
-/// What can be said of the address, unless there is surely nobody.
-fn alive(address: SocketAddr) -> Option<&'static str> {
-    match TcpStream::connect_timeout(&address, ANSWER) {
+/// Returns the state of `address`, or `None` if certainly nothing listens there.
+fn listener_state(address: SocketAddr) -> Option<&'static str> {
+    match TcpStream::connect_timeout(&address, CONNECT_TIMEOUT) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => None,
-        Err(_) => Some("cannot be asked whether it is in use"),
-        Ok(stream) if is_an_echo(&stream) => None,
-        Ok(_) => Some("is answered by another process"),
+        Err(_) => Some("cannot be checked for use"),
+        Ok(stream) if is_self_connection(&stream) => None,
+        Ok(_) => Some("is in use by another process"),
     }
 }
 
-/// A connection may come to itself, when nobody listens and the kernel chose that very port for it.
-fn is_an_echo(stream: &TcpStream) -> bool {
+/// Returns whether the kernel has connected the socket to itself, which happens if nothing listens
+/// and the kernel chooses the very same local port.
+fn is_self_connection(stream: &TcpStream) -> bool {
     matches!((stream.local_addr(), stream.peer_addr()), (Ok(here), Ok(there)) if here == there)
 }

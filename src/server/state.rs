@@ -1,4 +1,4 @@
-//! The state directory: made private, and held by one process at a time.
+//! The state directory, which is private and locked by one process at a time.
 
 #![expect(
     clippy::disallowed_methods,
@@ -16,48 +16,48 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use thiserror::Error;
 
-/// No plugin can have this name, so the lock stands beside the plugins' directories.
+/// The lock file, beside the plugins' directories. No plugin can have this name.
 const LOCK_FILE: &str = ".lock";
 
-/// How long a lock may outlive its process.
-const INHERITED: Duration = Duration::from_secs(5);
+/// How long to wait for the lock of a process that is gone.
+const STALE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long is waited between two tries.
-const BREATH: Duration = Duration::from_millis(20);
+/// The pause between two attempts to lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a process writes below its id once signals do not kill it any more.
+/// The line below the process ID that says that the process handles signals.
 const SERVING: &str = "serving";
 
-/// The hold on a state directory, which ends with the process.
+/// The lock on a state directory, which is released when the process ends.
 #[derive(Debug)]
 pub struct StateLock {
     file: File,
 }
 
-/// Why a state directory cannot be used.
+/// An error of a state directory.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum StateError {
     #[error("cannot use `{}` for state", path.display())]
     Io { path: PathBuf, source: io::Error },
     #[error(
-        "another moondock ({holder}) uses the state in `{}`: end it, or give this one its own directory with `--state`",
+        "another moondock ({holder}) uses the state in `{}`: stop it, or choose another directory with `--state`",
         path.display()
     )]
     InUse { path: PathBuf, holder: String },
-    #[error("no moondock serves with the state in `{}`: name its directory with `--state`", path.display())]
+    #[error("no moondock is serving with the state in `{}`: set its directory with `--state`", path.display())]
     Unused { path: PathBuf },
-    #[error("{holder} uses the state in `{}` and does not serve, or not yet", path.display())]
+    #[error("{holder} uses the state in `{}`, but is not serving yet", path.display())]
     NotServing { path: PathBuf, holder: String },
     #[error(
-        "{holder} serves with the state in `{}` and is not to be found from here: is it in another container?",
+        "{holder} serves with the state in `{}`, but is not visible from here: is it in another container?",
         path.display()
     )]
-    OutOfSight { path: PathBuf, holder: String },
+    NotVisible { path: PathBuf, holder: String },
 }
 
 impl StateLock {
-    /// Makes `dir` when it is missing, and takes the hold on it.
+    /// Creates `dir` if it is missing, and locks it.
     pub fn take(dir: &Path) -> Result<StateLock, StateError> {
         let failed = |source| StateError::Io {
             path: dir.to_owned(),
@@ -78,16 +78,16 @@ impl StateLock {
         Ok(StateLock { file })
     }
 
-    /// Tells whoever looks for this process that it answers signals.
+    /// Records that this process handles signals.
     pub fn announce(&mut self) -> Result<(), io::Error> {
         writeln!(self.file, "{SERVING}")
     }
 }
 
-/// The process that serves with the state in `dir`.
+/// Returns the process that serves with the state in `dir`.
 ///
 /// # Errors
-/// When there is none, or none that answers signals and is in sight.
+/// Fails if there is none, or if it does not handle signals or is not visible from here.
 pub fn serving(dir: &Path) -> Result<u32, StateError> {
     let path = dir.to_owned();
     let mut file = match File::open(dir.join(LOCK_FILE)) {
@@ -100,7 +100,8 @@ pub fn serving(dir: &Path) -> Result<u32, StateError> {
         })?,
     };
     let text = io::read_to_string(&mut file).unwrap_or_default();
-    let (holder, serves) = (parse(&text), text.lines().nth(1) == Some(SERVING));
+    let holder = parse(&text);
+    let serves = text.lines().nth(1) == Some(SERVING);
     if let Some(pid) =
         holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file))
     {
@@ -108,7 +109,7 @@ pub fn serving(dir: &Path) -> Result<u32, StateError> {
     }
     match flock(&file, FlockOperation::NonBlockingLockShared) {
         Ok(()) => Err(StateError::Unused { path }),
-        Err(_) if serves => Err(StateError::OutOfSight {
+        Err(_) if serves => Err(StateError::NotVisible {
             path,
             holder: described(holder),
         }),
@@ -119,8 +120,8 @@ pub fn serving(dir: &Path) -> Result<u32, StateError> {
     }
 }
 
-/// Whether the process with that id, as we see it, is the one that locked the file: in another container the id may be
-/// that of a stranger, whom the signal would kill.
+/// Returns whether the process `pid` has the lock file open. The ID may have been written in another
+/// container, and belong to an unrelated process here, which a signal would kill.
 fn has_open(pid: u32, lock: &File) -> bool {
     let Ok(lock) = lock.metadata() else {
         return false;
@@ -134,20 +135,21 @@ fn has_open(pid: u32, lock: &File) -> bool {
     open.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
-/// A killed process's lock outlives it in a program that it was about to start, for as long as that takes.
+/// Locks the file. A child that a killed process was just starting inherits its lock for a moment, so
+/// this retries.
 fn lock(file: &mut File) -> Result<(), Errno> {
-    let patience = Instant::now() + INHERITED;
+    let deadline = Instant::now() + STALE_LOCK_TIMEOUT;
     loop {
         match flock(&*file, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) if Instant::now() < patience && is_gone(holder(file)) => {
-                sleep(BREATH);
+            Err(Errno::WOULDBLOCK) if Instant::now() < deadline && is_gone(holder(file)) => {
+                sleep(LOCK_RETRY_INTERVAL);
             }
             result => return result,
         }
     }
 }
 
-/// Makes a directory that only we may look into; one that exists keeps its mode.
+/// Creates a directory with mode 0700; an existing one keeps its mode.
 pub fn make_private(dir: &Path) -> Result<(), StateError> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     made.map_err(|source| StateError::Io {
@@ -172,7 +174,7 @@ fn leave_pid(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", std::process::id())
 }
 
-/// The process that left its id, if one did.
+/// Returns the process whose ID is in the file, if any.
 fn holder(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind()
@@ -191,7 +193,7 @@ fn is_gone(holder: Option<u32>) -> bool {
 
 fn described(holder: Option<u32>) -> String {
     holder.map_or_else(
-        || "of unknown process id".into(),
+        || "an unknown process".into(),
         |pid| format!("process {pid}"),
     )
 }

@@ -1,4 +1,4 @@
-//! What systemd hands over, and what it wants to be told; nothing of it without systemd.
+//! Socket activation and notifications of systemd. Without systemd, neither does anything.
 
 use super::socket::listens;
 use crate::config::{PluginDir, Transport};
@@ -13,44 +13,44 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use thiserror::Error;
 use tracing::warn;
 
-/// Sockets that listened before this process began (`LISTEN_FDS`), each of a plugin.
+/// The sockets that systemd passes to this process (`LISTEN_FDS`), by plugin.
 #[derive(Debug, Default)]
 pub struct Activation(Vec<(String, UnixListener)>);
 
-/// Why sockets that systemd hands over cannot be used.
+/// An error of a socket that systemd passes.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum ActivationError {
     #[error(
-        "systemd hands over a socket named `{name}`, and no plugin has that name: \
+        "systemd passes a socket named `{name}`, and no plugin has that name: \
          set `FileDescriptorName=` in its unit to one of {plugins}"
     )]
-    Nameless { name: String, plugins: String },
-    #[error("systemd hands over two sockets for the plugin `{0}`: stop one of their units")]
+    UnknownName { name: String, plugins: String },
+    #[error("systemd passes two sockets for the plugin `{0}`: stop one of their units")]
     Twice(String),
-    #[error("systemd hands over a socket for the plugin `{plugin}` that is no Unix stream socket")]
+    #[error("systemd passes a socket for the plugin `{plugin}` that is not a Unix stream socket")]
     NotUnix { plugin: String, source: io::Error },
     #[error(
-        "systemd hands over a socket for the plugin `{0}` that does not listen: leave `Accept=yes` out of its unit"
+        "systemd passes a socket for the plugin `{0}` that does not listen: remove `Accept=yes` from its unit"
     )]
     NotListening(String),
     #[error(
-        "systemd hands over a socket for the plugin `{0}`, and its `--listen` says something else: leave that out \
-         (mode and group belong into the socket's unit, as `SocketMode=` and `SocketGroup=`)"
+        "systemd passes a socket for the plugin `{0}`, which contradicts its `--listen`: remove `--listen` \
+         (set mode and group in the socket's unit, by `SocketMode=` and `SocketGroup=`)"
     )]
     Contradiction(String),
 }
 
-/// Where systemd wants to be told how things go (`NOTIFY_SOCKET`), if it does.
+/// Notifies systemd of the state of the service, if `NOTIFY_SOCKET` is set.
 #[derive(Debug)]
 pub struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
-    /// What is served, in words.
+    /// The status text while plugins are served.
     serving: String,
 }
 
 impl Activation {
-    /// Takes what was handed over to this process and no other.
+    /// Takes the sockets that were passed to this process.
     pub fn take(
         plugins: &[PluginDir],
         transports: &[Transport],
@@ -74,19 +74,19 @@ impl Activation {
         Ok(Activation(sockets))
     }
 
-    /// Whether the plugin's socket was handed over.
+    /// Returns whether the plugin's socket was passed.
     pub fn has(&self, plugin: &str) -> bool {
         self.0.iter().any(|(name, _)| name == plugin)
     }
 
-    /// The plugin's socket, if it was handed over.
+    /// Takes the plugin's socket, if it was passed.
     pub fn socket(&mut self, plugin: &str) -> Option<UnixListener> {
         let at = self.0.iter().position(|(name, _)| name == plugin)?;
         Some(self.0.swap_remove(at).1)
     }
 }
 
-/// The plugin that a socket is for; the only socket of the only plugin needs no name.
+/// Finds the plugin of a socket. A single socket of a single plugin needs no name.
 fn owner(name: &str, sockets: usize, plugins: &[PluginDir]) -> Result<usize, ActivationError> {
     let unit = name.strip_suffix(".socket").unwrap_or(name);
     let wanted = unit.rsplit('@').next().unwrap_or(unit);
@@ -98,7 +98,7 @@ fn owner(name: &str, sockets: usize, plugins: &[PluginDir]) -> Result<usize, Act
                 .iter()
                 .map(|plugin| format!("`{}`", plugin.name))
                 .collect();
-            Err(ActivationError::Nameless {
+            Err(ActivationError::UnknownName {
                 name: name.to_owned(),
                 plugins: plugins.join(", "),
             })
@@ -124,13 +124,13 @@ fn listener(
 }
 
 impl Notifier {
-    /// To whoever started this process as a service that tells, if anybody did.
+    /// Connects to the service manager, if there is one.
     pub fn from_env(plugins: &[PluginDir]) -> Notifier {
         let address = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty());
         let manager = address.and_then(|address| match connect(&address) {
             Ok(manager) => Some(manager),
             Err(error) => {
-                warn!("cannot tell systemd how things go (`NOTIFY_SOCKET`): {error}");
+                warn!("cannot connect to `NOTIFY_SOCKET`: {error}");
                 None
             }
         });
@@ -141,30 +141,30 @@ impl Notifier {
         }
     }
 
-    /// All plugins can be called.
+    /// Reports that all plugins can be called.
     pub fn ready(&self) {
-        self.tell(&format!("READY=1\nSTATUS={}", self.serving));
+        self.notify(&format!("READY=1\nSTATUS={}", self.serving));
     }
 
-    /// Scripts are being loaded again; [`Notifier::ready`] ends it.
+    /// Reports that scripts are being reloaded, until [`Notifier::ready`].
     pub fn reloading(&self) {
         let now = clock_gettime(ClockId::Monotonic);
         let microseconds = now.tv_sec * 1_000_000 + now.tv_nsec / 1000;
-        self.tell(&format!(
+        self.notify(&format!(
             "RELOADING=1\nMONOTONIC_USEC={microseconds}\nSTATUS=Loading scripts"
         ));
     }
 
-    /// The end has begun.
+    /// Reports that the process is shutting down.
     pub fn stopping(&self) {
-        self.tell("STOPPING=1\nSTATUS=Finishing calls in flight");
+        self.notify("STOPPING=1\nSTATUS=Finishing calls in flight");
     }
 
-    fn tell(&self, state: &str) {
+    fn notify(&self, state: &str) {
         if let Some((socket, manager)) = &self.manager
             && let Err(error) = socket.send_to_addr(state.as_bytes(), manager)
         {
-            warn!("cannot tell systemd how things go: {error}");
+            warn!("cannot notify systemd: {error}");
         }
     }
 }

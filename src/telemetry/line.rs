@@ -1,28 +1,28 @@
 //! The pretty format: `TIME LEVEL message field=value …`, one line for each event.
 //!
-//! Every call writes such a line, on the thread that answers the engine, so it is put together by hand:
-//! the layer of `tracing-subscriber` for it takes twice as long.
+//! Each call writes such a line on the thread that answers the engine, so the line is assembled here:
+//! the layer of `tracing-subscriber` takes twice as long.
 
 use super::sink::Sink;
 use std::fmt::{Debug, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-/// Longer than most lines.
+/// The initial capacity of a line, which suffices for most.
 const USUAL_LENGTH: usize = 256;
 
 /// Writes events as lines of text.
 pub struct Lines {
-    /// Where they go.
+    /// The sink of the lines.
     pub sink: Sink,
-    /// Whether levels are coloured, for a terminal.
+    /// Whether levels are coloured for a terminal.
     pub colours: bool,
 }
 
-/// A line, and what follows it where the message has more lines: the fields stand on the first.
+/// A line, and the further lines of its message. The fields are on the first line.
 struct Line {
     text: String,
     rest: String,
@@ -34,7 +34,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             text: String::with_capacity(USUAL_LENGTH),
             rest: String::new(),
         };
-        line.time(SystemTime::now());
+        line.time(OffsetDateTime::now_utc());
         line.text
             .push_str(level(*event.metadata().level(), self.colours));
         event.record(&mut line);
@@ -58,19 +58,18 @@ fn level(level: Level, coloured: bool) -> &'static str {
 }
 
 impl Line {
-    /// `2026-11-23T15:35:12.849208Z`, in UTC.
-    fn time(&mut self, now: SystemTime) {
-        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (days, second) = (now.as_secs() / 86_400, now.as_secs() % 86_400);
-        let (year, month, day) = date(days);
+    /// Writes a time in UTC, as `2026-11-23T15:35:12.849208Z`. The formatter of `time` takes longer.
+    fn time(&mut self, now: OffsetDateTime) {
+        let (year, month, day) = now.to_calendar_date();
+        let (hour, minute, second, micros) = now.to_hms_micro();
         for (value, width, after) in [
-            (year, 4, '-'),
-            (month, 2, '-'),
-            (day, 2, 'T'),
-            (second / 3600, 2, ':'),
-            (second / 60 % 60, 2, ':'),
-            (second % 60, 2, '.'),
-            (now.subsec_micros().into(), 6, 'Z'),
+            (year.unsigned_abs().into(), 4, '-'),
+            (u8::from(month).into(), 2, '-'),
+            (day.into(), 2, 'T'),
+            (hour.into(), 2, ':'),
+            (minute.into(), 2, ':'),
+            (second.into(), 2, '.'),
+            (micros.into(), 6, 'Z'),
         ] {
             self.digits(value, width);
             self.text.push(after);
@@ -94,7 +93,7 @@ impl Line {
 
     fn write(&mut self, field: &Field, value: std::fmt::Arguments<'_>) {
         self.name(field);
-        // Writing to a string cannot fail; a value that fails to describe itself stays away.
+        // Writing to a string cannot fail; a value whose formatting fails is left out.
         let _ = self.text.write_fmt(value);
     }
 }
@@ -110,7 +109,7 @@ impl Visit for Line {
         }
     }
 
-    /// What could be taken for the next field, or for another line, is quoted.
+    /// Quotes values that could be mistaken for another field or line.
     fn record_str(&mut self, field: &Field, value: &str) {
         let plain = |c: u8| c > b' ' && c != b'"' && c != b'=' && c != 0x7f;
         if value.is_empty() || !value.bytes().all(plain) {
@@ -120,7 +119,7 @@ impl Visit for Line {
         self.text.push_str(value);
     }
 
-    /// Two places after the point, by way of an integer: `{:.2}` of a float takes longer than the
+    /// Writes two decimal places by way of an integer, because formatting a float takes longer than the
     /// rest of the line.
     fn record_f64(&mut self, field: &Field, value: f64) {
         let hundredths = (value * 100.0).round();
@@ -136,23 +135,6 @@ impl Visit for Line {
         self.write(field, format_args!("{}.", hundredths / 100));
         self.digits(hundredths % 100, 2);
     }
-}
-
-/// The year, month and day of a day since 1970, by the calendar's cycle of 400 years, which is
-/// counted from the first of March, so that the leap day comes last.
-fn date(days: u64) -> (u64, u64, u64) {
-    let days = days + 719_468;
-    let (cycle, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let (month, later) = if month < 10 {
-        (month + 3, 0)
-    } else {
-        (month - 9, 1)
-    };
-    (cycle * 400 + year + later, month, day)
 }
 
 #[cfg(test)]
@@ -174,7 +156,7 @@ mod tests {
                 text: String::new(),
                 rest: String::new(),
             };
-            line.time(UNIX_EPOCH + Duration::from_micros(micros));
+            line.time(OffsetDateTime::UNIX_EPOCH + Duration::from_micros(micros));
             assert_eq!(line.text, text);
         }
     }

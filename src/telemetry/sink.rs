@@ -1,7 +1,7 @@
-//! Where formatted events go: into a buffer that a thread of its own writes out.
+//! The sink of formatted events: a buffer, and a thread that writes it out.
 //!
-//! A call must never wait for whoever reads the log, so a line is only copied here. When nobody reads
-//! and the buffer is full, lines are dropped, and their number is told as soon as there is room.
+//! A call must never wait for the reader of the log, so a line is only copied into the buffer. If the
+//! buffer is full, lines are dropped, and their number is logged once there is room.
 
 use std::io::{self, Write};
 use std::mem::take;
@@ -11,14 +11,14 @@ use std::time::Duration;
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Some seven thousand lines.
+/// The size of the buffer, in bytes, which suffices for some 7000 lines.
 const CAPACITY: usize = 1 << 20;
 
-/// How long lines are gathered before they are written together.
-const GATHER: Duration = Duration::from_millis(2);
+/// The delay in which lines are collected and written together.
+const BATCH_DELAY: Duration = Duration::from_millis(2);
 
-/// How long the end of the process waits for a log that nobody reads.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The timeout of flushing a log that is not read.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A handle on the buffer.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ struct Pending {
 }
 
 impl Sink {
-    /// A sink whose lines end up in `out`.
+    /// Starts a sink that writes to `out`.
     pub fn start(out: impl Write + Send + 'static) -> Sink {
         let shared = Arc::new(Shared {
             pending: Mutex::default(),
@@ -52,12 +52,14 @@ impl Sink {
             .name("log".into())
             .spawn(move || writer.write_to(out));
         if let Err(error) = started {
-            eprintln!("moondock: nothing will be logged, as no thread can be started: {error}");
+            eprintln!(
+                "moondock: cannot start the thread of the log, nothing will be logged: {error}"
+            );
         }
         sink
     }
 
-    /// Waits until all that was logged is written, though not for ever.
+    /// Waits until all lines are written, for at most [`FLUSH_TIMEOUT`].
     pub fn flush(&self) {
         let mut pending = self.lock();
         pending.urgent = true;
@@ -66,11 +68,11 @@ impl Sink {
         drop(
             self.shared
                 .changed
-                .wait_timeout_while(pending, PATIENCE, busy),
+                .wait_timeout_while(pending, FLUSH_TIMEOUT, busy),
         );
     }
 
-    /// Hands a line over, or drops it when there is no room.
+    /// Adds a line, or drops it if the buffer is full.
     pub fn push(&self, line: &[u8]) {
         let mut pending = self.lock();
         if pending.text.len() + line.len() > CAPACITY {
@@ -87,12 +89,12 @@ impl Sink {
     fn write_to(&self, mut out: impl Write) {
         loop {
             let (text, lost) = self.take_lines();
-            // Nothing can be said about a log that cannot be written.
+            // An error of writing the log cannot be logged.
             let _ = out.write_all(&text).and_then(|()| out.flush());
             if lost > 0 {
                 warn!(
                     lost,
-                    "lines of this log are lost, as nobody read them in time"
+                    "log lines dropped because the log was not read in time"
                 );
             }
             self.lock().writing = false;
@@ -100,7 +102,7 @@ impl Sink {
         }
     }
 
-    /// Waits for a first line, and a little for those that follow it.
+    /// Waits for a first line, then for [`BATCH_DELAY`], and takes all lines.
     fn take_lines(&self) -> (Vec<u8>, usize) {
         let empty = |pending: &mut Pending| pending.text.is_empty();
         let calm = |pending: &mut Pending| !pending.urgent;
@@ -108,7 +110,7 @@ impl Sink {
         let pending = changed
             .wait_while(self.lock(), empty)
             .unwrap_or_else(PoisonError::into_inner);
-        let waited = changed.wait_timeout_while(pending, GATHER, calm);
+        let waited = changed.wait_timeout_while(pending, BATCH_DELAY, calm);
         let (mut pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
         pending.writing = true;
         (take(&mut pending.text), take(&mut pending.lost))
@@ -146,7 +148,7 @@ mod tests {
     use super::*;
     use std::sync::mpsc;
 
-    /// A terminal that takes nothing until its gate opens.
+    /// A terminal that accepts no output until its gate opens.
     struct Stuck {
         gate: mpsc::Receiver<()>,
         taken: mpsc::Sender<Vec<u8>>,

@@ -283,12 +283,12 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
         (
             "grants = [\"exec:/etc/passwd\"]",
             &[],
-            "the program `/etc/passwd` is not there, or may not be run",
+            "the program `/etc/passwd` is missing, or not executable",
         ),
         (
             "grants = [\"fs.write:/\"]",
             &[],
-            "`fs.write:/` cannot be had in a managed plugin: it would hide `/dev`",
+            "`fs.write:/` is not possible in a managed plugin: it would hide `/dev`",
         ),
         (
             "grants = [\"fs.read:/etc\"]",
@@ -308,7 +308,7 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
         (
             "grants = [\"fs.read:/dev/fuse\"]",
             &[],
-            "devices come with the grant `mount` only",
+            "devices need the grant `mount`",
         ),
         (
             "[settings]\npath = 1",
@@ -323,27 +323,23 @@ fn what_cannot_be_bundled_is_refused_with_the_reason() {
         (
             "[settings]\na-b = 1\na_b = 2",
             &[],
-            "two settings or grants want the variable `A_B`",
+            "two settings or grants use the variable `A_B`",
         ),
         (
             "grants = [\"env:ROOT\"]\n[settings]\nroot = 1",
             &[],
-            "want the variable `ROOT`",
+            "use the variable `ROOT`",
         ),
-        (
-            "nonsense",
-            &[],
-            "the scripts must be right before they are bundled",
-        ),
+        ("nonsense", &[], "fix the scripts before bundling them"),
         (
             "",
             &["--scripts-mount", "/etc/moondock/other"],
-            "be named `p`, as the plugin is",
+            "be named `p` like the plugin",
         ),
         (
             "",
             &["--scripts-mount", "etc/p"],
-            "the directory must be absolute",
+            "the directory must be an absolute path",
         ),
         (
             "",
@@ -382,7 +378,10 @@ fn names_are_those_that_the_engine_takes() {
         ("a-rather-long-name/volume.lua", VOLUME),
     ]);
     let error = place.run(&["bundle", "p.-x", "--out", "out"]).stderr;
-    assert!(error.contains("choose another by `--name`"), "{error}");
+    assert!(
+        error.contains("choose another name with `--name`"),
+        "{error}"
+    );
     let error = place
         .run(&["bundle", "a-rather-long-name", "--out", "out"])
         .stderr;
@@ -408,7 +407,7 @@ fn a_directory_with_something_in_it_is_left_alone() {
     place.write("out/notes", "mine");
     let error = refused(&place, &["--force"]);
     assert!(
-        error.contains("holds something else than a bundle"),
+        error.contains("contains something other than a bundle"),
         "{error}"
     );
     assert_eq!(
@@ -422,9 +421,10 @@ fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
     let place = plugin("");
     let error = refused(&place, &["--create", "--host", "unix:///no/such.sock"]);
     assert!(
-        error.contains("the engine did not take it: `docker`"),
+        error.contains("the engine did not create the plugin: `docker`"),
         "{error}"
     );
+    assert_eq!(error.matches("`docker`").count(), 1, "{error}");
     assert!(place.path().join("out/config.json").exists());
 }
 
@@ -432,13 +432,13 @@ fn an_engine_that_is_not_there_is_told_of_and_the_bundle_stays() {
 fn a_policy_is_told_what_it_will_not_see() {
     let place = Workplace::new(&[("p/authz.lua", AUTHZ)]);
     let told = bundled(&place, &[]);
-    assert!(told.contains("note: authz.lua sees no path of the host, so a request that mounts one is refused: grant `fs.read:` for each directory that containers may mount"), "{told}");
+    assert!(told.contains("note: authz.lua sees no path of the host, so requests that mount a host path are rejected: grant `fs.read:` for each directory that containers may mount"), "{told}");
     place.write(
         "p/plugin.toml",
         "grants = [\"fs.read:/srv/data\", \"fs.read:/opt\"]",
     );
     let told = bundled(&place, &["--force"]);
-    assert!(told.contains("note: authz.lua sees /opt, /srv/data of the host, so a request that mounts another path is refused"), "{told}");
+    assert!(told.contains("note: authz.lua sees /opt, /srv/data of the host, so requests that mount any other path are rejected"), "{told}");
     let place = plugin("");
     assert!(!bundled(&place, &[]).contains("authz.lua"));
 }
@@ -450,7 +450,7 @@ fn a_bundle_of_others_is_left_alone() {
     place.write("out/rootfs/etc/hostname", "theirs");
     let error = refused(&place, &["--force"]);
     assert!(
-        error.contains("holds something else than a bundle"),
+        error.contains("contains something other than a bundle"),
         "{error}"
     );
     assert!(place.path().join("out/rootfs/etc/hostname").exists());

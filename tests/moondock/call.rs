@@ -137,7 +137,7 @@ fn what_cannot_be_called_is_said() {
         ),
         (
             ["scripts", "volume.list"],
-            "`scripts` holds more than one plugin: give the directory of one",
+            "`scripts` contains more than one plugin: pass the directory of one",
         ),
         (["broken", "volume.list"], "volume.lua:1: Expected"),
     ] {

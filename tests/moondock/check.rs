@@ -45,15 +45,15 @@ root = "/nonexistent/x"
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/plugin.toml", grants)]);
     let checked = place.run(&["check", "p"]);
     for part in [
-        "  grants        may read /etc and all below it\n",
-        "                may read and change /nonexistent/x and all below it\n",
+        "  grants        may read /etc and everything below it\n",
+        "                may read and change /nonexistent/x and everything below it\n",
         "                may run /usr/bin/id\n",
         "                may run no-such-program\n",
         "                may send HTTP requests to api.example.com, ports 80 and 443\n",
         "                may send HTTP requests to [::1], port 8080\n",
         "                may change links, addresses, routes and firewall rules\n",
         "                may mount and unmount file systems where it may change files\n",
-        "                may use the engine's API, which is as much as root\n",
+        "                may use the engine's API, which is equivalent to root\n",
         "                may read the environment variable TOKEN\n",
         "note: plugin.toml:2: `/nonexistent/x` does not exist\n",
         "warning: plugin.toml:3: there is no program `no-such-program` in /usr/local/sbin, ",

@@ -57,7 +57,7 @@ fn a_call_that_does_not_end_is_given_up_after_five_seconds() {
         "{took:?}"
     );
     assert!(busy.receive().is_err());
-    served.wait_for_log("given up after 5 s");
+    served.wait_for_log("abandoning calls in flight after 5 s");
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn a_second_signal_ends_at_once() {
     let mut served = Setup::with_volume().start();
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);
-    served.wait_for_log("SIGTERM: no more calls are taken");
+    served.wait_for_log("shutting down signal=SIGTERM");
     served.signal(Signal::TERM);
     assert_eq!(served.wait().code(), Some(143));
     assert!(!served.setup().socket("vol").exists());
@@ -103,7 +103,7 @@ fn a_driver_that_does_not_load_ends_the_process_with_the_reason() {
     let command = setup.command();
     let mut served = setup.launch(command);
     assert_eq!(served.wait().code(), Some(1));
-    served.wait_for_log("plugin `bad`");
+    served.wait_for_log("the plugin `bad` failed");
     served.wait_for_log("volume.lua:2");
     assert!(!served.setup().socket("bad").exists());
     assert!(!served.setup().socket("vol").exists());
@@ -189,7 +189,7 @@ fn as_pid_1_it_does_not_end_at_once_when_it_cannot_begin() {
     let misled = Setup::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
     for (setup, code) in [(unloadable, 1), (misled, 2)] {
         let mut served = as_pid_1(setup);
-        served.wait_for_log("failed at the start: ends in 15 s");
+        served.wait_for_log("start failed, exiting in 15 s");
         let init = children(served.pid())[0];
         kill_process(Pid::from_raw(init as i32).unwrap(), Signal::HUP).unwrap();
         assert_eq!(children(served.pid()), [init], "it has ended");
@@ -204,7 +204,7 @@ fn calls_in_flight_have_as_long_as_was_said() {
     let _busy = begin_slow_call(&served, 30.0);
     served.signal(Signal::TERM);
     assert_eq!(served.wait().code(), Some(0));
-    served.wait_for_log("given up after 0 s");
+    served.wait_for_log("abandoning calls in flight after 0 s");
 }
 
 /// The process started is `unshare`, whose only child is moondock.

@@ -275,7 +275,7 @@ fn a_loopback_port_does_too_and_other_requests_are_refused() {
         .arg("--metrics")
         .arg("127.0.0.1:0")
         .start();
-    served.wait_for_log("metrics at `http://127.0.0.1:");
+    served.wait_for_log("serving metrics url=http://127.0.0.1:");
     let port = served
         .log()
         .split("http://127.0.0.1:")
@@ -323,9 +323,10 @@ fn addresses_that_others_can_reach_are_refused() {
         assert_eq!(output.status.code(), Some(2));
         String::from_utf8(output.stderr).unwrap()
     };
-    assert!(refuse("0.0.0.0:9323").contains("can be reached from other machines"));
+    assert!(refuse("0.0.0.0:9323").contains("is reachable from other machines"));
     assert!(
-        refuse("localhost").contains("is no address: write `unix:///run/moondock/metrics.sock`")
+        refuse("localhost")
+            .contains("is not a local address: write `unix:///run/moondock/metrics.sock`")
     );
 }
 
@@ -348,5 +349,5 @@ fn an_address_in_use_is_refused() {
         .arg("--metrics")
         .arg(&format!("unix://{}", socket.display()))
         .refused();
-    assert!(error.contains("is answered by process"), "{error}");
+    assert!(error.contains("is in use by process"), "{error}");
 }

@@ -122,17 +122,14 @@ fn what_belongs_to_others_is_left_to_them() {
     for (text, part) in [
         (
             living.as_str(),
-            "is answered by another process; end that plugin, or remove the file",
+            "is in use by another process; stop that plugin, or remove the file",
         ),
         (
             "tcp://plugins.example:80",
-            "moondock would not have written it, so it is left alone",
+            "moondock did not write it, so it is left unchanged",
         ),
-        (
-            "unix:///run/other.sock",
-            "moondock would not have written it",
-        ),
-        ("", "moondock would not have written it"),
+        ("unix:///run/other.sock", "moondock did not write it"),
+        ("", "moondock did not write it"),
     ] {
         let setup = setup();
         fs::write(spec(&setup), text).unwrap();
@@ -149,7 +146,7 @@ fn what_belongs_to_others_is_left_to_them() {
 fn a_living_socket_of_the_same_name_would_be_found_first() {
     let setup = setup();
     let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
-    assert!(setup.refused().contains("vol.sock` is answered by process"));
+    assert!(setup.refused().contains("vol.sock` is in use by process"));
 }
 
 #[test]
@@ -188,16 +185,16 @@ fn what_makes_no_sense_is_refused_before_anything_is_bound() {
             "vol=tcp://0.0.0.0:9000",
             "the engine cannot connect to `0.0.0.0`",
         ),
-        ("vol=tcp://192.0.2.1:9000", "say `tls://192.0.2.1:9000`"),
+        ("vol=tcp://192.0.2.1:9000", "use `tls://192.0.2.1:9000`"),
         (
             "vol=unix,mode=660x",
-            "`660x` is no mode: say `0600` or `0660`",
+            "`660x` is not a mode: use `0600` or `0660`",
         ),
         (
             "vol=unix,group=no-such-group",
-            "`/etc/group` has none of that name",
+            "`/etc/group` has no such group",
         ),
-        ("vl=unix", "no plugin is named `vl`: there is `vol`"),
+        ("vl=unix", "unknown plugin `vl`: use one of `vol`"),
     ] {
         let setup = Setup::with_volume().arg(&format!("--listen={listen}"));
         let error = setup.refused();
@@ -238,7 +235,8 @@ fn a_group_that_may_not_be_let_in_is_an_error_and_leaves_nothing() {
     );
     let mut served = setup.launch(command);
     assert_eq!(served.wait().code(), Some(1));
-    served.wait_for_log("to the group `daemon` that `--listen` names: be root, or a member of it");
+    served
+        .wait_for_log("to the group `daemon` of `--listen`: run moondock as root, or as a member");
     assert_eq!(
         fs::read_dir(served.setup().path().join("sockets"))
             .unwrap()

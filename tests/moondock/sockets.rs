@@ -27,7 +27,7 @@ fn a_stale_socket_is_replaced() {
 fn a_live_socket_is_left_to_its_owner() {
     let setup = Setup::with_volume();
     let _owner = UnixListener::bind(setup.socket("vol")).unwrap();
-    let expected = format!("vol.sock` is answered by process {}", std::process::id());
+    let expected = format!("vol.sock` is in use by process {}", std::process::id());
     let error = setup.refused();
     assert!(error.contains(&expected), "{error}");
     assert!(
@@ -45,7 +45,7 @@ fn what_is_no_socket_is_left_alone() {
     assert!(
         setup
             .refused()
-            .contains("is no socket, so it is left alone")
+            .contains("is not a socket, so it is left unchanged")
     );
     assert_eq!(fs::read_to_string(setup.socket("vol")).unwrap(), "precious");
 }

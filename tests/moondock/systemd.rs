@@ -151,7 +151,7 @@ fn a_connection_is_no_socket_to_listen_on() {
     assert_eq!(ended.status.code(), Some(1));
     let told = String::from_utf8(ended.stderr).unwrap();
     assert!(
-        told.contains("does not listen: leave `Accept=yes` out of its unit"),
+        told.contains("does not listen: remove `Accept=yes` from its unit"),
         "{told}"
     );
 }
@@ -234,7 +234,7 @@ fn a_manager_that_is_gone_is_told_of_in_the_log_only() {
         .env("NOTIFY_SOCKET", "/nowhere/notify")
         .start();
     served.assert_answers();
-    served.wait_for_log("cannot tell systemd how things go");
+    served.wait_for_log("cannot notify systemd");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A bundle that appears all at once: made beside its place, and renamed.
+//! A bundle that appears all at once: it is made beside its final path, and renamed.
 
 use super::{MARKER, RootfsError, Tree};
 use std::fs::{self, Permissions};
@@ -10,30 +10,30 @@ use tempfile::TempDir;
 const CONFIG: &str = "config.json";
 const ROOTFS: &str = "rootfs";
 
-/// A bundle in the making; dropped, it leaves nothing behind.
+/// An unfinished bundle, which is removed when dropped.
 #[derive(Debug)]
 pub struct Draft {
     directory: TempDir,
     out: PathBuf,
 }
 
-/// Why a bundle cannot be put in its place.
+/// An error that prevents a bundle at its path.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum DraftError {
     #[error("`{}` is not empty: choose another directory, or replace the bundle in it with `--force`", .0.display())]
     NotEmpty(PathBuf),
-    #[error("`{}` holds something else than a bundle, so it is left alone: choose another directory", .0.display())]
+    #[error("`{}` contains something other than a bundle, and is left unchanged: choose another directory", .0.display())]
     NotABundle(PathBuf),
     #[error(transparent)]
     Rootfs(#[from] RootfsError),
 }
 
 impl Draft {
-    /// A draft of what will be `out`: a directory that is absent, empty, or with `force` an older bundle.
+    /// Creates a draft beside `out`, which must be absent, empty or, with `force`, an older bundle.
     ///
     /// # Errors
-    /// When `out` is something else, or nothing can be made beside it.
+    /// Fails if `out` is something else, or if nothing can be created beside it.
     pub fn beside(out: &Path, force: bool) -> Result<Self, DraftError> {
         let out = std::path::absolute(out).map_err(RootfsError::at(out))?;
         check(&out, force)?;
@@ -48,10 +48,10 @@ impl Draft {
         })
     }
 
-    /// Writes both parts.
+    /// Writes `config.json` and the root file system.
     ///
     /// # Errors
-    /// When the disk is full, or a file cannot be read any more.
+    /// Fails if the disk is full, or if a file can no longer be read.
     pub fn fill(&self, config: &str, tree: &Tree) -> Result<(), DraftError> {
         let root = self.directory.path().join(ROOTFS);
         fs::create_dir(&root).map_err(RootfsError::at(&root))?;
@@ -61,10 +61,10 @@ impl Draft {
         Ok(whole.write(self.directory.path())?)
     }
 
-    /// Puts it in its place.
+    /// Renames the draft to its final path.
     ///
     /// # Errors
-    /// When something has come there meanwhile.
+    /// Fails if something else has appeared there.
     pub fn publish(self) -> Result<(), DraftError> {
         let made = self.directory.path();
         let failed = RootfsError::at(&self.out);
@@ -99,7 +99,7 @@ fn check(out: &Path, force: bool) -> Result<(), DraftError> {
     }
 }
 
-/// An empty directory is replaced by the rename itself, a full one goes out of the way first.
+/// Renames `made` to `out`. The rename replaces an empty directory; a full one is renamed first.
 fn replace(made: &Path, out: &Path, older: &Path) -> io::Result<()> {
     match fs::rename(made, out) {
         Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {}

@@ -1,4 +1,4 @@
-//! What an ELF file says of what it needs at run time: its loader, its libraries, and where to look for them.
+//! The run-time dependencies in an ELF file: its loader, its libraries, and their search paths.
 
 use object::elf::{
     DT_NEEDED, DT_RPATH, DT_RUNPATH, DT_STRSZ, DT_STRTAB, DynamicTag, FileHeader32, FileHeader64,
@@ -13,15 +13,15 @@ use std::path::PathBuf;
 /// The part of an ELF file that its loader reads first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Elf {
-    /// The processor and word size that it is for: only libraries of the same will do.
+    /// The processor and word size, which its libraries must share.
     pub machine: Machine,
-    /// The loader (`PT_INTERP`); a static program has none.
+    /// The loader (`PT_INTERP`), which a static program does not have.
     pub interpreter: Option<PathBuf>,
-    /// The libraries by name (`DT_NEEDED`).
+    /// The names of its libraries (`DT_NEEDED`).
     pub needed: Vec<OsString>,
-    /// Where it and its libraries look first (`DT_RPATH`, colon-separated).
+    /// The search path of the file and its libraries (`DT_RPATH`, colon-separated).
     pub rpath: Option<OsString>,
-    /// Where it alone looks first (`DT_RUNPATH`, colon-separated); the older `DT_RPATH` then counts for nothing.
+    /// The search path of the file alone (`DT_RUNPATH`, colon-separated), which overrides `DT_RPATH`.
     pub runpath: Option<OsString>,
 }
 
@@ -32,7 +32,7 @@ pub struct Machine {
     wide: bool,
 }
 
-/// Reads an ELF file; `None` when it is not one that the kernel or a loader could take.
+/// Parses an ELF file. Returns `None` for a file that neither the kernel nor a loader accepts.
 pub fn parse(bytes: &[u8]) -> Option<Elf> {
     match FileKind::parse(bytes).ok()? {
         FileKind::Elf32 => read::<FileHeader32<Endianness>>(bytes),
@@ -91,12 +91,11 @@ impl<'a, H: FileHeader<Endian = Endianness>> Dynamic<'a, H> {
             .map(|entry| entry.val(self.endian))
     }
 
-    /// The string table, which is given by its address in memory. Section headers would name it too, but may be stripped.
+    /// Returns the string table, by its address in memory. Section headers name it too, but may be
+    /// stripped.
     fn strings(&self) -> Option<&'a [u8]> {
-        let (address, size) = (
-            self.values(DT_STRTAB).next()?,
-            self.values(DT_STRSZ).next()?,
-        );
+        let address = self.values(DT_STRTAB).next()?;
+        let size = self.values(DT_STRSZ).next()?;
         let mut loaded = self
             .segments
             .iter()

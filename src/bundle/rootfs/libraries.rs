@@ -1,4 +1,4 @@
-//! Finding shared libraries, as the GNU loader does (ld.so(8)), without running what is looked at.
+//! Finds shared libraries as the GNU loader does (ld.so(8)), without running the program.
 
 use super::RootfsError;
 use super::elf::{self, Elf, Machine};
@@ -7,29 +7,29 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Where the loader looks without being told, in the distributions there are.
+/// The default directories of loaders in common distributions.
 const DEFAULT: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
 const CONFIGURATION: &str = "/etc/ld.so.conf";
-/// How deep configuration files include each other.
+/// The limit on nested configuration files.
 const MAX_INCLUDES: usize = 8;
 
-/// The directories of libraries of this machine, in the order in which the loader takes them.
+/// The library directories of this machine, in the loader's order.
 #[derive(Debug)]
 pub struct Libraries {
     directories: Vec<PathBuf>,
 }
 
-/// A file on its way through the loader.
+/// A file whose dependencies are being resolved.
 struct Loaded {
     elf: Elf,
     /// `$ORIGIN`.
     origin: PathBuf,
-    /// The `DT_RPATH`s of those that asked for it, the nearest first.
+    /// The `DT_RPATH`s of the files that need it, the nearest first.
     inherited: Vec<PathBuf>,
 }
 
 impl Libraries {
-    /// Those of this machine.
+    /// Reads the configuration of this machine.
     pub fn of_host() -> Self {
         let mut directories = Vec::new();
         configured(Path::new(CONFIGURATION), MAX_INCLUDES, &mut directories);
@@ -37,11 +37,11 @@ impl Libraries {
         Self { directories }
     }
 
-    /// The loader of the program `path` and all libraries that it needs, and those need, by the paths where they
-    /// are found. Nothing for a static one.
+    /// Finds the loader of the program `path` and all libraries that it needs, directly and
+    /// indirectly. Finds nothing for a static program.
     ///
     /// # Errors
-    /// When one is missing.
+    /// Fails if a library is missing.
     pub fn needed_by(&self, path: &Path, elf: Elf) -> Result<BTreeSet<PathBuf>, RootfsError> {
         let mut found: BTreeSet<PathBuf> = elf.interpreter.iter().cloned().collect();
         let loader = elf
@@ -98,7 +98,7 @@ impl Loaded {
         }
     }
 
-    /// What libraries that it needs inherit.
+    /// Returns the search path that its libraries inherit.
     fn rpath(&self) -> Vec<PathBuf> {
         let own = self.elf.rpath.iter().filter(|_| self.elf.runpath.is_none());
         own.flat_map(|rpath| self.expand(rpath))
@@ -106,7 +106,8 @@ impl Loaded {
             .collect()
     }
 
-    /// `$LIB` and `$PLATFORM` stand for something else on each distribution, so their directories are left out.
+    /// Splits a search path and expands `$ORIGIN`. Directories with `$LIB` or `$PLATFORM`, which
+    /// differ between distributions, are left out.
     fn expand(&self, path: &OsString) -> Vec<PathBuf> {
         let origin = self.origin.to_string_lossy();
         let path = path
@@ -124,13 +125,13 @@ fn origin_of(file: &Path) -> PathBuf {
     file.parent().unwrap_or(Path::new("/")).to_owned()
 }
 
-/// A library of another machine is passed over, as the loader does.
+/// Returns the library at `path`, unless it is for another machine.
 fn library_at(path: PathBuf, machine: Machine) -> Option<(PathBuf, Elf)> {
     let elf = elf::parse(&std::fs::read(&path).ok()?)?;
     (elf.machine == machine).then_some((path, elf))
 }
 
-/// Reads `ld.so.conf(5)`; what cannot be read names no directories.
+/// Reads `ld.so.conf(5)`, and ignores files that cannot be read.
 fn configured(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
     let Ok(text) = std::fs::read_to_string(file) else {
         return;
@@ -152,7 +153,7 @@ fn configured(file: &Path, depth: usize, directories: &mut Vec<PathBuf>) {
     }
 }
 
-/// The files that `DIRECTORY/*.conf` stands for, sorted; a `*` elsewhere is used by nobody.
+/// Returns the files that match `DIRECTORY/*.conf`, sorted. A `*` elsewhere is not supported.
 fn matching(pattern: &Path) -> Vec<PathBuf> {
     let (Some(directory), Some(name)) = (pattern.parent(), pattern.file_name()) else {
         return Vec::new();

@@ -1,4 +1,5 @@
-//! A root file system in the making: programs of this machine with what they need, and files of our own.
+//! The root file system of a bundle: programs of this machine with their libraries, and files of
+//! Moondock's own.
 
 #![expect(
     clippy::disallowed_methods,
@@ -14,33 +15,35 @@ mod tree;
 
 pub use draft::{Draft, DraftError};
 pub use libraries::Libraries;
-pub use programs::{PATH, Program, find};
+pub use programs::{Program, find};
 pub use tree::{Tree, size_of};
 
-use crate::sys::files::paths::reason;
+use crate::sys::processes::programs::PLACES;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// By which a bundle of ours is known. Its text makes the files of each bundle its own: the engine refuses the same files under
-/// another name (protocol 15).
+/// The file that marks a bundle of Moondock's. Its text makes each bundle unique, because the engine
+/// rejects identical files under another name (protocol 15).
 pub const MARKER: &str = "/etc/moondock-bundle";
 
-/// Why something cannot be put into a root file system.
+/// An error that keeps a file out of a root file system.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum RootfsError {
-    #[error("`{}`: {}", path.display(), reason(source))]
+    #[error("cannot use `{}`", path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{}", missing(.0))]
-    NoProgram(String),
+    #[error("the program `{0}` is missing, or not executable")]
+    NotExecutable(String),
+    #[error("the program `{0}` was not found on the path of a managed plugin ({path}): is its package installed here?", path = PLACES.join(":"))]
+    NotOnPath(String),
     #[error("`{}` is neither an ELF program nor a script that names its interpreter by an absolute path", .0.display())]
     NotAProgram(PathBuf),
     #[error("`{}` needs the library `{}`, which is not installed here", program.display(), name.display())]
     NoLibrary { program: PathBuf, name: OsString },
-    #[error("`{}` leads through too many links", .0.display())]
+    #[error("`{}` leads through too many symbolic links", .0.display())]
     Circle(PathBuf),
-    #[error("`{}` is wanted as {wanted}, and is {found} already", path.display())]
+    #[error("`{}` is needed as {wanted}, but is already {found}", path.display())]
     Clash {
         path: PathBuf,
         wanted: &'static str,
@@ -49,20 +52,9 @@ pub enum RootfsError {
 }
 
 impl RootfsError {
-    /// For a failed system call on `path`.
+    /// Returns a function that adds `path` to the error of a system call.
     fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
-    }
-}
-
-fn missing(name: &str) -> String {
-    if name.starts_with('/') {
-        format!("the program `{name}` is not there, or may not be run")
-    } else {
-        format!(
-            "the program `{name}` was not found on the path of a managed plugin ({}): is its package installed here?",
-            PATH.join(":")
-        )
     }
 }

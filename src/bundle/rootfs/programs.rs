@@ -1,65 +1,48 @@
-//! A program of this machine, with all that it takes to start it elsewhere.
+//! Programs of this machine, with everything that is needed to start them elsewhere.
 
 use super::RootfsError;
 use super::elf;
 use super::libraries::Libraries;
+use crate::sys::processes::programs;
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-/// Where a managed plugin's process looks for programs: the engine's default `PATH` (protocol 2.3).
-pub const PATH: [&str; 6] = [
-    "/usr/local/sbin",
-    "/usr/local/bin",
-    "/usr/sbin",
-    "/usr/bin",
-    "/sbin",
-    "/bin",
-];
-
-/// How many scripts may interpret each other, as in the kernel.
+/// The limit on interpreters that are scripts themselves, as in the kernel.
 const MAX_INTERPRETERS: usize = 4;
-/// How much of a script's first line the kernel reads.
+/// The length of a script's first line that the kernel reads, in bytes.
 const FIRST_LINE: u64 = 256;
 
-/// A program and what it needs, by the paths on this machine.
+/// A program and its dependencies, by their paths on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Program {
     /// The program itself.
     pub path: PathBuf,
-    /// The programs that interpret it, when it is a script; the nearest first.
+    /// The interpreters of a script, the nearest first.
     pub interpreters: Vec<PathBuf>,
     /// The loader and the libraries.
     pub libraries: BTreeSet<PathBuf>,
 }
 
-/// The program `name` on [`PATH`], or at an absolute path.
+/// Finds the program `name`, an absolute path or a name in the directories of the engine's default
+/// `PATH` (protocol 2.3), which are those of [`programs::find`].
 ///
 /// # Errors
-/// When there is none.
+/// Fails if there is no such program.
 pub fn find(name: &str) -> Result<PathBuf, RootfsError> {
-    let candidates: Vec<PathBuf> = if name.starts_with('/') {
-        vec![name.into()]
-    } else {
-        PATH.iter()
-            .map(|directory| Path::new(directory).join(name))
-            .collect()
-    };
-    let found = candidates.into_iter().find(|path| is_executable(path));
-    found.ok_or_else(|| RootfsError::NoProgram(name.to_owned()))
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path)
-        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    match programs::find(OsStr::new(name)) {
+        Some(path) if programs::is_program(&path) => Ok(path),
+        Some(_) => Err(RootfsError::NotExecutable(name.to_owned())),
+        None => Err(RootfsError::NotOnPath(name.to_owned())),
+    }
 }
 
 impl Program {
-    /// Finds what the program at `path` needs.
+    /// Finds the dependencies of the program at `path`.
     ///
     /// # Errors
-    /// When it cannot be read, is none that the kernel could start, or needs what is not there.
+    /// Fails if it cannot be read, if the kernel could not start it, or if a dependency is missing.
     pub fn at(path: PathBuf, libraries: &Libraries) -> Result<Self, RootfsError> {
         let mut program = Self {
             path: path.clone(),
@@ -81,7 +64,7 @@ impl Program {
         Err(RootfsError::NotAProgram(program.path))
     }
 
-    /// `env` is a program of its own, and finds the next one.
+    /// Adds interpreters. `env`, which finds the next one, has libraries of its own.
     fn add_interpreters(
         &mut self,
         next: Vec<PathBuf>,
@@ -96,7 +79,8 @@ impl Program {
     }
 }
 
-/// What a script's first line names: one program, or `env` and the one that it finds. `None` for what is no script.
+/// Returns the interpreter in a script's first line; for `env`, also the program that it finds.
+/// Returns `None` if `path` is not a script.
 fn interpreters_of(path: &Path) -> Result<Option<Vec<PathBuf>>, RootfsError> {
     let Some(line) = first_line(path)? else {
         return Ok(None);
@@ -181,7 +165,7 @@ mod tests {
             ("no program", "is neither an ELF program nor a script"),
             ("#!sh\n", "is neither an ELF program nor a script"),
             ("#!/usr/bin/env\n", "is neither an ELF program nor a script"),
-            ("#!/no/such/program\n", "`/no/such/program` is not there"),
+            ("#!/no/such/program\n", "`/no/such/program` is missing"),
             (
                 "#!/usr/bin/env nonsuch\n",
                 "`nonsuch` was not found on the path of a managed plugin (/usr/local/sbin:",

@@ -1,4 +1,4 @@
-//! A tree of files that is the same whenever it is made of the same: sorted, with fixed times, owners and modes.
+//! A reproducible tree of files: sorted, with fixed times, owners and modes.
 
 use super::RootfsError;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
@@ -8,10 +8,10 @@ use std::io;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-/// As many links as the kernel follows in one path.
+/// The limit on symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// The files of a tree, by their absolute paths in it.
+/// Files by their absolute paths in the tree.
 #[derive(Debug, Default)]
 pub struct Tree {
     entries: BTreeMap<PathBuf, Entry>,
@@ -26,38 +26,39 @@ enum Entry {
 }
 
 impl Tree {
-    /// An empty directory.
+    /// Adds an empty directory.
     pub fn directory(&mut self, path: &str, mode: u32) {
         self.entries
             .entry(path.into())
             .or_insert(Entry::Directory { mode });
     }
 
-    /// A file of 0644 with this content, in place of what was there.
+    /// Adds a file with this text and mode 0644, replacing an earlier one.
     pub fn text(&mut self, path: impl Into<PathBuf>, text: impl Into<Vec<u8>>) {
         self.entries.insert(path.into(), Entry::Text(text.into()));
     }
 
-    /// A symbolic link.
+    /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) {
         self.entries.insert(path.into(), Entry::Link(target.into()));
     }
 
-    /// A copy of the machine's file `from` at another path.
+    /// Adds a copy of this machine's file `from` at another path.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// Fails if the file cannot be read.
     pub fn copy(&mut self, from: &Path, path: impl Into<PathBuf>) -> Result<(), RootfsError> {
         let entry = copy_of(from)?;
         self.insert(path.into(), entry)
     }
 
-    /// The machine's file `path` at the same path, with the links on the way to it.
+    /// Adds this machine's file `path` at the same path, with the symbolic links that lead to it.
     ///
     /// # Errors
-    /// When there is no such file.
+    /// Fails if there is no such file.
     pub fn mirror(&mut self, path: &Path) -> Result<(), RootfsError> {
-        let (mut at, mut links) = (PathBuf::from("/"), 0);
+        let mut at = PathBuf::from("/");
+        let mut links = 0;
         let mut rest = names(path);
         while let Some(name) = rest.pop() {
             if name == Path::new("..") {
@@ -105,12 +106,12 @@ impl Tree {
         }
     }
 
-    /// The bytes of all files.
+    /// Returns the size of all files, in bytes.
     pub fn size(&self) -> u64 {
         self.entries.values().map(Entry::size).sum()
     }
 
-    /// Something that a mount on `path` would hide: a file or link there, or anything below.
+    /// Returns an entry that a mount on `path` would hide: a file or link at `path`, or anything below.
     pub fn at_or_below(&self, path: &Path) -> Option<&Path> {
         let is_hidden = |(at, entry): &(&PathBuf, &Entry)| {
             at.starts_with(path) && (*at != path || !matches!(entry, Entry::Directory { .. }))
@@ -121,10 +122,10 @@ impl Tree {
             .map(|(at, _)| at.as_path())
     }
 
-    /// Makes the tree in the existing directory `root`.
+    /// Writes the tree into the existing directory `root`.
     ///
     /// # Errors
-    /// When the disk is full, or a file cannot be read any more.
+    /// Fails if the disk is full, or if a file can no longer be read.
     pub fn write(&self, root: &Path) -> Result<(), RootfsError> {
         let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
         let parents: BTreeSet<&Path> = self
@@ -138,7 +139,7 @@ impl Tree {
         for (path, entry) in &self.entries {
             entry.write(&inside(path))?;
         }
-        // What is made in a directory changes its time, so the outermost is last.
+        // Each new entry changes the time of its directory, so the outermost comes last.
         let paths: BTreeSet<&Path> = self
             .entries
             .keys()
@@ -156,8 +157,8 @@ impl Entry {
     fn kind(&self) -> &'static str {
         match self {
             Self::Directory { .. } => "a directory",
-            Self::Text(_) => "a file of Moondock's",
-            Self::Copy { .. } => "a file of the machine's",
+            Self::Text(_) => "a file of Moondock",
+            Self::Copy { .. } => "a file of this machine",
             Self::Link(_) => "a link",
         }
     }
@@ -183,12 +184,13 @@ impl Entry {
     }
 }
 
-/// The bytes of a file of this machine, links followed; nothing for one that is not there.
+/// Returns the size of a file of this machine in bytes, following links; 0 if it is missing.
 pub fn size_of(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// A copy is run or read by all, and changed by root. Set-id bits would do nothing for a process that is root already.
+/// Returns a copy that everyone may read or run and only root may change. Set-id bits are dropped,
+/// because the plugin's process is already root.
 fn copy_of(from: &Path) -> Result<Entry, RootfsError> {
     let found = fs::metadata(from).map_err(RootfsError::at(from))?;
     if !found.is_file() {
@@ -206,7 +208,7 @@ fn copy_of(from: &Path) -> Result<Entry, RootfsError> {
     })
 }
 
-/// The names of `path`, the last one first.
+/// Returns the names in `path`, the last one first.
 fn names(path: &Path) -> Vec<PathBuf> {
     let named = |part: Component| match part {
         Component::Normal(name) => Some(PathBuf::from(name)),
@@ -226,7 +228,7 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
 }
 
-/// The beginning of time, so that when a tree was made makes no difference to it.
+/// Sets the time of `path` to the epoch, so that the result does not depend on when it is made.
 fn forget_time(path: &Path) -> Result<(), RootfsError> {
     let then = Timespec {
         tv_sec: 0,

@@ -63,7 +63,7 @@ impl From<Denied> for PathFailure {
                 real,
                 access,
             } => Refused::path(&asked, &real, access == Access::Write).into(),
-            Denied::Landmark(path) => Self::Granted(path.display().to_string()),
+            Denied::Root(path) => Self::Granted(path.display().to_string()),
             Denied::System(error) => error.into(),
         }
     }

@@ -7,6 +7,7 @@ pub use self::url::Url;
 use crate::sys::blocking;
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
+use hyper::Uri;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::handshake;
 use hyper::header::{HOST, HeaderName, HeaderValue};
@@ -170,7 +171,7 @@ pub async fn send_to_socket(
 }
 
 /// Returns the URI by which hyperlocal knows a socket and a target.
-fn socket_uri(socket: &Path, target: &str) -> Result<hyper::Uri, HttpError> {
+fn socket_uri(socket: &Path, target: &str) -> Result<Uri, HttpError> {
     let refuse = |text: &str, reason| Err(HttpError::Url(text.to_owned(), reason));
     let Some(path) = socket.to_str().filter(|path| !path.is_empty()) else {
         return refuse(
@@ -184,9 +185,9 @@ fn socket_uri(socket: &Path, target: &str) -> Result<hyper::Uri, HttpError> {
     let Ok(target) = target.parse::<PathAndQuery>() else {
         return refuse(without_query(target), "its path is not valid");
     };
-    let mut parts = hyper::Uri::from(hyperlocal::Uri::new(socket, "/")).into_parts();
+    let mut parts = Uri::from(hyperlocal::Uri::new(socket, "/")).into_parts();
     parts.path_and_query = Some(target);
-    hyper::Uri::from_parts(parts).or_else(|_| refuse(path, "its path is not valid"))
+    Uri::from_parts(parts).or_else(|_| refuse(path, "its path is not valid"))
 }
 
 /// Returns `target` without its query, which may contain secrets.
@@ -217,7 +218,7 @@ fn parse_certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, HttpEr
 fn message(
     request: &Request,
     host: &str,
-    uri: hyper::Uri,
+    uri: Uri,
 ) -> Result<hyper::Request<Full<Bytes>>, HttpError> {
     let method = hyper::Method::from_bytes(request.method.as_bytes())
         .map_err(|_| HttpError::Method(request.method.clone()))?;

@@ -132,7 +132,7 @@ fn mounting_needs_more_than_the_word() {
     ] {
         ground.refused(
             &of_type(kind, "none", ""),
-            &format!("`{kind}` is not mounted: the type must be one of"),
+            &format!("cannot mount the type `{kind}`: use one of"),
         );
     }
     ground.refused(
@@ -142,7 +142,7 @@ fn mounting_needs_more_than_the_word() {
     ground.refused(&of_type("ext4", "sda", ""), "`sda` is not an absolute path");
     ground.refused(
         &of_type("tmpfs", "none", "'remount'"),
-        "the option `remount` is not taken here",
+        "the option `remount` is not allowed",
     );
     ground.refused(
         &of_type("tmpfs", "none", "'x=/etc'"),

@@ -191,13 +191,13 @@ fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_a
         served.call("vol", "AuthZPlugin.AuthZReq", request).body
     };
     assert!(
-        denial(&served).contains("`nett` is no grant"),
+        denial(&served).contains("unknown grant `nett`"),
         "{}",
         denial(&served)
     );
     served.save("plugin.toml", &manifest(&["net"]));
     served.wait_for_log("`net` must be accepted first");
-    assert!(denial(&served).contains("`nett` is no grant"));
+    assert!(denial(&served).contains("unknown grant `nett`"));
     served.signal(Signal::USR1);
     served.wait_for("the grant", |served| {
         denial(served).contains(r#""Msg":"nil""#)
@@ -217,7 +217,7 @@ fn reload_loads_every_script_again() {
 #[test]
 fn reload_says_why_there_is_nobody_to_ask() {
     let place = tempfile::tempdir().unwrap();
-    let none = "no moondock serves with the state in";
+    let none = "no moondock is serving with the state in";
     assert!(reload(&place.path().join("nothing")).contains(none));
     let mut served = Setup::with_volume().start();
     served.signal(Signal::TERM);

@@ -1,8 +1,6 @@
 //! URLs of requests, parsed once: the host that is checked is the host that is connected to.
 
-use super::{HttpError, without_query};
-use hyper::Uri;
-use hyper::http::uri::PathAndQuery;
+use super::{HttpError, PathAndQuery, Uri, without_query};
 use std::fmt::{self, Display};
 use std::net::Ipv6Addr;
 
