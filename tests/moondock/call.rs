@@ -97,7 +97,7 @@ fn a_failure_is_printed_and_has_its_exit_code() {
     assert!(
         unanswered
             .stderr
-            .contains("no answer: the connection is closed"),
+            .contains("no reply: the connection is closed"),
         "{unanswered:?}"
     );
     let place = "WARN volume.lua:8: the disk is on fire plugin=vol\n  |\n8 | function volume.get";

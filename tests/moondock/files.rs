@@ -3,7 +3,7 @@
 use moondock::sys::files::places::{End, Place as Found};
 use moondock::sys::files::remove::remove_all;
 use moondock::sys::files::{self, Kind};
-use moondock::sys::mounts::{self, Request, Source};
+use moondock::sys::mounts::{self, MountSpec, Source};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -232,14 +232,14 @@ impl Drop for Place {
     }
 }
 
-fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> Request {
+fn request(source: &Path, target: &Path, kind: &str, options: &[&str]) -> MountSpec {
     let options = options.iter().map(ToString::to_string).collect();
     let source = if source.is_absolute() {
         Source::Place(to(source))
     } else {
         Source::Name(source.into())
     };
-    Request {
+    MountSpec {
         source,
         target: to(target),
         kind: kind.into(),
@@ -301,7 +301,10 @@ fn a_mount_that_cannot_be_says_why() {
     let said = error(request(Path::new("none"), &at.join("b"), "tmpfs", &[]));
     assert!(said.ends_with("no such file or directory"), "{said}");
     let said = error(request(Path::new("none"), &at, "tmpfs", &["size=1m,suid"]));
-    assert!(said.ends_with("`size=1m,suid` is not one option"), "{said}");
+    assert!(
+        said.ends_with("`size=1m,suid` is not a single option"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -386,7 +389,10 @@ fn an_owner_that_means_none_is_refused() {
         let error = files::change_owner(&to(&file), uid, gid)
             .unwrap_err()
             .to_string();
-        assert!(error.ends_with("4294967295 is no owner"), "{error}");
+        assert!(
+            error.ends_with("4294967295 is not a valid owner"),
+            "{error}"
+        );
     }
 }
 

@@ -547,7 +547,7 @@ fn rules_that_make_no_sense_are_refused() {
         ),
         (
             r#"firewall.apply("a", { bridge = "br1", subnets = {}, internal = true, ports = PORTS })"#,
-            "an internal network publishes no ports",
+            "an internal network cannot publish ports",
         ),
         (
             r#"firewall.apply("a", { bridge = "br1", subnets = { "10.7.0.0/24" }, ports = PORTS })"#,
@@ -583,7 +583,7 @@ fn rules_that_make_no_sense_are_refused() {
     }
     let error = world.fail("p q", r#"firewall.list()"#);
     assert!(
-        error.contains("a plugin called `p q` cannot have a firewall"),
+        error.contains("a plugin named `p q` cannot have a firewall"),
         "{error}"
     );
     assert_eq!(world.ruleset(), "");

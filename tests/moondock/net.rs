@@ -166,7 +166,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.set_hairpin("br0", true)"#,
-            "the link is no port of a bridge: use `net.set_master`",
+            "the link is not a port of a bridge: use `net.set_master`",
         ),
         (
             r#"net.set_hairpin("br0", 1)"#,
@@ -179,7 +179,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.create_bridge("a/b")"#,
-            "`a/b` cannot be the name of a link: it holds a slash",
+            "`a/b` cannot be the name of a link: it contains a slash",
         ),
         (
             r#"net.create_bridge("0123456789abcdef")"#,
@@ -187,7 +187,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.create_bridge("br1", { mac = "02" })"#,
-            "`02` is no MAC address",
+            "`02` is not a MAC address",
         ),
         (
             r#"net.create_bridge("br1", { Mac = "02" })"#,
@@ -195,7 +195,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.add_address("br0", "10.0.0.1")"#,
-            "`10.0.0.1` is no network",
+            "`10.0.0.1` is not a network",
         ),
         (
             r#"net.add_route({ destination = "10.2.0.0/16" })"#,
@@ -211,7 +211,7 @@ fn errors_name_the_object_and_the_cure() {
         ),
         (
             r#"net.sysctl_get("kernel.panic")"#,
-            "`kernel.panic` is no sysctl of the network",
+            "`kernel.panic` is not a network sysctl",
         ),
         (
             r#"net.sysctl_set("net.ipv4.nothing", 1)"#,

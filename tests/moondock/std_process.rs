@@ -193,7 +193,7 @@ fn a_timeout_ends_the_whole_group() {
         let started = Instant::now();
         let error = script.fail(&family.command("timeout = 0.3")).await;
         assert!(
-            error.contains("`sh` did not end within 0.3 s and was killed"),
+            error.contains("`sh` did not exit within 0.3 s and was killed"),
             "{error}"
         );
         assert!(started.elapsed() < Duration::from_secs(5));

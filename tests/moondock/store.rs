@@ -146,12 +146,12 @@ async fn a_damaged_file_is_named_and_left_alone() {
         fs::write(&path, damage).unwrap();
         let refusal = store(directory.path()).get("a").await.unwrap_err();
         assert!(
-            matches!(refusal, StoreError::Damaged { .. }),
+            matches!(refusal, StoreError::Corrupt { .. }),
             "damage {number}: {refusal}"
         );
         assert!(
             refusal.to_string().contains("store.redb")
-                && refusal.to_string().contains("is damaged")
+                && refusal.to_string().contains("is corrupt")
         );
         assert_eq!(
             &fs::read(&path).unwrap(),

@@ -36,7 +36,7 @@ fn without_a_watch_a_signal_loads_what_was_saved() {
         ),
         (
             "max_inotify_watches",
-            "cannot be watched: send SIGHUP after a change there",
+            "cannot watch directory, send SIGHUP after a change there",
         ),
     ] {
         let served = started_without(resource);

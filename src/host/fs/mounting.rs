@@ -61,7 +61,7 @@ impl MountSpec {
         })
     }
 
-    fn find(&self, territory: &Territory) -> Result<mounts::Request, PathFailure> {
+    fn find(&self, territory: &Territory) -> Result<mounts::MountSpec, PathFailure> {
         let source = match &self.source {
             MountSource::Path(path, access) => {
                 Source::Place(territory.find(path, *access, End::Followed)?)
@@ -69,7 +69,7 @@ impl MountSpec {
             MountSource::Name(name) => Source::Name(name.clone()),
         };
         let target = territory.find(&self.target, Access::Write, End::Followed)?;
-        Ok(mounts::Request {
+        Ok(mounts::MountSpec {
             source,
             target,
             kind: self.kind.clone(),

@@ -1,5 +1,5 @@
-//! The FIFO of a log stream, looked at before it is read: what is not consumed stays in it, also when this process is
-//! killed. `docs/decisions/0014-log-streams.md` says why.
+//! The FIFO of a log stream, which is peeked at before it is read. Bytes that are not consumed stay in
+//! it, even if this process is killed; see `docs/decisions/0014-log-streams.md`.
 
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
@@ -15,21 +15,21 @@ use tokio::io::Interest;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::sleep;
 
-/// How often a FIFO is looked at that had writers before, and is not opened anew.
-const LOOK: Duration = Duration::from_millis(20);
+/// The poll interval of a FIFO whose writers have all gone, and which is not reopened.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// What a FIFO holds at the moment.
+/// The result of peeking at a FIFO.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Peek {
-    /// So many bytes of it were copied.
+    /// Bytes were copied.
     Bytes,
-    /// Nothing, and there is somebody who may write.
+    /// The FIFO is empty, and has a writer.
     Empty,
-    /// Nothing, and nobody to write.
+    /// The FIFO is empty, and has no writer.
     Deserted,
 }
 
-/// A pipe to copy into. FIFOs of one thread share it, as it is empty between two calls.
+/// A pipe to copy into. The FIFOs of one thread share it, because it is empty between calls.
 #[derive(Debug)]
 pub struct Scratch {
     reader: OwnedFd,
@@ -45,7 +45,7 @@ pub struct Fifo {
 }
 
 impl Scratch {
-    /// A new pipe.
+    /// Creates a pipe.
     pub fn new() -> io::Result<Self> {
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
         Ok(Self { reader, writer })
@@ -53,15 +53,15 @@ impl Scratch {
 }
 
 impl Fifo {
-    /// Opens the FIFO at `path`, whether somebody writes to it yet or not, and has it hold `capacity` bytes if the
-    /// system allows it.
+    /// Opens the FIFO at `path`, with or without a writer, and sets its capacity in bytes if the system
+    /// allows it.
     pub fn open(path: &Path, capacity: usize, scratch: Rc<Scratch>) -> io::Result<Self> {
         let fd = open(path)?;
         for pipe in [&fd, &scratch.writer] {
             if fcntl_getpipe_size(pipe)? < capacity
                 && let Err(error) = fcntl_setpipe_size(pipe, capacity)
             {
-                tracing::debug!("`{}` keeps its size: {error}", path.display());
+                tracing::debug!("cannot resize the FIFO `{}`: {error}", path.display());
             }
         }
         let fd = Receiver::from_owned_fd(fd)?;
@@ -72,27 +72,27 @@ impl Fifo {
         })
     }
 
-    /// How many bytes it can hold.
+    /// Returns the capacity, in bytes.
     pub fn capacity(&self) -> io::Result<usize> {
         Ok(fcntl_getpipe_size(&self.fd)?)
     }
 
-    /// How many bytes [`Fifo::peek`] sees at once, where they fill whole pages.
+    /// Returns the number of bytes that [`Fifo::peek`] can copy at once, if they fill whole pages.
     pub fn sight(&self) -> io::Result<usize> {
         Ok(self
             .capacity()?
             .min(fcntl_getpipe_size(&self.scratch.writer)?))
     }
 
-    /// How many bytes it holds.
+    /// Returns the number of bytes in it.
     pub fn waiting(&self) -> io::Result<usize> {
         Ok(usize::try_from(rustix::io::ioctl_fionread(&self.fd)?).unwrap_or(usize::MAX))
     }
 
-    /// Copies at most `most` bytes from its beginning into `bytes`, and leaves them in it.
-    pub fn peek(&self, most: usize, bytes: &mut Vec<u8>) -> io::Result<Peek> {
+    /// Copies at most `limit` bytes from its beginning into `bytes`, without consuming them.
+    pub fn peek(&self, limit: usize, bytes: &mut Vec<u8>) -> io::Result<Peek> {
         bytes.clear();
-        let copied = match tee(&self.fd, &self.scratch.writer, most, SpliceFlags::NONBLOCK) {
+        let copied = match tee(&self.fd, &self.scratch.writer, limit, SpliceFlags::NONBLOCK) {
             Ok(0) => return Ok(Peek::Deserted),
             Ok(copied) => copied,
             Err(Errno::AGAIN) => return Ok(Peek::Empty),
@@ -103,37 +103,37 @@ impl Fifo {
         Ok(Peek::Bytes)
     }
 
-    /// Takes `count` bytes off its beginning, all of which must be there. That is one system call, which a kill does not
-    /// cut in two: the buffer is in memory already (zeroes would not be), so that the copy waits for nothing.
+    /// Consumes `count` bytes, all of which must be there. This is one system call, which a kill does not
+    /// interrupt: the buffer is resident (zeroes would not be), so the copy never waits.
     pub fn consume(&self, count: usize) -> io::Result<()> {
         read_exactly(&self.fd, &mut vec![1; count])
     }
 
-    /// Waits until something was written or the last writer has gone. May return when nothing has happened.
+    /// Waits until bytes arrive or the last writer goes. May return early.
     pub async fn changed(&self) -> io::Result<()> {
         if self.fd.ready(Interest::READABLE).await?.is_read_closed() {
-            // Once all writers have gone the system does not tell of new ones: look now and then.
-            sleep(LOOK).await;
+            // The system does not report new writers once all have gone, so poll.
+            sleep(POLL_INTERVAL).await;
         }
-        // Says that there is nothing to read, so that the next call waits.
+        // Clears the readiness, so that the next call waits.
         let _ = self
             .fd
             .try_io(|| Err::<(), _>(io::ErrorKind::WouldBlock.into()));
         Ok(())
     }
 
-    /// Opens it anew, so that [`Fifo::changed`] waits for the next writer after all have gone.
+    /// Reopens the FIFO, so that [`Fifo::changed`] waits for the next writer after all have gone.
     ///
     /// # Errors
-    /// When the path is gone.
+    /// Fails if the path is gone.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.fd = Receiver::from_owned_fd(open(&self.path)?)?;
         Ok(())
     }
 }
 
-/// What is at `path` is looked at before it is opened, and is that which is opened: to open a device or a file of a hung
-/// file system may wait, or do something. No link is followed.
+/// Opens the FIFO at `path` without following links. Checks its type first, because opening a device or
+/// a file of a hung file system could block or have effects.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let place = rustix::fs::open(
         path,
@@ -141,7 +141,7 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
         Mode::empty(),
     )?;
     if !FileType::from_raw_mode(fstat(&place)?.st_mode).is_fifo() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no FIFO"));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is not a FIFO"));
     }
     let path = format!("/proc/self/fd/{}", place.as_raw_fd());
     Ok(rustix::fs::open(
@@ -250,7 +250,7 @@ mod tests {
             Fifo::open(&path, 1, scratch.clone())
                 .unwrap_err()
                 .to_string(),
-            "is no FIFO"
+            "is not a FIFO"
         );
         assert!(Fifo::open(&dir.path().join("none"), 1, scratch.clone()).is_err());
         let (_other, fifo) = fifo();
@@ -258,7 +258,7 @@ mod tests {
         std::os::unix::fs::symlink(&fifo, &link).unwrap();
         assert_eq!(
             Fifo::open(&link, 1, scratch).unwrap_err().to_string(),
-            "is no FIFO"
+            "is not a FIFO"
         );
     }
 }

@@ -1,7 +1,7 @@
-//! Files and directories at a [`Place`]: each change is on the disk when its function returns. None follows a link, as the
-//! place is where links led.
+//! Files and directories at a [`Place`]. Each change is on disk when its function returns. No function
+//! follows a link, because a place is already resolved.
 //!
-//! All of these may wait for a disk or a server: call them from the blocking pool.
+//! All functions may wait for a disk or a server: call them on the blocking pool.
 
 pub mod fifo;
 pub mod paths;
@@ -20,15 +20,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// The largest file that [`read`] returns, in bytes.
+/// The limit on a file that [`read`] returns, in bytes.
 pub const MAX_READ: u64 = 16 << 20;
 
-/// What means "leave it as it is" to chown(2).
-const NO_OWNER: u32 = u32::MAX;
+/// The ID that leaves an owner unchanged in chown(2).
+const UNCHANGED_OWNER: u32 = u32::MAX;
 
 type Result<T> = std::result::Result<T, PathError>;
 
-/// What a path is, without following a symbolic link at its end.
+/// The kind of a file, without following a symbolic link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -43,35 +43,35 @@ pub enum Kind {
     Other,
 }
 
-/// A path's metadata.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Stat {
-    /// What it is.
+    /// The kind.
     pub kind: Kind,
-    /// Its length in bytes.
+    /// The size, in bytes.
     pub size: u64,
-    /// Its permission bits, at most `0o7777`.
+    /// The permission bits, at most `0o7777`.
     pub mode: u32,
-    /// Its owner.
+    /// The owner.
     pub uid: u32,
-    /// Its group.
+    /// The group.
     pub gid: u32,
-    /// When its content changed last, in seconds since 1970.
+    /// The time of the last change of its content, in seconds since 1970.
     pub modified: f64,
 }
 
-/// Room on a file system, in bytes.
+/// The space of a file system, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
-    /// All of it.
+    /// The total space.
     pub total: u64,
-    /// What an ordinary user may still fill.
+    /// The space that an unprivileged user can still use.
     pub free: u64,
-    /// What is taken.
+    /// The used space.
     pub used: u64,
 }
 
-/// The whole of a regular file.
+/// Reads a regular file.
 pub fn read(place: &Place) -> Result<Vec<u8>> {
     let file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
@@ -88,7 +88,7 @@ pub fn read(place: &Place) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// The part of a regular file that begins after `offset` bytes, at most `length` or [`MAX_READ`] bytes of it.
+/// Reads at most `length` or [`MAX_READ`] bytes of a regular file, from `offset` on.
 pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
     let mut file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
     let mut text = Vec::new();
@@ -97,8 +97,10 @@ pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
     read.map(|_| text).at(&place.asked)
 }
 
-/// Replaces a file's content: a reader, and a power cut, sees the old or the new one.
-/// A new file gets `mode`, or 0644; an existing one keeps its owner, and its mode unless one is given.
+/// Replaces a file's content atomically, also for a power cut.
+///
+/// A new file gets `mode`, by default 0644. An existing one keeps its owner and, without `mode`, its
+/// mode.
 pub fn write(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     let before = stat(place)?.filter(|stat| stat.kind == Kind::File);
     let mode = mode.or(before.map(|stat| stat.mode)).unwrap_or(0o644);
@@ -111,7 +113,7 @@ pub fn write(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     })
 }
 
-/// Adds to the end of a file; a new one gets `mode`, or 0644.
+/// Appends to a file. A new one gets `mode`, by default 0644.
 pub fn append(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     let new = stat(place)?.is_none();
     let create = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
@@ -125,7 +127,7 @@ pub fn append(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     if new { sync_around(place) } else { Ok(()) }
 }
 
-/// Makes a file of `size` bytes that takes no room yet; what exists already is an error.
+/// Creates a sparse file of `size` bytes. An existing file is an error.
 pub fn allocate(place: &Place, size: u64) -> Result<()> {
     if stat(place)?.is_some() {
         return Err(Errno::EXIST).at(&place.asked);
@@ -133,7 +135,7 @@ pub fn allocate(place: &Place, size: u64) -> Result<()> {
     replace(place, |file| file.set_len(size))
 }
 
-/// A place's metadata, or `None` where there is nothing.
+/// Returns the metadata of a place, or `None` if nothing exists there.
 pub fn stat(place: &Place) -> Result<Option<Stat>> {
     let Ok((directory, name)) = place.entry() else {
         return Ok(None);
@@ -145,7 +147,7 @@ pub fn stat(place: &Place) -> Result<Option<Stat>> {
     }
 }
 
-/// The names in a directory, sorted.
+/// Returns the names in a directory, sorted.
 pub fn list(place: &Place) -> Result<Vec<OsString>> {
     let directory = place.open(OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())?;
     let mut names = Vec::new();
@@ -159,8 +161,8 @@ pub fn list(place: &Place) -> Result<Vec<OsString>> {
     Ok(names)
 }
 
-/// Makes a directory with exactly `mode`, and with `parents` the missing ones above it with 0755.
-/// A directory that exists is left as it is.
+/// Creates a directory with exactly `mode` and, with `parents`, its missing parents with mode 0755.
+/// An existing directory is left unchanged.
 pub fn make_directory(place: &Place, mode: u32, parents: bool) -> Result<()> {
     if !parents {
         let (directory, name) = place.entry()?;
@@ -197,7 +199,7 @@ fn enter(directory: &OwnedFd, name: &OsStr) -> rustix::io::Result<OwnedFd> {
     openat(directory, name, flags, Mode::empty())
 }
 
-/// Removes a file or an empty directory; says whether it was there.
+/// Removes a file or an empty directory. Returns whether it existed.
 pub fn remove(place: &Place) -> Result<bool> {
     let Some(stat) = stat(place)? else {
         return Ok(false);
@@ -216,9 +218,10 @@ pub fn remove(place: &Place) -> Result<bool> {
     Ok(true)
 }
 
-/// Renames a file or directory; what is at `to` is replaced, as `rename(2)` does it.
+/// Renames a file or directory, replacing `to` as `rename(2)` does.
 pub fn rename(from: &Place, to: &Place) -> Result<()> {
-    let ((directory, name), (new_directory, new_name)) = (from.entry()?, to.entry()?);
+    let (directory, name) = from.entry()?;
+    let (new_directory, new_name) = to.entry()?;
     renameat(directory, name, new_directory, new_name).map_err(|error| {
         let error = io::Error::from(error);
         let why = format!(
@@ -235,16 +238,16 @@ pub fn rename(from: &Place, to: &Place) -> Result<()> {
     sync_around(to)
 }
 
-/// Sets the permission bits. A symbolic link is refused, as its target could lie anywhere.
+/// Sets the permission bits. Fails for a symbolic link, whose target could be anywhere.
 pub fn change_mode(place: &Place, mode: u32) -> Result<()> {
     rustix::fs::chmod(place.hold()?.path(), Mode::from_raw_mode(mode)).at(&place.asked)
 }
 
-/// Sets owner and group, of a symbolic link its own.
+/// Sets the owner and the group, for a symbolic link those of the link itself.
 pub fn change_owner(place: &Place, uid: u32, gid: u32) -> Result<()> {
     let (directory, name) = place.entry()?;
-    if let Some(none) = [uid, gid].into_iter().find(|id| *id == NO_OWNER) {
-        return Err(io::Error::other(format!("{none} is no owner"))).at(&place.asked);
+    if let Some(none) = [uid, gid].into_iter().find(|id| *id == UNCHANGED_OWNER) {
+        return Err(io::Error::other(format!("{none} is not a valid owner"))).at(&place.asked);
     }
     let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
     chownat(
@@ -257,7 +260,7 @@ pub fn change_owner(place: &Place, uid: u32, gid: u32) -> Result<()> {
     .at(&place.asked)
 }
 
-/// The room on the file system that holds the place.
+/// Returns the space of the file system that contains the place.
 pub fn usage(place: &Place) -> Result<Usage> {
     let stat = rustix::fs::statvfs(place.hold()?.path()).at(&place.asked)?;
     let bytes = |blocks: u64| blocks.saturating_mul(stat.f_frsize);
@@ -269,7 +272,7 @@ pub fn usage(place: &Place) -> Result<Usage> {
     })
 }
 
-/// The path without symbolic links, `.` and `..`; something must be there.
+/// Returns the path without symbolic links, `.` and `..`. The path must exist.
 pub fn real(place: &Place) -> Result<PathBuf> {
     match stat(place)? {
         Some(_) => Ok(place.real.clone()),
@@ -277,7 +280,7 @@ pub fn real(place: &Place) -> Result<PathBuf> {
     }
 }
 
-/// Makes the entries of the directory around a place durable.
+/// Syncs the directory that contains a place.
 pub(super) fn sync_around(place: &Place) -> Result<()> {
     sync(place.entry()?.0).at(&place.asked)
 }
@@ -287,13 +290,13 @@ fn sync(directory: &OwnedFd) -> rustix::io::Result<()> {
     rustix::fs::fsync(openat(directory, ".", flags, Mode::empty())?)
 }
 
-/// Opens without ever waiting for the other end of a pipe. A device is not opened, which alone could change it.
+/// Opens a regular file. Does not open pipes, which could block, nor devices, which opening can change.
 fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
     let irregular = || Err(io::Error::other("is not a regular file")).at(&place.asked);
     if stat(place)?.is_some_and(|stat| matches!(stat.kind, Kind::Block | Kind::Other)) {
         return irregular();
     }
-    // It may have become another one since.
+    // Another file may have taken its place since.
     let file = File::from(place.open(flags | OFlags::NOCTTY | OFlags::NONBLOCK, mode)?);
     if file.metadata().at(&place.asked)?.is_file() {
         Ok(file)
@@ -302,7 +305,7 @@ fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
     }
 }
 
-/// Fills a new file beside the place and renames it to its name; fails without a trace.
+/// Fills a new file beside the place, and renames it. Removes it on failure.
 fn replace(place: &Place, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     let (directory, name) = place.entry()?;
     let fresh = beside(name).at(&place.asked)?;
@@ -321,7 +324,7 @@ fn replace(place: &Place, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Res
     sync_around(place)
 }
 
-/// A hidden name like `name` that nothing has.
+/// Returns a unique hidden name similar to `name`.
 fn beside(name: &OsStr) -> io::Result<String> {
     let mut random = [0; 8];
     rustix::rand::getrandom(&mut random, rustix::rand::GetRandomFlags::empty())?;
@@ -352,9 +355,9 @@ impl From<rustix::fs::Stat> for Stat {
     }
 }
 
-/// Names the path of a failed system call.
+/// Adds the path to the error of a system call.
 pub(in crate::sys) trait At<T> {
-    /// The same result, with the path in its error.
+    /// Adds the path to the error.
     fn at(self, path: &Path) -> Result<T>;
 }
 

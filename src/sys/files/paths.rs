@@ -1,4 +1,4 @@
-//! Opening files without leaving a directory, and the error that names a path.
+//! Opens files without leaving a directory, and defines the error that names a path.
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -8,28 +8,30 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-/// A system call failed, and on which path.
+/// An error of a system call, with the path.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}`: {}", path.display(), reason(source))]
 pub struct PathError {
-    /// The path as it was given.
+    /// The path as given.
     pub path: PathBuf,
-    /// What the system said.
+    /// The error of the system call.
     pub source: io::Error,
 }
 
 impl PathError {
-    /// Whether the system would not follow a link.
+    /// Returns whether the error is about a symbolic link that may not be followed.
     pub fn is_loop(&self) -> bool {
         self.source.raw_os_error() == Some(Errno::LOOP.raw_os_error())
     }
 }
 
-/// How many links the system follows before it calls them a circle.
+/// The limit on symbolic links in one path, as in the kernel.
 const MAX_LINKS: usize = 40;
 
-/// Opens `path` below `directory`, for reading unless `flags` say otherwise. A symbolic link is followed as long as it
-/// stays below, at every hop; one that leaves fails with `EXDEV`. Never waits for the other end of a pipe.
+/// Opens `path` below `directory`, by default for reading.
+///
+/// Follows symbolic links that stay below `directory` at every hop, and fails with `EXDEV` for others.
+/// Never waits for the other end of a pipe.
 pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let waiting = if flags.contains(OFlags::PATH) {
@@ -41,8 +43,9 @@ pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Res
     Ok(openat2(directory, path, flags, Mode::empty(), resolve)?)
 }
 
-/// Joins `name` to `base`, or `None` where the result would be `base` itself or lie outside it.
-/// Looks at the names only: what symbolic links make of them, [`open_beneath`] sees.
+/// Joins `name` to `base`. Returns `None` if the result would be `base` itself or outside of it.
+///
+/// Considers names only; [`open_beneath`] also considers symbolic links.
 pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
     let plain = name
         .components()
@@ -51,10 +54,12 @@ pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
     (plain && !nothing).then(|| base.join(name))
 }
 
-/// The directories in which something can change what `path` (absolute) leads to through symbolic links: those
-/// that hold a link on the way, and the one that holds the end of it, or the last one there is.
+/// Returns the directories in which a change can alter what the absolute `path` leads to: those that
+/// contain a symbolic link of the path, and the one that contains its end, or the last existing one.
 pub fn hops(path: &Path) -> Vec<PathBuf> {
-    let (mut found, mut at, mut links) = (Vec::new(), PathBuf::from("/"), 0);
+    let mut found = Vec::new();
+    let mut at = PathBuf::from("/");
+    let mut links = 0;
     let mut rest = parts(path);
     while let Some(part) = rest.pop_front() {
         if part == ".." {
@@ -85,7 +90,7 @@ pub fn hops(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// The names of `path` in order, `..` among them.
+/// Returns the names in `path` in order, including `..`.
 pub(super) fn parts(path: &Path) -> VecDeque<OsString> {
     let named = |part: Component| match part {
         Component::Normal(name) => Some(name.to_owned()),
@@ -95,7 +100,7 @@ pub(super) fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(named).collect()
 }
 
-/// What an error says, as the end of a sentence: `no such file or directory`.
+/// Returns an error's message as the end of a sentence: `no such file or directory`.
 pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
@@ -106,12 +111,12 @@ pub fn reason(error: &io::Error) -> String {
         .unwrap_or_default()
 }
 
-/// Whether anything is there, links followed.
+/// Returns whether the path exists, following links.
 pub fn exists(path: &Path) -> bool {
     path.exists()
 }
 
-/// Whether `inner` lies in `directory` or is it, links followed.
+/// Returns whether `inner` is `directory` or below it, following links.
 pub fn holds(directory: &Path, inner: &Path) -> bool {
     match (directory.canonicalize(), inner.canonicalize()) {
         (Ok(directory), Ok(inner)) => inner.starts_with(directory),
@@ -119,10 +124,10 @@ pub fn holds(directory: &Path, inner: &Path) -> bool {
     }
 }
 
-/// Reads a symbolic link; `None` for what is no link.
+/// Reads a symbolic link. Returns `None` if `path` is not one.
 ///
 /// # Errors
-/// Those of `readlink(2)`, but for `EINVAL`.
+/// Fails as `readlink(2)` does, except for `EINVAL`.
 pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     match std::fs::read_link(path) {
         Ok(target) => Ok(Some(target)),
@@ -131,8 +136,8 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Whether nothing on the way to `path` is a symbolic link, as far as the kernel knows without waiting for a disk
-/// or a server. `false` says nothing; kernels before 5.12 always say so.
+/// Returns whether the kernel knows, without waiting for a disk or a server, that `path` contains no
+/// symbolic link. `false` means that it may; kernels before 5.12 always return it.
 pub fn is_known_without_links(path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     openat2(

@@ -1,8 +1,8 @@
-//! Paths that scripts name: where they really lead, whether that may be touched, and the open directory to touch it by.
+//! Resolves the paths that scripts use to a name in an open directory.
 //!
-//! The way is walked name by name from the root of the file system, each directory opened in the one before it, and links are
-//! read and followed here, never by the kernel. So the place that was judged is the place that is used, whatever is renamed or
-//! replaced meanwhile.
+//! A path is walked name by name from the root of the file system. Each directory is opened in the
+//! previous one, and links are followed here, never by the kernel. The place that is checked is
+//! therefore the place that is used, even if something is renamed or replaced meanwhile.
 
 #[cfg(test)]
 mod tests;
@@ -18,37 +18,38 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// Where a path leads: a name in a directory that is open.
+/// The place to which a path leads: a name in an open directory.
 #[derive(Debug)]
 pub struct Place {
-    /// The path as it was given.
+    /// The path as given.
     pub asked: PathBuf,
-    /// The path without links, `.` and `..`, as far as anything is there.
+    /// The path without links, `.` and `..`, as far as it exists.
     pub real: PathBuf,
     directory: OwnedFd,
-    /// The names below `directory`: the last alone, unless directories are missing.
+    /// The names below `directory`: only the last one, unless directories are missing.
     names: VecDeque<OsString>,
+    /// The error at the first missing directory.
     stopped: Errno,
-    /// The links on the way, each by its directory and name.
+    /// The links that were followed, each by its directory and name.
     links: Vec<PathBuf>,
 }
 
-/// What is to be done about a symbolic link at the end of a path.
+/// The treatment of a symbolic link at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// The link itself is meant.
+    /// The place is the link itself.
     Itself,
-    /// What the link leads to is meant.
+    /// The place is the link's target.
     Followed,
 }
 
-/// How many links are followed before they are called a circle.
+/// The limit on symbolic links in one path.
 const MAX_LINKS: usize = 40;
-/// How many steps a walk may take; each `..` begins it anew.
+/// The limit on the steps of a walk, which each `..` restarts.
 const MAX_STEPS: usize = 10_000;
-/// The longest path that the kernel takes, in bytes.
+/// The kernel's limit on a path, in bytes.
 const MAX_PATH: usize = 4096;
-/// How often a path is walked again, when its end became a link between the walk and the deed.
+/// The limit on attempts to resolve a path whose end becomes a link before it is used.
 const TRIES: usize = 32;
 
 const WALK: OFlags = OFlags::PATH
@@ -59,21 +60,21 @@ const WALK: OFlags = OFlags::PATH
 type Result<T> = std::result::Result<T, PathError>;
 
 impl Place {
-    /// Where `path`, which is absolute, leads.
+    /// Finds the place to which the absolute `path` leads.
     ///
     /// # Errors
-    /// A circle of links, a link that only the kernel can follow, a directory that may not be searched. What is missing is no
-    /// error yet.
+    /// Fails for a loop of links, for a link that only the kernel can follow, and for a directory that
+    /// may not be searched. A missing file or directory is not an error yet.
     pub fn find(path: &Path, end: End) -> Result<Self> {
         Walk::new(path)
             .and_then(|walk| walk.to(path, end))
             .map_err(|error| named(path, error))
     }
 
-    /// Finds the place and does `work` there; once more when a link took the place of its end in between.
+    /// Finds the place and runs `work` on it. Retries if its end becomes a link in between.
     ///
     /// # Errors
-    /// Those of both.
+    /// Fails as `find` and `work` do.
     pub fn with<T, E>(
         path: &Path,
         end: End,
@@ -94,10 +95,10 @@ impl Place {
         }
     }
 
-    /// The open directory, and the name in it.
+    /// Returns the open directory, and the name in it.
     ///
     /// # Errors
-    /// When the directory is missing.
+    /// Fails if the directory is missing.
     pub fn entry(&self) -> Result<(&OwnedFd, &OsStr)> {
         match (self.names.front(), self.names.len()) {
             (Some(name), 1) => Ok((&self.directory, name)),
@@ -105,10 +106,10 @@ impl Place {
         }
     }
 
-    /// Opens the place itself, and never follows a link there: that fails with `ELOOP`.
+    /// Opens the place without following a link.
     ///
     /// # Errors
-    /// Those of `open(2)`.
+    /// Fails as `open(2)` does, with `ELOOP` for a link.
     pub fn open(&self, flags: OFlags, mode: Mode) -> Result<OwnedFd> {
         let (directory, name) = self.entry()?;
         openat(
@@ -120,10 +121,10 @@ impl Place {
         .map_err(|error| named(&self.asked, error.into()))
     }
 
-    /// Holds what is there as it is, so that a path can mean it: fails with `ELOOP` on a link.
+    /// Opens the place to refer to it by a path.
     ///
     /// # Errors
-    /// Those of `open(2)`.
+    /// Fails as `open(2)` does, with `ELOOP` for a link.
     pub fn hold(&self) -> Result<Handle> {
         let held = self.open(OFlags::PATH, Mode::empty())?;
         let stat = fstat(&held).map_err(|error| named(&self.asked, error.into()))?;
@@ -133,19 +134,20 @@ impl Place {
         }
     }
 
-    /// A path that means the name in the open directory, as long as this lives; a link there is followed by whoever follows links.
+    /// Returns a path to the name in the open directory, which is valid as long as this lives. A system
+    /// call that follows links follows one there.
     ///
     /// # Errors
-    /// When the directory is missing.
+    /// Fails if the directory is missing.
     pub fn by_directory(&self) -> Result<PathBuf> {
         let (directory, name) = self.entry()?;
         Ok(fd_path(directory).join(name))
     }
 
-    /// The open directory, and the names that are missing below it but for the last.
+    /// Returns the open directory, and the missing names below it except the last one.
     ///
     /// # Errors
-    /// When the path leads back up from something that is missing.
+    /// Fails if the path leads up again from a missing directory.
     pub fn missing(&self) -> Result<(&OwnedFd, impl Iterator<Item = &OsStr>)> {
         if self.names.iter().any(|name| name == "..") {
             return Err(named(&self.asked, self.stopped.into()));
@@ -157,45 +159,45 @@ impl Place {
         ))
     }
 
-    /// The last name.
+    /// Returns the last name.
     pub fn name(&self) -> &OsStr {
         self.names
             .back()
             .map_or(OsStr::new("."), OsString::as_os_str)
     }
 
-    /// The links that were followed, each by its directory and name.
+    /// Returns the links that were followed, each by its directory and name.
     pub fn links(&self) -> &[PathBuf] {
         &self.links
     }
 }
 
-/// Something that is held open, to be named by path.
+/// An open file that can be named by a path.
 #[derive(Debug)]
 pub struct Handle(OwnedFd);
 
 impl Handle {
-    /// A path that means it, as long as this lives, in this process.
+    /// Returns a path to it for this process, which is valid as long as this lives.
     pub fn path(&self) -> PathBuf {
         fd_path(&self.0)
     }
 
-    /// The same, for programs that this process starts.
+    /// Returns a path to it for child processes.
     pub fn path_for_children(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.0.as_raw_fd()).into()
     }
 }
 
-/// A path that means what is open, as long as it is.
+/// Returns a path to an open file.
 pub(super) fn fd_path(fd: &OwnedFd) -> PathBuf {
     format!("/proc/self/fd/{}", fd.as_raw_fd()).into()
 }
 
-/// A walk under way.
+/// A walk along a path.
 struct Walk {
     directory: OwnedFd,
     real: PathBuf,
-    /// What is still to be walked, in order.
+    /// The remaining names, in order.
     rest: VecDeque<OsString>,
     links: Vec<PathBuf>,
     steps: usize,
@@ -206,10 +208,9 @@ impl Walk {
         if path.as_os_str().len() >= MAX_PATH {
             return Err(Errno::NAMETOOLONG.into());
         }
-        let (directory, real) = (root()?, PathBuf::from("/"));
         Ok(Self {
-            directory,
-            real,
+            directory: root()?,
+            real: PathBuf::from("/"),
             rest: parts(path),
             links: Vec::new(),
             steps: 0,
@@ -247,18 +248,18 @@ impl Walk {
         if self.rest.is_empty() {
             self.rest.push_back(".".into());
         }
-        let (directory, names, links) = (self.directory, self.rest, self.links);
         Place {
             asked: asked.to_owned(),
             real,
-            directory,
-            names,
+            directory: self.directory,
+            names: self.rest,
             stopped,
-            links,
+            links: self.links,
         }
     }
 
-    /// Enters the directory `name`, or follows the link. The inner error is that of something that is missing, or no directory.
+    /// Enters the directory `name`, or follows the link. The inner error means that the name is missing
+    /// or not a directory.
     fn down(&mut self, name: &OsStr) -> io::Result<std::result::Result<(), Errno>> {
         match openat(&self.directory, name, WALK, Mode::empty()) {
             Ok(directory) => {
@@ -273,7 +274,7 @@ impl Walk {
         }
     }
 
-    /// Puts what a link says in the place of its name; says whether it was a link.
+    /// Replaces a link's name by its target. Returns whether it was a link.
     fn follow(&mut self, name: &OsStr) -> io::Result<bool> {
         let target = match readlinkat(&self.directory, name, Vec::new()) {
             Ok(target) => PathBuf::from(OsString::from_vec(target.into_bytes())),
@@ -296,7 +297,7 @@ impl Walk {
         Ok(true)
     }
 
-    /// Links such as `/proc/self/root` say one thing and lead elsewhere.
+    /// Rejects links of the kernel such as `/proc/self/root`, whose text is not their target.
     fn refuse_magic(&self, name: &OsStr) -> io::Result<()> {
         if fstatfs(&self.directory)?.f_type != PROC_SUPER_MAGIC {
             return Ok(());
@@ -316,7 +317,7 @@ impl Walk {
         }
     }
 
-    /// Begins anew, with the directory above in the place of this one: what is there now need not be where we came from.
+    /// Restarts the walk for the parent directory, which may have changed since it was left.
     fn up(&mut self) -> io::Result<()> {
         self.rest.pop_front();
         let above = self.real.parent().map(parts).unwrap_or_default();
@@ -328,7 +329,8 @@ impl Walk {
     }
 
     fn begin_at_root(&mut self) -> io::Result<()> {
-        (self.directory, self.real) = (root()?, PathBuf::from("/"));
+        self.directory = root()?;
+        self.real = PathBuf::from("/");
         Ok(())
     }
 

@@ -1,7 +1,7 @@
-//! Removing a whole tree that somebody else may be changing, without ever leaving it.
+//! Removes a whole tree, which others may change meanwhile, without leaving it.
 //!
-//! Every step goes through a descriptor of the directory it happens in: no symbolic link is followed and no mount
-//! point is crossed, whatever is renamed meanwhile.
+//! Each step uses a descriptor of its directory. It follows no symbolic link and crosses no mount
+//! point, even if something is renamed meanwhile.
 
 use super::paths::PathError;
 use super::places::Place;
@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, PathError>;
 
-/// Deeper directories are moved up first, so that neither descriptors nor stack run out.
+/// The limit on open directories. Deeper ones are moved up first, to limit descriptors and stack.
 const MAX_OPEN: usize = 64;
-/// How many entries are read before they are removed.
+/// The number of entries that are read before they are removed.
 const BATCH: usize = 4096;
 
 /// Removes what is at the place and everything below it; returns whether it was there.
@@ -57,10 +57,10 @@ fn mounted_here() -> io::Error {
     io::Error::other("a file system is mounted here, so nothing was removed: unmount it first")
 }
 
-/// The removal of what is in one directory, the top.
+/// The removal of the entries of one directory, the top.
 struct Emptying {
     top: OwnedFd,
-    /// Where the work is, for errors.
+    /// The current path, for errors.
     path: PathBuf,
     moved: u64,
 }
@@ -111,7 +111,7 @@ impl Emptying {
         unlink(directory.as_fd(), name, kind).at(&self.path)
     }
 
-    /// Makes a directory an entry of the top, where the loop over the top finds it again.
+    /// Moves a directory to the top, where the loop over the top finds it again.
     fn move_up(&mut self, directory: &OwnedFd, name: &CString) -> Result<()> {
         loop {
             self.moved += 1;
@@ -139,7 +139,7 @@ fn open_child(directory: &OwnedFd, name: &CString) -> rustix::io::Result<OwnedFd
     openat2(directory, name, flags, Mode::empty(), stay)
 }
 
-/// What another remover took away first is removed too.
+/// Removes an entry, which another process may have removed already.
 fn unlink(directory: BorrowedFd, name: &CString, kind: FileType) -> rustix::io::Result<()> {
     let flags = if kind == FileType::Directory {
         AtFlags::REMOVEDIR
@@ -152,7 +152,7 @@ fn unlink(directory: BorrowedFd, name: &CString, kind: FileType) -> rustix::io::
     }
 }
 
-/// The first [`BATCH`] entries.
+/// Returns the first [`BATCH`] entries.
 fn entries(directory: &OwnedFd) -> io::Result<Vec<(CString, FileType)>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -168,7 +168,7 @@ fn entries(directory: &OwnedFd) -> io::Result<Vec<(CString, FileType)>> {
     Ok(found)
 }
 
-/// Some file systems do not say with the name.
+/// Returns the type of an entry, which some file systems do not return with the name.
 fn kind(directory: &OwnedFd, entry: &rustix::fs::DirEntry) -> io::Result<FileType> {
     match entry.file_type() {
         FileType::Unknown => {

@@ -1,4 +1,4 @@
-//! Who else has a directory: mounts of it in other mount namespaces, such as containers have.
+//! Finds mounts of a directory in other mount namespaces, such as those of containers.
 
 use super::list::unescape;
 use crate::sys::files::At;
@@ -10,24 +10,24 @@ use std::fs;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-/// One line of a `mountinfo`, as far as it says what is mounted.
+/// A mount in a namespace.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Held {
-    /// The number of the file system's device.
+struct Mounted {
+    /// The device number of the file system.
     device: Vec<u8>,
-    /// What of the file system is mounted.
+    /// The mounted part of the file system.
     root: PathBuf,
-    /// Where.
+    /// The mount point.
     target: PathBuf,
-    /// Whether mounts come and go here with those of another namespace.
+    /// Whether mounts propagate here from another namespace.
     follows: bool,
 }
 
-/// Whether `path`, or a part of it, is mounted in another mount namespace; nothing where that cannot be seen, as by the
-/// processes of a container, whose first is Moondock itself.
+/// Returns whether `place`, or a part of it, is mounted in another mount namespace. Returns `None` if
+/// other namespaces are not visible, as in a container whose PID 1 is Moondock.
 ///
 /// # Errors
-/// When this process's own mounts cannot be read.
+/// Fails if the mounts of this process cannot be read.
 pub fn mounted_elsewhere(place: &Place) -> Result<Option<bool>, PathError> {
     let program = |process: &str| fs::read_link(format!("/proc/{process}/exe")).ok();
     if program("1") == program("self") {
@@ -35,13 +35,13 @@ pub fn mounted_elsewhere(place: &Place) -> Result<Option<bool>, PathError> {
     }
     let path = place.real.clone();
     let own = fs::read("/proc/self/mountinfo").at(&path)?;
-    let Some((device, root)) = what_is_at(&path, &own) else {
+    let Some((device, root)) = mounted_at(&path, &own) else {
         return Ok(None);
     };
     let mut seen = HashSet::from([namespace(Path::new("/proc/self"))]);
     for process in fs::read_dir("/proc").at(&path)?.flatten() {
         let process = process.path();
-        // A process that has just ended has neither.
+        // A process that has just ended has no namespace.
         let Some(namespace) = namespace(&process) else {
             continue;
         };
@@ -55,15 +55,15 @@ pub fn mounted_elsewhere(place: &Place) -> Result<Option<bool>, PathError> {
     Ok(Some(false))
 }
 
-/// The mount namespace of a process.
+/// Returns the mount namespace of a process.
 fn namespace(process: &Path) -> Option<PathBuf> {
     fs::read_link(process.join("ns/mnt")).ok()
 }
 
-/// The device, and what of it, is found at `path`.
-fn what_is_at(path: &Path, mountinfo: &[u8]) -> Option<(Vec<u8>, PathBuf)> {
+/// Returns the device at `path`, and its part that is mounted there.
+fn mounted_at(path: &Path, mountinfo: &[u8]) -> Option<(Vec<u8>, PathBuf)> {
     let above = places(mountinfo).filter(|place| path.starts_with(&place.target));
-    // Of two mounts on one place the later hides the earlier.
+    // A later mount hides an earlier one at the same path.
     let place = above.max_by_key(|place| place.target.as_os_str().len())?;
     let below = path.strip_prefix(&place.target).ok()?;
     Some((
@@ -76,29 +76,28 @@ fn what_is_at(path: &Path, mountinfo: &[u8]) -> Option<(Vec<u8>, PathBuf)> {
     ))
 }
 
-impl Held {
+impl Mounted {
     fn holds(&self, path: &Path, device: &[u8], root: &Path) -> bool {
         let is_copy = self.follows && self.target == path;
         self.device == device && self.root.starts_with(root) && !is_copy
     }
 }
 
-fn places(mountinfo: &[u8]) -> impl Iterator<Item = Held> + '_ {
+fn places(mountinfo: &[u8]) -> impl Iterator<Item = Mounted> + '_ {
     mountinfo.split(|byte| *byte == b'\n').filter_map(parse)
 }
 
-/// See proc(5): `id parent major:minor root target options [tags] - …`.
-fn parse(line: &[u8]) -> Option<Held> {
+/// Parses a line of `mountinfo`, see proc(5):
+/// `id parent major:minor root target options [tags] - …`.
+fn parse(line: &[u8]) -> Option<Mounted> {
     let fields: Vec<&[u8]> = line.split(|byte| *byte == b' ').collect();
     let path = |field: &[u8]| PathBuf::from(OsString::from_vec(unescape(field)));
-    let (device, root, target) = (
-        fields.get(2)?.to_vec(),
-        path(fields.get(3)?),
-        path(fields.get(4)?),
-    );
+    let device = fields.get(2)?.to_vec();
+    let root = path(fields.get(3)?);
+    let target = path(fields.get(4)?);
     let mut tags = fields.get(6..)?.iter().take_while(|field| **field != b"-");
     let follows = tags.any(|tag| tag.starts_with(b"master:") || tag.starts_with(b"shared:"));
-    Some(Held {
+    Some(Mounted {
         device,
         root,
         target,
@@ -114,7 +113,7 @@ mod tests {
         40 21 7:3 / /srv/v/data rw shared:9 - ext4 /dev/loop3 rw\n";
 
     fn held(path: &str, elsewhere: &[u8]) -> bool {
-        let (device, root) = what_is_at(Path::new(path), HOST).unwrap();
+        let (device, root) = mounted_at(Path::new(path), HOST).unwrap();
         places(elsewhere).any(|place| place.holds(Path::new(path), &device, &root))
     }
 

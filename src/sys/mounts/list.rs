@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 
 type Result<T> = std::result::Result<T, PathError>;
 
-/// One mount, as the kernel lists it.
+/// A mount in the kernel's list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
-    /// The device, the image's loop device, or any name.
+    /// The device, the image's loop device, or a name.
     pub source: PathBuf,
-    /// Where it is mounted.
+    /// The mount point.
     pub target: PathBuf,
     /// The file system's type.
     pub kind: String,
@@ -87,7 +87,8 @@ fn parse(line: &[u8]) -> Option<Mount> {
 /// Unescapes spaces, tabs, newlines and backslashes, which are written as a backslash and three
 /// octal digits.
 pub(super) fn unescape(field: &[u8]) -> Vec<u8> {
-    let (mut plain, mut rest) = (Vec::with_capacity(field.len()), field);
+    let mut plain = Vec::with_capacity(field.len());
+    let mut rest = field;
     while let [first, after @ ..] = rest {
         let octal = after
             .get(..3)

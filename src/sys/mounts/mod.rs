@@ -1,7 +1,7 @@
-//! Mounting, unmounting, and what is mounted.
+//! Mounts and unmounts file systems, and lists mounts.
 //!
-//! Loop devices are left to `mount(8)`: it takes a free one, ties it to the mount so that it goes when the mount goes,
-//! and gets the races of doing so right. Doing it here would take ioctls, and so `unsafe` or libclang.
+//! `mount(8)` handles loop devices: it finds a free one without races, and ties it to the mount. Doing
+//! so here would need ioctls, and with them `unsafe` or libclang.
 
 pub mod holders;
 mod list;
@@ -23,35 +23,36 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-/// How often a busy mount is tried again, and after how long each time.
-const BUSY_TRIES: u32 = 10;
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// The number of retries of a busy unmount.
+const BUSY_RETRIES: u32 = 10;
+/// The pause before each retry of a busy unmount.
+const BUSY_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
 type Result<T> = std::result::Result<T, PathError>;
 
-/// What to mount, and where.
+/// A mount to make.
 #[derive(Debug)]
-pub struct Request {
-    /// What is to be mounted.
+pub struct MountSpec {
+    /// The source.
     pub source: Source,
-    /// An existing directory, or for a bind mount of a file, a file.
+    /// An existing directory or, for a bind mount of a file, a file.
     pub target: Place,
-    /// The file system's type; not needed for a bind mount.
+    /// The file system's type, which a bind mount does not need.
     pub kind: String,
-    /// As after `mount -o`, one each.
+    /// The options, one for each of `mount -o`.
     pub options: Vec<String>,
 }
 
-/// What is to be mounted.
+/// The source of a mount.
 #[derive(Debug)]
 pub enum Source {
-    /// A device, a directory or file (for a bind mount), an image file (for a loop mount).
+    /// A device, a directory or file for a bind mount, or an image file for a loop mount.
     Place(Place),
-    /// Any name, for a file system that has no source.
+    /// A name, for a file system without a source.
     Name(PathBuf),
 }
 
-/// Options that are flags of the mount; the others are the file system's.
+/// Options that are flags of the mount. Other options belong to the file system.
 const FLAGS: [(&str, MountFlags); 13] = [
     ("ro", MountFlags::RDONLY),
     ("rw", MountFlags::empty()),
@@ -68,7 +69,7 @@ const FLAGS: [(&str, MountFlags); 13] = [
     ("silent", MountFlags::SILENT),
 ];
 
-/// What a bind mount of a restricted mount is, too.
+/// Flags that a bind mount inherits.
 const INHERITED: [(StatVfsMountFlags, MountFlags); 4] = [
     (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
     (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
@@ -76,40 +77,41 @@ const INHERITED: [(StatVfsMountFlags, MountFlags); 4] = [
     (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
 ];
 
-/// Mounts a file system, or with the option `bind` or `rbind` a directory or file once more. Devices in a file system are never
-/// opened: whoever may write an image may put any device into it, and mount that next.
-pub fn mount(request: &Request) -> Result<()> {
-    check(request)?;
-    let (flags, data) = split(&request.options);
-    let bind = match request
+/// Mounts a file system or, with the option `bind` or `rbind`, a directory or file.
+///
+/// Device files in the file system cannot be opened, because an image may contain any device.
+pub fn mount(spec: &MountSpec) -> Result<()> {
+    check(spec)?;
+    let (flags, data) = split(&spec.options);
+    let bind = match spec
         .options
         .iter()
         .find(|option| *option == "bind" || *option == "rbind")
     {
         Some(option) if option == "rbind" => MountFlags::BIND | MountFlags::REC,
         Some(_) => MountFlags::BIND,
-        None => return mount_once(request, &request.kind, flags | MountFlags::NODEV, &data),
+        None => return mount_once(spec, &spec.kind, flags | MountFlags::NODEV, &data),
     };
-    mount_once(request, "", bind, "")?;
+    mount_once(spec, "", bind, "")?;
     if flags.is_empty() {
         return Ok(());
     }
-    // The place held before the mount is what lies beneath it now.
-    let mounted = request.target.hold()?;
+    // The place that was opened before the mount is now beneath it.
+    let mounted = spec.target.hold()?;
     restrict(&mounted.path(), flags).map_err(|error| {
         let _ = rustix::mount::unmount(mounted.path(), UnmountFlags::DETACH);
-        refused(request, &error.into())
+        refused(spec, &error.into())
     })
 }
 
-fn mount_once(request: &Request, kind: &str, flags: MountFlags, data: &str) -> Result<()> {
-    let data = CString::new(data).at(&request.target.asked)?;
-    let (source, target) = request.hold()?;
+fn mount_once(spec: &MountSpec, kind: &str, flags: MountFlags, data: &str) -> Result<()> {
+    let data = CString::new(data).at(&spec.target.asked)?;
+    let (source, target) = spec.hold()?;
     rustix::mount::mount(source.path(), target.path(), kind, flags, Some(&*data))
-        .map_err(|error| refused(request, &error.into()))
+        .map_err(|error| refused(spec, &error.into()))
 }
 
-/// A bind mount takes its flags only in a second step, which would take away those that it has from its source.
+/// Sets the flags of a bind mount, which needs a second step. Keeps the flags that it inherits.
 fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
     let inherited = rustix::fs::statvfs(target)?.f_flag;
     let kept = INHERITED
@@ -119,7 +121,7 @@ fn restrict(target: &Path, flags: MountFlags) -> rustix::io::Result<()> {
     rustix::mount::mount_remount(target, MountFlags::BIND | flags | kept.collect(), c"")
 }
 
-/// A source that cannot be another one by the time that it is mounted.
+/// An open source, which cannot be replaced before it is mounted.
 enum Held<'a> {
     Place(Handle),
     Name(&'a Path),
@@ -141,7 +143,7 @@ impl Held<'_> {
     }
 }
 
-impl Request {
+impl MountSpec {
     fn hold(&self) -> Result<(Held<'_>, Handle)> {
         let failed = |error: PathError| refused(self, &error.source);
         let source = match &self.source {
@@ -152,25 +154,20 @@ impl Request {
     }
 }
 
-/// Mounts the file system in an image file; its loop device goes with the mount.
-pub async fn mount_image(request: &Request) -> Result<()> {
-    check(request)?;
-    let options = request.options.iter().map(String::as_str);
-    // Of options that contradict each other the last counts.
+/// Mounts the file system in an image file. Its loop device is freed with the mount.
+pub async fn mount_image(spec: &MountSpec) -> Result<()> {
+    check(spec)?;
+    let options = spec.options.iter().map(String::as_str);
+    // Of contradicting options, the last one counts.
     let options: Vec<_> = iter::once("loop").chain(options).chain(["nodev"]).collect();
     let options = options.join(",");
-    let (source, held) = request.hold()?;
+    let (source, held) = spec.hold()?;
     let target = held.path_for_children();
-    let output = image_command(
-        &request.kind,
-        &options,
-        &source.path_for_children(),
-        &target,
-    )
-    .output()
-    .await;
+    let output = image_command(&spec.kind, &options, &source.path_for_children(), &target)
+        .output()
+        .await;
     let cannot_run = |error| io::Error::other(format!("cannot run `mount`: {}", reason(&error)));
-    let output = output.map_err(|error| refused(request, &cannot_run(error)))?;
+    let output = output.map_err(|error| refused(spec, &cannot_run(error)))?;
     if output.status.success() {
         return Ok(());
     }
@@ -182,10 +179,10 @@ pub async fn mount_image(request: &Request) -> Result<()> {
     let why = said
         .rsplit_once(&format!("{}: ", target.display()))
         .map_or(said, |(_, why)| why);
-    Err(refused(request, &io::Error::other(why.to_owned())))
+    Err(refused(spec, &io::Error::other(why.to_owned())))
 }
 
-/// Without `--no-canonicalize`, `mount` would look for the paths anew by what they read as.
+/// Returns the command. `--no-canonicalize` keeps `mount` from resolving the paths again.
 fn image_command(
     kind: &str,
     options: &str,
@@ -204,28 +201,28 @@ fn image_command(
     command
 }
 
-/// A comma would make two options of one, which whoever gave it may not have been asked about.
-fn check(request: &Request) -> Result<()> {
-    match request
+/// Rejects options with a comma, which would smuggle in a second, unchecked option.
+fn check(spec: &MountSpec) -> Result<()> {
+    match spec
         .options
         .iter()
         .find(|option| option.contains([',', '\0']))
     {
         Some(option) => Err(refused(
-            request,
-            &io::Error::other(format!("`{option}` is not one option")),
+            spec,
+            &io::Error::other(format!("`{option}` is not a single option")),
         )),
         None => Ok(()),
     }
 }
 
-fn refused(request: &Request, error: &io::Error) -> PathError {
-    let kind = if request.kind.is_empty() {
+fn refused(spec: &MountSpec, error: &io::Error) -> PathError {
+    let kind = if spec.kind.is_empty() {
         String::new()
     } else {
-        format!(" as {}", request.kind)
+        format!(" as {}", spec.kind)
     };
-    let source = match &request.source {
+    let source = match &spec.source {
         Source::Place(place) => &place.asked,
         Source::Name(name) => name,
     };
@@ -235,13 +232,14 @@ fn refused(request: &Request, error: &io::Error) -> PathError {
         reason(error)
     );
     PathError {
-        path: request.target.asked.clone(),
+        path: spec.target.asked.clone(),
         source: io::Error::new(error.kind(), why),
     }
 }
 
 fn split(options: &[String]) -> (MountFlags, String) {
-    let (mut flags, mut data) = (MountFlags::empty(), Vec::new());
+    let mut flags = MountFlags::empty();
+    let mut data = Vec::new();
     for option in options
         .iter()
         .filter(|option| *option != "bind" && *option != "rbind")
@@ -254,8 +252,8 @@ fn split(options: &[String]) -> (MountFlags, String) {
     (flags, data.join(","))
 }
 
-/// Unmounts what was mounted last at `target`; says whether anything was. A `lazy` one is gone from the tree at once,
-/// and for good when nothing uses it any more.
+/// Unmounts the last mount at `target`. Returns whether there was one. A `lazy` unmount takes effect at
+/// once, and the file system is released when nothing uses it any more.
 pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
     let Ok(path) = target.by_directory() else {
         return Ok(false);
@@ -265,7 +263,7 @@ pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
     } else {
         UnmountFlags::empty()
     };
-    match patiently(|| rustix::mount::unmount(&path, lazy | UnmountFlags::NOFOLLOW)) {
+    match retry_busy(|| rustix::mount::unmount(&path, lazy | UnmountFlags::NOFOLLOW)) {
         Ok(()) => Ok(true),
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(Errno::INVAL) if !is_mounted(target)? => Ok(false),
@@ -274,12 +272,12 @@ pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
     }
 }
 
-/// A process that is just being started holds what its parent has open until it runs its own program, so a mount can be
-/// busy for a moment that nobody can wait for.
-fn patiently(unmount: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
-    for _ in 0..BUSY_TRIES {
+/// Retries a busy unmount. A new process keeps its parent's files open until it executes its program,
+/// so a mount can be busy for a moment.
+fn retry_busy(unmount: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
+    for _ in 0..BUSY_RETRIES {
         match unmount() {
-            Err(Errno::BUSY) => thread::sleep(BUSY_PAUSE),
+            Err(Errno::BUSY) => thread::sleep(BUSY_RETRY_INTERVAL),
             outcome => return outcome,
         }
     }

@@ -162,9 +162,10 @@ pub async fn send_to_socket(
     let client: legacy::Client<UnixConnector, Full<Bytes>> = legacy::Client::unix();
     let answer = client.request(message).await.map_err(|error| {
         let cause = cause_of(&error);
-        match error.is_connect() {
-            true => HttpError::Connect(name.clone(), io::Error::other(cause)),
-            false => HttpError::Broken(name.clone(), cause),
+        if error.is_connect() {
+            HttpError::Connect(name.clone(), io::Error::other(cause))
+        } else {
+            HttpError::Broken(name.clone(), cause)
         }
     })?;
     read_answer(answer, &name, request.max_body).await
@@ -292,8 +293,9 @@ async fn read_answer(
 fn cause_of(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |&source| source.source());
     let texts: Vec<_> = sources.map(ToString::to_string).collect();
-    match texts.is_empty() {
-        true => error.to_string(),
-        false => texts.join(": "),
+    if texts.is_empty() {
+        error.to_string()
+    } else {
+        texts.join(": ")
     }
 }

@@ -1,41 +1,41 @@
-//! Arithmetic of addresses and networks, IPv4 and IPv6 alike. Pure.
+//! Arithmetic of IPv4 and IPv6 addresses and networks.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-/// Why a text is no address, or a sum leads nowhere.
+/// An error of parsing or arithmetic.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// The text is no IPv4 or IPv6 address.
-    #[error("`{0}` is no IP address (such as `10.0.0.1` or `fd00::1`)")]
+    /// The text is not an IPv4 or IPv6 address.
+    #[error("`{0}` is not an IP address (such as `10.0.0.1` or `fd00::1`)")]
     NotAnAddress(String),
-    /// The text is no address with a prefix length.
-    #[error("`{0}` is no network (such as `10.0.0.0/24` or `fd00::/64`)")]
+    /// The text is not an address with a prefix length.
+    #[error("`{0}` is not a network (such as `10.0.0.0/24` or `fd00::/64`)")]
     NotANetwork(String),
-    /// The text is no hardware address.
-    #[error("`{0}` is no MAC address (such as `02:42:0a:00:00:01`)")]
+    /// The text is not a hardware address.
+    #[error("`{0}` is not a MAC address (such as `02:42:0a:00:00:01`)")]
     NotAMac(String),
-    /// The sum leaves the address family.
+    /// The sum is not in the address family.
     #[error("`{0}` plus {1} is outside of its address family")]
     OutOfRange(IpAddr, i64),
-    /// One is IPv4, the other IPv6.
+    /// One address is IPv4, the other IPv6.
     #[error("`{0}` and `{1}` are of different address families")]
     Families(IpAddr, IpAddr),
-    /// A number of Lua cannot hold the distance exactly.
+    /// The distance is not exact as a Lua number.
     #[error("`{0}` and `{1}` are more than 2^53 addresses apart")]
     TooFar(IpAddr, IpAddr),
-    /// A subnet cannot be larger than its network, nor smaller than one address.
+    /// The prefix of a subnet is shorter than the network's, or longer than an address.
     #[error("`{0}` has no subnets with a prefix of {1}: it must be between the network's own and {max}", max = .0.bits())]
     Prefix(Cidr, u32),
 }
 
-/// An address with the length of its network's prefix, such as `10.0.0.5/24`.
+/// An address with a prefix length, such as `10.0.0.5/24`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cidr {
-    /// The address, host bits included.
+    /// The address, including its host bits.
     pub address: IpAddr,
-    /// How many leading bits name the network.
+    /// The length of the network's prefix, in bits.
     pub prefix: u8,
 }
 
@@ -43,36 +43,36 @@ pub struct Cidr {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Mac(pub [u8; 6]);
 
-/// The largest whole number up to which a Lua number is exact.
+/// The limit up to which a Lua number represents each integer.
 const EXACT: u128 = 1 << 53;
 
 impl Cidr {
-    /// The bits of an address of this family: 32 or 128.
+    /// Returns the length of an address, 32 or 128 bits.
     pub fn bits(&self) -> u8 {
         width(self.address)
     }
 
-    /// The network's first address.
+    /// Returns the first address of the network.
     pub fn network(&self) -> IpAddr {
         from_bits(self.address, to_bits(self.address) & !self.host_mask())
     }
 
-    /// The network's last address.
+    /// Returns the last address of the network.
     pub fn last(&self) -> IpAddr {
         from_bits(self.address, to_bits(self.address) | self.host_mask())
     }
 
-    /// The broadcast address: IPv4 only, and only where the network has room for one.
+    /// Returns the broadcast address of an IPv4 network with at least four addresses.
     pub fn broadcast(&self) -> Option<IpAddr> {
         (self.address.is_ipv4() && self.prefix <= 30).then(|| self.last())
     }
 
-    /// How many addresses the network has, the first and the last included. Exact up to 2^53.
+    /// Returns the number of addresses, including the first and the last. Exact up to 2^53.
     pub fn size(&self) -> f64 {
         2f64.powi(i32::from(self.bits() - self.prefix))
     }
 
-    /// The same network with its host bits cleared.
+    /// Returns the network with its host bits cleared.
     #[must_use]
     pub fn canonical(&self) -> Cidr {
         Cidr {
@@ -81,7 +81,7 @@ impl Cidr {
         }
     }
 
-    /// Whether all of `other` lies in this network.
+    /// Returns whether the network contains all of `other`.
     pub fn contains(&self, other: &Cidr) -> bool {
         self.address.is_ipv4() == other.address.is_ipv4()
             && self.prefix <= other.prefix
@@ -89,12 +89,12 @@ impl Cidr {
             && other.address <= self.last()
     }
 
-    /// Whether the two networks share an address.
+    /// Returns whether the two networks share an address.
     pub fn overlaps(&self, other: &Cidr) -> bool {
         self.contains(&other.canonical()) || other.contains(&self.canonical())
     }
 
-    /// The `index`-th subnet (from 0) with that prefix; none when there are fewer.
+    /// Returns the `index`-th subnet (from 0) with that prefix, or `None` if there are fewer.
     pub fn subnet(&self, prefix: u32, index: u64) -> Result<Option<Cidr>, AddressError> {
         let wrong = AddressError::Prefix(*self, prefix);
         let prefix = u8::try_from(prefix).map_err(|_| wrong.clone())?;
@@ -183,13 +183,13 @@ impl fmt::Display for Mac {
     }
 }
 
-/// An address from its text: no prefix, no zone, no leading zeros.
+/// Parses an address without prefix, zone and leading zeros.
 pub fn parse_ip(text: &str) -> Result<IpAddr, AddressError> {
     text.parse()
         .map_err(|_| AddressError::NotAnAddress(text.to_owned()))
 }
 
-/// A network from its text; a bare address is the network of that one address.
+/// Parses a network. A bare address is the network of that one address.
 pub fn parse_either(text: &str) -> Result<Cidr, AddressError> {
     if text.contains('/') {
         text.parse()
@@ -198,7 +198,7 @@ pub fn parse_either(text: &str) -> Result<Cidr, AddressError> {
     }
 }
 
-/// The address `n` further on (or back).
+/// Adds `n`, which may be negative, to an address.
 pub fn add(ip: IpAddr, n: i64) -> Result<IpAddr, AddressError> {
     let highest = Cidr {
         address: ip,
@@ -212,7 +212,7 @@ pub fn add(ip: IpAddr, n: i64) -> Result<IpAddr, AddressError> {
         .ok_or(AddressError::OutOfRange(ip, n))
 }
 
-/// How far it is from `a` to `b`: negative when `b` comes first.
+/// Returns the distance from `a` to `b`, which is negative if `b` comes first.
 pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
     if a.is_ipv4() != b.is_ipv4() {
         return Err(AddressError::Families(a, b));
@@ -229,8 +229,9 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
     })
 }
 
-/// The locally administered MAC that belongs to an address: `02:42` and its last four bytes, so that a container
-/// that comes back with its address is reachable at once, whatever its neighbours remember (protocol, section 15).
+/// Returns the locally administered MAC of an address: `02:42` and its last four bytes. A container
+/// that restarts with its address has the same MAC, so its neighbours' caches stay valid (protocol,
+/// section 15).
 pub fn mac(ip: IpAddr) -> Mac {
     let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
     Mac([0x02, 0x42, a, b, c, d])
@@ -251,8 +252,8 @@ fn to_bits(ip: IpAddr) -> u128 {
     clippy::cast_possible_truncation,
     reason = "the bits of an IPv4 address are 32"
 )]
-fn from_bits(like: IpAddr, bits: u128) -> IpAddr {
-    match like {
+fn from_bits(family: IpAddr, bits: u128) -> IpAddr {
+    match family {
         IpAddr::V4(_) => Ipv4Addr::from_bits(bits as u32).into(),
         IpAddr::V6(_) => Ipv6Addr::from_bits(bits).into(),
     }

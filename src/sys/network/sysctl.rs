@@ -1,33 +1,34 @@
-//! Kernel parameters of the network, below `/proc/sys/net`.
+//! Network parameters of the kernel, below `/proc/sys/net`.
 
+use crate::sys::blocking;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the parameters are. In a container this is read-only, whatever the process may do otherwise.
-const USUAL: &str = "/proc/sys/net";
-/// Where a container that may set them has the same once more.
+/// The directory of parameters, which is read-only in a container.
+const PARAMETERS: &str = "/proc/sys/net";
+/// A writable mount of the same directory in a managed plugin.
 pub const WRITABLE: &str = "/run/moondock/proc-sys-net";
 
-/// Why a parameter could not be read or set.
+/// An error of a parameter.
 #[derive(Debug, thiserror::Error)]
 pub enum SysctlError {
-    /// Not a parameter of the network.
+    /// The key is not a network parameter.
     #[error(
-        "`{0}` is no sysctl of the network: it must begin with `net.`, as in `net.ipv4.ip_forward`"
+        "`{0}` is not a network sysctl: it must begin with `net.`, as in `net.ipv4.ip_forward`"
     )]
     Key(String),
-    /// The kernel refused.
+    /// The kernel rejected the request.
     #[error("sysctl `{key}`: {}", reason(.source))]
     Refused {
         /// The parameter.
         key: String,
-        /// The kernel's reason.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
-/// A parameter below `net`, such as `net.ipv4.ip_forward`. With slashes (`net/ipv4/conf/eth0.100/forwarding`)
-/// its parts may have dots.
+/// The key of a parameter below `net`, such as `net.ipv4.ip_forward`. With slashes
+/// (`net/ipv4/conf/eth0.100/forwarding`), its parts may contain dots.
 #[derive(Debug, Clone)]
 pub struct Key {
     text: String,
@@ -52,18 +53,18 @@ impl std::str::FromStr for Key {
     }
 }
 
-/// The parameter's value, without the line end.
+/// Returns the value of a parameter, without the line end.
 pub async fn get(key: &Key) -> Result<String, SysctlError> {
     let read = tokio::fs::read_to_string(&key.path).await;
     read.map(|text| text.trim_end().to_owned())
         .map_err(|source| key.refused(source))
 }
 
-/// Sets the parameter.
+/// Sets a parameter.
 pub async fn set(key: &Key, value: &str) -> Result<(), SysctlError> {
     let (path, text) = (key.path.clone(), value.to_owned());
-    let elsewhere = Path::new(WRITABLE).join(path.strip_prefix(USUAL).unwrap_or(&path));
-    // Opened without `O_CREAT`, which the kernel's own file systems refuse with an error that says nothing.
+    let elsewhere = Path::new(WRITABLE).join(path.strip_prefix(PARAMETERS).unwrap_or(&path));
+    // Without `O_CREAT`, which proc rejects with a misleading error.
     let write = move || {
         let open = |path| std::fs::OpenOptions::new().write(true).open(path);
         let mut file = match open(&path) {
@@ -74,11 +75,7 @@ pub async fn set(key: &Key, value: &str) -> Result<(), SysctlError> {
         };
         io::Write::write_all(&mut file, text.as_bytes())
     };
-    let done = tokio::task::spawn_blocking(write)
-        .await
-        .map_err(io::Error::from)
-        .flatten();
-    done.map_err(|source| key.refused(source))
+    blocking(write).await.map_err(|source| key.refused(source))
 }
 
 impl Key {
@@ -93,7 +90,7 @@ impl Key {
 fn reason(source: &io::Error) -> String {
     match source.kind() {
         io::ErrorKind::NotFound => {
-            "there is none (is the module loaded, is the link there?)".to_owned()
+            "no such parameter (is the module loaded, does the link exist?)".to_owned()
         }
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
             format!("{source}; moondock needs CAP_NET_ADMIN and a writable /proc/sys")

@@ -1,6 +1,8 @@
-//! Child processes: no shell, a deadline, bounded output, and an end of the whole group when the caller gives up.
+//! Child processes without a shell, with a timeout and limited output. The whole process group is
+//! killed if the caller gives up.
 
 use super::{ProcessError, programs};
+use crate::sys::blocking;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -13,56 +15,56 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 
-/// One program to run, to its end.
+/// A program to run.
 #[derive(Debug, Clone)]
 pub struct Command {
-    /// The program, as [`programs::find`] takes it, and its arguments.
+    /// The program, as in [`programs::find`], and its arguments.
     pub argv: Vec<OsString>,
-    /// What it reads; without it, nothing.
+    /// The standard input, by default empty.
     pub stdin: Option<Vec<u8>>,
-    /// Variables on top of Moondock's own environment.
+    /// Variables in addition to Moondock's environment.
     pub env: Vec<(OsString, OsString)>,
-    /// Its working directory, in place of Moondock's.
+    /// The working directory, by default Moondock's.
     pub cwd: Option<PathBuf>,
-    /// How long it may take.
+    /// The timeout.
     pub timeout: Duration,
-    /// How many bytes it may write to stdout, and as many to stderr.
+    /// The limit on stdout and on stderr, each in bytes.
     pub max_output: usize,
 }
 
-/// How a program ended, and what it wrote.
+/// The result of a program.
 #[derive(Debug, Clone)]
 pub struct Output {
-    /// Its exit code; 128 and the signal's number when a signal ended it, as shells have it.
+    /// The exit code or, as in shells, 128 plus the number of the signal that killed it.
     pub code: i32,
-    /// The signal that ended it.
+    /// The signal that killed it.
     pub signal: Option<i32>,
-    /// What it wrote to stdout.
+    /// The standard output.
     pub stdout: Vec<u8>,
-    /// What it wrote to stderr.
+    /// The standard error.
     pub stderr: Vec<u8>,
 }
 
-/// A started program. Dropping it kills its whole group, which is what ends a call that is given up.
+/// A running program. Dropping it kills its process group, as when a call is abandoned.
 struct Running {
     child: Child,
 }
 
-/// One end of its output, and what came out of it so far.
+/// A pipe of the program's output, and the bytes so far.
 struct Captured<R> {
     pipe: R,
     bytes: Vec<u8>,
     limit: usize,
 }
 
-/// Why its output could not be had.
-enum Broken {
+/// An error of reading the output.
+enum OutputError {
     Full,
     Lost(io::Error),
 }
 
 impl Command {
-    /// A command with the defaults of `process.run`: 30 s, 1 MiB, nothing to read.
+    /// Creates a command with the defaults of `process.run`: 30 s, 1 MiB, empty input.
     pub fn new(argv: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
         Self {
             argv: argv.into_iter().map(Into::into).collect(),
@@ -74,7 +76,7 @@ impl Command {
         }
     }
 
-    /// The same command with something to read.
+    /// Sets the standard input.
     #[must_use]
     pub fn stdin(self, bytes: impl Into<Vec<u8>>) -> Self {
         Self {
@@ -83,7 +85,7 @@ impl Command {
         }
     }
 
-    /// Runs it to its end. A code other than 0 is no error here.
+    /// Runs the program. An exit code other than 0 is not an error.
     pub async fn run(mut self) -> Result<Output, ProcessError> {
         self.validate()?;
         let stdin = self.stdin.take();
@@ -92,13 +94,13 @@ impl Command {
         match tokio::time::timeout(timeout, running.finish(stdin.unwrap_or_default(), limit)).await
         {
             Err(_) => Err(ProcessError::Timeout { program, timeout }),
-            Ok(Err(Broken::Full)) => Err(ProcessError::TooMuchOutput { program, limit }),
-            Ok(Err(Broken::Lost(source))) => Err(ProcessError::Lost { program, source }),
+            Ok(Err(OutputError::Full)) => Err(ProcessError::TooMuchOutput { program, limit }),
+            Ok(Err(OutputError::Lost(source))) => Err(ProcessError::Lost { program, source }),
             Ok(Ok(output)) => Ok(output),
         }
     }
 
-    /// Runs it, and fails with the last line of its stderr unless it exits with 0.
+    /// Runs the program, and fails with the last line of its stderr unless it exits with 0.
     pub async fn check(self) -> Result<Vec<u8>, ProcessError> {
         let program = self.program();
         let output = self.run().await?;
@@ -106,7 +108,7 @@ impl Command {
             return Ok(output.stdout);
         }
         let how = match output.signal {
-            Some(signal) => format!("was ended by signal {signal}"),
+            Some(signal) => format!("was killed by signal {signal}"),
             None => format!("exited with code {}", output.code),
         };
         Err(ProcessError::Failed {
@@ -123,10 +125,11 @@ impl Command {
             .unwrap_or_default()
     }
 
-    /// Whether it can be run at all, before anything is tried.
+    /// Validates the command without running it.
     ///
     /// # Errors
-    /// What the operating system cannot pass on, and what would make another program of it.
+    /// Fails for text that cannot be passed to a program, and for variables that would make it run
+    /// foreign code.
     pub fn validate(&self) -> Result<(), ProcessError> {
         if self.argv.first().is_none_or(|program| program.is_empty()) {
             return Err(ProcessError::NoProgram);
@@ -143,8 +146,8 @@ impl Command {
                     name.to_string_lossy().into_owned(),
                 ));
             }
-            if programs::leads_astray(name) {
-                return Err(ProcessError::Astray(name.to_string_lossy().into_owned()));
+            if programs::injects_code(name) {
+                return Err(ProcessError::Injecting(name.to_string_lossy().into_owned()));
             }
             no_nul(value, || format!("the variable `{}`", name.display()))?;
         }
@@ -153,21 +156,20 @@ impl Command {
             .try_for_each(|cwd| no_nul(cwd.as_os_str(), || "the working directory".to_owned()))
     }
 
-    /// Starts it on the blocking pool: the parent of a new process waits until `exec` has read the program,
-    /// which may lie on a file system that hangs.
+    /// Starts the program on the blocking pool, because the parent of a new process waits for `exec`,
+    /// which may read from a file system that hangs.
     async fn start(self, with_stdin: bool) -> Result<Running, ProcessError> {
         let program = self.program();
         let lost = |source| ProcessError::Start {
             program: program.clone(),
             source,
         };
-        tokio::task::spawn_blocking(move || self.spawn(with_stdin))
-            .await
-            .map_err(|e| lost(e.into()))?
+        let spawned = blocking(move || io::Result::Ok(self.spawn(with_stdin))).await;
+        spawned.map_err(lost)?
     }
 
     fn spawn(self, with_stdin: bool) -> Result<Running, ProcessError> {
-        self.enterable()?;
+        self.check_directory()?;
         let missing = || ProcessError::Start {
             program: self.program(),
             source: io::ErrorKind::NotFound.into(),
@@ -200,8 +202,9 @@ impl Command {
             })
     }
 
-    /// A missing directory and a missing program look the same in `spawn`'s error, so the directory is tried first.
-    fn enterable(&self) -> Result<(), ProcessError> {
+    /// Checks the working directory, because `spawn` returns the same error for a missing directory and a
+    /// missing program.
+    fn check_directory(&self) -> Result<(), ProcessError> {
         let Some(cwd) = &self.cwd else { return Ok(()) };
         let tried = match std::fs::metadata(cwd) {
             Ok(found) if found.is_dir() => return Ok(()),
@@ -216,7 +219,7 @@ impl Command {
 }
 
 impl Running {
-    async fn finish(mut self, stdin: Vec<u8>, limit: usize) -> Result<Output, Broken> {
+    async fn finish(mut self, stdin: Vec<u8>, limit: usize) -> Result<Output, OutputError> {
         let feed = feed(self.child.stdin.take(), stdin);
         let mut stdout = Captured::new(self.child.stdout.take(), limit)?;
         let mut stderr = Captured::new(self.child.stderr.take(), limit)?;
@@ -233,8 +236,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Until it has been waited for, its number cannot belong to another group. The failure to kill
-        // what has just ended is none.
+        // The ID cannot belong to another group until the child has been waited for. Killing a group
+        // that has just ended fails, which does not matter.
         if let Some(group) = self
             .child
             .id()
@@ -255,41 +258,41 @@ impl<R: AsyncRead + AsFd + Unpin> Captured<R> {
         })
     }
 
-    /// Reads to the end, or to the limit.
-    async fn fill(&mut self) -> Result<(), Broken> {
+    /// Reads to the end or to the limit.
+    async fn fill(&mut self) -> Result<(), OutputError> {
         while self.pipe.read_buf(&mut self.bytes).await? > 0 {
-            self.within()?;
+            self.check_limit()?;
         }
         Ok(())
     }
 
-    /// Reads what the pipe still holds once the program has ended. A daemon that it left behind may keep the pipe
-    /// open for ever, so the end of the stream is not waited for.
-    fn rest(mut self) -> Result<Vec<u8>, Broken> {
+    /// Reads the remaining bytes after the program has exited. Does not wait for the end of the stream,
+    /// because a daemon that it left behind may keep the pipe open.
+    fn rest(mut self) -> Result<Vec<u8>, OutputError> {
         let mut chunk = vec![0; 64 << 10];
         loop {
-            self.within()?;
+            self.check_limit()?;
             match rustix::io::read(&self.pipe, &mut chunk) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(self.bytes),
                 Ok(n) => self.bytes.extend_from_slice(&chunk[..n]),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(Broken::Lost(e.into())),
+                Err(e) => return Err(OutputError::Lost(e.into())),
             }
         }
     }
 
-    fn within(&self) -> Result<(), Broken> {
+    fn check_limit(&self) -> Result<(), OutputError> {
         if self.bytes.len() > self.limit {
-            Err(Broken::Full)
+            Err(OutputError::Full)
         } else {
             Ok(())
         }
     }
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for OutputError {
     fn from(source: io::Error) -> Self {
-        Broken::Lost(source)
+        OutputError::Lost(source)
     }
 }
 
@@ -308,11 +311,11 @@ impl Output {
     }
 }
 
-/// Writes what the program reads. One that does not want all of it is in its right.
-async fn feed(pipe: Option<ChildStdin>, bytes: Vec<u8>) -> Result<(), Broken> {
+/// Writes the standard input. A program may close it early.
+async fn feed(pipe: Option<ChildStdin>, bytes: Vec<u8>) -> Result<(), OutputError> {
     let Some(mut pipe) = pipe else { return Ok(()) };
     match pipe.write_all(&bytes).await {
-        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(Broken::Lost(e)),
+        Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(OutputError::Lost(e)),
         _ => Ok(()),
     }
 }

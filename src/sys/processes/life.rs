@@ -1,31 +1,31 @@
-//! What tells one life of the machine, or of this process, from the next.
+//! Identifiers of the current boot and of this process.
 
 use std::fs;
 use std::io;
 
-/// The place of `starttime` in `/proc/self/stat`, counted after the command's closing parenthesis; see proc(5).
-const START_TIME: usize = 19;
+/// The index of `starttime` in `/proc/self/stat` after the command, see proc(5).
+const START_TIME_FIELD: usize = 19;
 
-/// Another one each time the machine is started.
+/// Returns an identifier of the current boot.
 ///
 /// # Errors
-/// When `/proc` cannot be read.
+/// Fails if `/proc` cannot be read.
 pub fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
 }
 
-/// Another one for each process, and each start of the machine.
+/// Returns an identifier of this process, unique across boots.
 ///
 /// # Errors
-/// When `/proc` cannot be read.
+/// Fails if `/proc` cannot be read.
 pub fn process() -> io::Result<String> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
     let start = fields
         .split(' ')
-        .nth(START_TIME)
+        .nth(START_TIME_FIELD)
         .ok_or(io::ErrorKind::InvalidData)?;
     Ok(format!("{}/{start}", boot()?))
 }

@@ -1,11 +1,11 @@
-//! Which file a program's name means, and which variables would have it run another one's code.
+//! Finds programs by name, and knows the variables that make a program run foreign code.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Where programs are looked up, whatever `PATH` says.
+/// The directories of programs, whatever `PATH` contains.
 pub const PLACES: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -15,9 +15,9 @@ pub const PLACES: [&str; 6] = [
     "/bin",
 ];
 
-/// Variables by which a loader, a shell or an interpreter is made to run other code than the program's, in the main those that
-/// sudo takes away; a `*` stands for any end.
-const LEADING_ASTRAY: [&str; 40] = [
+/// Variables that make a loader, a shell or an interpreter run foreign code, mostly those that sudo
+/// removes. A `*` matches any suffix.
+const INJECTING: [&str; 40] = [
     "LD_*",
     "_RLD*",
     "DYLD_*",
@@ -60,8 +60,8 @@ const LEADING_ASTRAY: [&str; 40] = [
     "SSH_ASKPASS",
 ];
 
-/// The file that a program is run from: of a name, the first in [`PLACES`]; of an absolute path, the path itself. `None` for
-/// a name that nothing there has, and for a relative path.
+/// Finds a program: for a name, the first file in [`PLACES`]; for an absolute path, the path itself.
+/// Returns `None` for an unknown name, and for a relative path.
 pub fn find(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
     if program.as_bytes().contains(&b'/') {
@@ -73,21 +73,19 @@ pub fn find(program: &OsStr) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
-/// Whether it is a file that somebody may execute.
+/// Returns whether the path is an executable file.
 pub fn is_program(path: &Path) -> bool {
     std::fs::metadata(path)
         .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
-/// Whether a variable of that name would have a program run code that is not its own.
-pub fn leads_astray(variable: &OsStr) -> bool {
+/// Returns whether a variable can make a program run foreign code.
+pub fn injects_code(variable: &OsStr) -> bool {
     let variable = variable.as_bytes();
-    LEADING_ASTRAY
-        .iter()
-        .any(|name| match name.strip_suffix('*') {
-            Some(start) => variable.starts_with(start.as_bytes()),
-            None => variable == name.as_bytes(),
-        })
+    INJECTING.iter().any(|name| match name.strip_suffix('*') {
+        Some(start) => variable.starts_with(start.as_bytes()),
+        None => variable == name.as_bytes(),
+    })
 }
 
 #[cfg(test)]
@@ -115,10 +113,10 @@ mod tests {
     #[test]
     fn variables_that_bring_code_are_known() {
         for bad in ["PATH", "LD_PRELOAD", "BASH_ENV", "PYTHONPATH"] {
-            assert!(leads_astray(OsStr::new(bad)), "{bad}");
+            assert!(injects_code(OsStr::new(bad)), "{bad}");
         }
         for fine in ["LC_ALL", "XPATH", "PATHS", "HOME", "RCLONE_CONFIG"] {
-            assert!(!leads_astray(OsStr::new(fine)), "{fine}");
+            assert!(!injects_code(OsStr::new(fine)), "{fine}");
         }
     }
 }

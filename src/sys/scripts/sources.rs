@@ -1,4 +1,4 @@
-//! Reading the scripts of a plugin's directory, as they are at one moment.
+//! Reads a consistent snapshot of the scripts in a plugin's directory.
 
 use super::MANIFEST;
 use crate::sys::files::paths::{hops, open_beneath, reason};
@@ -10,33 +10,33 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// The largest script, in bytes.
+/// The limit on a script, in bytes.
 pub const MAX_SIZE: u64 = 1 << 20;
-/// How many scripts a plugin may have.
+/// The limit on the number of scripts.
 pub const MAX_FILES: usize = 1000;
-/// How many directories they may lie in.
+/// The limit on the number of directories.
 pub const MAX_DIRECTORIES: usize = 1000;
-/// How deep below the plugin's directory they may lie.
+/// The limit on the depth of directories.
 pub const MAX_DEPTH: usize = 8;
 
-/// How often a directory is read that changes meanwhile.
+/// The limit on attempts to read a directory that changes meanwhile.
 const ATTEMPTS: usize = 12;
 
-/// What a plugin's directory holds.
+/// The files of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sources {
-    /// `plugin.toml`, `*.lua` and `*.luau`, by their path below the directory, as a script requires it.
+    /// `plugin.toml`, `*.lua` and `*.luau`, by their paths below the directory, as in `require`.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
-    /// Every directory in which something can change what is in `files`; all exist.
+    /// The existing directories in which a change can alter `files`.
     pub watch: Vec<PathBuf>,
-    /// What was left out, by its path below the directory, and why.
+    /// The files that were left out, by their paths below the directory, with the reason.
     pub problems: Vec<(PathBuf, String)>,
 }
 
-/// Reads the scripts below `directory`. Links are followed as long as they stay below it, at every hop.
+/// Reads the scripts below `directory`, following links that stay below it at every hop.
 ///
-/// Two readings must agree: a directory that is swapped for another meanwhile (Kubernetes, `git checkout`)
-/// is so read as it was before or after, not half of each.
+/// Reads until two results agree, so that a directory that is replaced meanwhile (Kubernetes,
+/// `git checkout`) is read as it was before or after.
 pub fn read_sources(directory: &Path) -> io::Result<Sources> {
     let directory = std::path::absolute(directory)?;
     let mut last = Reading::of(&directory)?;
@@ -58,7 +58,7 @@ struct Reading {
     sources: Sources,
     watch: BTreeSet<PathBuf>,
     directories: usize,
-    /// Device and inode of the directories being read, the outermost first.
+    /// The device and inode of the directories being read, the outermost first.
     open: Vec<(u64, u64)>,
 }
 
@@ -83,14 +83,14 @@ impl Reading {
         Ok(reading.sources)
     }
 
-    /// Reads what lies in the directory at `path` below the top; fails only where nothing of it can be read.
+    /// Reads the directory at `path` below the top. Fails only if none of it can be read.
     fn directory(&mut self, path: &Path) -> io::Result<()> {
         let here = self.open_directory(path)?;
         let stat = fstat(&here)?;
         let identity = (stat.st_dev, stat.st_ino);
         if self.open.contains(&identity) {
             return Err(io::Error::other(
-                "the link leads back to a directory around it",
+                "the link leads back to a parent directory",
             ));
         }
         if self.open.len() > MAX_DEPTH {
@@ -143,7 +143,8 @@ impl Reading {
         }
     }
 
-    /// What a link leads to. Only where it could be scripts does it matter that it leads nowhere, or out.
+    /// Returns the type of a link's target. A dangling link, or one that leads outside, is an error only
+    /// if it could name scripts.
     fn target(&mut self, path: &Path) -> io::Result<FileType> {
         let opened = open_beneath(&self.top, path, OFlags::PATH);
         if is_source(path) || opened.is_ok() {
@@ -189,7 +190,7 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
-/// The directory itself, the one around it, and those whose links lead to it.
+/// Returns the directory, its parent, and the directories of the links that lead to it.
 fn around(directory: &Path, place: &Path) -> BTreeSet<PathBuf> {
     let parents = [directory.parent(), place.parent()];
     let mut watch: BTreeSet<PathBuf> = parents
@@ -202,7 +203,7 @@ fn around(directory: &Path, place: &Path) -> BTreeSet<PathBuf> {
     watch
 }
 
-/// The directory's entries that are not hidden, sorted by name.
+/// Returns the entries that are not hidden, sorted by name.
 fn entries(directory: &OwnedFd) -> io::Result<Vec<(PathBuf, FileType)>> {
     let mut found = Vec::new();
     for entry in Dir::read_from(directory)? {
@@ -221,12 +222,12 @@ fn path_of(name: &[u8]) -> PathBuf {
     std::ffi::OsStr::from_bytes(name).into()
 }
 
-/// Scripts anywhere, the settings only at the top.
+/// Returns whether a file is a script, or the manifest at the top.
 fn is_source(path: &Path) -> bool {
     path == Path::new(MANIFEST) || is_script(path)
 }
 
-/// Whether a file somewhere may be a source of the plugin there, by its name.
+/// Returns whether a file may be a source by its name, wherever it is.
 pub(super) fn may_be_source(path: &Path) -> bool {
     path.ends_with(MANIFEST) || is_script(path)
 }

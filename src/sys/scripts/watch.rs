@@ -1,4 +1,4 @@
-//! Telling that files changed, once they have settled.
+//! Watches for changed files, and reports them once they have settled.
 
 use super::sources::may_be_source;
 use notify::event::{AccessKind, AccessMode, ModifyKind};
@@ -11,42 +11,41 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::{Instant, timeout_at};
 
-/// How long nothing must happen before a change counts as finished.
-const QUIET: Duration = Duration::from_millis(20);
-/// How long a file that is written to may stay open before it is taken as it is, and how long changes that
-/// follow one another are waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// The quiet period after which a change counts as complete.
+const QUIET_PERIOD: Duration = Duration::from_millis(20);
+/// The limit on waiting for an open file, and for a series of changes.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Watches directories, none of them recursively.
 pub struct Watcher {
     inner: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
     followed: BTreeSet<PathBuf>,
-    /// The directories that the kernel does not let us follow.
+    /// The directories that cannot be watched.
     refused: BTreeSet<PathBuf>,
-    /// The scripts that are being written to, and since when.
+    /// The scripts that are open for writing, by the time of the first write.
     open: BTreeMap<PathBuf, Instant>,
 }
 
-/// What an event means to a reader of scripts.
+/// The meaning of an event for scripts.
 #[derive(Debug, PartialEq, Eq)]
 enum Sign {
     Nothing,
-    /// Something may be another than before.
+    /// Something may have changed.
     Change,
-    /// A script's content is another than before.
+    /// A script was written.
     Writing,
 }
 
 impl Watcher {
-    /// A watcher that follows nothing yet.
+    /// Creates a watcher without directories.
     ///
     /// # Errors
-    /// When the kernel gives no inotify instance.
+    /// Fails if the kernel provides no inotify instance.
     pub fn new() -> notify::Result<Self> {
         let (sender, events) = unbounded_channel();
         let inner = notify::recommended_watcher(move |event| {
-            // The receiver is gone only when the watcher is about to be.
+            // Fails only while the watcher is being dropped.
             let _ = sender.send(event);
         })?;
         Ok(Self {
@@ -58,14 +57,14 @@ impl Watcher {
         })
     }
 
-    /// Follows these directories from now on, and no others; whether they are others than before.
+    /// Watches exactly these directories. Returns whether the set has changed.
     pub fn follow(&mut self, directories: &[PathBuf]) -> bool {
         let wanted: BTreeSet<PathBuf> = directories.iter().cloned().collect();
         for gone in self.followed.difference(&wanted) {
-            // A directory that was removed is no longer watched anyway.
+            // Fails for a directory that was removed, which is not watched any more.
             let _ = self.inner.unwatch(gone);
         }
-        // Added again even if followed: a directory of this name may be another one by now.
+        // Watched directories are added again, because another directory may have the name now.
         let now = wanted
             .into_iter()
             .filter(|directory| self.watch(directory))
@@ -73,7 +72,7 @@ impl Watcher {
         replace(&mut self.followed, now) != self.followed
     }
 
-    /// Tells once of a directory that is there and cannot be followed: saves in it go unnoticed.
+    /// Watches a directory, and logs once if that fails although it exists.
     fn watch(&mut self, directory: &Path) -> bool {
         match self.inner.watch(directory, RecursiveMode::NonRecursive) {
             Ok(()) => {
@@ -82,20 +81,20 @@ impl Watcher {
             }
             Err(error) => {
                 if !is_gone(&error.kind) && self.refused.insert(directory.to_owned()) {
-                    tracing::error!(directory = %directory.display(), %error, "cannot be watched: send SIGHUP after a change there");
+                    tracing::error!(directory = %directory.display(), %error, "cannot watch directory, send SIGHUP after a change there");
                 }
                 false
             }
         }
     }
 
-    /// Returns when something changed and the change has settled.
+    /// Waits until something has changed and settled.
     pub async fn changed(&mut self) {
         while self.next().await == Sign::Nothing {}
         self.settled().await;
     }
 
-    /// Returns when nothing happens any more, and no script that was written to is still open for writing.
+    /// Waits until changes have stopped and no script is open for writing.
     pub async fn settled(&mut self) {
         let begun = Instant::now();
         let mut last = begun;
@@ -107,9 +106,9 @@ impl Watcher {
         self.open.clear();
     }
 
-    /// Whether a script was written to since the scripts were settled.
+    /// Returns whether a script was written since the scripts had settled.
     pub fn saw_writing(&mut self) -> bool {
-        self.catch_up();
+        self.flush_events();
         let mut seen = false;
         while let Ok(event) = self.events.try_recv() {
             seen |= self.note(event) == Sign::Writing;
@@ -117,9 +116,9 @@ impl Watcher {
         seen
     }
 
-    /// Waits until the watching thread has passed on what happened before. It may take an order before the events
-    /// that came with it, so it gets two.
-    fn catch_up(&mut self) {
+    /// Waits until notify's thread has delivered earlier events, by adding a watch. The thread may handle
+    /// the first request before events that arrived with it, so there are two.
+    fn flush_events(&mut self) {
         let Some(directory) = self.followed.first().cloned() else {
             return;
         };
@@ -130,8 +129,8 @@ impl Watcher {
 
     fn settles_at(&self, begun: Instant, last: Instant) -> Instant {
         match self.open.values().max() {
-            Some(since) => *since + PATIENCE,
-            None => (last + QUIET).min(begun + PATIENCE),
+            Some(since) => *since + SETTLE_TIMEOUT,
+            None => (last + QUIET_PERIOD).min(begun + SETTLE_TIMEOUT),
         }
     }
 
@@ -146,7 +145,7 @@ impl Watcher {
         match event {
             Ok(event) => note(event, &mut self.open),
             Err(error) => {
-                tracing::warn!(%error, "watching the scripts");
+                tracing::warn!(%error, "cannot watch the scripts");
                 Sign::Change
             }
         }
@@ -161,7 +160,8 @@ fn is_gone(error: &ErrorKind) -> bool {
     }
 }
 
-/// Only scripts are waited for until they are closed: an editor keeps its swap file open all the time.
+/// Records an event. Only scripts are waited for until they are closed, because an editor keeps its swap
+/// file open.
 fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
     let is_script = event.paths.iter().any(|path| may_be_source(path));
     match event.kind {

@@ -1,35 +1,35 @@
-//! Which log streams are open, and how far each has been handed over: what must outlive the process for a stream to be
-//! taken up where it was left.
+//! The journal of open log streams and of how far each has been delivered, from which streams are
+//! resumed after a restart.
 
+use crate::sys::files;
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
-use crate::sys::files::{self};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The journal in one directory.
+/// A journal in a directory.
 #[derive(Debug, Clone)]
 pub struct Journal {
     dir: PathBuf,
 }
 
-/// The batch that was handed over last: whether it is still at the beginning of the FIFO tells whether it was finished.
+/// The last delivered batch. If its bytes are still at the beginning of the FIFO, it was not consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
-    /// The number of its first entry.
+    /// The sequence number of its first entry.
     pub seq: u64,
-    /// How many entries it has.
+    /// The number of entries.
     pub count: u64,
-    /// How many bytes.
+    /// The number of bytes.
     pub length: u64,
-    /// SHA-256 of the bytes.
+    /// The SHA-256 digest of the bytes.
     pub digest: [u8; 32],
 }
 
-/// The mark of one stream. Clones are the same file.
+/// The file of a stream's mark. Clones share the file.
 #[derive(Debug, Clone)]
 pub struct MarkFile(Arc<File>);
 
@@ -38,12 +38,12 @@ const MARK: &str = "mark";
 const MARK_LENGTH: usize = 56;
 
 impl Journal {
-    /// The journal in `dir`, which is made when the first stream is added.
+    /// Creates a journal in `dir`, which is created with the first stream.
     pub fn new(dir: PathBuf) -> Self {
         Self { dir }
     }
 
-    /// Notes a stream, durably, with what is to be known of it.
+    /// Records a stream and its description durably.
     pub fn add(&self, id: &str, text: &[u8]) -> io::Result<MarkFile> {
         at(&self.dir, |dir| files::make_directory(dir, 0o700, false))?;
         let _ = fs::remove_file(self.path(id, MARK));
@@ -54,7 +54,7 @@ impl Journal {
         Ok(mark)
     }
 
-    /// The mark of a stream.
+    /// Opens the mark of a stream.
     pub fn mark_file(&self, id: &str) -> io::Result<MarkFile> {
         let mut options = OpenOptions::new();
         options
@@ -66,19 +66,19 @@ impl Journal {
         Ok(MarkFile(Arc::new(options.open(self.path(id, MARK))?)))
     }
 
-    /// Forgets a stream.
+    /// Removes a stream.
     pub fn remove(&self, id: &str) -> io::Result<()> {
         at(&self.path(id, OPEN), files::remove)?;
         at(&self.path(id, MARK), files::remove)?;
         Ok(())
     }
 
-    /// The file of what is noted of a stream.
+    /// Returns the file with a stream's description.
     pub fn note(&self, id: &str) -> PathBuf {
         self.path(id, OPEN)
     }
 
-    /// The streams that were not forgotten, and what was noted of them, by their names.
+    /// Returns the recorded streams and their descriptions, sorted by name.
     pub fn open_streams(&self) -> io::Result<Vec<(String, io::Result<Vec<u8>>)>> {
         let names = match fs::read_dir(&self.dir) {
             Ok(names) => names,
@@ -110,12 +110,13 @@ fn at<T>(path: &Path, work: impl FnOnce(&Place) -> Result<T, PathError>) -> io::
 }
 
 impl MarkFile {
-    /// Sets the mark. It outlives the process; the machine need not be outlived, as no FIFO does.
+    /// Sets the mark without syncing it. It survives the process, and need not survive the machine,
+    /// because a FIFO does not either.
     pub fn set(&self, mark: &Mark) -> io::Result<()> {
         self.0.write_all_at(&mark.to_bytes(), 0)
     }
 
-    /// The mark, if one was set.
+    /// Returns the mark, if one was set.
     pub fn get(&self) -> io::Result<Option<Mark>> {
         let mut bytes = [0; MARK_LENGTH];
         match self.0.read_exact_at(&mut bytes, 0) {

@@ -1,7 +1,7 @@
-//! One plugin's durable key-value store: a redb file, and a copy of it in memory that answers reads.
+//! The durable key-value store of one plugin: a redb file, and a copy in memory that answers reads.
 //!
-//! The copy changes only after the file did, so a read never shows what a power cut could take back, and
-//! never waits for a disk. `docs/decisions/0009-store.md` says why.
+//! The copy changes only after the file, so a read never returns what a power cut could revert, and
+//! never waits for a disk; see `docs/decisions/0009-store.md`.
 
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
@@ -17,50 +17,50 @@ use tokio::task::spawn_blocking;
 
 const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
 
-/// What redb may keep of the file, in bytes; the whole of it is in [`Map`] already.
+/// The size of redb's cache, in bytes. It is small because [`Map`] contains the whole file.
 const PAGE_CACHE: usize = 1 << 20;
 
-/// A value as it was written.
+/// A stored value.
 pub type Bytes = Arc<[u8]>;
 
 type Map = BTreeMap<String, Bytes>;
 type Changes = BTreeMap<String, Option<Bytes>>;
 
-/// Why the store could not be read or written. Nothing was written then.
+/// An error of the store. Nothing has been written then.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another process, or another store of this one, has the file open.
+    /// Another process, or another store in this one, has opened the file.
     #[error("the store `{0}` is in use by another process")]
     InUse(PathBuf),
-    /// The file is not one of redb's, or was changed by something else.
+    /// The file is corrupt, or not a redb file.
     #[error(
-        "the store `{path}` is damaged ({reason}): restore it from a copy, or move it away to begin anew"
+        "the store `{path}` is corrupt ({reason}): restore it from a backup, or move it away to start empty"
     )]
-    Damaged {
+    Corrupt {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// The problem.
         reason: String,
     },
-    /// The disk has no room for the change.
+    /// The disk is full.
     #[error("no space left for the store `{0}`: nothing was written")]
     Full(PathBuf),
-    /// The file could not be opened, read or written for another reason.
+    /// The file could not be opened, read or written.
     #[error("the store `{path}` failed: {reason}")]
     Failed {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's message.
         reason: String,
     },
 }
 
-/// A plugin's store. Opened when first used; clones are the same store.
+/// A plugin's store, which is opened at first use. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Store {
     file: Arc<StoreFile>,
-    /// Held by the one transaction that may write; the queue behind it is first come, first served.
-    /// `None` until the file is opened, and again after it failed: redb refuses a file that did, until reopened.
+    /// The database, locked by the current transaction; others wait in a fair queue. It is `None` until
+    /// the file is opened, and after an error, because redb then requires a reopen.
     database: Arc<Mutex<Option<Database>>>,
 }
 
@@ -70,8 +70,7 @@ struct StoreFile {
     committed: RwLock<Option<Map>>,
 }
 
-/// Changes that are written together, by the only transaction that runs at the time.
-/// Dropped without [`Transaction::commit`], it writes nothing.
+/// A transaction, the only one at its time. Dropping it without [`Transaction::commit`] writes nothing.
 #[derive(Debug)]
 pub struct Transaction {
     file: Arc<StoreFile>,
@@ -80,7 +79,7 @@ pub struct Transaction {
 }
 
 impl Store {
-    /// The store in the file `path`, which need not exist; its directory must, by the time of first use.
+    /// Creates a store in the file `path`, whose directory must exist at first use.
     pub fn new(path: PathBuf) -> Self {
         let file = Arc::new(StoreFile {
             path,
@@ -92,13 +91,13 @@ impl Store {
         }
     }
 
-    /// The value of `key`. Waits only for the first opening of the file.
+    /// Returns the value of `key`. Waits only while the file is first opened.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         self.opened().await?;
         Ok(self.file.read(|map| map.get(key).cloned()))
     }
 
-    /// All keys that begin with `prefix` and their values, sorted by key.
+    /// Returns all keys with `prefix` and their values, sorted by key.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         self.opened().await?;
         Ok(self.file.read(|map| {
@@ -108,7 +107,7 @@ impl Store {
         }))
     }
 
-    /// Waits for the transactions before it, then begins one.
+    /// Begins a transaction after those before it.
     pub async fn begin(&self) -> Result<Transaction, StoreError> {
         let database = self.database.clone().lock_owned().await;
         let database = self.file.clone().with_database(database).await?;
@@ -128,7 +127,7 @@ impl Store {
 }
 
 impl Transaction {
-    /// The value of `key`, with this transaction's own changes.
+    /// Returns the value of `key`, including this transaction's changes.
     pub fn get(&self, key: &str) -> Option<Bytes> {
         match self.changes.get(key) {
             Some(change) => change.clone(),
@@ -136,7 +135,8 @@ impl Transaction {
         }
     }
 
-    /// All keys that begin with `prefix` and their values, sorted by key, with this transaction's own changes.
+    /// Returns all keys with `prefix` and their values, sorted by key, including this transaction's
+    /// changes.
     pub fn list(&self, prefix: &str) -> Vec<(String, Bytes)> {
         let mut found: Map = self.file.read(|map| {
             beginning(map, prefix)
@@ -155,7 +155,7 @@ impl Transaction {
         self.changes.insert(key, Some(value.into()));
     }
 
-    /// Deletes `key`; says whether it was there.
+    /// Deletes `key`. Returns whether it existed.
     pub fn delete(&mut self, key: &str) -> bool {
         let was_there = self.get(key).is_some();
         if was_there {
@@ -164,8 +164,8 @@ impl Transaction {
         was_there
     }
 
-    /// Writes the changes, all or none, and returns once they are on the disk.
-    /// Given up halfway, it still ends as a whole before the next transaction begins.
+    /// Writes all changes or none, and returns once they are on disk. If the caller drops the future, the
+    /// commit still completes before the next transaction begins.
     pub async fn commit(self) -> Result<(), StoreError> {
         let Self {
             file,
@@ -199,7 +199,7 @@ impl StoreFile {
             .is_some()
     }
 
-    /// Opens the file unless it is open.
+    /// Opens the file, unless it is open.
     async fn with_database(
         self: Arc<Self>,
         mut database: OwnedMutexGuard<Option<Database>>,
@@ -213,7 +213,7 @@ impl StoreFile {
             Ok(database)
         });
         open.await
-            .unwrap_or_else(|panic| Err(damaged(&path, &panic)))
+            .unwrap_or_else(|panic| Err(corrupt(&path, &panic)))
     }
 
     fn load(&self) -> Result<Database, StoreError> {
@@ -227,7 +227,7 @@ impl StoreFile {
         Ok(database)
     }
 
-    /// The database is out of its place while it is written, so that a panic leaves it closed.
+    /// Writes the changes. The database is taken out of its place meanwhile, so that a panic closes it.
     fn write(&self, place: &mut Option<Database>, changes: Changes) -> Result<(), StoreError> {
         let database = match place.take() {
             Some(database) => database,
@@ -273,7 +273,7 @@ fn open(path: &Path) -> Result<Database, redb::Error> {
     Ok(database)
 }
 
-/// Every page's checksum is looked at: redb would trust, and might panic on, a file that something else changed.
+/// Verifies every checksum: redb trusts a file that something else changed, and may panic.
 fn builder() -> redb::Builder {
     let mut builder = Database::builder();
     builder
@@ -282,7 +282,7 @@ fn builder() -> redb::Builder {
     builder
 }
 
-/// Makes the file under another name first: killed in the middle, redb would leave one that it does not open.
+/// Creates the file under another name: redb cannot open a file whose creation was interrupted.
 fn create(path: &Path) -> Result<(), redb::Error> {
     let fresh = path.with_extension("redb.new");
     let _ = fs::remove_file(&fresh);
@@ -299,7 +299,8 @@ fn create(path: &Path) -> Result<(), redb::Error> {
     Ok(())
 }
 
-/// A link, as a rename would replace a store that another process made meanwhile.
+/// Links the file into place, because a rename would replace a store that another process creates
+/// meanwhile.
 fn link(fresh: &Path, path: &Path) -> io::Result<()> {
     match fs::hard_link(fresh, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -341,22 +342,22 @@ fn explain(path: &Path, error: redb::Error) -> StoreError {
         redb::Error::Io(error) if error.kind() == io::ErrorKind::StorageFull => {
             StoreError::Full(path.to_owned())
         }
-        redb::Error::Corrupted(reason) => StoreError::Damaged {
+        redb::Error::Corrupted(reason) => StoreError::Corrupt {
             path: path.to_owned(),
             reason,
         },
         redb::Error::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-            damaged(path, &error)
+            corrupt(path, &error)
         }
         redb::Error::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            damaged(path, &error)
+            corrupt(path, &error)
         }
         other => failed(path, &other),
     }
 }
 
-fn damaged(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Damaged {
+fn corrupt(path: &Path, reason: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Corrupt {
         path: path.to_owned(),
         reason: reason.to_string(),
     }

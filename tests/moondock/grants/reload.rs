@@ -91,7 +91,7 @@ fn a_wider_file_is_not_taken_over_until_it_is_accepted() {
     assert_eq!(
         told,
         format!(
-            "process {} loads its scripts again, with the grants that they have now: see its log\n",
+            "process {} reloads its scripts and accepts new grants: see its log\n",
             served.pid()
         )
     );
@@ -236,7 +236,7 @@ fn reload_does_not_signal_who_does_not_serve() {
     )
     .unwrap();
     let told = reload(place.path());
-    assert!(told.contains("and does not serve, or not yet"), "{told}");
+    assert!(told.contains("but is not serving yet"), "{told}");
     // An id from another container, where it means this process; here it is that of a stranger.
     let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
     fs::write(

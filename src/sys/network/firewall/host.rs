@@ -1,18 +1,20 @@
-//! The host's own filter. Docker (or an administrator) may drop all forwarded packets there, which no `accept` in
-//! another table undoes, so each network gets rules in `DOCKER-USER`, or in `FORWARD` when Docker is not there
-//! (protocol, section 15). They stand behind the administrator's own. What may pass is decided in Moondock's table.
+//! Rules in the host's own filter, in which Docker or an administrator may drop all forwarded packets.
+//!
+//! An `accept` in another table cannot undo that, so each network gets rules in `DOCKER-USER`, or in
+//! `FORWARD` without Docker (protocol, section 15). They follow the administrator's rules. Moondock's
+//! own table decides what may pass.
 
 use super::Network;
 use super::nft::{DOCKER_USER, FILTER, FORWARD, Family, Rule, Seen};
 use serde_json::{Value, json};
 
-/// What the comments of all these rules begin with.
+/// The prefix of the comments of these rules.
 const MARK: &str = "moondock ";
 
-/// How Docker's own bridges are called. Whether packets may go there is for Docker's rules to say.
+/// The names of Docker's bridges. Docker's rules decide about packets to them.
 const DOCKERS_BRIDGES: [&str; 2] = ["docker*", "br-*"];
 
-/// The commands that delete a network's rules, of both families.
+/// Returns the commands that delete a network's rules of both families.
 pub fn removal(seen: &Seen, plugin: &str, id: &str) -> Vec<Value> {
     let its = seen
         .rules
@@ -26,7 +28,7 @@ pub fn removal(seen: &Seen, plugin: &str, id: &str) -> Vec<Value> {
     its.map(delete).collect()
 }
 
-/// The commands that add a network's rules, for a chain that holds none of them.
+/// Returns the commands that add a network's rules to a chain without them.
 pub fn application(
     seen: &Seen,
     plugin: &str,
@@ -56,7 +58,7 @@ pub fn application(
     };
     let name = |key: &str, name: &str| json!({ "match": { "op": "==", "left": { "meta": { "key": key } }, "right": name } });
     let bridge = network.bridge.as_str();
-    // What goes in comes before what the others send out: a bridge of ours may be called like one of Docker's.
+    // Rules for incoming packets come first, because a bridge may be named like one of Docker's.
     let mut commands = vec![place(
         ours.or(end),
         "in",
@@ -99,7 +101,7 @@ fn is_its(rule: &Rule, plugin: &str, id: &str) -> bool {
     words.len() == 4 && words[..3] == [MARK.trim_end(), plugin, id]
 }
 
-/// Docker ends its chain with a `RETURN`, behind which nothing is reached.
+/// Returns whether a rule is Docker's final `RETURN`, after which no rule is reached.
 fn is_bare_return(rule: &Rule) -> bool {
     let mut statements = rule
         .expr

@@ -1,47 +1,49 @@
-//! The firewall of Moondock's networks: masquerading, isolation, published ports, by nftables.
+//! The firewall of Moondock's networks by nftables: masquerading, isolation and published ports.
 //!
-//! Each plugin has one table per family, `moondock_<plugin>`, with one base chain per hook and, for each network, a
-//! chain that a base chain jumps to. The jump's comment holds the network's id, bridge and kind. So the ruleset itself is
-//! the only state: it outlives Moondock, and whoever restarts finds there what was applied.
+//! Each plugin has one table per family, `moondock_<plugin>`. It has one base chain per hook, and one
+//! chain per network, to which a base chain jumps. The comment of the jump contains the network's ID,
+//! bridge and kind. The ruleset is the only state: it outlives Moondock, which reads it after a
+//! restart.
 
 mod host;
+mod network;
 mod nft;
 mod ports;
 mod rules;
 
-use super::ip::Cidr;
-use super::netlink::{LinkName, NetError, Netlink};
+use super::netlink::{NetError, Netlink};
 use super::sysctl::{self, SysctlError};
+use crate::sys::blocking;
 use crate::sys::processes::ProcessError;
 use nft::{Family, Seen};
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+pub use network::{Network, Port, Protocol};
 pub use ports::free_port;
 
-/// Why the firewall could not be changed or read.
+/// An error of reading or changing the firewall.
 #[derive(Debug, thiserror::Error)]
 pub enum FirewallError {
-    /// Not an id that the ruleset can hold.
-    #[error("`{0}` cannot be an id: 1 to 64 of letters, digits, `_`, `-` and `.`")]
+    /// The ID of a network is invalid.
+    #[error("`{0}` cannot be an id: use 1 to 64 letters, digits, `_`, `-` and `.`")]
     Id(String),
-    /// Not a plugin whose name a table can have.
+    /// The name of the plugin cannot name a table.
     #[error(
-        "a plugin called `{0}` cannot have a firewall: its name must be 1 to 40 of letters, digits, `_`, `-` and `.`"
+        "a plugin named `{0}` cannot have a firewall: its name must be 1 to 40 letters, digits, `_`, `-` and `.`"
     )]
     Plugin(String),
-    /// Such a network cannot be.
+    /// The network is invalid.
     #[error("{0}")]
-    Senseless(String),
+    Invalid(String),
     /// Another network publishes the port.
     #[error("port {port} is already published by `{id}`")]
     Published {
-        /// `8080/tcp`, with the host's address when there is one.
+        /// The port, such as `8080/tcp`, with the host's address if there is one.
         port: String,
-        /// The network's id.
+        /// The ID of the network.
         id: String,
     },
     /// A process of the host uses the port.
@@ -55,69 +57,26 @@ pub enum FirewallError {
     /// All ports that were tried are in use.
     #[error("no free {0} port found on the host")]
     NoFreePort(Protocol),
-    /// The bridge is absent, or cannot be looked at.
+    /// The bridge is missing, or cannot be read.
     #[error(transparent)]
     Net(#[from] NetError),
     /// `route_localnet` could not be set.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
-    /// `nft` could not be run, or refused.
+    /// `nft` could not be run, or failed.
     #[error("{0} (nftables' `nft` is needed, and CAP_NET_ADMIN)")]
     Nft(#[from] ProcessError),
-    /// `nft` answered something else than its JSON.
-    #[error("cannot read nft's answer: {0}")]
+    /// `nft` returned invalid JSON.
+    #[error("cannot parse the output of nft: {0}")]
     Answer(#[from] serde_json::Error),
-    /// Two changes of a plugin cannot be kept apart.
+    /// The lock of the plugin's firewall could not be taken.
     #[error("cannot lock `{path}`: {source}")]
     Lock {
         /// The lock file.
         path: String,
-        /// The operating system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
-}
-
-/// A transport protocol with ports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// TCP.
-    Tcp,
-    /// UDP.
-    Udp,
-    /// SCTP.
-    Sctp,
-}
-
-/// One port of the host that leads to a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Port {
-    /// The protocol, of both ports.
-    pub protocol: Protocol,
-    /// The host's address that answers; all of them without one.
-    pub host_ip: Option<IpAddr>,
-    /// The host's port.
-    pub host_port: u16,
-    /// The container's address.
-    pub ip: IpAddr,
-    /// The container's port.
-    pub port: u16,
-}
-
-/// What a network wants of the firewall.
-#[derive(Debug, Clone)]
-pub struct Network {
-    /// Its bridge.
-    pub bridge: LinkName,
-    /// Its subnets, of both families.
-    pub subnets: Vec<Cidr>,
-    /// Whether containers appear outside with the host's address.
-    pub masquerade: bool,
-    /// Whether nothing goes in or out.
-    pub internal: bool,
-    /// Whether other networks of the plugin are kept apart.
-    pub isolate: bool,
-    /// Its published ports.
-    pub ports: Vec<Port>,
 }
 
 /// The firewall of one plugin.
@@ -127,11 +86,11 @@ pub struct Firewall {
     lock: PathBuf,
 }
 
-/// How often a change is tried again when somebody else (Docker, another plugin) changed the ruleset meanwhile.
+/// The limit on attempts to change a ruleset that others (Docker, another plugin) change meanwhile.
 const ATTEMPTS: usize = 4;
 
 impl Firewall {
-    /// The firewall of that plugin, which keeps a lock file (and nothing else) in its state directory.
+    /// Creates the firewall of a plugin, which keeps only a lock file in its state directory.
     pub fn new(plugin: &str, state: &Path) -> Result<Self, FirewallError> {
         if !is_word(plugin, 40) {
             return Err(FirewallError::Plugin(plugin.to_owned()));
@@ -142,7 +101,7 @@ impl Firewall {
         })
     }
 
-    /// Makes the ruleset say exactly this about the network, in one transaction.
+    /// Applies exactly these settings to a network, in one transaction.
     pub async fn apply(&self, id: &str, network: &Network) -> Result<(), FirewallError> {
         validate_id(id)?;
         network.validate()?;
@@ -155,7 +114,7 @@ impl Firewall {
         };
         let before = self.commit(id, application).await?;
         if let Some(left) = self
-            .bridge_left(&before, id)
+            .sole_bridge(&before, id)
             .filter(|left| left != network.bridge.as_str())
         {
             route_localnet(&left, false).await?;
@@ -166,7 +125,7 @@ impl Firewall {
         Ok(())
     }
 
-    /// Takes away all that was applied under an id. False: nothing was.
+    /// Removes the rules of a network. Returns whether there were any.
     pub async fn remove(&self, id: &str) -> Result<bool, FirewallError> {
         validate_id(id)?;
         let _lock = self.locked().await?;
@@ -178,8 +137,8 @@ impl Firewall {
         if !applied && host::removal(&seen, &self.plugin, id).is_empty() {
             return Ok(false);
         }
-        // First, because without its guarding rule the bridge must not reach 127.0.0.1.
-        if let Some(left) = self.bridge_left(&seen, id) {
+        // This comes first: without its guarding rule, the bridge must not reach 127.0.0.1.
+        if let Some(left) = self.sole_bridge(&seen, id) {
             route_localnet(&left, false).await?;
         }
         self.commit(id, async |seen| Ok(self.removal(seen, id)))
@@ -187,7 +146,7 @@ impl Firewall {
         Ok(true)
     }
 
-    /// The ids that rules are applied under.
+    /// Returns the IDs of the networks that have rules.
     pub async fn list(&self) -> Result<Vec<String>, FirewallError> {
         let ids: BTreeSet<String> = self
             .look()
@@ -199,8 +158,8 @@ impl Firewall {
         Ok(ids.into_iter().collect())
     }
 
-    /// The bridge of what is applied under an id, unless another id has rules for it too.
-    fn bridge_left(&self, seen: &Seen, id: &str) -> Option<String> {
+    /// Returns the bridge of a network, unless another network has rules for it.
+    fn sole_bridge(&self, seen: &Seen, id: &str) -> Option<String> {
         let (its, others): (Vec<_>, Vec<_>) = seen
             .entries(&self.table())
             .into_iter()
@@ -229,8 +188,8 @@ impl Firewall {
         commands
     }
 
-    /// Makes commands of what is there, and runs them in one transaction; again when that fails because something
-    /// that they refer to is gone meanwhile. Returns what was there before.
+    /// Makes commands from the current ruleset, and runs them in one transaction. Retries if the ruleset
+    /// changes meanwhile. Returns the ruleset before the change.
     async fn commit(
         &self,
         id: &str,
@@ -243,7 +202,7 @@ impl Firewall {
                 Ok(()) => return Ok(seen),
                 Err(e) if attempt == ATTEMPTS || !nft::is_outdated(&e) => return Err(e),
                 Err(e) => {
-                    tracing::debug!(plugin = self.plugin, id, error = %e, "the ruleset changed meanwhile");
+                    tracing::debug!(plugin = self.plugin, id, error = %e, "the ruleset has changed, retrying");
                 }
             }
             attempt += 1;
@@ -258,118 +217,23 @@ impl Firewall {
         format!("{}{}", nft::PREFIX, self.plugin)
     }
 
-    /// One change of a plugin at a time, whichever script or process makes it: the sets of bridges are written anew.
+    /// Locks the plugin's firewall across scripts and processes, because a change rewrites the sets of
+    /// bridges.
     async fn locked(&self) -> Result<File, FirewallError> {
         let path = self.lock.clone();
         let lock = move || {
             let file = File::options().create(true).append(true).open(path)?;
             file.lock().map(|()| file)
         };
-        let locked = tokio::task::spawn_blocking(lock)
-            .await
-            .map_err(io::Error::from)
-            .flatten();
-        locked.map_err(|source| FirewallError::Lock {
+        blocking(lock).await.map_err(|source| FirewallError::Lock {
             path: self.lock.display().to_string(),
             source,
         })
     }
 }
 
-impl Network {
-    fn validate(&self) -> Result<(), FirewallError> {
-        if self.internal && !self.ports.is_empty() {
-            return Err(senseless(
-                "an internal network publishes no ports: leave out `ports` or `internal`"
-                    .to_owned(),
-            ));
-        }
-        for (i, port) in self.ports.iter().enumerate() {
-            port.validate(&self.subnets)?;
-            if self.ports[..i]
-                .iter()
-                .any(|other| other.host() == port.host() && other != port)
-            {
-                return Err(senseless(format!(
-                    "port {port} is published twice, to different places"
-                )));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Port {
-    /// The host's side, with "all addresses" always written as none.
-    fn host(&self) -> (Protocol, bool, Option<IpAddr>, u16) {
-        (
-            self.protocol,
-            self.ip.is_ipv4(),
-            self.host_ip.filter(|ip| !ip.is_unspecified()),
-            self.host_port,
-        )
-    }
-
-    fn validate(&self, subnets: &[Cidr]) -> Result<(), FirewallError> {
-        if self.host_port == 0 || self.port == 0 {
-            return Err(senseless(format!(
-                "port {self}: 0 is no port; `firewall.free_port` finds one"
-            )));
-        }
-        if self
-            .host_ip
-            .is_some_and(|ip| ip.is_ipv4() != self.ip.is_ipv4())
-        {
-            return Err(senseless(format!(
-                "port {self} leads to `{}`, which is of the other address family",
-                self.ip
-            )));
-        }
-        if !subnets
-            .iter()
-            .any(|subnet| subnet.contains(&self.ip.into()))
-        {
-            return Err(senseless(format!(
-                "port {self} leads to `{}`, which is in none of the network's subnets",
-                self.ip
-            )));
-        }
-        Ok(())
-    }
-}
-
-impl Protocol {
-    /// All there are.
-    pub const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
-
-    /// Its name, in lower case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Sctp => "sctp",
-        }
-    }
-}
-
-impl std::fmt::Display for Protocol {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::fmt::Display for Port {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.host_ip {
-            Some(IpAddr::V4(ip)) => write!(f, "{ip}:{}/{}", self.host_port, self.protocol),
-            Some(IpAddr::V6(ip)) => write!(f, "[{ip}]:{}/{}", self.host_port, self.protocol),
-            None => write!(f, "{}/{}", self.host_port, self.protocol),
-        }
-    }
-}
-
-/// Lets packets with an address of 127.0.0.0/8 cross the bridge, which published ports need on 127.0.0.1. The chain
-/// `raw` sees to it that none comes in from there.
+/// Sets whether packets with an address of 127.0.0.0/8 may cross the bridge, as ports that are published
+/// on 127.0.0.1 need. The chain `raw` drops such packets from containers.
 async fn route_localnet(bridge: &str, on: bool) -> Result<(), FirewallError> {
     let key = format!("net/ipv4/conf/{bridge}/route_localnet").parse()?;
     match sysctl::set(&key, if on { "1" } else { "0" }).await {
@@ -382,10 +246,6 @@ async fn route_localnet(bridge: &str, on: bool) -> Result<(), FirewallError> {
     }
 }
 
-fn senseless(text: String) -> FirewallError {
-    FirewallError::Senseless(text)
-}
-
 fn validate_id(id: &str) -> Result<(), FirewallError> {
     if is_word(id, 64) {
         Ok(())
@@ -394,8 +254,8 @@ fn validate_id(id: &str) -> Result<(), FirewallError> {
     }
 }
 
-fn is_word(text: &str, longest: usize) -> bool {
-    (1..=longest).contains(&text.len())
+fn is_word(text: &str, max_length: usize) -> bool {
+    (1..=max_length).contains(&text.len())
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.'))

@@ -1,4 +1,4 @@
-//! `nft` and its JSON: what the ruleset holds, and how it is changed.
+//! Reads and changes the ruleset by `nft` and its JSON.
 
 use super::FirewallError;
 use crate::sys::processes::{Command, ProcessError};
@@ -6,14 +6,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// What the names of Moondock's tables begin with.
+/// The prefix of the names of Moondock's tables.
 pub const PREFIX: &str = "moondock_";
 
-/// The table and the chains in which iptables-nft, and so Docker, filters forwarded packets.
+/// The table in which iptables-nft, and therefore Docker, filters forwarded packets.
 pub const FILTER: &str = "filter";
-/// The chain that Docker leaves to the administrator.
+/// The chain that Docker reserves for the administrator.
 pub const DOCKER_USER: &str = "DOCKER-USER";
-/// The base chain itself.
+/// The base chain of forwarded packets.
 pub const FORWARD: &str = "FORWARD";
 
 /// An address family of nftables.
@@ -24,54 +24,54 @@ pub enum Family {
     Ip,
     /// IPv6.
     Ip6,
-    /// Those that are of no interest here.
+    /// Another family.
     #[serde(other)]
     Other,
 }
 
-/// The part of the ruleset that concerns Moondock.
+/// The parts of the ruleset that concern Moondock.
 #[derive(Debug, Default)]
 pub struct Seen {
-    /// All chains there are.
+    /// All chains.
     pub chains: Vec<Chain>,
-    /// The rules of Moondock's tables, and of the chains in which Docker and iptables filter forwarded packets.
+    /// The rules of Moondock's tables, and of the chains in which Docker and iptables filter.
     pub rules: Vec<Rule>,
     ipv6: bool,
 }
 
-/// A chain, as far as its name goes.
+/// A chain.
 #[derive(Debug, Deserialize)]
 pub struct Chain {
-    /// Its family.
+    /// The family.
     pub family: Family,
-    /// Its table.
+    /// The table.
     pub table: String,
-    /// Its name.
+    /// The name.
     pub name: String,
 }
 
 /// A rule.
 #[derive(Debug, Deserialize)]
 pub struct Rule {
-    /// Its family.
+    /// The family.
     pub family: Family,
-    /// Its table.
+    /// The table.
     pub table: String,
-    /// Its chain.
+    /// The chain.
     pub chain: String,
-    /// By which it can be deleted.
+    /// The handle by which it can be deleted.
     pub handle: u64,
-    /// Its comment.
+    /// The comment.
     pub comment: Option<String>,
-    /// What it says.
+    /// The statements.
     #[serde(default)]
     pub expr: Vec<Value>,
 }
 
-/// What is applied under one id, as the comment of a jump tells.
+/// A network that has rules, from the comment of a jump.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The id.
+    /// The ID.
     pub id: String,
     /// The network's bridge.
     pub bridge: String,
@@ -94,10 +94,10 @@ enum Object {
 }
 
 impl Family {
-    /// The two that networks have.
+    /// The families of networks.
     pub const ALL: [Family; 2] = [Family::Ip, Family::Ip6];
 
-    /// Its name in nftables.
+    /// Returns the name in nftables.
     pub fn as_str(self) -> &'static str {
         match self {
             Family::Ip => "ip",
@@ -108,26 +108,26 @@ impl Family {
 }
 
 impl Seen {
-    /// Whether the kernel has the family at all.
+    /// Returns whether the kernel supports the family.
     pub fn supports(&self, family: Family) -> bool {
         family == Family::Ip || (family == Family::Ip6 && self.ipv6)
     }
 
-    /// Whether there is a chain of that name.
+    /// Returns whether a chain exists.
     pub fn has_chain(&self, family: Family, table: &str, name: &str) -> bool {
         self.chains
             .iter()
             .any(|chain| chain.family == family && chain.table == table && chain.name == name)
     }
 
-    /// The rules of a table.
+    /// Returns the rules of a table.
     pub fn rules_of(&self, family: Family, table: &str) -> impl Iterator<Item = &Rule> {
         self.rules
             .iter()
             .filter(move |rule| rule.family == family && rule.table == table)
     }
 
-    /// What is applied in a table of Moondock's, in either family.
+    /// Returns the networks in a table of Moondock's, of both families.
     pub fn entries(&self, table: &str) -> Vec<Entry> {
         let jumps = self
             .rules
@@ -140,7 +140,7 @@ impl Seen {
 }
 
 impl Entry {
-    /// Reads a jump's comment.
+    /// Parses the comment of a jump.
     pub fn parse(comment: &str) -> Option<Self> {
         let mut parts = comment.split(' ').map(str::to_owned);
         Some(Self {
@@ -150,13 +150,13 @@ impl Entry {
         })
     }
 
-    /// The comment of the jumps.
+    /// Returns the comment of the jumps.
     pub fn comment(&self) -> String {
         format!("{} {} {}", self.id, self.bridge, self.kind)
     }
 }
 
-/// Reads the chains, and the rules of the tables that are `wanted` and of those that Docker filters in.
+/// Reads the chains, and the rules of `wanted` tables and of Docker's filters.
 pub async fn look(wanted: impl Fn(&str) -> bool) -> Result<Seen, FirewallError> {
     let mut seen = Seen {
         ipv6: Path::new("/proc/sys/net/ipv6").exists(),
@@ -182,7 +182,7 @@ pub async fn look(wanted: impl Fn(&str) -> bool) -> Result<Seen, FirewallError> 
     Ok(seen)
 }
 
-/// Runs commands as one transaction: all of them hold, or none.
+/// Runs commands in one transaction.
 pub async fn run(commands: Vec<Value>) -> Result<(), FirewallError> {
     if commands.is_empty() {
         return Ok(());
@@ -195,7 +195,7 @@ pub async fn run(commands: Vec<Value>) -> Result<(), FirewallError> {
     Ok(())
 }
 
-/// Whether a transaction failed because something that it names is gone, or has come, since it was looked up.
+/// Returns whether a transaction failed because the ruleset has changed since it was read.
 pub fn is_outdated(error: &FirewallError) -> bool {
     let FirewallError::Nft(ProcessError::Failed { last_line, .. }) = error else {
         return false;
@@ -205,7 +205,7 @@ pub fn is_outdated(error: &FirewallError) -> bool {
         .any(|reason| last_line.contains(reason))
 }
 
-/// Lists something that was there a moment ago; gone meanwhile is as good as empty.
+/// Lists an object. One that has disappeared meanwhile counts as empty.
 async fn list(what: &[&str], seen: &mut Seen) -> Result<(), FirewallError> {
     let mut command = Command::new(["nft", "-j", "list"].iter().chain(what).copied());
     command.max_output = 64 << 20;

@@ -1,4 +1,4 @@
-//! Ports of the host: which are published, which are in use, which are free.
+//! Ports of the host: published ones, used ones and free ones.
 
 use super::nft::{self, Family, PREFIX, Rule, Seen};
 use super::{FirewallError, Network, Port, Protocol};
@@ -9,7 +9,7 @@ use rustix::net::{
 use serde_json::Value;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// A port that the ruleset publishes.
+/// A published port in the ruleset.
 struct Published {
     id: String,
     family: Family,
@@ -18,7 +18,7 @@ struct Published {
     port: u64,
 }
 
-/// Refuses ports that another network publishes, and new ones that a process of the host uses.
+/// Rejects ports that another network publishes, and new ports that a process of the host uses.
 pub async fn check(seen: &Seen, id: &str, network: &Network) -> Result<(), FirewallError> {
     let published = published(seen);
     for port in &network.ports {
@@ -41,9 +41,9 @@ pub async fn check(seen: &Seen, id: &str, network: &Network) -> Result<(), Firew
     Ok(())
 }
 
-/// A port of the host that no process listens on and no plugin publishes, at this address or at all.
+/// Finds a port of the host that no process uses and no plugin publishes, at `host_ip` or at any address.
 ///
-/// Nothing reserves it: publish it soon.
+/// The port is not reserved: publish it soon.
 pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u16, FirewallError> {
     let published = published(&nft::look(|table| table.starts_with(PREFIX)).await?);
     let families = match host_ip {
@@ -124,7 +124,7 @@ impl Port {
         }
     }
 
-    /// Fails when the host's port cannot be had. A kernel without the protocol has nobody who listens.
+    /// Checks that the host's port is free. Without kernel support for the protocol, nothing listens.
     async fn try_bind(self) -> Result<(), FirewallError> {
         let all: IpAddr = if self.ip.is_ipv4() {
             Ipv4Addr::UNSPECIFIED.into()
@@ -148,7 +148,7 @@ fn published(seen: &Seen) -> Vec<Published> {
         .collect()
 }
 
-/// The protocol and the value that a statement compares a header's field with.
+/// Returns the protocol and the value with which a statement compares a field.
 fn payload<'a>(statement: &'a Value, field: &str) -> Option<(&'a str, &'a Value)> {
     let found = statement.get("match")?;
     let left = found.get("left")?.get("payload")?;
@@ -156,7 +156,7 @@ fn payload<'a>(statement: &'a Value, field: &str) -> Option<(&'a str, &'a Value)
     Some((left.get("protocol")?.as_str()?, found.get("right")?))
 }
 
-/// Binds a port (0: any), says which, and lets go of it.
+/// Binds a port (0 for any), releases it, and returns its number.
 fn bound(protocol: Protocol, ip: IpAddr, port: u16) -> Result<u16, Errno> {
     let family = if ip.is_ipv4() {
         AddressFamily::INET
@@ -172,7 +172,7 @@ fn bound(protocol: Protocol, ip: IpAddr, port: u16) -> Result<u16, Errno> {
     if ip.is_ipv6() {
         sockopt::set_ipv6_v6only(&socket, true)?;
     }
-    // Connections that linger after their end are no reason to refuse a TCP port; who listens on it still is.
+    // Lingering connections do not make a TCP port unusable, but a listener does.
     sockopt::set_socket_reuseaddr(&socket, protocol == Protocol::Tcp)?;
     bind(&socket, &SocketAddr::new(ip, port))?;
     let name = SocketAddr::try_from(getsockname(&socket)?).map_err(|_| Errno::INVAL)?;

@@ -1,4 +1,4 @@
-//! What a network's rules are, as commands for `nft`.
+//! The rules of a network, as commands for `nft`.
 
 use super::nft::{Entry, Family, Seen};
 use super::{Network, Port};
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-/// A base chain, which the kernel calls.
+/// A base chain.
 #[expect(clippy::struct_field_names, reason = "the names are those of nftables")]
 struct Hook {
     name: &'static str,
@@ -57,13 +57,13 @@ const HOOKS: &[Hook] = &[
 
 /// The bridges of all networks of a plugin.
 const BRIDGES: &str = "bridges";
-/// The bridges of those that let each other in.
+/// The bridges of networks that are not isolated from each other.
 const OPEN: &str = "open";
 
-/// Statements of one rule.
+/// The statements of a rule.
 type Statements = Vec<Value>;
 
-/// The commands that make a family's table say this about a network.
+/// Returns the commands that set a network's rules in a family's table.
 pub fn application(
     seen: &Seen,
     table: &str,
@@ -84,7 +84,7 @@ pub fn application(
         let rules = place.rules(hook.name, network);
         if !rules.is_empty() {
             commands.extend(place.chain(&chain, rules));
-            // Accepting ends the base chain, so those who refuse everything are asked first.
+            // Accepting ends the base chain, so networks that drop everything come first.
             let verb = if network.internal { "insert" } else { "add" };
             commands.push(place.rule(
                 verb,
@@ -104,7 +104,7 @@ pub fn application(
     commands
 }
 
-/// The commands that take a network out of a family's table; the table too, when it is the last.
+/// Returns the commands that remove a network from a family's table, or the table with its last network.
 pub fn removal(seen: &Seen, table: &str, family: Family, id: &str) -> Vec<Value> {
     let place = Place { table, family };
     if !seen.has_chain(family, table, "forward") {
@@ -186,7 +186,7 @@ impl Place<'_> {
         json!({ verb: { "rule": rule } })
     }
 
-    /// Deletes the jumps to a network's chains.
+    /// Returns the commands that delete the jumps to a network's chains.
     fn jumps_away(&self, seen: &Seen, id: &str) -> Vec<Value> {
         let is_its = |comment: &str| Entry::parse(comment).is_some_and(|entry| entry.id == id);
         let jumps = seen.rules_of(self.family, self.table);
@@ -222,7 +222,7 @@ impl Place<'_> {
         commands
     }
 
-    /// A network's rules for one hook.
+    /// Returns a network's rules for a hook.
     fn rules(&self, hook: &str, network: &Network) -> Vec<Statements> {
         match hook {
             "raw" => self.guard_loopback(network),
@@ -236,7 +236,8 @@ impl Place<'_> {
         }
     }
 
-    /// What `route_localnet` would let through: containers must not reach what listens on 127.0.0.1 only.
+    /// Drops packets that `route_localnet` would let through: containers must not reach services on
+    /// 127.0.0.1.
     fn guard_loopback(&self, network: &Network) -> Vec<Statements> {
         if self.family != Family::Ip {
             return Vec::new();
@@ -255,7 +256,7 @@ impl Place<'_> {
         vec![from("daddr"), from("saddr")]
     }
 
-    /// Published ports. What is published on a loopback address answers the host alone.
+    /// Publishes ports. A port on a loopback address is reachable from the host only.
     fn published(&self, network: &Network, to_itself: bool) -> Vec<Statements> {
         let ports = network.ports.iter().filter(|port| self.has(port.ip));
         let ports =
@@ -273,8 +274,8 @@ impl Place<'_> {
         vec![host, matches("==", dport, port.host_port.into()), to]
     }
 
-    /// Who appears as somebody else: containers outside, if wanted; and whoever meets a published port from where the
-    /// answer would not come back this way: the host itself, and containers of the same network.
+    /// Masquerades containers outside, if enabled, and clients of a published port whose replies would
+    /// take another way: the host itself, and containers of the same network.
     fn masquerades(&self, network: &Network) -> Vec<Statements> {
         let masquerade = || json!({ "masquerade": null });
         let mut rules = Vec::new();
@@ -322,7 +323,7 @@ impl Place<'_> {
             ]);
         }
         rules.push(vec![oif("==", network), verdict("drop")]);
-        // Whether another network lets packets in is for that network's chain to say.
+        // The chain of the other network decides whether it lets packets in.
         let other = if network.isolate { "drop" } else { "return" };
         rules.push(vec![among("oifname", BRIDGES), verdict(other)]);
         rules.push(vec![verdict("accept")]);
@@ -337,7 +338,7 @@ impl Place<'_> {
         ]
     }
 
-    /// Of the host, an internal network reaches the bridge's own addresses.
+    /// Lets an internal network reach only the bridge's own addresses on the host.
     fn internal_input(&self, network: &Network) -> Vec<Statements> {
         let mut near: Vec<Cidr> = self.subnets(network).collect();
         if self.family == Family::Ip6 {
@@ -366,7 +367,7 @@ impl Place<'_> {
             .map(Cidr::canonical)
     }
 
-    /// A match of an address field with some networks.
+    /// Matches an address field with networks.
     fn address(&self, op: &str, field: &str, networks: impl IntoIterator<Item = Cidr>) -> Value {
         let prefix = |net: Cidr| {
             let address = net.address.to_string();

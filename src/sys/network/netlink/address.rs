@@ -8,15 +8,17 @@ use rustix::io::Errno;
 use std::net::IpAddr;
 
 impl Netlink {
-    /// A device's addresses with their prefixes, in the kernel's order; IPv6 link-local ones too.
+    /// Returns the addresses of a device with their prefixes in the kernel's order, including IPv6
+    /// link-local ones.
     pub async fn addresses(&self, name: &LinkName) -> Result<Vec<Cidr>, NetError> {
         let messages = self.address_messages(name).await?;
         Ok(messages.iter().filter_map(cidr).collect())
     }
 
-    /// Gives a device an address. One that it has already is fine.
+    /// Adds an address to a device, unless it has it already.
     ///
-    /// IPv6 addresses skip duplicate address detection: a bridge without ports would keep them tentative, and so useless.
+    /// IPv6 addresses skip duplicate address detection, which would never complete on a bridge without
+    /// ports.
     pub async fn add_address(&self, name: &LinkName, address: Cidr) -> Result<(), NetError> {
         let index = self.index(name).await?;
         let mut request = self
@@ -32,7 +34,7 @@ impl Netlink {
         }
     }
 
-    /// Takes an address away. False: the device does not have it.
+    /// Deletes an address. Returns whether the device had it.
     pub async fn delete_address(&self, name: &LinkName, address: Cidr) -> Result<bool, NetError> {
         let messages = self.address_messages(name).await?;
         let Some(message) = messages.into_iter().find(|m| cidr(m) == Some(address)) else {
@@ -45,7 +47,8 @@ impl Netlink {
         }
     }
 
-    /// The kernel keeps one IPv6 address per device, whatever the prefix.
+    /// Checks that the device has the address with this prefix. The kernel allows an IPv6 address only
+    /// once for each device, whatever its prefix.
     async fn has_exactly(&self, name: &LinkName, address: Cidr) -> Result<(), NetError> {
         if self.addresses(name).await?.contains(&address) {
             return Ok(());
@@ -71,7 +74,8 @@ impl Netlink {
     }
 }
 
-/// The device's own address: on a point-to-point link, `Address` is the other end's, and `Local` its own.
+/// Returns the device's own address. On a point-to-point link, that is `Local`, and `Address` is the
+/// peer's.
 fn cidr(message: &AddressMessage) -> Option<Cidr> {
     let own = |attribute: &_| match attribute {
         AddressAttribute::Local(ip) => Some(*ip),

@@ -1,4 +1,4 @@
-//! Network devices: bridges, veth pairs and whatever else is there.
+//! Network devices: bridges, veth pairs and others.
 
 use super::{LinkName, NetError, Netlink, errno, refused};
 use crate::sys::network::ip::Mac;
@@ -10,38 +10,38 @@ use rtnetlink::{LinkBridge, LinkBridgePort, LinkMessageBuilder, LinkUnspec, Link
 use rustix::io::Errno;
 use std::collections::HashMap;
 
-/// One network device.
+/// A network device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
-    /// Its number.
+    /// The index.
     pub index: u32,
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// `bridge`, `veth`, `vlan`, …; none for physical devices and the loopback.
+    /// The kind, such as `bridge` or `veth`; `None` for physical devices and the loopback.
     pub kind: Option<String>,
-    /// Its hardware address, when it has one of six bytes.
+    /// The hardware address, if it has six bytes.
     pub mac: Option<Mac>,
-    /// Its largest packet, in bytes.
+    /// The MTU, in bytes.
     pub mtu: u32,
-    /// Whether it was brought up.
+    /// Whether it is up.
     pub up: bool,
-    /// The bridge (or bond) that it is a port of.
+    /// The bridge or bond of which it is a port.
     pub master: Option<String>,
-    /// For a veth, the number of its peer, in whatever network namespace that is.
+    /// The index of a veth's peer in the peer's network namespace.
     pub peer_index: Option<u32>,
 }
 
-/// What a new device gets besides its name.
+/// The properties of a new device.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NewLink {
-    /// Its hardware address; the kernel chooses one otherwise.
+    /// The hardware address; by default the kernel chooses one.
     pub mac: Option<Mac>,
-    /// Its largest packet, in bytes.
+    /// The MTU, in bytes.
     pub mtu: Option<u32>,
 }
 
 impl Netlink {
-    /// All devices, by number.
+    /// Returns all devices, sorted by index.
     pub async fn links(&self) -> Result<Vec<Link>, NetError> {
         let failed = |e| refused("links".to_owned(), e);
         let messages: Vec<LinkMessage> = self
@@ -64,7 +64,7 @@ impl Netlink {
         Ok(links)
     }
 
-    /// One device, if there is one of that name.
+    /// Returns the device of that name, if it exists.
     pub async fn link(&self, name: &LinkName) -> Result<Option<Link>, NetError> {
         let Some(message) = self.find(name).await? else {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Netlink {
         Ok(Some(link))
     }
 
-    /// The name of the device of that number.
+    /// Returns the name of the device with that index.
     pub(super) async fn name(&self, index: u32) -> Result<Option<String>, NetError> {
         match self
             .handle
@@ -93,32 +93,32 @@ impl Netlink {
         }
     }
 
-    /// Makes a bridge, down and without ports.
+    /// Creates a bridge, which is down and has no ports.
     pub async fn create_bridge(&self, name: &LinkName, new: NewLink) -> Result<(), NetError> {
         let message = new
-            .dress(LinkMessageBuilder::<LinkBridge>::new(name.as_str()))
+            .apply_to(LinkMessageBuilder::<LinkBridge>::new(name.as_str()))
             .build();
         self.create(format!("link `{name}`"), message).await
     }
 
-    /// Makes a pair of devices; what goes in at one comes out at the other. Both are down.
+    /// Creates a veth pair: what goes into one end comes out of the other. Both are down.
     pub async fn create_veth(
         &self,
         (name, new): (&LinkName, NewLink),
         (peer, peer_new): (&LinkName, NewLink),
     ) -> Result<(), NetError> {
         let other = peer_new
-            .dress(LinkUnspec::new_with_name(peer.as_str()))
+            .apply_to(LinkUnspec::new_with_name(peer.as_str()))
             .build();
         let pair = LinkVeth::new(name.as_str(), peer.as_str());
         let pair = new
-            .dress(pair)
+            .apply_to(pair)
             .set_info_data(InfoData::Veth(InfoVeth::Peer(other)));
         self.create(format!("link `{name}` or its peer `{peer}`"), pair.build())
             .await
     }
 
-    /// Deletes a device, and its peer. False: there was none.
+    /// Deletes a device and its peer. Returns whether it existed.
     pub async fn delete_link(&self, name: &LinkName) -> Result<bool, NetError> {
         let Some(message) = self.find(name).await? else {
             return Ok(false);
@@ -136,7 +136,7 @@ impl Netlink {
             .await
     }
 
-    /// Makes a device a port of a bridge, or of none.
+    /// Makes a device a port of a bridge, or detaches it.
     pub async fn set_master(
         &self,
         name: &LinkName,
@@ -149,17 +149,17 @@ impl Netlink {
         self.change(name, |link| link.controller(master)).await
     }
 
-    /// Sets a device's hardware address.
+    /// Sets the hardware address of a device.
     pub async fn set_mac(&self, name: &LinkName, mac: Mac) -> Result<(), NetError> {
         self.change(name, |link| link.address(mac.0.to_vec())).await
     }
 
-    /// Sets a device's largest packet, in bytes.
+    /// Sets the MTU of a device, in bytes.
     pub async fn set_mtu(&self, name: &LinkName, mtu: u32) -> Result<(), NetError> {
         self.change(name, |link| link.mtu(mtu)).await
     }
 
-    /// Gives a device another name.
+    /// Renames a device.
     pub async fn rename(&self, name: &LinkName, new: &LinkName) -> Result<(), NetError> {
         let index = self.index(name).await?;
         let message = LinkUnspec::new_with_index(index).name(new.as_str()).build();
@@ -172,15 +172,15 @@ impl Netlink {
             .map_err(|e| refused(what(), e))
     }
 
-    /// Whether a port of a bridge may send a frame back where it came from.
+    /// Sets whether a bridge may send a frame back to the port that it came from.
     pub async fn set_hairpin(&self, name: &LinkName, on: bool) -> Result<(), NetError> {
         let link = self
             .link(name)
             .await?
             .ok_or_else(|| NetError::NoLink(name.to_string()))?;
         if link.master.is_none() {
-            return Err(NetError::Senseless(
-                "the link is no port of a bridge: use `net.set_master` first",
+            return Err(NetError::Invalid(
+                "the link is not a port of a bridge: use `net.set_master` first",
             ));
         }
         let message = LinkBridgePort::new(link.index).hairpin(on).build();
@@ -213,7 +213,7 @@ impl Netlink {
 }
 
 impl NewLink {
-    fn dress<T>(self, mut link: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
+    fn apply_to<T>(self, mut link: LinkMessageBuilder<T>) -> LinkMessageBuilder<T> {
         if let Some(mac) = self.mac {
             link = link.address(mac.0.to_vec());
         }

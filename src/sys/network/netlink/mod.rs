@@ -1,5 +1,4 @@
-//! The kernel's network devices, addresses, routes and neighbours, by rtnetlink, in the network namespace that
-//! Moondock runs in.
+//! Network devices, addresses, routes and neighbours, by rtnetlink, in Moondock's network namespace.
 
 mod address;
 mod link;
@@ -16,49 +15,50 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
-/// Why the kernel's network could not be asked or changed.
+/// An error of reading or changing the network.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// Not a name that a network device can have.
+    /// The name of a device is invalid.
     #[error("`{name}` cannot be the name of a link: {why}")]
     Name {
         /// The name.
         name: String,
-        /// The rule that it breaks.
+        /// The violated rule.
         why: &'static str,
     },
     /// There is no such device.
-    #[error("link `{0}`: no such device; `net.links()` lists those there are")]
+    #[error("link `{0}`: no such device; `net.links()` lists the existing ones")]
     NoLink(String),
-    /// What should be made is there already.
+    /// The object exists already.
     #[error("{0}: exists already; look with `net.link` or `net.routes` first, or delete it")]
     Exists(String),
-    /// Moondock may not.
+    /// The operation is not permitted.
     #[error("{0}: not permitted; moondock needs CAP_NET_ADMIN in the host's network namespace")]
     NotPermitted(String),
-    /// The kernel refused for another reason.
+    /// The kernel rejected the request.
     #[error("{what}: {source}{}", advice(*.hint))]
     Refused {
-        /// The object and what was to be done with it.
+        /// The object and the operation.
         what: String,
-        /// The kernel's reason.
+        /// The kernel's error.
         source: io::Error,
-        /// What usually cures it.
+        /// The usual cure.
         hint: Option<&'static str>,
     },
-    /// What was asked for makes no sense.
+    /// The arguments are invalid.
     #[error("{0}")]
-    Senseless(&'static str),
-    /// No connection to the kernel.
-    #[error("no netlink connection: {0}")]
+    Invalid(&'static str),
+    /// The connection to the kernel failed.
+    #[error("netlink connection failed: {0}")]
     Connection(String),
 }
 
-/// The name of a network device: 1 to 15 bytes, no slash, colon or white space, and neither `.` nor `..`.
+/// The name of a network device: 1 to 15 bytes without slash, colon and white space, and not `.` or
+/// `..`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LinkName(String);
 
-/// A connection to the kernel. It ends when this is dropped.
+/// A connection to the kernel, which is closed when this is dropped.
 pub struct Netlink {
     handle: rtnetlink::Handle,
 }
@@ -70,18 +70,18 @@ impl FromStr for LinkName {
         let rules = [
             (name.is_empty(), "it is empty"),
             (name.len() > 15, "it has more than 15 bytes"),
-            (name == "." || name == "..", "it is a directory's"),
+            (name == "." || name == "..", "it is a directory name"),
             (
                 name.contains(['/', ':', '\0']),
-                "it holds a slash, a colon or a NUL",
+                "it contains a slash, a colon or a NUL",
             ),
             (
                 name.contains('%'),
-                "it holds a percent sign, which the kernel would replace",
+                "it contains a percent sign, which the kernel would replace",
             ),
             (
                 name.contains(|c: char| c.is_whitespace() || c.is_control()),
-                "it holds white space",
+                "it contains white space",
             ),
         ];
         match rules.into_iter().find(|(broken, _)| *broken) {
@@ -101,14 +101,14 @@ impl fmt::Display for LinkName {
 }
 
 impl LinkName {
-    /// The name as text.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
 impl Netlink {
-    /// Connects. Takes some 20 µs, so one connection per call will do.
+    /// Connects to the kernel, which takes some 20 µs.
     pub fn open() -> Result<Self, NetError> {
         let (connection, handle, _) =
             rtnetlink::new_connection().map_err(|e| NetError::Connection(e.to_string()))?;
@@ -116,7 +116,7 @@ impl Netlink {
         Ok(Self { handle })
     }
 
-    /// The number of a link that must be there.
+    /// Returns the index of an existing link.
     async fn index(&self, name: &LinkName) -> Result<u32, NetError> {
         let found = self.find(name).await?;
         found
@@ -145,7 +145,7 @@ fn errno(error: &rtnetlink::Error) -> Option<Errno> {
     }
 }
 
-/// The error for a refused request about `what`, which names the object and the deed.
+/// Creates the error of a rejected request about `what`, the object and the operation.
 fn refused(what: String, error: rtnetlink::Error) -> NetError {
     match errno(&error) {
         None => NetError::Connection(error.to_string()),
@@ -167,7 +167,7 @@ fn cure(code: Errno) -> Option<&'static str> {
         }
         Errno::NETDOWN => Some("bring the link up first"),
         Errno::LOOP => Some("a bridge cannot be a port of itself"),
-        Errno::RANGE => Some("the value is outside of what the kernel takes"),
+        Errno::RANGE => Some("the value is outside of the kernel's range"),
         _ => None,
     }
 }

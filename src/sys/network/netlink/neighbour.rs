@@ -9,19 +9,19 @@ use rtnetlink::packet_route::neighbour::{
 use rustix::io::Errno;
 use std::net::IpAddr;
 
-/// One entry of a link's neighbour table.
+/// An entry of a link's neighbour table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Its IP address.
+    /// The IP address.
     pub address: IpAddr,
-    /// Its hardware address, as far as it is known.
+    /// The hardware address, if it is known.
     pub mac: Option<Mac>,
-    /// `permanent`, `reachable`, `stale`, `delay`, `probe`, `incomplete` or `failed`.
+    /// The state: `permanent`, `reachable`, `stale`, `delay`, `probe`, `incomplete` or `failed`.
     pub state: String,
 }
 
 impl Netlink {
-    /// A link's neighbours, without those that need no resolution (multicast groups).
+    /// Returns a link's neighbours without multicast groups, which need no resolution.
     pub async fn neighbours(&self, name: &LinkName) -> Result<Vec<Neighbour>, NetError> {
         let messages = self.neighbour_messages(name).await?;
         let found = messages
@@ -30,7 +30,7 @@ impl Netlink {
         Ok(found.filter_map(Neighbour::read).collect())
     }
 
-    /// Adds a permanent neighbour, or replaces the one of that address.
+    /// Adds a permanent neighbour, replacing one with the same address.
     pub async fn add_neighbour(
         &self,
         name: &LinkName,

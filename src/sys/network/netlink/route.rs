@@ -13,19 +13,19 @@ use rustix::io::Errno;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// One route.
+/// A route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// Where it leads; `0.0.0.0/0` or `::/0` for a default route.
+    /// The destination; `0.0.0.0/0` or `::/0` for a default route.
     pub destination: Cidr,
-    /// The next hop; none for what is reached directly. Of several, the first.
+    /// The next hop, of several the first; `None` for a direct route.
     pub gateway: Option<IpAddr>,
-    /// The device that packets leave by.
+    /// The outgoing device.
     pub device: Option<String>,
 }
 
 impl Netlink {
-    /// The routes of a table (`None`: the main one), IPv4 before IPv6.
+    /// Returns the routes of a table, by default the main one; IPv4 before IPv6.
     pub async fn routes(&self, table: Option<u32>) -> Result<Vec<Route>, NetError> {
         let wanted = table.unwrap_or_else(|| u32::from(RouteHeader::RT_TABLE_MAIN));
         let devices: HashMap<u32, String> = self
@@ -54,7 +54,7 @@ impl Netlink {
         Ok(routes)
     }
 
-    /// Adds a route to the main table, by a gateway, a device, or both.
+    /// Adds a route by a gateway, a device or both to the main table.
     pub async fn add_route(
         &self,
         destination: Cidr,
@@ -66,7 +66,7 @@ impl Netlink {
         done.map_err(|e| refused(format!("route to `{}`", destination.canonical()), e))
     }
 
-    /// Deletes a route from the main table. False: there is none.
+    /// Deletes a route from the main table. Returns whether it existed.
     pub async fn delete_route(
         &self,
         destination: Cidr,
@@ -94,7 +94,7 @@ impl Netlink {
         device: Option<&LinkName>,
     ) -> Result<RouteMessage, NetError> {
         if gateway.is_none() && device.is_none() {
-            return Err(NetError::Senseless(
+            return Err(NetError::Invalid(
                 "a route needs a gateway, a device, or both",
             ));
         }
@@ -104,7 +104,7 @@ impl Netlink {
             RouteScope::Universe
         };
         let families = |_| {
-            NetError::Senseless(
+            NetError::Invalid(
                 "the route's destination and its gateway are of different address families",
             )
         };
