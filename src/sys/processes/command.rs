@@ -95,7 +95,7 @@ impl Command {
         {
             Err(_) => Err(ProcessError::Timeout { program, timeout }),
             Ok(Err(OutputError::Full)) => Err(ProcessError::TooMuchOutput { program, limit }),
-            Ok(Err(OutputError::Lost(source))) => Err(ProcessError::Lost { program, source }),
+            Ok(Err(OutputError::Lost(cause))) => Err(ProcessError::Lost { program, cause }),
             Ok(Ok(output)) => Ok(output),
         }
     }
@@ -160,9 +160,9 @@ impl Command {
     /// which may read from a file system that hangs.
     async fn start(self, with_stdin: bool) -> Result<Running, ProcessError> {
         let program = self.program();
-        let lost = |source| ProcessError::Start {
+        let lost = |cause| ProcessError::Start {
             program: program.clone(),
-            source,
+            cause,
         };
         let spawned = blocking(move || io::Result::Ok(self.spawn(with_stdin))).await;
         spawned.map_err(lost)?
@@ -172,7 +172,7 @@ impl Command {
         self.check_directory()?;
         let missing = || ProcessError::Start {
             program: self.program(),
-            source: io::ErrorKind::NotFound.into(),
+            cause: io::ErrorKind::NotFound.into(),
         };
         let mut command =
             tokio::process::Command::new(programs::find(&self.argv[0]).ok_or_else(missing)?);
@@ -196,9 +196,9 @@ impl Command {
         let child = command.spawn();
         child
             .map(|child| Running { child })
-            .map_err(|source| ProcessError::Start {
+            .map_err(|cause| ProcessError::Start {
                 program: self.program(),
-                source,
+                cause,
             })
     }
 
@@ -213,7 +213,7 @@ impl Command {
         };
         Err(ProcessError::Directory {
             path: cwd.display().to_string(),
-            source: tried,
+            cause: tried,
         })
     }
 }

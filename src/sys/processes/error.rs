@@ -26,20 +26,20 @@ pub enum ProcessError {
     #[error("`{0}` is neither the name of a program nor an absolute path")]
     Relative(String),
     /// The working directory is not usable.
-    #[error("cannot use `{path}` as the working directory: {source}")]
+    #[error("cannot use `{path}` as the working directory: {cause}")]
     Directory {
         /// The directory.
         path: String,
         /// The error of the operating system.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The program could not be started.
-    #[error("cannot start `{program}`: {}", start_reason(.source))]
+    #[error("cannot start `{program}`: {}", start_reason(.cause))]
     Start {
         /// The first item of `argv`.
         program: String,
         /// The error of the operating system.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The program was killed with its process group after its timeout.
     #[error("`{program}` did not exit within {} s and was killed; raise `timeout`", .timeout.as_secs_f64())]
@@ -70,12 +70,12 @@ pub enum ProcessError {
         last_line: String,
     },
     /// The program's output or status could not be read.
-    #[error("cannot read the output of `{program}`: {source}")]
+    #[error("cannot read the output of `{program}`: {cause}")]
     Lost {
         /// The first item of `argv`.
         program: String,
         /// The error of the operating system.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 
@@ -87,8 +87,8 @@ fn line_of(last_line: &str) -> String {
     }
 }
 
-fn start_reason(source: &io::Error) -> String {
-    match source.kind() {
+fn start_reason(cause: &io::Error) -> String {
+    match cause.kind() {
         io::ErrorKind::NotFound => {
             format!(
                 "no such program (is its package installed? searched in {})",
@@ -96,6 +96,6 @@ fn start_reason(source: &io::Error) -> String {
             )
         }
         io::ErrorKind::ArgumentListTooLong => "the arguments are too long; use `stdin`".to_owned(),
-        _ => source.to_string(),
+        _ => cause.to_string(),
     }
 }

@@ -10,6 +10,7 @@ mod network;
 mod nft;
 mod ports;
 mod rules;
+mod statements;
 
 use super::netlink::{NetError, Netlink};
 use super::sysctl::{self, SysctlError};

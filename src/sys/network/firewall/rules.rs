@@ -1,6 +1,7 @@
 //! The rules of a network, as commands for `nft`.
 
 use super::nft::{Entry, Family, Seen};
+use super::statements::{ct, iif, is_local, matches, meta, oif, verdict};
 use super::{Network, Port};
 use crate::sys::network::ip::Cidr;
 use serde_json::{Value, json};
@@ -389,36 +390,4 @@ impl Place<'_> {
             right,
         )
     }
-}
-
-fn matches(op: &str, left: Value, right: Value) -> Value {
-    json!({ "match": { "op": op, "left": left, "right": right } })
-}
-
-fn meta(key: &str) -> Value {
-    json!({ "meta": { "key": key } })
-}
-
-fn iif(op: &str, network: &Network) -> Value {
-    matches(op, meta("iifname"), network.bridge.as_str().into())
-}
-
-fn oif(op: &str, network: &Network) -> Value {
-    matches(op, meta("oifname"), network.bridge.as_str().into())
-}
-
-fn ct(key: &str, values: &[&str]) -> Value {
-    matches("in", json!({ "ct": { "key": key } }), json!(values))
-}
-
-fn is_local(field: &str) -> Value {
-    matches(
-        "==",
-        json!({ "fib": { "result": "type", "flags": [field] } }),
-        "local".into(),
-    )
-}
-
-fn verdict(verdict: &str) -> Value {
-    json!({ verdict: null })
 }
