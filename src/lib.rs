@@ -7,9 +7,9 @@
 //! * [`plugin`], which finds the row of [`protocol`]'s method table and runs the hook
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
 //! * is [`host`], the host functions, and those reach the machine only through
-//! * [`sys`]. [`authz`] interprets Engine API requests, [`grants`] decides what a script may touch, and
-//!   [`metrics`] counts.
-//! * [`check`] finds what is wrong with a plugin without an engine.
+//! * [`sys`]. [`authz`] interprets Engine API requests, [`grants`] decides what a script may touch,
+//!   and [`metrics`] counts.
+//! * [`check`] finds errors of a plugin without an engine.
 //! * [`bundle`] makes a managed plugin from a directory.
 #![cfg_attr(
     test,

@@ -230,7 +230,8 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
 }
 
 /// Returns the locally administered MAC of an address: `02:42` and its last four bytes. A container
-/// that restarts with its address has the same MAC, so its neighbours' caches stay valid (protocol 15).
+/// that restarts with its address has the same MAC, so its neighbours' caches stay valid (protocol
+/// 15).
 pub fn mac(ip: IpAddr) -> Mac {
     let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
     Mac([0x02, 0x42, a, b, c, d])

@@ -1,8 +1,9 @@
-//! Rules in the host's own filter, in which Docker or an administrator may drop all forwarded packets.
+//! Rules in the host's own filter, in which Docker or an administrator may drop all forwarded
+//! packets.
 //!
-//! An `accept` in another table cannot undo that, so each network gets rules in `DOCKER-USER`, or in
-//! `FORWARD` without Docker (protocol 15). They follow the administrator's rules. Moondock's
-//! own table decides what may pass.
+//! An `accept` in another table cannot undo that, so each network gets rules in `DOCKER-USER`, or
+//! in `FORWARD` without Docker (protocol 15). They follow the administrator's rules.
+//! Moondock's own table decides what may pass.
 
 use super::Network;
 use super::nft::{DOCKER_USER, FILTER, FORWARD, Family, Rule, Seen};
