@@ -192,8 +192,8 @@ impl Diagnostic {
         self
     }
 
-    /// Returns the diagnostic in one line, for Docker's user; without the place if the script raised
-    /// the message for them.
+    /// Returns the diagnostic in one line, for Docker's user; without the place if the script
+    /// raised the message for them.
     pub fn short(&self) -> String {
         match self.line {
             _ if self.is_deliberate() => self.message.clone(),
