@@ -1,6 +1,6 @@
 //! URLs of requests, parsed once: the host that is checked is the host that is connected to.
 
-use super::{HttpError, PathAndQuery, Uri, without_query};
+use super::{HttpError, PathAndQuery, without_query};
 use std::fmt::{self, Display};
 use std::net::Ipv6Addr;
 
@@ -39,7 +39,8 @@ impl Url {
             "https" => true,
             _ => return Err("its scheme must be `http` or `https`"),
         };
-        let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+        let (authority, target) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let target = format!("/{}", target.strip_prefix('/').unwrap_or(target));
         if authority.contains('@') {
             return Err("it must not contain a user; send an `Authorization` header");
         }
@@ -47,13 +48,11 @@ impl Url {
         if !is_host(host) {
             return Err("its host is not valid");
         }
-        let uri: Uri = text.parse().map_err(|_| "its path is not valid")?;
-        let target = uri.into_parts().path_and_query;
         Ok(Self {
             tls,
             host: host.to_ascii_lowercase(),
             port: port.unwrap_or(if tls { 443 } else { 80 }),
-            target: target.unwrap_or(PathAndQuery::from_static("/")),
+            target: target.parse().map_err(|_| "its path is not valid")?,
         })
     }
 
