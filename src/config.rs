@@ -145,7 +145,8 @@ impl Places {
     }
 }
 
-/// Finds the plugins in `paths`, each of which is a plugin's directory or contains such directories.
+/// Finds the plugins in `paths`, each of which is a plugin's directory or contains such
+/// directories.
 pub fn find_plugins(paths: &[PathBuf]) -> Result<Vec<PluginDir>, ConfigError> {
     let mut found: Vec<PluginDir> = Vec::new();
     for path in paths {

@@ -39,7 +39,8 @@ pub enum Grant {
 /// The host of an `http` grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpHost {
-    /// A name in lower case, an address (IPv6 in brackets), or `*.` and a name for all names below it.
+    /// A name in lower case, an address (IPv6 in brackets), or `*.` and a name for all names below
+    /// it.
     pub host: String,
     /// The only port; without it, 80 and 443.
     pub port: Option<u16>,
@@ -155,8 +156,8 @@ impl HttpHost {
     }
 }
 
-/// Returns whether a character is invisible, or changes how others look: line ends, escapes, marks of
-/// direction.
+/// Returns whether a character is invisible, or changes how others look: line ends, escapes, marks
+/// of direction.
 pub fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -50,8 +50,8 @@ pub enum Format {
 pub enum Stream {
     /// Standard error, apart from the output of a verb.
     Stderr,
-    /// Standard output. The engine logs this output of a managed plugin as information, and standard
-    /// error as errors (protocol 2.3).
+    /// Standard output. The engine logs this output of a managed plugin as information, and
+    /// standard error as errors (protocol 2.3).
     Stdout,
 }
 
@@ -84,8 +84,8 @@ pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
 }
 
 impl Telemetry {
-    /// Reports the error that ends the process, with its sources: as text whatever the level is, or as
-    /// an event in JSON.
+    /// Reports the error that ends the process, with its sources: as text whatever the level is, or
+    /// as an event in JSON.
     pub fn fail(&self, error: &impl Display) {
         self.sink.flush();
         match self.format {

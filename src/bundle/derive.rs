@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The directory of a plugin's state, the same as outside of an engine. Its files survive an
-/// upgrade, and mounts made in it reach containers, so volumes belong there too (protocol 2.4, 5.4).
+/// upgrade, and mounts made in it reach containers, so volumes belong there too (protocol 2.4,
+/// 5.4).
 pub const PROPAGATED: &str = STATE;
 /// The path of `moondock` in the plugin.
 pub const BINARY: &str = "/usr/bin/moondock";

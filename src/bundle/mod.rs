@@ -174,8 +174,8 @@ pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
 
 /// Creates the plugin in an engine from the bundle in `directory`.
 ///
-/// Runs `docker plugin create`, so that the engine and the permissions are those of a user who types
-/// it.
+/// Runs `docker plugin create`, so that the engine and the permissions are those of a user who
+/// types it.
 ///
 /// # Errors
 /// Fails with the message of the command.

@@ -108,8 +108,8 @@ fn hint(name: &str) -> String {
     }
 }
 
-/// Returns the request's body. An empty one becomes an empty object, because an engine sends an empty
-/// body only when it repeats a call.
+/// Returns the request's body. An empty one becomes an empty object, because an engine sends an
+/// empty body only when it repeats a call.
 fn body(given: Option<String>) -> Result<Bytes> {
     match given {
         Some(text) if text != "-" => Ok(text.into()),

@@ -75,8 +75,8 @@ fn describe(name: &str, inspection: &Inspection) -> String {
     lines.join("\n")
 }
 
-/// Replaces control characters. Grants are accepted by what is shown here, so no plugin may change it
-/// on a terminal.
+/// Replaces control characters. Grants are accepted by what is shown here, so no plugin may change
+/// it on a terminal.
 fn visible(text: &str) -> String {
     let shown = |c| {
         if is_invisible(c) && c != '\n' && c != '\t' {

@@ -60,8 +60,9 @@ impl Refused {
         }
     }
 
-    /// Creates the error for a path that a script gave as `asked` and that leads to `real`. It proposes
-    /// a grant of the directory around the path, because scripts mostly use its neighbours too.
+    /// Creates the error for a path that a script gave as `asked` and that leads to `real`. It
+    /// proposes a grant of the directory around the path, because scripts mostly use its neighbours
+    /// too.
     pub fn path(asked: &Path, real: &Path, write: bool) -> Self {
         let around = real
             .parent()

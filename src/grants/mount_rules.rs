@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
-/// File systems that consist of a single block device or image. `erofs` and `f2fs` are missing because
-/// their first block may name other devices by path, which the kernel opens. `btrfs` is missing
-/// because it spans all devices that claim to belong together.
+/// File systems that consist of a single block device or image. `erofs` and `f2fs` are missing
+/// because their first block may name other devices by path, which the kernel opens. `btrfs` is
+/// missing because it spans all devices that claim to belong together.
 const ON_A_DEVICE: [&str; 10] = [
     "exfat", "ext2", "ext3", "ext4", "iso9660", "ntfs3", "squashfs", "udf", "vfat", "xfs",
 ];
@@ -58,8 +58,8 @@ pub fn needs_source(kind: &str) -> bool {
     !EMPTY.contains(&kind)
 }
 
-/// Returns whether the mount never writes to its source. Of contradicting options, `mount(8)` uses the
-/// last.
+/// Returns whether the mount never writes to its source. Of contradicting options, `mount(8)` uses
+/// the last.
 pub fn is_read_only(options: &[String]) -> bool {
     // With `ro=vfs`, the file system itself may be written, for example to replay its journal.
     let undoes = |option: &String| {

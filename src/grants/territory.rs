@@ -63,7 +63,8 @@ impl Territory {
         }
     }
 
-    /// Restricts the territory to paths within `bounds`, which a root below them may leave by a link.
+    /// Restricts the territory to paths within `bounds`, which a root below them may leave by a
+    /// link.
     #[must_use]
     pub fn within(self, bounds: Vec<Root>) -> Self {
         Self {

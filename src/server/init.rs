@@ -1,7 +1,7 @@
 //! Running as PID 1, as in a managed plugin or a container, which must reap orphaned processes.
 //!
-//! A child with the same command does the work. The parent reaps, forwards signals, and exits when the
-//! child does. In the child, tokio can therefore wait for its own children.
+//! A child with the same command does the work. The parent reaps, forwards signals, and exits when
+//! the child does. In the child, tokio can therefore wait for its own children.
 
 #![expect(
     clippy::disallowed_types,
@@ -22,9 +22,9 @@ use tracing::warn;
 
 /// A child that fails sooner than this after its start counts as failed at the start.
 const STARTUP_PERIOD: Duration = Duration::from_secs(15);
-/// The delay before exiting after a failed start. It is longer than an engine waits while it enables a
-/// plugin (12.5 s): one that exits meanwhile is restarted repeatedly, and 20.10 can never enable it
-/// again.
+/// The delay before exiting after a failed start. It is longer than an engine waits while it
+/// enables a plugin (12.5 s): one that exits meanwhile is restarted repeatedly, and 20.10 can never
+/// enable it again.
 const EXIT_DELAY: Duration = Duration::from_secs(15);
 
 /// How the child ended.
@@ -40,8 +40,8 @@ pub fn is_needed() -> bool {
     std::process::id() == 1
 }
 
-/// Runs this command in a child and waits for it. Returns its exit code, or 128 plus the number of the
-/// signal that killed it.
+/// Runs this command in a child and waits for it. Returns its exit code, or 128 plus the number of
+/// the signal that killed it.
 ///
 /// # Errors
 /// Fails if the child cannot be started.

@@ -1,8 +1,8 @@
 //! Sockets, threads, signals and HTTP: everything between the engine and [`crate::plugin`].
 //!
 //! The main thread owns what belongs to the process: the lock on the state directory, the socket
-//! files and the signals. Each plugin has a [`worker`] thread, which accepts connections, speaks HTTP,
-//! and runs the plugin's policy. Its other scripts have threads of their own.
+//! files and the signals. Each plugin has a [`worker`] thread, which accepts connections, speaks
+//! HTTP, and runs the plugin's policy. Its other scripts have threads of their own.
 
 mod acceptor;
 mod certificates;
@@ -53,7 +53,8 @@ use tracing::{error, info, warn};
 /// How serving ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// A signal asked for a shutdown, and all calls in flight were answered or reached the deadline.
+    /// A signal asked for a shutdown, and all calls in flight were answered or reached the
+    /// deadline.
     Drained,
     /// A second signal, with this number, interrupted the shutdown.
     Interrupted(u8),
@@ -90,8 +91,8 @@ pub fn run(config: &Config) -> Result<Outcome, ServeError> {
     runtime.block_on(supervise(config, bound, &mut lock))
 }
 
-/// Asks the process that serves with the state in `state` to reload its scripts. Returns its process
-/// ID.
+/// Asks the process that serves with the state in `state` to reload its scripts. Returns its
+/// process ID.
 ///
 /// # Errors
 /// Fails if there is no such process, or if it cannot be signalled.

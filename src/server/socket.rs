@@ -96,8 +96,8 @@ pub fn clear(path: &Path) -> Result<(), SocketError> {
     })
 }
 
-/// Binds a socket that is private from the start. A mode set after `bind` would come too late, so the
-/// umask sets it.
+/// Binds a socket that is private from the start. A mode set after `bind` would come too late, so
+/// the umask sets it.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
     remove(path)?;
     let before = umask(Mode::from_raw_mode(0o177));

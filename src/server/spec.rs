@@ -1,5 +1,5 @@
-//! Spec files, which name a plugin's address to the engine (protocol 1.2). A file of a running plugin
-//! is never replaced.
+//! Spec files, which name a plugin's address to the engine (protocol 1.2). A file of a running
+//! plugin is never replaced.
 
 #![expect(
     clippy::disallowed_methods,
@@ -73,8 +73,8 @@ pub fn write_tcp(dir: &Path, plugin: &str, address: SocketAddr) -> Result<OwnFil
     )
 }
 
-/// Writes the `.json` spec of a TLS plugin: its address, its CA, and the engine's client certificate
-/// and key.
+/// Writes the `.json` spec of a TLS plugin: its address, its CA, and the engine's client
+/// certificate and key.
 ///
 /// Without a `CAFile`, the engine would not verify the server.
 pub fn write_tls(

@@ -120,8 +120,8 @@ pub fn serving(dir: &Path) -> Result<u32, StateError> {
     }
 }
 
-/// Returns whether the process `pid` has the lock file open. The ID may have been written in another
-/// container, and belong to an unrelated process here, which a signal would kill.
+/// Returns whether the process `pid` has the lock file open. The ID may have been written in
+/// another container, and belong to an unrelated process here, which a signal would kill.
 fn has_open(pid: u32, lock: &File) -> bool {
     let Ok(lock) = lock.metadata() else {
         return false;
@@ -135,8 +135,8 @@ fn has_open(pid: u32, lock: &File) -> bool {
     open.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
-/// Locks the file. A child that a killed process was just starting inherits its lock for a moment, so
-/// this retries.
+/// Locks the file. A child that a killed process was just starting inherits its lock for a moment,
+/// so this retries.
 fn lock(file: &mut File) -> Result<(), Errno> {
     let deadline = Instant::now() + STALE_LOCK_TIMEOUT;
     loop {

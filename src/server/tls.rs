@@ -128,7 +128,8 @@ impl Identities {
             .map_err(|error| rustls::Error::General(error.to_string()))
     }
 
-    /// Returns a server configuration that accepts only clients with a certificate signed by the CA.
+    /// Returns a server configuration that accepts only clients with a certificate signed by the
+    /// CA.
     pub fn into_server_config(self) -> Result<Arc<ServerConfig>, TlsError> {
         let verifier = self.client_verifier()?;
         let config = ServerConfig::builder_with_provider(self.provider)

@@ -1,7 +1,7 @@
 //! The sink of formatted events: a buffer, and a thread that writes it out.
 //!
-//! A call must never wait for the reader of the log, so a line is only copied into the buffer. If the
-//! buffer is full, lines are dropped, and their number is logged once there is room.
+//! A call must never wait for the reader of the log, so a line is only copied into the buffer. If
+//! the buffer is full, lines are dropped, and their number is logged once there is room.
 
 use std::io::{self, Write};
 use std::mem::take;

@@ -21,7 +21,8 @@ pub struct Elf {
     pub needed: Vec<OsString>,
     /// The search path of the file and its libraries (`DT_RPATH`, colon-separated).
     pub rpath: Option<OsString>,
-    /// The search path of the file alone (`DT_RUNPATH`, colon-separated), which overrides `DT_RPATH`.
+    /// The search path of the file alone (`DT_RUNPATH`, colon-separated), which overrides
+    /// `DT_RPATH`.
     pub runpath: Option<OsString>,
 }
 

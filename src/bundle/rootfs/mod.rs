@@ -23,8 +23,8 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file that marks a bundle of Moondock's. Its text makes each bundle unique, because the engine
-/// rejects identical files under another name (protocol 15).
+/// The file that marks a bundle of Moondock's. Its text makes each bundle unique, because the
+/// engine rejects identical files under another name (protocol 15).
 pub const MARKER: &str = "/etc/moondock-bundle";
 
 /// An error that keeps a file out of a root file system.

@@ -111,7 +111,8 @@ impl Tree {
         self.entries.values().map(Entry::size).sum()
     }
 
-    /// Returns an entry that a mount on `path` would hide: a file or link at `path`, or anything below.
+    /// Returns an entry that a mount on `path` would hide: a file or link at `path`, or anything
+    /// below.
     pub fn at_or_below(&self, path: &Path) -> Option<&Path> {
         let is_hidden = |(at, entry): &(&PathBuf, &Entry)| {
             at.starts_with(path) && (*at != path || !matches!(entry, Entry::Directory { .. }))

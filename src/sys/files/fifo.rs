@@ -1,5 +1,5 @@
-//! The FIFO of a log stream, which is peeked at before it is read. Bytes that are not consumed stay in
-//! it, even if this process is killed; see `docs/decisions/0014-log-streams.md`.
+//! The FIFO of a log stream, which is peeked at before it is read. Bytes that are not consumed stay
+//! in it, even if this process is killed; see `docs/decisions/0014-log-streams.md`.
 
 use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
@@ -53,8 +53,8 @@ impl Scratch {
 }
 
 impl Fifo {
-    /// Opens the FIFO at `path`, with or without a writer, and sets its capacity in bytes if the system
-    /// allows it.
+    /// Opens the FIFO at `path`, with or without a writer, and sets its capacity in bytes if the
+    /// system allows it.
     pub fn open(path: &Path, capacity: usize, scratch: Rc<Scratch>) -> io::Result<Self> {
         let fd = open(path)?;
         for pipe in [&fd, &scratch.writer] {
@@ -103,8 +103,8 @@ impl Fifo {
         Ok(Peek::Bytes)
     }
 
-    /// Consumes `count` bytes, all of which must be there. This is one system call, which a kill does not
-    /// interrupt: the buffer is resident (zeroes would not be), so the copy never waits.
+    /// Consumes `count` bytes, all of which must be there. This is one system call, which a kill
+    /// does not interrupt: the buffer is resident (zeroes would not be), so the copy never waits.
     pub fn consume(&self, count: usize) -> io::Result<()> {
         read_exactly(&self.fd, &mut vec![1; count])
     }
@@ -132,8 +132,8 @@ impl Fifo {
     }
 }
 
-/// Opens the FIFO at `path` without following links. Checks its type first, because opening a device or
-/// a file of a hung file system could block or have effects.
+/// Opens the FIFO at `path` without following links. Checks its type first, because opening a
+/// device or a file of a hung file system could block or have effects.
 fn open(path: &Path) -> io::Result<OwnedFd> {
     let place = rustix::fs::open(
         path,

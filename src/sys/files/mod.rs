@@ -1,5 +1,5 @@
-//! Files and directories at a [`Place`]. Each change is on disk when its function returns. No function
-//! follows a link, because a place is already resolved.
+//! Files and directories at a [`Place`]. Each change is on disk when its function returns. No
+//! function follows a link, because a place is already resolved.
 //!
 //! All functions may wait for a disk or a server: call them on the blocking pool.
 
@@ -99,8 +99,8 @@ pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
 
 /// Replaces a file's content atomically, also for a power cut.
 ///
-/// A new file gets `mode`, by default 0644. An existing one keeps its owner and, without `mode`, its
-/// mode.
+/// A new file gets `mode`, by default 0644. An existing one keeps its owner and, without `mode`,
+/// its mode.
 pub fn write(place: &Place, text: &[u8], mode: Option<u32>) -> Result<()> {
     let before = stat(place)?.filter(|stat| stat.kind == Kind::File);
     let mode = mode.or(before.map(|stat| stat.mode)).unwrap_or(0o644);
@@ -290,7 +290,8 @@ fn sync(directory: &OwnedFd) -> rustix::io::Result<()> {
     rustix::fs::fsync(openat(directory, ".", flags, Mode::empty())?)
 }
 
-/// Opens a regular file. Does not open pipes, which could block, nor devices, which opening can change.
+/// Opens a regular file. Does not open pipes, which could block, nor devices, which opening can
+/// change.
 fn open_regular(place: &Place, flags: OFlags, mode: Mode) -> Result<File> {
     let irregular = || Err(io::Error::other("is not a regular file")).at(&place.asked);
     if stat(place)?.is_some_and(|stat| matches!(stat.kind, Kind::Block | Kind::Other)) {

@@ -63,8 +63,8 @@ impl Place {
     /// Finds the place to which the absolute `path` leads.
     ///
     /// # Errors
-    /// Fails for a loop of links, for a link that only the kernel can follow, and for a directory that
-    /// may not be searched. A missing file or directory is not an error yet.
+    /// Fails for a loop of links, for a link that only the kernel can follow, and for a directory
+    /// that may not be searched. A missing file or directory is not an error yet.
     pub fn find(path: &Path, end: End) -> Result<Self> {
         Walk::new(path)
             .and_then(|walk| walk.to(path, end))
@@ -134,8 +134,8 @@ impl Place {
         }
     }
 
-    /// Returns a path to the name in the open directory, which is valid as long as this lives. A system
-    /// call that follows links follows one there.
+    /// Returns a path to the name in the open directory, which is valid as long as this lives. A
+    /// system call that follows links follows one there.
     ///
     /// # Errors
     /// Fails if the directory is missing.
@@ -258,8 +258,8 @@ impl Walk {
         }
     }
 
-    /// Enters the directory `name`, or follows the link. The inner error means that the name is missing
-    /// or not a directory.
+    /// Enters the directory `name`, or follows the link. The inner error means that the name is
+    /// missing or not a directory.
     fn down(&mut self, name: &OsStr) -> io::Result<std::result::Result<(), Errno>> {
         match openat(&self.directory, name, WALK, Mode::empty()) {
             Ok(directory) => {

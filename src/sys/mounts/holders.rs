@@ -23,8 +23,8 @@ struct Mounted {
     follows: bool,
 }
 
-/// Returns whether `place`, or a part of it, is mounted in another mount namespace. Returns `None` if
-/// other namespaces are not visible, as in a container whose PID 1 is Moondock.
+/// Returns whether `place`, or a part of it, is mounted in another mount namespace. Returns `None`
+/// if other namespaces are not visible, as in a container whose PID 1 is Moondock.
 ///
 /// # Errors
 /// Fails if the mounts of this process cannot be read.

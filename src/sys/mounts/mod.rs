@@ -1,7 +1,7 @@
 //! Mounts and unmounts file systems, and lists mounts.
 //!
-//! `mount(8)` handles loop devices: it finds a free one without races, and ties it to the mount. Doing
-//! so here would need ioctls, and with them `unsafe` or libclang.
+//! `mount(8)` handles loop devices: it finds a free one without races, and ties it to the mount.
+//! Doing so here would need ioctls, and with them `unsafe` or libclang.
 
 pub mod holders;
 mod list;
@@ -252,8 +252,8 @@ fn split(options: &[String]) -> (MountFlags, String) {
     (flags, data.join(","))
 }
 
-/// Unmounts the last mount at `target`. Returns whether there was one. A `lazy` unmount takes effect at
-/// once, and the file system is released when nothing uses it any more.
+/// Unmounts the last mount at `target`. Returns whether there was one. A `lazy` unmount takes
+/// effect at once, and the file system is released when nothing uses it any more.
 pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
     let Ok(path) = target.by_directory() else {
         return Ok(false);
@@ -272,8 +272,8 @@ pub fn unmount(target: &Place, lazy: bool) -> Result<bool> {
     }
 }
 
-/// Retries a busy unmount. A new process keeps its parent's files open until it executes its program,
-/// so a mount can be busy for a moment.
+/// Retries a busy unmount. A new process keeps its parent's files open until it executes its
+/// program, so a mount can be busy for a moment.
 fn retry_busy(unmount: impl Fn() -> rustix::io::Result<()>) -> rustix::io::Result<()> {
     for _ in 0..BUSY_RETRIES {
         match unmount() {

@@ -156,8 +156,8 @@ impl Command {
             .try_for_each(|cwd| no_nul(cwd.as_os_str(), || "the working directory".to_owned()))
     }
 
-    /// Starts the program on the blocking pool, because the parent of a new process waits for `exec`,
-    /// which may read from a file system that hangs.
+    /// Starts the program on the blocking pool, because the parent of a new process waits for
+    /// `exec`, which may read from a file system that hangs.
     async fn start(self, with_stdin: bool) -> Result<Running, ProcessError> {
         let program = self.program();
         let lost = |cause| ProcessError::Start {
@@ -202,8 +202,8 @@ impl Command {
             })
     }
 
-    /// Checks the working directory, because `spawn` returns the same error for a missing directory and a
-    /// missing program.
+    /// Checks the working directory, because `spawn` returns the same error for a missing directory
+    /// and a missing program.
     fn check_directory(&self) -> Result<(), ProcessError> {
         let Some(cwd) = &self.cwd else { return Ok(()) };
         let tried = match std::fs::metadata(cwd) {
@@ -236,8 +236,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The ID cannot belong to another group until the child has been waited for. Killing a group
-        // that has just ended fails, which does not matter.
+        // The ID cannot belong to another group until the child has been waited for. Killing a
+        // group that has just ended fails, which does not matter.
         if let Some(group) = self
             .child
             .id()
@@ -266,8 +266,8 @@ impl<R: AsyncRead + AsFd + Unpin> Captured<R> {
         Ok(())
     }
 
-    /// Reads the remaining bytes after the program has exited. Does not wait for the end of the stream,
-    /// because a daemon that it left behind may keep the pipe open.
+    /// Reads the remaining bytes after the program has exited. Does not wait for the end of the
+    /// stream, because a daemon that it left behind may keep the pipe open.
     fn rest(mut self) -> Result<Vec<u8>, OutputError> {
         let mut chunk = vec![0; 64 << 10];
         loop {

@@ -60,8 +60,8 @@ const INJECTING: [&str; 40] = [
     "SSH_ASKPASS",
 ];
 
-/// Finds a program: for a name, the first file in [`PLACES`]; for an absolute path, the path itself.
-/// Returns `None` for an unknown name, and for a relative path.
+/// Finds a program: for a name, the first file in [`PLACES`]; for an absolute path, the path
+/// itself. Returns `None` for an unknown name, and for a relative path.
 pub fn find(program: &OsStr) -> Option<PathBuf> {
     let path = Path::new(program);
     if program.as_bytes().contains(&b'/') {

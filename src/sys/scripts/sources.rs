@@ -143,8 +143,8 @@ impl Reading {
         }
     }
 
-    /// Returns the type of a link's target. A dangling link, or one that leads outside, is an error only
-    /// if it could name scripts.
+    /// Returns the type of a link's target. A dangling link, or one that leads outside, is an error
+    /// only if it could name scripts.
     fn target(&mut self, path: &Path) -> io::Result<FileType> {
         let opened = open_beneath(&self.top, path, OFlags::PATH);
         if is_source(path) || opened.is_ok() {

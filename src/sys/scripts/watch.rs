@@ -116,8 +116,8 @@ impl Watcher {
         seen
     }
 
-    /// Waits until notify's thread has delivered earlier events, by adding a watch. The thread may handle
-    /// the first request before events that arrived with it, so there are two.
+    /// Waits until notify's thread has delivered earlier events, by adding a watch. The thread may
+    /// handle the first request before events that arrived with it, so there are two.
     fn flush_events(&mut self) {
         let Some(directory) = self.followed.first().cloned() else {
             return;
@@ -160,8 +160,8 @@ fn is_gone(error: &ErrorKind) -> bool {
     }
 }
 
-/// Records an event. Only scripts are waited for until they are closed, because an editor keeps its swap
-/// file open.
+/// Records an event. Only scripts are waited for until they are closed, because an editor keeps its
+/// swap file open.
 fn note(event: Event, open: &mut BTreeMap<PathBuf, Instant>) -> Sign {
     let is_script = event.paths.iter().any(|path| may_be_source(path));
     match event.kind {

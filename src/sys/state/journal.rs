@@ -16,7 +16,8 @@ pub struct Journal {
     dir: PathBuf,
 }
 
-/// The last delivered batch. If its bytes are still at the beginning of the FIFO, it was not consumed.
+/// The last delivered batch. If its bytes are still at the beginning of the FIFO, it was not
+/// consumed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mark {
     /// The sequence number of its first entry.

@@ -59,8 +59,8 @@ pub enum StoreError {
 #[derive(Debug, Clone)]
 pub struct Store {
     file: Arc<StoreFile>,
-    /// The database, locked by the current transaction; others wait in a fair queue. It is `None` until
-    /// the file is opened, and after an error, because redb then requires a reopen.
+    /// The database, locked by the current transaction; others wait in a fair queue. It is `None`
+    /// until the file is opened, and after an error, because redb then requires a reopen.
     database: Arc<Mutex<Option<Database>>>,
 }
 
@@ -70,7 +70,8 @@ struct StoreFile {
     committed: RwLock<Option<Map>>,
 }
 
-/// A transaction, the only one at its time. Dropping it without [`Transaction::commit`] writes nothing.
+/// A transaction, the only one at its time. Dropping it without [`Transaction::commit`] writes
+/// nothing.
 #[derive(Debug)]
 pub struct Transaction {
     file: Arc<StoreFile>,
@@ -164,8 +165,8 @@ impl Transaction {
         was_there
     }
 
-    /// Writes all changes or none, and returns once they are on disk. If the caller drops the future, the
-    /// commit still completes before the next transaction begins.
+    /// Writes all changes or none, and returns once they are on disk. If the caller drops the
+    /// future, the commit still completes before the next transaction begins.
     pub async fn commit(self) -> Result<(), StoreError> {
         let Self {
             file,
@@ -227,7 +228,8 @@ impl StoreFile {
         Ok(database)
     }
 
-    /// Writes the changes. The database is taken out of its place meanwhile, so that a panic closes it.
+    /// Writes the changes. The database is taken out of its place meanwhile, so that a panic closes
+    /// it.
     fn write(&self, place: &mut Option<Database>, changes: Changes) -> Result<(), StoreError> {
         let database = match place.take() {
             Some(database) => database,

@@ -37,7 +37,8 @@ impl Chance {
 const NAMES: &[&str] = &["a", "b", "c", "d"];
 const WAYS: &[&str] = &["a", "b", "c", "d", "..", ".", "l", "m"];
 
-/// Directories and files first, and links in them afterwards: nothing is made by way of a link, and so elsewhere.
+/// Directories and files first, and links in them afterwards: nothing is made by way of a link, and
+/// so elsewhere.
 fn grow(top: &Path, chance: &mut Chance) {
     for _ in 0..15 {
         let path = top.join(chance.path(top, NAMES));

@@ -1,4 +1,5 @@
-//! Rules in the host's own filter, in which Docker or an administrator may drop all forwarded packets.
+//! Rules in the host's own filter, in which Docker or an administrator may drop all forwarded
+//! packets.
 //!
 //! An `accept` in another table cannot undo that, so each network gets rules in `DOCKER-USER`, or in
 //! `FORWARD` without Docker (protocol 15). They follow the administrator's rules. Moondock's

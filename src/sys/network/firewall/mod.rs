@@ -1,9 +1,9 @@
 //! The firewall of Moondock's networks by nftables: masquerading, isolation and published ports.
 //!
-//! Each plugin has one table per family, `moondock_<plugin>`. It has one base chain per hook, and one
-//! chain per network, to which a base chain jumps. The comment of the jump contains the network's ID,
-//! bridge and kind. The ruleset is the only state: it outlives Moondock, which reads it after a
-//! restart.
+//! Each plugin has one table per family, `moondock_<plugin>`. It has one base chain per hook, and
+//! one chain per network, to which a base chain jumps. The comment of the jump contains the
+//! network's ID, bridge and kind. The ruleset is the only state: it outlives Moondock, which reads
+//! it after a restart.
 
 mod host;
 mod network;
@@ -189,8 +189,8 @@ impl Firewall {
         commands
     }
 
-    /// Makes commands from the current ruleset, and runs them in one transaction. Retries if the ruleset
-    /// changes meanwhile. Returns the ruleset before the change.
+    /// Makes commands from the current ruleset, and runs them in one transaction. Retries if the
+    /// ruleset changes meanwhile. Returns the ruleset before the change.
     async fn commit(
         &self,
         id: &str,
@@ -218,8 +218,8 @@ impl Firewall {
         format!("{}{}", nft::PREFIX, self.plugin)
     }
 
-    /// Locks the plugin's firewall across scripts and processes, because a change rewrites the sets of
-    /// bridges.
+    /// Locks the plugin's firewall across scripts and processes, because a change rewrites the sets
+    /// of bridges.
     async fn locked(&self) -> Result<File, FirewallError> {
         let path = self.lock.clone();
         let lock = move || {
@@ -233,8 +233,8 @@ impl Firewall {
     }
 }
 
-/// Sets whether packets with an address of 127.0.0.0/8 may cross the bridge, as ports that are published
-/// on 127.0.0.1 need. The chain `raw` drops such packets from containers.
+/// Sets whether packets with an address of 127.0.0.0/8 may cross the bridge, as ports that are
+/// published on 127.0.0.1 need. The chain `raw` drops such packets from containers.
 async fn route_localnet(bridge: &str, on: bool) -> Result<(), FirewallError> {
     let key = format!("net/ipv4/conf/{bridge}/route_localnet").parse()?;
     match sysctl::set(&key, if on { "1" } else { "0" }).await {

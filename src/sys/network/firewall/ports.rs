@@ -41,7 +41,8 @@ pub async fn check(seen: &Seen, id: &str, network: &Network) -> Result<(), Firew
     Ok(())
 }
 
-/// Finds a port of the host that no process uses and no plugin publishes, at `host_ip` or at any address.
+/// Finds a port of the host that no process uses and no plugin publishes, at `host_ip` or at any
+/// address.
 ///
 /// The port is not reserved: publish it soon.
 pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u16, FirewallError> {
@@ -124,7 +125,8 @@ impl Port {
         }
     }
 
-    /// Checks that the host's port is free. Without kernel support for the protocol, nothing listens.
+    /// Checks that the host's port is free. Without kernel support for the protocol, nothing
+    /// listens.
     async fn try_bind(self) -> Result<(), FirewallError> {
         let all: IpAddr = if self.ip.is_ipv4() {
             Ipv4Addr::UNSPECIFIED.into()

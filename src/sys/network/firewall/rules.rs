@@ -105,7 +105,8 @@ pub fn application(
     commands
 }
 
-/// Returns the commands that remove a network from a family's table, or the table with its last network.
+/// Returns the commands that remove a network from a family's table, or the table with its last
+/// network.
 pub fn removal(seen: &Seen, table: &str, family: Family, id: &str) -> Vec<Value> {
     let place = Place { table, family };
     if !seen.has_chain(family, table, "forward") {
@@ -275,8 +276,8 @@ impl Place<'_> {
         vec![host, matches("==", dport, port.host_port.into()), to]
     }
 
-    /// Masquerades containers outside, if enabled, and clients of a published port whose replies would
-    /// take another way: the host itself, and containers of the same network.
+    /// Masquerades containers outside, if enabled, and clients of a published port whose replies
+    /// would take another way: the host itself, and containers of the same network.
     fn masquerades(&self, network: &Network) -> Vec<Statements> {
         let masquerade = || json!({ "masquerade": null });
         let mut rules = Vec::new();

@@ -17,8 +17,8 @@ impl Netlink {
 
     /// Adds an address to a device, unless it has it already.
     ///
-    /// IPv6 addresses skip duplicate address detection, which would never complete on a bridge without
-    /// ports.
+    /// IPv6 addresses skip duplicate address detection, which would never complete on a bridge
+    /// without ports.
     pub async fn add_address(&self, name: &LinkName, address: Cidr) -> Result<(), NetError> {
         let index = self.index(name).await?;
         let mut request = self
@@ -47,8 +47,8 @@ impl Netlink {
         }
     }
 
-    /// Checks that the device has the address with this prefix. The kernel allows an IPv6 address only
-    /// once for each device, whatever its prefix.
+    /// Checks that the device has the address with this prefix. The kernel allows an IPv6 address
+    /// only once for each device, whatever its prefix.
     async fn has_exactly(&self, name: &LinkName, address: Cidr) -> Result<(), NetError> {
         if self.addresses(name).await?.contains(&address) {
             return Ok(());
@@ -74,8 +74,8 @@ impl Netlink {
     }
 }
 
-/// Returns the device's own address. On a point-to-point link, that is `Local`, and `Address` is the
-/// peer's.
+/// Returns the device's own address. On a point-to-point link, that is `Local`, and `Address` is
+/// the peer's.
 fn cidr(message: &AddressMessage) -> Option<Cidr> {
     let own = |attribute: &_| match attribute {
         AddressAttribute::Local(ip) => Some(*ip),

@@ -1,4 +1,5 @@
-//! Network devices, addresses, routes and neighbours, by rtnetlink, in Moondock's network namespace.
+//! Network devices, addresses, routes and neighbours, by rtnetlink, in Moondock's network
+//! namespace.
 
 mod address;
 mod link;
