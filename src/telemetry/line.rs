@@ -1,7 +1,7 @@
 //! The pretty format: `TIME LEVEL message field=value …`, one line for each event.
 //!
-//! Each call writes such a line on the thread that answers the engine, so the line is assembled here:
-//! the layer of `tracing-subscriber` takes twice as long.
+//! Each call writes such a line on the thread that answers the engine, so the line is assembled
+//! here: the layer of `tracing-subscriber` takes twice as long.
 
 use super::sink::Sink;
 use std::fmt::{Debug, Write};
@@ -58,7 +58,8 @@ fn level(level: Level, coloured: bool) -> &'static str {
 }
 
 impl Line {
-    /// Writes a time in UTC, as `2026-11-23T15:35:12.849208Z`. The formatter of `time` takes longer.
+    /// Writes a time in UTC, as `2026-11-23T15:35:12.849208Z`. The formatter of `time` takes
+    /// longer.
     fn time(&mut self, now: OffsetDateTime) {
         let (year, month, day) = now.to_calendar_date();
         let (hour, minute, second, micros) = now.to_hms_micro();
@@ -135,8 +136,8 @@ impl Visit for Line {
         self.text.push_str(value);
     }
 
-    /// Writes two decimal places by way of an integer, because formatting a float takes longer than the
-    /// rest of the line.
+    /// Writes two decimal places by way of an integer, because formatting a float takes longer than
+    /// the rest of the line.
     fn record_f64(&mut self, field: &Field, value: f64) {
         let hundredths = (value * 100.0).round();
         if !(0.0..1e15).contains(&hundredths) {

@@ -215,7 +215,7 @@ fn network_errors_name_the_object_and_a_cure() {
         ),
         (
             r#"net.sysctl_set("net.ipv4.nothing", 1)"#,
-            "sysctl `net.ipv4.nothing`: there is none",
+            "sysctl `net.ipv4.nothing`: no such parameter",
         ),
     ];
     inside(async |script| {

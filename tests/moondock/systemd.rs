@@ -109,19 +109,19 @@ fn unmatched_activated_sockets_are_refused_with_a_cure() {
             Setup::with_volume().arg("--listen=unix,mode=0660"),
             "vol",
             None,
-            "its `--listen` says something else",
+            "contradicts its `--listen`",
         ),
         (
             Setup::with_volume().arg("--listen=tcp://127.0.0.1:0"),
             "vol",
             None,
-            "its `--listen` says something else",
+            "contradicts its `--listen`",
         ),
         (
             two(Setup::with_volume()),
             "vol:two",
             Some("tcp"),
-            "`two` that is no Unix stream socket",
+            "`two` that is not a Unix stream socket",
         ),
     ] {
         let mut options = vec![listening(&setup, "vol"), format!("--fdname={names}")];

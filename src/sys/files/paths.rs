@@ -30,8 +30,8 @@ const MAX_LINKS: usize = 40;
 
 /// Opens `path` below `directory`, by default for reading.
 ///
-/// Follows symbolic links that stay below `directory` at every hop, and fails with `EXDEV` for others.
-/// Never waits for the other end of a pipe.
+/// Follows symbolic links that stay below `directory` at every hop, and fails with `EXDEV` for
+/// others. Never waits for the other end of a pipe.
 pub fn open_beneath(directory: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let waiting = if flags.contains(OFlags::PATH) {
@@ -54,8 +54,9 @@ pub fn join_beneath(base: &Path, name: &Path) -> Option<PathBuf> {
     (plain && !nothing).then(|| base.join(name))
 }
 
-/// Returns the directories in which a change can alter what the absolute `path` leads to: those that
-/// contain a symbolic link of the path, and the one that contains its end, or the last existing one.
+/// Returns the directories in which a change can alter what the absolute `path` leads to: those
+/// that contain a symbolic link of the path, and the one that contains its end, or the last
+/// existing one.
 pub fn hops(path: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut at = PathBuf::from("/");
