@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_gos() {
+    fn times_follow_the_formats_of_go() {
         for time in [
             "2026-01-31T12:00:00Z",
             "2026-01-31T12:00:00.123456789+02:00",

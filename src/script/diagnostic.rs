@@ -348,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_place_in_the_message_the_innermost_frame_counts() {
+    fn errors_without_a_place_use_the_innermost_frame() {
         let raised = Raised {
             message: "fs.read: no such file".to_owned(),
             deliberate: false,

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn decoding_errors_name_the_field() {
         let cases = [
             ("", "empty"),
             ("{", "EOF"),
