@@ -137,9 +137,9 @@ pub fn read_link(path: &Path) -> io::Result<Option<PathBuf>> {
     }
 }
 
-/// Returns whether nothing on the way to `path` is a symbolic link, as far as the path exists and the
-/// kernel knows it without waiting for a disk or a server. `false` says nothing; kernels before 5.12
-/// always say so.
+/// Returns whether nothing on the way to `path` is a symbolic link, as far as the path exists and
+/// the kernel knows it without waiting for a disk or a server. `false` says nothing; kernels before
+/// 5.12 always say so.
 pub fn is_known_without_links(path: &Path) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let resolve = ResolveFlags::CACHED | ResolveFlags::NO_SYMLINKS;
