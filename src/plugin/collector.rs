@@ -1,9 +1,9 @@
 //! The metrics collector: passes the engine's metrics to `collect` at each interval from
 //! `StartMetrics` to `StopMetrics` (protocol 9).
 
-use super::manifest::{InvalidValue, check_range};
 use super::outcome::Outcome;
 use super::slot::{Live, Slot};
+use super::validate::{InvalidValue, check_range};
 use super::{CallError, hook};
 use crate::host::MANIFEST;
 use crate::metrics::{Sample, Samples, Tally};

@@ -2,14 +2,11 @@
 
 mod grants;
 mod limits;
-mod validate;
-
-pub(super) use self::validate::{InvalidValue, check_range};
 
 use self::grants::DeclaredGrant;
 use self::limits::LimitSettings;
-use self::validate::line_at;
 use super::settings::{self, Variables};
+use super::validate::{InvalidValue, line_at};
 use super::{LogSettings, MetricsSettings};
 use crate::grants::{Grant, Granted};
 use crate::host::{Limits, MANIFEST};

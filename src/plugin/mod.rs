@@ -17,6 +17,7 @@ mod runner;
 mod settings;
 mod slot;
 mod surroundings;
+mod validate;
 
 pub use self::collector::MetricsSettings;
 pub use self::core::PluginSpec;

@@ -1,7 +1,7 @@
 //! `[settings]` of `plugin.toml`, and the environment variables that override it: the administrator
 //! of a managed plugin cannot edit the file.
 
-use super::manifest::InvalidValue;
+use super::validate::InvalidValue;
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 

@@ -1,7 +1,7 @@
 //! `LogDriver` (protocol 8).
 
 use super::shape::{EMPTY, TEXT_MAP, TEXTS, optional, required};
-use super::table::row_of;
+use super::method::row_of;
 use super::{Answer, Field, Interface::Log, Method, Missing, Shape, Type};
 
 const FILE: Field = required("File", Type::Text, "The FIFO that the engine writes the log to.");

@@ -215,3 +215,24 @@ impl Method {
         self
     }
 }
+
+/// Returns the row of a hook among `rows`. If there is none, the constant does not compile.
+pub(super) const fn row_of(rows: &'static [Method], hook: &str) -> &'static Method {
+    let mut at = 0;
+    while at < rows.len() {
+        if is_same(rows[at].hook, hook) {
+            return &rows[at];
+        }
+        at += 1;
+    }
+    panic!("no row has this hook")
+}
+
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}

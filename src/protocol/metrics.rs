@@ -1,7 +1,7 @@
 //! `MetricsCollector` (protocol 9), for managed plugins only.
 
 use super::shape::{EMPTY, TEXT_MAP, optional, required};
-use super::table::row_of;
+use super::method::row_of;
 use super::{Answer, Interface::Metrics, Method, Missing, Shape, Type};
 
 const SAMPLE: Shape = Shape::new("MetricSample", &[

@@ -1,6 +1,6 @@
 //! `[log]` of `plugin.toml`.
 
-use crate::plugin::manifest::{InvalidValue, check_range};
+use crate::plugin::validate::{InvalidValue, check_range};
 use serde::Deserialize;
 use std::ops::RangeInclusive;
 

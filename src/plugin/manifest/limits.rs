@@ -1,7 +1,7 @@
 //! `[limits]` of `plugin.toml`.
 
-use super::validate::{InvalidValue, check_range};
 use crate::host::Limits;
+use crate::plugin::validate::{InvalidValue, check_range};
 use crate::protocol::{Method, methods};
 use serde::Deserialize;
 use std::collections::BTreeMap;
