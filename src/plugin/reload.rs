@@ -93,7 +93,10 @@ impl Plugin {
             if !watcher.saw_writing() && !is_truncated {
                 return sources;
             }
-            watcher.settled().await;
+            if watcher.settled().await {
+                // Another save may have emptied it again: that is not the same emptiness.
+                empty_since = None;
+            }
         }
         self.core.spec.read_sources().await
     }

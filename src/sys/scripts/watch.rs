@@ -94,16 +94,19 @@ impl Watcher {
         self.settled().await;
     }
 
-    /// Waits until changes have stopped and no script is open for writing.
-    pub async fn settled(&mut self) {
+    /// Waits until changes have stopped and no script is open for writing. Returns whether there were
+    /// changes.
+    pub async fn settled(&mut self) -> bool {
         let begun = Instant::now();
-        let mut last = begun;
+        let (mut last, mut changed) = (begun, false);
         while let Ok(sign) = timeout_at(self.settles_at(begun, last), self.next()).await {
             if sign != Sign::Nothing {
                 last = Instant::now();
+                changed = true;
             }
         }
         self.open.clear();
+        changed
     }
 
     /// Returns whether a script was written since the scripts had settled.
