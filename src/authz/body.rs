@@ -258,6 +258,10 @@ fn is_empty(node: Node<'_>) -> bool {
 ///
 /// An engine shows a plugin only what is announced as JSON, and several old handlers read JSON
 /// under any type: hence "not JSON". Engines withhold logins from all plugins.
+#[expect(
+    clippy::match_same_arms,
+    reason = "the arms are the rows of the table, in its order"
+)]
 fn unseen(target: &Target<'_>, media: &str, sends: Sends) -> Result<Body, Refusal> {
     use BodyKind::{Forbidden, Json, JsonRequired, Opaque};
     use Sends::{No, Perhaps, Yes};

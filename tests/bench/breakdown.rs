@@ -111,8 +111,8 @@ pub fn measure() {
     let quiet = bodies.each_ref().map(|body| call(body));
     let _log = telemetry::start(Level::Info, Format::Pretty, Stream::Stderr);
     let logged = bodies.each_ref().map(|body| call(body));
-    for stage in 0..pure[0].len() {
-        println!("{} {}", pure[0][stage], pure[1][stage]);
+    for (get, create) in pure[0].iter().zip(&pure[1]) {
+        println!("{get} {create}");
     }
     let lua = |at: usize| quiet[at] - pure[at].iter().sum::<f64>();
     println!("{} {}", lua(0), lua(1));

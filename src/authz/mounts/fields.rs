@@ -99,7 +99,7 @@ impl<'d> BodyField<'_, 'd> {
                 }
                 via.push_str(name);
             }
-            Step::Item(at) => via.push_str(&format!("[{at}]")),
+            Step::Item(at) => via.extend(["[", &at.to_string(), "]"]),
         }
         via
     }
