@@ -111,8 +111,7 @@ pub fn measure() {
     let quiet = bodies.each_ref().map(|body| call(body));
     let _log = telemetry::start(Level::Info, Format::Pretty, Stream::Stderr);
     let logged = bodies.each_ref().map(|body| call(body));
-    let [get, create] = &pure;
-    for (get, create) in get.iter().zip(create) {
+    for (get, create) in pure[0].iter().zip(&pure[1]) {
         println!("{get} {create}");
     }
     let lua = |at: usize| quiet[at] - pure[at].iter().sum::<f64>();
