@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write, stdout};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::task::Poll;
 use std::time::Duration;
 
 fn store(directory: &Path) -> Store {
@@ -95,7 +96,10 @@ async fn a_cancelled_commit_still_completes() {
         transaction.set("a".into(), [round]);
         transaction.set("b".into(), [round]);
         let mut commit = Box::pin(transaction.commit());
-        assert!(futures_util::poll!(&mut commit).is_pending());
+        // On a busy machine, the blocking pool may be done before this looks.
+        if let Poll::Ready(committed) = futures_util::poll!(&mut commit) {
+            committed.unwrap();
+        }
         drop(commit);
         let next = store.begin().await.unwrap();
         assert_eq!(
