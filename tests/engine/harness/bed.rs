@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use crate::harness::cli::Output;
 use crate::harness::daemon::Slot;
 
-const SUPERVISOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/bed.sh");
+const SUPERVISOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/engine/harness/bed.sh");
 /// Where Debian keeps what a bed runs.
 pub const PATH: &str = "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// After so many seconds a command is ended, and has failed.
