@@ -119,8 +119,14 @@ impl Collector {
         hook::answer(&self.slot, method, live, body).await
     }
 
-    /// Whether there are beats.
-    pub fn is_running(&self) -> bool {
+    /// Starts the beats again if they ended by a panic.
+    pub fn resume(&self) {
+        if self.running.borrow().is_some() {
+            self.begin();
+        }
+    }
+
+    fn is_running(&self) -> bool {
         let running = self.running.borrow();
         running
             .as_ref()
@@ -128,7 +134,7 @@ impl Collector {
     }
 
     /// Starts the beats, unless there are some: a restarted engine calls `StartMetrics` again.
-    pub fn begin(&self) {
+    fn begin(&self) {
         if self.is_running() {
             return;
         }

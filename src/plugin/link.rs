@@ -5,14 +5,13 @@ use super::runner::Runner;
 use crate::protocol::Interface;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
-use std::cell::RefCell;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, LocalSet, spawn_local};
@@ -25,7 +24,7 @@ const RESTART_BACKOFF: Duration = Duration::from_secs(1);
 /// The way to a script.
 pub(super) enum Link {
     /// The script runs on the thread that accepts the plugin's connections.
-    Here(Post),
+    Here(Supervised),
     /// The script runs on a thread of its own.
     Thread(Thread),
 }
@@ -40,18 +39,18 @@ pub(super) struct Thread {
     handle: Option<JoinHandle<()>>,
 }
 
-type Job = Box<dyn FnOnce(Rc<Post>) -> LocalBoxFuture<'static, ()> + Send>;
+type Job = Box<dyn FnOnce(Rc<Supervised>) -> LocalBoxFuture<'static, ()> + Send>;
 
-/// A runner on its thread, replaced by a new one after a panic.
-pub(super) struct Post {
-    runner: Rc<RefCell<Rc<Runner>>>,
+/// A runner on its thread, with the task that recovers it from panics.
+pub(super) struct Supervised {
+    runner: Rc<Runner>,
     supervision: AbortHandle,
 }
 
 impl Link {
     /// Runs the script of `interface` on this thread.
     pub fn here(core: Arc<Core>, interface: Interface) -> Self {
-        Self::Here(Post::new(core, interface))
+        Self::Here(Supervised::new(core, interface))
     }
 
     /// Starts a thread for the script of `interface`.
@@ -63,11 +62,12 @@ impl Link {
         let name = format!("{} {}", core.name(), interface.name());
         // A global subscriber needs no passing on. Tests have one for each thread.
         let scoped = (!dispatcher::has_been_set()).then(|| dispatcher::get_default(Clone::clone));
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let handle = thread::Builder::new().name(name).spawn(move || {
             let _guard = scoped.as_ref().map(dispatcher::set_default);
-            if let Err(error) = serve(core, interface, queue) {
-                tracing::error!(%error, script = interface.file(), "cannot start the script's thread");
-            }
+            serve(runtime, core, interface, queue);
         })?;
         Ok(Self::Thread(Thread {
             jobs: Some(jobs),
@@ -88,13 +88,13 @@ impl Link {
         R: Future<Output = T> + 'static,
     {
         match self {
-            Self::Here(post) => post.run(task).await,
+            Self::Here(supervised) => supervised.run(task).await,
             Self::Thread(thread) => {
                 let (sender, result) = oneshot::channel();
-                thread.send(Box::new(move |post| {
+                thread.send(Box::new(move |supervised| {
                     let job = async move {
                         // The caller may have given up.
-                        let _ = sender.send(post.run(task).await);
+                        let _ = sender.send(supervised.run(task).await);
                     };
                     job.boxed_local()
                 }));
@@ -125,27 +125,24 @@ impl Drop for Thread {
 }
 
 fn serve(
+    runtime: Runtime,
     core: Arc<Core>,
     interface: Interface,
     mut jobs: UnboundedReceiver<Job>,
-) -> io::Result<()> {
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+) {
     LocalSet::new().block_on(&runtime, async move {
-        let post = Rc::new(Post::new(core, interface));
+        let runner = Rc::new(Supervised::new(core, interface));
         while let Some(job) = jobs.recv().await {
-            spawn_local(job(post.clone()));
+            spawn_local(job(runner.clone()));
         }
     });
     // A file operation that hangs must not delay the shutdown.
     runtime.shutdown_background();
-    Ok(())
 }
 
-impl Post {
+impl Supervised {
     fn new(core: Arc<Core>, interface: Interface) -> Self {
-        let runner = Rc::new(RefCell::new(Runner::new(core, interface)));
+        let runner = Runner::new(core, interface);
         let supervision = spawn_local(supervise(runner.clone())).abort_handle();
         Self {
             runner,
@@ -157,35 +154,27 @@ impl Post {
         &self,
         task: impl FnOnce(Rc<Runner>) -> R,
     ) -> Result<T, Lost> {
-        let runner = self.runner.borrow().clone();
-        let panicked = runner.slot.clone();
+        let runner = self.runner.clone();
         let task = AssertUnwindSafe(async move { task(runner).await });
         task.catch_unwind().await.map_err(|_| {
-            panicked.panicked.notify_one();
+            self.runner.slot.panicked.notify_one();
             Lost
         })
     }
 }
 
-impl Drop for Post {
+impl Drop for Supervised {
     fn drop(&mut self) {
         self.supervision.abort();
     }
 }
 
-/// Replaces the runner whenever a task of it panicked.
-async fn supervise(current: Rc<RefCell<Rc<Runner>>>) {
+/// Recovers the runner whenever one of its tasks panicked.
+async fn supervise(runner: Rc<Runner>) {
     loop {
-        let runner = current.borrow().clone();
         runner.slot.panicked.notified().await;
-        let (plugin, script) = (runner.slot.name().to_owned(), runner.slot.interface.file());
-        let new = runner.successor().await;
-        current.replace(new);
-        tracing::error!(
-            plugin,
-            script,
-            "script restarted after an internal error of moondock"
-        );
+        // The recovery may panic too: it is tried again after the next panic.
+        let _ = AssertUnwindSafe(runner.recover()).catch_unwind().await;
         sleep(RESTART_BACKOFF).await;
     }
 }
@@ -197,6 +186,11 @@ mod tests {
     use crate::plugin::{Manifest, PluginSpec, Reply};
     use crate::protocol::find;
     use crate::script::Sources;
+    use crate::sys::state::journal::Journal;
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    use rustix::io::ioctl_fionread;
+    use std::fs::File;
+    use std::io::Write;
     use tokio::time::timeout;
 
     const SCRIPT: &str = "local volume = {}
@@ -291,6 +285,23 @@ mod tests {
                 }
             };
             timeout(Duration::from_mins(1), restarted).await.unwrap();
+        });
+    }
+
+    /// The log streams of a plugin belong to its log script alone.
+    #[test]
+    fn panic_of_a_driver_leaves_log_streams_alone() {
+        block_on(async {
+            let (core, state) = core().await;
+            let fifo = state.path().join("fifo");
+            mkfifoat(CWD, &fifo, Mode::RUSR | Mode::WUSR).unwrap();
+            let mut engine = File::options().read(true).write(true).open(&fifo).unwrap();
+            engine.write_all(b"a frame").unwrap();
+            let note = format!(r#"{{"ContainerID":"c","File":{fifo:?}}}"#);
+            let journal = Journal::new(state.path().join("logs"));
+            journal.add("id", note.as_bytes()).unwrap();
+            survives_a_panic(Link::thread(core, Interface::Volume).unwrap()).await;
+            assert_eq!(ioctl_fionread(&engine).unwrap(), 7);
         });
     }
 }

@@ -200,6 +200,9 @@ impl Plugin {
             return;
         }
         self.links[interface as usize].replace(Some(link));
+        if interface == Interface::Log {
+            self.resume_logs().await;
+        }
         if self.core.is_activated() {
             tracing::warn!(
                 plugin = self.name(),

@@ -10,16 +10,14 @@ use crate::protocol::{Answer, Interface, Method};
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::time::timeout;
-
-/// How long the log streams of a runner may take to stop before its successor takes them over.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+use std::time::Instant;
 
 /// The runner of one script.
 pub(super) struct Runner {
     pub slot: Rc<Slot>,
+    /// The plugin's log streams; without any unless this runs the log script.
     pub logs: Rc<Logs>,
+    /// The plugin's collector; never started unless this runs the metrics script.
     pub collector: Rc<Collector>,
 }
 
@@ -79,18 +77,13 @@ impl Runner {
         self.logs.shut_down().await;
     }
 
-    /// Creates a runner of the same program in a new state, and hands it what runs beside calls.
-    pub async fn successor(&self) -> Rc<Self> {
-        let new = Self::new(self.slot.core.clone(), self.slot.interface);
-        let release = self.slot.release();
-        // What is wrong is kept by the slot, which answers calls with it.
-        let _ = new.slot.load_first(release).await;
-        let was_collecting = self.collector.is_running();
-        let _ = timeout(HANDOVER_TIMEOUT, self.shut_down()).await;
-        new.logs.resume().await;
-        if was_collecting {
-            new.collector.begin();
+    /// Recovers from a panic: restarts the script in a new state, and then whatever of the log streams
+    /// and the collector has ended by it.
+    pub async fn recover(&self) {
+        self.slot.restart().await;
+        if self.slot.interface == Interface::Log {
+            self.logs.resume().await;
         }
-        new
+        self.collector.resume();
     }
 }

@@ -83,17 +83,6 @@ impl Slot {
         }
     }
 
-    /// Returns the files of the live generation.
-    ///
-    /// # Errors
-    /// What is wrong with the script, if there is none.
-    pub fn release(&self) -> Result<Release, Diagnostic> {
-        match &*self.state.borrow() {
-            State::Live(live) => Ok(live.release()),
-            State::Broken(diagnostic) => Err(diagnostic.clone()),
-        }
-    }
-
     /// Spawns a task that runs beside calls. After a panic in it, the script is restarted.
     pub fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
         let slot = self.clone();
@@ -192,15 +181,25 @@ impl Slot {
         if !self.live().is_ok_and(is_current) {
             return;
         }
-        match self.load(&worn.release()).await {
+        self.renew(worn, "out of memory").await;
+    }
+
+    /// Replaces the state with a new one of the same program, after a panic in it.
+    pub async fn restart(&self) {
+        let _turn = self.loading.lock().await;
+        if let Ok(live) = self.live() {
+            self.renew(&live, "after an internal error of moondock")
+                .await;
+        }
+    }
+
+    async fn renew(&self, old: &Live, reason: &str) {
+        match self.load(&old.release()).await {
             Ok(new) => {
+                let (plugin, script) = (self.name(), self.interface.file());
+                let generation = new.script.generation;
                 self.core.meters.add(Tally::Restarted);
-                tracing::warn!(
-                    plugin = self.name(),
-                    script = self.interface.file(),
-                    generation = new.script.generation,
-                    "script restarted, out of memory"
-                );
+                tracing::warn!(plugin, script, generation, "script restarted, {reason}");
                 self.go_live(new);
             }
             Err(diagnostic) => self.core.report_kept(&diagnostic.to_string()),

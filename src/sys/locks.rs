@@ -72,8 +72,9 @@ impl Locks {
 
     /// Takes the lock `name` if nobody holds it or waits for it.
     pub fn try_take(&self, caller: Caller, name: &str) -> Option<Held> {
-        let queue = self.state().queue(name);
-        let place = queue.try_lock_owned().ok()?;
+        let mut state = self.state();
+        let place = state.queue(name).try_lock_owned().ok()?;
+        drop(state);
         Some(self.hold(caller, name, place))
     }
 

@@ -104,7 +104,8 @@ fn the_engine_lists_the_privileges_of_a_plugin() {
         .as_str()
         .unwrap();
     assert!(
-        about.contains("where") && about.contains("\"/var/lib/moondock/volumes\""),
+        about.contains("the directory of the volumes")
+            && about.contains("\"/var/lib/moondock/volumes\""),
         "{about}"
     );
     for list in [&config["Env"], &config["Mounts"]] {

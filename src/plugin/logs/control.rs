@@ -77,6 +77,11 @@ impl Control {
         self.reached(Progress::Drained).await;
     }
 
+    /// Whether the stream's task is over.
+    pub fn has_ended(&self) -> bool {
+        *self.progress.borrow() == Progress::Ended
+    }
+
     /// Waits for the end of the stream's task.
     pub async fn ended(&self) {
         self.reached(Progress::Ended).await;

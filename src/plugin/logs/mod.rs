@@ -24,7 +24,6 @@ use super::slot::{Live, Slot};
 use super::{CallError, Reply, hook};
 use crate::protocol::{Method, READ_LOG};
 use crate::script::{Diagnostic, Owed};
-use crate::sys::locks::Locks;
 use crate::sys::state::journal::MarkFile;
 use serde_json::{Value as Json, json};
 use std::io;
@@ -43,9 +42,6 @@ const STATE_DIR: &str = "the state directory";
 /// The log streams of one plugin, on the thread of the log script.
 pub(super) struct Logs {
     registry: Rc<Registry>,
-    /// Held for a FIFO while its stream starts: an engine whose connection was cut repeats the
-    /// call.
-    starting: Locks,
 }
 
 impl Logs {
@@ -53,7 +49,6 @@ impl Logs {
     pub fn new(slot: Rc<Slot>) -> Self {
         Self {
             registry: Rc::new(Registry::new(slot)),
-            starting: Locks::default(),
         }
     }
 
@@ -84,9 +79,10 @@ impl Logs {
         info: StreamInfo,
     ) -> Result<(), CallError> {
         let registry = &self.registry;
-        let held = self.starting.take(self.starting.caller(), &info.file).await;
-        let _held = held.map_err(|error| failed(&info.file, &io::Error::other(error)))?;
-        if registry.stream(&info.file).is_some() {
+        // An engine whose connection was cut repeats the call.
+        let held = registry.lock(&info.file).await;
+        let _held = held.map_err(|error| failed(&info.file, &error))?;
+        if registry.is_running(&info.file) {
             return Ok(());
         }
         let fifo = registry
@@ -145,7 +141,8 @@ impl Logs {
         read::read(&self.registry, method, live, body).await
     }
 
-    /// Resumes the streams that were open when the process, or the runner before this one, ended.
+    /// Resumes the streams that are noted in the journal, but not running: after a restart of the process,
+    /// or a panic.
     pub async fn resume(&self) {
         resume::resume(&self.registry).await;
     }

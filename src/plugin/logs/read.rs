@@ -9,8 +9,10 @@ use crate::plugin::{CallError, Reply, ReplyStream, hook};
 use crate::protocol::{Method, frame};
 use crate::script::decode;
 use bytes::Bytes;
+use futures_util::FutureExt;
 use mlua::{Function, Lua, Table, Value};
 use std::cell::Cell;
+use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -79,14 +81,20 @@ async fn run(
     let object = text_field(&request, "ContainerName");
     let object = object.trim_start_matches('/').to_owned();
     let followed = registry.follow(&container);
+    let calling = call(method, &live, &request, &reading, followed);
     let result = tokio::select! {
-        result = call(method, &live, &request, &reading, followed) => result,
+        result = AssertUnwindSafe(calling).catch_unwind() => result,
         () = reading.parts.closed() => {
             tracing::debug!(plugin = registry.slot.name(), object, "the reader of a log disconnected");
             let outcome = Outcome::ok(Vec::new(), object).unlogged();
             return registry.slot.finish(method, Some(&live), &outcome, started).await;
         }
     };
+    // A panic must reach the reader as an error, and not as the end of the log.
+    let result = result.unwrap_or_else(|_| {
+        registry.slot.panicked.notify_one();
+        Err(CallError::Panicked(method.wire))
+    });
     if let Err(error) = &result {
         // The reader may be gone.
         let _ = reading.parts.send(Err(error.clone())).await;

@@ -6,6 +6,7 @@ use super::settings::LogSettings;
 use crate::metrics::LogCounters;
 use crate::plugin::slot::Slot;
 use crate::sys::files::fifo::{Fifo, Scratch};
+use crate::sys::locks::{Held, Locks};
 use crate::sys::state::journal::Journal;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -31,6 +32,8 @@ pub(super) struct Registry {
     /// The senders that wake the followers of a log, by the container's ID.
     written: RefCell<HashMap<String, watch::Sender<()>>>,
     scratch: RefCell<Option<Rc<Scratch>>>,
+    /// Held for a FIFO while its stream is started or resumed, of which there must be one.
+    starting: Locks,
     /// True once no more batches are to be delivered.
     shutdown: watch::Sender<bool>,
 }
@@ -45,6 +48,7 @@ impl Registry {
             streams: RefCell::default(),
             written: RefCell::default(),
             scratch: RefCell::default(),
+            starting: Locks::default(),
             shutdown: watch::Sender::new(false),
         }
     }
@@ -53,24 +57,41 @@ impl Registry {
     pub fn register(&self, info: &StreamInfo) -> Rc<Control> {
         let control = Rc::new(Control::new(info));
         let mut streams = self.streams.borrow_mut();
-        streams.insert(info.file.clone(), control.clone());
+        let before = streams.insert(info.file.clone(), control.clone());
         let mut written = self.written.borrow_mut();
         written.entry(info.container.clone()).or_default();
-        self.counters.streams.fetch_add(1, Relaxed);
+        // One that ended by a panic was not removed.
+        if before.is_none() {
+            self.counters.streams.fetch_add(1, Relaxed);
+        }
         control
     }
 
     /// Removes a stream that has ended.
     pub fn unregister(&self, info: &StreamInfo) {
         let mut streams = self.streams.borrow_mut();
-        streams.remove(&info.file);
-        self.counters.streams.fetch_sub(1, Relaxed);
+        if streams.remove(&info.file).is_some() {
+            self.counters.streams.fetch_sub(1, Relaxed);
+        }
         if !streams
             .values()
             .any(|other| other.container == info.container)
         {
             self.written.borrow_mut().remove(&info.container);
         }
+    }
+
+    /// Waits until no other stream of the FIFO is being started or resumed.
+    pub async fn lock(&self, file: &str) -> io::Result<Held> {
+        let caller = self.starting.caller();
+        let held = self.starting.take(caller, file).await;
+        held.map_err(io::Error::other)
+    }
+
+    /// Whether a FIFO has a stream that goes on.
+    pub fn is_running(&self, file: &str) -> bool {
+        self.stream(file)
+            .is_some_and(|control| !control.has_ended())
     }
 
     /// Returns the stream of a FIFO.

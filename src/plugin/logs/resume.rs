@@ -14,14 +14,16 @@ use tokio::task::spawn_blocking;
 /// The pause before another attempt to open a stream that is still there.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Resumes the streams that were open when the process ended.
+/// Resumes the streams that are noted in the journal, but not running.
 pub(super) async fn resume(registry: &Rc<Registry>) {
     let journal = registry.journal.clone();
     let reading = spawn_blocking(move || journal.open_streams()).await;
     match reading.map_err(io::Error::other).flatten() {
-        Ok(streams) => streams
-            .into_iter()
-            .for_each(|(id, text)| resume_stream(registry, id, text)),
+        Ok(streams) => {
+            for (id, text) in streams {
+                resume_stream(registry, id, text).await;
+            }
+        }
         Err(error) => {
             let plugin = registry.slot.name();
             tracing::error!(plugin, %error, "cannot read which log streams were open");
@@ -29,13 +31,18 @@ pub(super) async fn resume(registry: &Rc<Registry>) {
     }
 }
 
-fn resume_stream(registry: &Rc<Registry>, id: String, text: io::Result<Vec<u8>>) {
+async fn resume_stream(registry: &Rc<Registry>, id: String, text: io::Result<Vec<u8>>) {
     let path = registry.journal.note(&id);
     let noted = text.and_then(|text| {
         StreamInfo::of(id, text).ok_or_else(|| io::Error::other("it is not a log stream's note"))
     });
     match noted {
         Ok(info) => {
+            // Fails only for a caller that holds other locks.
+            let _held = registry.lock(&info.file).await;
+            if registry.is_running(&info.file) {
+                return;
+            }
             let control = registry.register(&info);
             let reopening = reopen(registry.clone(), info, control);
             registry.slot.spawn(reopening);

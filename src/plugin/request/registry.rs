@@ -133,11 +133,15 @@ impl Registry {
 
     fn remember(&self, table: &Table, of: &Rc<RunningRequest>, object: Option<NodeId>) {
         let address = table.to_pointer() as usize;
-        let of = of.clone();
-        of.tables.borrow_mut().push(address);
-        self.meanings
-            .borrow_mut()
-            .insert(address, Meaning { of, object });
+        let meaning = Meaning {
+            of: of.clone(),
+            object,
+        };
+        let before = self.meanings.borrow_mut().insert(address, meaning);
+        // A table of this call may have been collected, and its address given to another.
+        if before.is_none_or(|before| !Rc::ptr_eq(&before.of, of)) {
+            of.tables.borrow_mut().push(address);
+        }
     }
 
     fn fill_metatables(self: &Rc<Self>, lua: &Lua) -> mlua::Result<()> {

@@ -64,7 +64,7 @@ impl Encoder {
                 }
                 _ => {}
             }
-            self.key(&mut separator, field.name, &at)?;
+            self.write_key(&mut separator, field.name, &at)?;
             self.typed(field.ty, &value, &at)?;
         }
         self.close(separator, b'{', b'}');
@@ -129,8 +129,9 @@ impl Encoder {
 
     fn base64(&mut self, bytes: &LuaString, at: &Path) -> Result<(), Mismatch> {
         let bytes = bytes.as_bytes();
+        self.count(bytes.len())?;
         let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
-        self.put(&text, bytes.len(), at)
+        self.put(&text, 0, at)
     }
 
     /// A value of no fixed shape, nested at most `depth` deep.
@@ -190,19 +191,38 @@ impl Encoder {
     ) -> Result<(), Mismatch> {
         self.count(0)?;
         let mut separator = b'{';
-        for (key, value) in sorted(table, at)? {
+        for key in self.sorted_keys(table, at)? {
             let at = at.inner(&key);
-            self.key(&mut separator, &key, &at)?;
+            let value = table.raw_get(key.as_str()).map_err(|e| at.failed(&e))?;
+            self.write_key(&mut separator, &key, &at)?;
             item(self, &value, &at)?;
         }
         self.close(separator, b'{', b'}');
         Ok(())
     }
 
+    /// Returns the keys of a table, sorted. Each counts as part of the reply before it is copied,
+    /// because a table that contains itself would be copied at every depth.
+    fn sorted_keys(&mut self, table: &Table, at: &Path) -> Result<Vec<String>, Mismatch> {
+        let mut keys = Vec::new();
+        for pair in table.pairs::<Value, Value>() {
+            let (key, _) = pair.map_err(|e| at.failed(&e))?;
+            let Value::String(key) = key else {
+                return Err(at.mismatch("must have text for keys"));
+            };
+            self.count(key.as_bytes().len())?;
+            let key = key.to_str();
+            let key = key.map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?;
+            keys.push(key.to_owned());
+        }
+        keys.sort_unstable();
+        Ok(keys)
+    }
+
     /// Writes a key after its separator, which is the opening brace for the first.
-    fn key(&mut self, separator: &mut u8, key: &str, at: &Path) -> Result<(), Mismatch> {
+    fn write_key(&mut self, separator: &mut u8, key: &str, at: &Path) -> Result<(), Mismatch> {
         self.out.push(std::mem::replace(separator, b','));
-        self.put(key, key.len(), at)?;
+        self.put(key, 0, at)?;
         self.out.push(b':');
         Ok(())
     }
@@ -258,22 +278,6 @@ fn cure_of_unknown(shape: &Shape, key: &str) -> String {
     }
 }
 
-/// The entries of a table with text for keys, sorted.
-fn sorted(table: &Table, at: &Path) -> Result<Vec<(String, Value)>, Mismatch> {
-    let mut entries = Vec::new();
-    for pair in table.pairs::<Value, Value>() {
-        let (key, value) = pair.map_err(|e| at.failed(&e))?;
-        let Value::String(key) = key else {
-            return Err(at.mismatch("must have text for keys"));
-        };
-        let key = key.to_str();
-        let key = key.map_err(|_| at.mismatch("has a key that is not valid UTF-8"))?;
-        entries.push((key.to_owned(), value));
-    }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(entries)
-}
-
 fn is_empty(text: &LuaString) -> bool {
     text.as_bytes().is_empty()
 }
@@ -316,6 +320,16 @@ mod tests {
                 Some(cure) => format!("{e} ({cure})"),
                 None => e.to_string(),
             })
+    }
+
+    #[test]
+    fn keys_of_a_table_within_itself_count_at_each_depth() {
+        let text = "local t = {}
+            for i = 1, 8 do t['k' .. i .. string.rep('x', 2 ^ 20)] = 1 end
+            t.a = t
+            return { Value = t }";
+        let error = reply("NetworkDriver.EndpointOperInfo", text).unwrap_err();
+        assert!(error.contains("holds more than 16 MiB"), "{error}");
     }
 
     #[test]
