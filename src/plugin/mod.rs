@@ -45,6 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::Mutex;
+use tokio::task::spawn_local;
 
 /// A plugin, on the thread that accepts its connections.
 pub struct Plugin {
@@ -160,7 +161,7 @@ impl Plugin {
     /// stale.
     async fn activate(&self) -> Reply {
         self.core.activated.store(true, Relaxed);
-        self.forsake_logs().await;
+        self.forsake_logs();
         match self.core.shared.count_activation().await {
             Ok(activation) => {
                 let announced = self
@@ -185,13 +186,16 @@ impl Plugin {
         }
     }
 
-    /// Ends the log streams of a previous daemon once they are empty.
-    async fn forsake_logs(&self) {
+    /// Ends the log streams of a previous daemon once they are empty. Does not wait for the log script,
+    /// which may be busy.
+    fn forsake_logs(&self) {
         if let Some(link) = self.link(Interface::Log) {
-            // A panic has been logged.
-            let _ = link
-                .run(|runner| async move { runner.logs.forsake_all() })
-                .await;
+            spawn_local(async move {
+                // A panic has been logged.
+                let _ = link
+                    .run(|runner| async move { runner.logs.forsake_all() })
+                    .await;
+            });
         }
     }
 
