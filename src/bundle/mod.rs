@@ -39,7 +39,7 @@ const CREATE_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// A bundle to make.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct BundleSpec {
     /// The plugin.
     pub plugin: PluginDir,
     /// The directory in which to make it.
@@ -149,7 +149,7 @@ pub enum BundleError {
 /// # Errors
 /// Fails if the plugin has an error, or if this machine lacks a file that it needs. Nothing is left
 /// behind then.
-pub async fn bundle(request: &Request) -> Result<Bundle, BundleError> {
+pub async fn bundle(request: &BundleSpec) -> Result<Bundle, BundleError> {
     let draft = Draft::beside(&request.out, request.force)?;
     let subject = subject_of(request).await?;
     let config = derive(&subject)?;
@@ -198,7 +198,7 @@ pub async fn create(
     Ok(())
 }
 
-async fn subject_of(request: &Request) -> Result<Subject, BundleError> {
+async fn subject_of(request: &BundleSpec) -> Result<Subject, BundleError> {
     let PluginDir { name, dir } = &request.plugin;
     let spec = PluginSpec::new(name.clone(), dir.clone(), PathBuf::new());
     let inspection = inspect(&spec).await?;
@@ -238,7 +238,7 @@ fn refuse_errors(inspection: &Inspection) -> Result<(), BundleError> {
     }
 }
 
-fn scripts_of(request: &Request) -> Result<PathBuf, BundleError> {
+fn scripts_of(request: &BundleSpec) -> Result<PathBuf, BundleError> {
     let name = &request.plugin.name;
     let Some(path) = &request.scripts_mount else {
         return Ok(Path::new(SCRIPTS).join(name));

@@ -1,7 +1,7 @@
 //! `moondock bundle`: makes a managed plugin from a directory.
 
 use super::{on_this_thread, only_plugin, print};
-use crate::bundle::{Bundle, Part, Reference, Request, bundle, create};
+use crate::bundle::{Bundle, BundleSpec, Part, Reference, bundle, create};
 use anyhow::{Result, anyhow};
 use clap::Args;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ impl BundleArgs {
                 .parse()
                 .map_err(|e| anyhow!("{e}; choose another name with `--name`"))?,
         };
-        let request = Request {
+        let request = BundleSpec {
             plugin,
             out: self.out,
             name,
@@ -83,7 +83,7 @@ impl BundleArgs {
     }
 }
 
-fn describe(request: &Request, made: &Bundle) -> String {
+fn describe(request: &BundleSpec, made: &Bundle) -> String {
     let mut lines = vec![format!("{} in {}", request.name, request.out.display())];
     lines.extend(made.parts.iter().map(part));
     lines.push(format!("  {:<14} {:>8}", "in all", bytes(made.size)));

@@ -51,7 +51,7 @@ impl Call {
         let plugin = only_plugin(&self.path)?;
         let call = find_call(&self.method)?;
         let body = body(self.body)?;
-        let state = State::take(self.state, &plugin.name)?;
+        let state = StateDir::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
             let plugin = Plugin::open(spec).await?;
@@ -61,18 +61,18 @@ impl Call {
 }
 
 /// The state directory of this call's plugin.
-struct State {
+struct StateDir {
     dir: PathBuf,
     _lock: Option<StateLock>,
     _temporary: Option<TempDir>,
 }
 
-impl State {
-    fn take(given: Option<PathBuf>, plugin: &str) -> Result<State> {
+impl StateDir {
+    fn take(given: Option<PathBuf>, plugin: &str) -> Result<StateDir> {
         let Some(state) = given else {
             let temporary =
                 TempDir::with_prefix("moondock-").context("cannot create a directory for state")?;
-            return Ok(State {
+            return Ok(StateDir {
                 dir: temporary.path().to_owned(),
                 _lock: None,
                 _temporary: Some(temporary),
@@ -81,7 +81,7 @@ impl State {
         let lock = StateLock::take(&state)?;
         let dir = std::path::absolute(state.join(plugin))?;
         make_private(&dir)?;
-        Ok(State {
+        Ok(StateDir {
             dir,
             _lock: Some(lock),
             _temporary: None,

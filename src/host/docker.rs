@@ -25,7 +25,7 @@ const MAX_TIMEOUT: Duration = Duration::from_mins(10);
 const MAX_BODY: usize = 16 << 20;
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum DockerFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(
@@ -46,21 +46,21 @@ enum Failure {
     Lua(#[from] mlua::Error),
 }
 
-async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
+async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, DockerFailure> {
     if host.script == "authz.lua" {
-        return Err(Failure::Policy);
+        return Err(DockerFailure::Policy);
     }
     let record = Record::of("the request", &argument, FIELDS)?;
     let path: String = record.required("path")?;
     let timeout = record.timeout(DEFAULT_TIMEOUT, MAX_TIMEOUT)?;
     if !path.starts_with('/') {
-        return Err(Failure::Path);
+        return Err(DockerFailure::Path);
     }
     let request = message(&lua, &host, &record)?;
     let socket = socket()?;
     let sending = send_to_socket(&socket, &path, &request);
     let answer = tokio::time::timeout(timeout, sending).await;
-    let answer = answer.map_err(|_| Failure::Late(timeout.as_secs_f64()))??;
+    let answer = answer.map_err(|_| DockerFailure::Late(timeout.as_secs_f64()))??;
     let body = match values::decode(&lua, &host.budget, &answer.body) {
         Ok(body) => body,
         Err(_) => Value::String(lua.create_string(&answer.body)?),
@@ -71,18 +71,18 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Fai
     Ok(table)
 }
 
-fn socket() -> Result<PathBuf, Failure> {
+fn socket() -> Result<PathBuf, DockerFailure> {
     let Some(host) = std::env::var_os(HOST).filter(|host| !host.is_empty()) else {
         return Ok(SOCKET.into());
     };
     let host = host.to_string_lossy();
     match host.strip_prefix("unix://") {
         Some(path) => Ok(path.into()),
-        None => Err(Failure::Host(host.into_owned())),
+        None => Err(DockerFailure::Host(host.into_owned())),
     }
 }
 
-fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, Failure> {
+fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, DockerFailure> {
     let mut request = Request {
         method: record
             .optional("method")?

@@ -21,7 +21,7 @@ pub const MODULE: Module = Module {
 };
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum FirewallFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("unknown protocol `{0}`: use `tcp`, `udp` or `sctp`")]
@@ -34,16 +34,20 @@ enum Failure {
     Firewall(#[from] FirewallError),
 }
 
-async fn apply(_: Lua, host: Rc<Host>, (id, rules): (String, Value)) -> Result<(), Failure> {
+async fn apply(
+    _: Lua,
+    host: Rc<Host>,
+    (id, rules): (String, Value),
+) -> Result<(), FirewallFailure> {
     let network = network(&rules)?;
     Ok(own(&host)?.apply(&id, &network).await?)
 }
 
-async fn remove(_: Lua, host: Rc<Host>, id: String) -> Result<bool, Failure> {
+async fn remove(_: Lua, host: Rc<Host>, id: String) -> Result<bool, FirewallFailure> {
     Ok(own(&host)?.remove(&id).await?)
 }
 
-async fn list(_: Lua, host: Rc<Host>, (): ()) -> Result<Vec<String>, Failure> {
+async fn list(_: Lua, host: Rc<Host>, (): ()) -> Result<Vec<String>, FirewallFailure> {
     Ok(own(&host)?.list().await?)
 }
 
@@ -51,7 +55,7 @@ async fn free_port(
     _: Lua,
     _: Rc<Host>,
     (name, host_ip): (String, Option<String>),
-) -> Result<u16, Failure> {
+) -> Result<u16, FirewallFailure> {
     let host_ip = host_ip.map(|ip| ip::parse_ip(&ip)).transpose()?;
     Ok(firewall::free_port(protocol(&name)?, host_ip).await?)
 }
@@ -60,7 +64,7 @@ fn own(host: &Host) -> Result<Firewall, FirewallError> {
     Firewall::new(&host.shared.name, &host.shared.state)
 }
 
-fn network(rules: &Value) -> Result<Network, Failure> {
+fn network(rules: &Value) -> Result<Network, FirewallFailure> {
     let fields = [
         "bridge",
         "subnets",
@@ -85,7 +89,7 @@ fn network(rules: &Value) -> Result<Network, Failure> {
     })
 }
 
-fn port(table: Table) -> Result<Port, Failure> {
+fn port(table: Table) -> Result<Port, FirewallFailure> {
     let record = Record::new(table, &["protocol", "host_ip", "host_port", "ip", "port"])?;
     let host_ip = record
         .optional::<String>("host_ip")?
@@ -99,9 +103,9 @@ fn port(table: Table) -> Result<Port, Failure> {
     })
 }
 
-fn protocol(name: &str) -> Result<Protocol, Failure> {
+fn protocol(name: &str) -> Result<Protocol, FirewallFailure> {
     let known = Protocol::ALL
         .into_iter()
         .find(|protocol| protocol.as_str() == name);
-    known.ok_or_else(|| Failure::Protocol(name.to_owned()))
+    known.ok_or_else(|| FirewallFailure::Protocol(name.to_owned()))
 }

@@ -4,7 +4,7 @@ mod mounting;
 mod paths;
 
 use self::mounting::{list_mounts, mount, mounted, mounted_elsewhere, unmount};
-use self::paths::{Failure, Outcome, absolute, act_on, blocking};
+use self::paths::{FsFailure, Outcome, absolute, act_on, blocking};
 use super::record::Record;
 use super::{Host, Module, Needs, function};
 use crate::grants::territory::Access;
@@ -179,16 +179,16 @@ async fn real(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
 fn join(_: &Lua, _: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BString> {
     let base = absolute(&base)?;
     if name.as_bytes().contains(&0) {
-        return Err(Failure::Zero);
+        return Err(FsFailure::Zero);
     }
     let joined = join_beneath(&base, Path::new(OsStr::from_bytes(&name.as_bytes())));
-    let outside = || Failure::Leaves(name.to_string_lossy());
+    let outside = || FsFailure::Leaves(name.to_string_lossy());
     joined.map(bytes).ok_or_else(outside)
 }
 
 async fn allocate(_: Lua, host: Rc<Host>, (path, size): (LuaString, f64)) -> Outcome<()> {
     if !(0.0..=i64::MAX as f64 / 2.0).contains(&size) || size.fract() != 0.0 {
-        return Err(Failure::Size(size));
+        return Err(FsFailure::Size(size));
     }
     #[expect(
         clippy::cast_possible_truncation,
@@ -218,6 +218,6 @@ fn mode_of(mode: &Value) -> Outcome<u32> {
     };
     match bits.filter(|bits| *bits <= 0o7777) {
         Some(bits) => Ok(bits),
-        None => Err(Failure::Mode(mode.to_string()?)),
+        None => Err(FsFailure::Mode(mode.to_string()?)),
     }
 }

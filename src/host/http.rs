@@ -37,7 +37,7 @@ const PUBLIC: [&str; 3] = ["accept", "content-type", "user-agent"];
 const PUBLIC_PREFIX: &str = "accept-";
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum HttpFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("`redirects` must be at most {MAX_REDIRECTS}")]
@@ -67,20 +67,20 @@ struct Exchange {
     ca: Option<Vec<u8>>,
 }
 
-async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
+async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, HttpFailure> {
     let exchange = exchange(&argument)?;
     let (url, timeout) = (exchange.url.clone(), exchange.timeout);
     let answer = tokio::time::timeout(timeout, run(&host, exchange)).await;
-    let answer = answer.map_err(|_| Failure::Late(url, timeout.as_secs_f64()))??;
+    let answer = answer.map_err(|_| HttpFailure::Late(url, timeout.as_secs_f64()))??;
     Ok(table(&lua, &answer)?)
 }
 
-fn exchange(argument: &Value) -> Result<Exchange, Failure> {
+fn exchange(argument: &Value) -> Result<Exchange, HttpFailure> {
     let record = Record::of("the request", argument, FIELDS)?;
     let request = message(&record)?;
     let redirects = record.optional("redirects")?.unwrap_or(DEFAULT_REDIRECTS);
     if redirects > MAX_REDIRECTS {
-        return Err(Failure::Redirects);
+        return Err(HttpFailure::Redirects);
     }
     Ok(Exchange {
         url: Url::parse(&record.required::<String>("url")?)?,
@@ -91,14 +91,14 @@ fn exchange(argument: &Value) -> Result<Exchange, Failure> {
     })
 }
 
-fn message(record: &Record) -> Result<Request, Failure> {
+fn message(record: &Record) -> Result<Request, HttpFailure> {
     let method: Option<String> = record.optional("method")?;
     let headers: Option<Table> = record.optional("headers")?;
     let body: Option<Vec<u8>> = record.optional("body")?;
     let max_body: Option<u32> = record.optional("max_body")?;
     let limit = max_body.map_or(MAX_TEXT, |limit| limit as usize);
     if limit > MAX_TEXT {
-        return Err(Failure::MaxBody);
+        return Err(HttpFailure::MaxBody);
     }
     Ok(Request {
         method: method.unwrap_or_else(|| "GET".to_owned()),
@@ -127,7 +127,7 @@ fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         .collect()
 }
 
-async fn run(host: &Host, exchange: Exchange) -> Result<Answer, Failure> {
+async fn run(host: &Host, exchange: Exchange) -> Result<Answer, HttpFailure> {
     let Exchange {
         mut url,
         mut request,
@@ -148,12 +148,12 @@ async fn run(host: &Host, exchange: Exchange) -> Result<Answer, Failure> {
         };
         let next = url.join(&location)?;
         if url.tls && !next.tls {
-            return Err(Failure::Downgrade(url));
+            return Err(HttpFailure::Downgrade(url));
         }
         redirect(&mut request, answer.status, next.is_same_server(&url));
         url = next;
     }
-    Err(Failure::TooFar(url, redirects))
+    Err(HttpFailure::TooFar(url, redirects))
 }
 
 fn location(answer: &Answer) -> Option<String> {

@@ -16,7 +16,7 @@ pub const MODULE: Module = Module {
 };
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum JsonFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]
@@ -27,7 +27,7 @@ fn encode(
     lua: &Lua,
     host: &Host,
     (value, options): (Value, Option<Table>),
-) -> Result<BString, Failure> {
+) -> Result<BString, JsonFailure> {
     let options = Record::new(options, &["pretty"])?;
     let pretty = options.optional("pretty")?.unwrap_or_default();
     Ok(values::encode(lua, &host.budget, &value, pretty)?.into())

@@ -18,7 +18,7 @@ pub const MODULE: Module = Module {
 const MAX_NAMES: usize = 1000;
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum NamesFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("`names` must have at most {MAX_NAMES} names")]
@@ -29,10 +29,10 @@ fn nearest_of(
     _: &Lua,
     _: &Host,
     (name, names): (String, Value),
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, NamesFailure> {
     let names: Vec<String> = typed("names", &names)?;
     if names.len() > MAX_NAMES {
-        return Err(Failure::TooMany);
+        return Err(NamesFailure::TooMany);
     }
     Ok(nearest(&name, names.iter().map(String::as_str)).map(str::to_owned))
 }

@@ -25,7 +25,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 const MAX_OUTPUT: u32 = 64 << 20;
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum ProcessFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error("`max_output` must be from 1 to {MAX_OUTPUT} bytes")]
@@ -40,17 +40,21 @@ enum Failure {
     Lua(#[from] mlua::Error),
 }
 
-async fn run(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Failure> {
+async fn run(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, ProcessFailure> {
     let output = command(&host, &argument)?.run().await?;
     Ok(table(&lua, output)?)
 }
 
-async fn check(lua: Lua, host: Rc<Host>, argument: Value) -> Result<mlua::LuaString, Failure> {
+async fn check(
+    lua: Lua,
+    host: Rc<Host>,
+    argument: Value,
+) -> Result<mlua::LuaString, ProcessFailure> {
     let stdout = command(&host, &argument)?.check().await?;
     Ok(lua.create_string(stdout)?)
 }
 
-fn command(host: &Host, argument: &Value) -> Result<Command, Failure> {
+fn command(host: &Host, argument: &Value) -> Result<Command, ProcessFailure> {
     let record = Record::of("the command", argument, FIELDS)?;
     let argv: Vec<Vec<u8>> = record.required("argv")?;
     let mut command = Command::new(argv.into_iter().map(OsString::from_vec));
@@ -72,11 +76,13 @@ fn command(host: &Host, argument: &Value) -> Result<Command, Failure> {
 
 /// Checks the grant for a program. Every program passes through here before it is run, under the
 /// name that is then looked up.
-fn require_grant(host: &Host, program: &OsStr) -> Result<(), Failure> {
+fn require_grant(host: &Host, program: &OsStr) -> Result<(), ProcessFailure> {
     let wanted = program.to_str().map(|name| Grant::Exec(name.to_owned()));
     match wanted.filter(|wanted| wanted.to_string().parse().as_ref() == Ok(wanted)) {
         Some(wanted) => Ok(host.shared.granted().require(&wanted)?),
-        None => Err(Failure::Ungrantable(program.to_string_lossy().into_owned())),
+        None => Err(ProcessFailure::Ungrantable(
+            program.to_string_lossy().into_owned(),
+        )),
     }
 }
 
@@ -95,11 +101,11 @@ fn variables(env: &Table) -> Result<Vec<(OsString, OsString)>, RecordError> {
         .collect()
 }
 
-fn output_limit(bytes: u32) -> Result<usize, Failure> {
+fn output_limit(bytes: u32) -> Result<usize, ProcessFailure> {
     if (1..=MAX_OUTPUT).contains(&bytes) {
         Ok(bytes as usize)
     } else {
-        Err(Failure::MaxOutput)
+        Err(ProcessFailure::MaxOutput)
     }
 }
 

@@ -44,7 +44,7 @@ const MAX_DEPTH: usize = 16;
 
 /// Why a function of the store failed.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum StoreFailure {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -69,7 +69,7 @@ enum Failure {
     Lua(#[from] mlua::Error),
 }
 
-type Outcome<T> = Result<T, Failure>;
+type Outcome<T> = Result<T, StoreFailure>;
 
 async fn get(lua: Lua, host: Rc<Host>, key: LuaString) -> Outcome<Value> {
     outside("get")?;
@@ -118,7 +118,7 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
     let results = HOLDING
         .scope(holding, call_protected(&lua, (f, tx)))
         .await?;
-    let transaction = changes.0.take().ok_or(Failure::Ended)?;
+    let transaction = changes.0.take().ok_or(StoreFailure::Ended)?;
     if results.front() == Some(&Value::Boolean(true)) {
         transaction.commit().await?;
     }
@@ -156,10 +156,10 @@ fn holding(host: &Host) -> Outcome<Holding> {
     match HOLDING.try_with(|holding| *holding) {
         Ok(Holding {
             transaction: true, ..
-        }) => Err(Failure::Inside),
+        }) => Err(StoreFailure::Inside),
         Ok(Holding {
             depth: MAX_DEPTH.., ..
-        }) => Err(Failure::Depth),
+        }) => Err(StoreFailure::Depth),
         Ok(holding) => Ok(Holding {
             depth: holding.depth + 1,
             ..holding
@@ -175,7 +175,7 @@ fn holding(host: &Host) -> Outcome<Holding> {
 /// Fails inside a transaction: the store would wait for the transaction to end.
 fn outside(name: &'static str) -> Outcome<()> {
     match HOLDING.try_with(|holding| holding.transaction) {
-        Ok(true) => Err(Failure::UseTx(name)),
+        Ok(true) => Err(StoreFailure::UseTx(name)),
         _ => Ok(()),
     }
 }
@@ -206,7 +206,10 @@ impl Tx {
             .check_exactly()
             .map_err(mlua::Error::external)?;
         let mut transaction = self.transaction.borrow_mut();
-        let acted = transaction.as_mut().ok_or(Failure::Ended).and_then(act);
+        let acted = transaction
+            .as_mut()
+            .ok_or(StoreFailure::Ended)
+            .and_then(act);
         acted.map_err(|error| mlua::Error::runtime(format!("tx:{name}: {error}")))
     }
 }
@@ -241,7 +244,7 @@ impl UserData for Tx {
 fn text(key: &LuaString) -> Outcome<String> {
     key.to_str()
         .map(|key| key.to_owned())
-        .map_err(|_| Failure::Key)
+        .map_err(|_| StoreFailure::Key)
 }
 
 fn prefix_of(prefix: Option<LuaString>) -> Outcome<String> {
@@ -250,10 +253,10 @@ fn prefix_of(prefix: Option<LuaString>) -> Outcome<String> {
 
 fn encode(lua: &Lua, host: &Host, key: &str, value: &Value) -> Outcome<Vec<u8>> {
     if value.is_nil() {
-        return Err(Failure::Nil(key.to_owned()));
+        return Err(StoreFailure::Nil(key.to_owned()));
     }
     values::encode(lua, &host.budget, value, false)
-        .map_err(|error| Failure::Value(key.to_owned(), error))
+        .map_err(|error| StoreFailure::Value(key.to_owned(), error))
 }
 
 fn decode(lua: &Lua, host: &Host, key: &str, value: Option<Bytes>) -> Outcome<Value> {
@@ -261,7 +264,7 @@ fn decode(lua: &Lua, host: &Host, key: &str, value: Option<Bytes>) -> Outcome<Va
         return Ok(Value::Nil);
     };
     values::decode(lua, &host.budget, &value)
-        .map_err(|error| Failure::Foreign(key.to_owned(), error))
+        .map_err(|error| StoreFailure::Foreign(key.to_owned(), error))
 }
 
 fn entries(lua: &Lua, host: &Host, found: Vec<(String, Bytes)>) -> Outcome<Table> {

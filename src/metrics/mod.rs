@@ -7,5 +7,5 @@ mod samples;
 
 pub use logs::LogCounters;
 pub use meters::{BUCKETS, Meters, Tally, Verdict};
-pub use page::{CONTENT_TYPE, Kind, METRICS, Metric, Process, page};
+pub use page::{CONTENT_TYPE, METRICS, Metric, MetricKind, Process, page};
 pub use samples::{Family, Sample, Samples};

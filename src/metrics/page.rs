@@ -15,7 +15,7 @@ pub struct Metric {
     /// The name.
     pub name: &'static str,
     /// The kind of its values.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// The labels of its values.
     pub labels: &'static [&'static str],
     /// The description, in one sentence.
@@ -25,7 +25,7 @@ pub struct Metric {
 
 /// The kind of a metric's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Values that only grow, from zero at the start of the process.
     Counter,
     /// Values that rise and fall.
@@ -52,14 +52,14 @@ enum Values {
 pub const METRICS: &[Metric] = &[
     Metric {
         name: "moondock_build_info",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &["version"],
         help: "Always 1; the label is Moondock's version.",
         values: Values::Process(|process, lines| lines.add(&[("version", process.version)], 1)),
     },
     Metric {
         name: "process_start_time_seconds",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &[],
         help: "Time at which the process began to serve, in seconds since 1970.",
         values: Values::Process(|process, lines| {
@@ -72,21 +72,21 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_calls_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin", "method", "outcome"],
         help: "Calls that were answered (ok), denied by a policy (denied), or failed (failed).",
         values: Values::Plugin(calls),
     },
     Metric {
         name: "moondock_call_duration_seconds",
-        kind: Kind::Histogram,
+        kind: MetricKind::Histogram,
         labels: &["plugin", "method"],
         help: "Duration of calls, from the last byte of the request to the first byte of the reply, or to the last byte for `LogDriver.ReadLogs`.",
         values: Values::Plugin(durations),
     },
     Metric {
         name: "moondock_reloads_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin", "result"],
         help: "Reloads that replaced a script (taken_over), or were rejected so that the last good one stays (refused).",
         values: Values::Plugin(|meters, lines| {
@@ -96,14 +96,14 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_script_restarts_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin"],
         help: "Scripts that ran out of memory and were restarted.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Restarted)),
     },
     Metric {
         name: "moondock_script_generation",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &["plugin", "script"],
         help: "Generation of the script that answers new calls; 0 if it cannot be loaded.",
         values: Values::Plugin(|meters, lines| {
@@ -114,7 +114,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_script_memory_bytes",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &["plugin", "script"],
         help: "Memory of a script at the end of its last call, including garbage.",
         values: Values::Plugin(|meters, lines| {
@@ -125,21 +125,21 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_collect_skipped_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin"],
         help: "Intervals of a metrics collector that were skipped because `collect` was still running.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Skipped)),
     },
     Metric {
         name: "moondock_collect_unread_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin"],
         help: "Intervals of a metrics collector in which the engine's metrics could not be read.",
         values: Values::Plugin(|meters, lines| lines.tally(meters, &[], Tally::Unread)),
     },
     Metric {
         name: "moondock_log_streams",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &["plugin"],
         help: "Open log streams of containers.",
         values: Values::Plugin(|meters, lines| {
@@ -148,7 +148,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_log_batches_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin", "result"],
         help: "Batches of log entries that the script accepted (taken), and failed attempts to deliver one (failed).",
         values: Values::Plugin(|meters, lines| {
@@ -159,7 +159,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_log_entries_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin", "result"],
         help: "Log entries that the script accepted (taken), and dropped ones (dropped).",
         values: Values::Plugin(|meters, lines| {
@@ -174,7 +174,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_log_bytes_total",
-        kind: Kind::Counter,
+        kind: MetricKind::Counter,
         labels: &["plugin", "result"],
         help: "Bytes of these entries as the engine framed them, and of corrupt streams (dropped).",
         values: Values::Plugin(|meters, lines| {
@@ -189,7 +189,7 @@ pub const METRICS: &[Metric] = &[
     },
     Metric {
         name: "moondock_open_connections",
-        kind: Kind::Gauge,
+        kind: MetricKind::Gauge,
         labels: &["plugin"],
         help: "Open connections of the engine.",
         values: Values::Plugin(|meters, lines| lines.of(meters, &[], meters.connections())),
@@ -248,13 +248,13 @@ pub fn page(process: &Process, plugins: &[Arc<Meters>]) -> String {
     text
 }
 
-impl Kind {
+impl MetricKind {
     /// Returns the name in the text format.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
         }
     }
 }

@@ -34,9 +34,9 @@ pub enum Acceptor {
 
 /// A stream that is not a Unix socket. One type for all of them keeps a second and third copy of the
 /// HTTP server out of the program.
-pub trait Stream: AsyncRead + AsyncWrite + Unpin {}
+pub trait OtherStream: AsyncRead + AsyncWrite + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin> OtherStream for T {}
 
 impl Acceptor {
     /// Registers the listener with the event loop of this thread.
@@ -62,7 +62,7 @@ impl Acceptor {
                 let stream = prepare(listener.accept().await?.0)?;
                 connections.serve(
                     Peer::tcp(&stream)?,
-                    ready(Some(Box::new(stream) as Box<dyn Stream>)),
+                    ready(Some(Box::new(stream) as Box<dyn OtherStream>)),
                 );
             }
             Acceptor::Tls(listener, tls, places) => {
@@ -91,7 +91,7 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
 async fn shake_hands(
     handshake: Accept<TcpStream>,
     _place: OwnedSemaphorePermit,
-) -> Option<Box<dyn Stream>> {
+) -> Option<Box<dyn OtherStream>> {
     match timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!("TLS client rejected: {error}"),

@@ -134,11 +134,11 @@ async fn serve(listener: Listener, plugins: Plugins) {
             Listener::Unix(listener) => listener
                 .accept()
                 .await
-                .map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+                .map(|(s, _)| Box::new(s) as Box<dyn ScrapeStream>),
             Listener::Tcp(listener) => listener
                 .accept()
                 .await
-                .map(|(s, _)| Box::new(s) as Box<dyn Stream>),
+                .map(|(s, _)| Box::new(s) as Box<dyn ScrapeStream>),
         };
         match accepted {
             Ok(stream) => {
@@ -157,11 +157,11 @@ async fn serve(listener: Listener, plugins: Plugins) {
     }
 }
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+trait ScrapeStream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> ScrapeStream for S {}
 
 async fn converse(
-    stream: Box<dyn Stream>,
+    stream: Box<dyn ScrapeStream>,
     process: Process,
     plugins: Plugins,
 ) -> hyper::Result<()> {

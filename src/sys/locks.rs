@@ -21,11 +21,11 @@ pub enum LockError {
 /// The named locks of one plugin. Clones are the same locks.
 #[derive(Debug, Clone, Default)]
 pub struct Locks {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<LockTable>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct LockTable {
     callers: Caller,
     locks: HashMap<String, Lock>,
     waiting: HashMap<Caller, String>,
@@ -104,12 +104,12 @@ impl Locks {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LockTable> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl LockTable {
     fn lock(&mut self, name: &str) -> &mut Lock {
         self.locks.entry(name.to_owned()).or_default()
     }

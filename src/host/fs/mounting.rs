@@ -1,7 +1,7 @@
 //! Mounts.
 
 use super::bytes;
-use super::paths::{Failure, Outcome, PathFailure, absolute, act_on, blocking};
+use super::paths::{FsFailure, Outcome, PathFailure, absolute, act_on, blocking};
 use crate::grants::mount_rules;
 use crate::grants::territory::{Access, Territory};
 use crate::host::Host;
@@ -35,11 +35,11 @@ impl MountSpec {
             .any(|option| option == "bind" || option == "rbind");
         let image = request.optional("loop")?.unwrap_or_default();
         if bind && image {
-            return Err(Failure::Both);
+            return Err(FsFailure::Both);
         }
         let kind = match request.optional("type")? {
             _ if bind => String::new(),
-            kind => kind.ok_or(Failure::Type)?,
+            kind => kind.ok_or(FsFailure::Type)?,
         };
         mount_rules::check(&kind, bind, &options)?;
         let access = if image && mount_rules::is_read_only(&options) {

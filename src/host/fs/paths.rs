@@ -15,7 +15,7 @@ use tokio::task::spawn_blocking;
 
 /// Why a function of the module failed.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Failure {
+pub(super) enum FsFailure {
     #[error(transparent)]
     Path(#[from] PathFailure),
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub(super) enum PathFailure {
     Granted(String),
 }
 
-pub(super) type Outcome<T, E = Failure> = Result<T, E>;
+pub(super) type Outcome<T, E = FsFailure> = Result<T, E>;
 
 impl From<Denied> for PathFailure {
     fn from(denied: Denied) -> Self {
@@ -73,9 +73,9 @@ impl From<Denied> for PathFailure {
 pub(super) fn absolute(path: &LuaString) -> Outcome<PathBuf> {
     let bytes = path.as_bytes();
     match bytes.first() {
-        _ if bytes.contains(&0) => Err(Failure::Zero),
+        _ if bytes.contains(&0) => Err(FsFailure::Zero),
         Some(b'/') => Ok(PathBuf::from(OsStr::from_bytes(&bytes))),
-        _ => Err(Failure::Relative(path.to_string_lossy())),
+        _ => Err(FsFailure::Relative(path.to_string_lossy())),
     }
 }
 

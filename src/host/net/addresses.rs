@@ -1,12 +1,12 @@
 //! Arithmetic with addresses.
 
-use super::Failure;
+use super::NetFailure;
 use crate::host::Host;
 use crate::host::record::typed;
 use crate::sys::network::ip::{self, Cidr};
 use mlua::{Lua, Table, Value};
 
-pub fn parse_cidr(lua: &Lua, _: &Host, text: String) -> Result<Table, Failure> {
+pub fn parse_cidr(lua: &Lua, _: &Host, text: String) -> Result<Table, NetFailure> {
     let cidr: Cidr = text.parse()?;
     let table = lua.create_table()?;
     table.raw_set("address", cidr.address.to_string())?;
@@ -18,32 +18,32 @@ pub fn parse_cidr(lua: &Lua, _: &Host, text: String) -> Result<Table, Failure> {
     Ok(table)
 }
 
-pub fn canonical(_: &Lua, _: &Host, text: String) -> Result<String, Failure> {
+pub fn canonical(_: &Lua, _: &Host, text: String) -> Result<String, NetFailure> {
     if !text.contains('/') {
         return Ok(ip::parse_ip(&text)?.to_string());
     }
     Ok(text.parse::<Cidr>()?.canonical().to_string())
 }
 
-pub fn contains(_: &Lua, _: &Host, (cidr, other): (String, String)) -> Result<bool, Failure> {
+pub fn contains(_: &Lua, _: &Host, (cidr, other): (String, String)) -> Result<bool, NetFailure> {
     Ok(cidr
         .parse::<Cidr>()?
         .contains(&ip::parse_either(&other)?.canonical()))
 }
 
-pub fn overlaps(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<bool, Failure> {
+pub fn overlaps(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<bool, NetFailure> {
     Ok(ip::parse_either(&a)?.overlaps(&ip::parse_either(&b)?))
 }
 
-pub fn ip_add(_: &Lua, _: &Host, (address, n): (String, Value)) -> Result<String, Failure> {
+pub fn ip_add(_: &Lua, _: &Host, (address, n): (String, Value)) -> Result<String, NetFailure> {
     Ok(ip::add(ip::parse_ip(&address)?, typed("n", &n)?)?.to_string())
 }
 
-pub fn ip_compare(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<i8, Failure> {
+pub fn ip_compare(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<i8, NetFailure> {
     Ok(ip::parse_ip(&a)?.cmp(&ip::parse_ip(&b)?) as i8)
 }
 
-pub fn ip_distance(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<f64, Failure> {
+pub fn ip_distance(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<f64, NetFailure> {
     Ok(ip::distance(ip::parse_ip(&a)?, ip::parse_ip(&b)?)?)
 }
 
@@ -51,13 +51,13 @@ pub fn subnets(
     _: &Lua,
     _: &Host,
     (cidr, prefix, index): (String, Value, Value),
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, NetFailure> {
     let subnet = cidr
         .parse::<Cidr>()?
         .subnet(typed("prefix", &prefix)?, typed("index", &index)?)?;
     Ok(subnet.map(|subnet| subnet.to_string()))
 }
 
-pub fn mac_from_ip(_: &Lua, _: &Host, address: String) -> Result<String, Failure> {
+pub fn mac_from_ip(_: &Lua, _: &Host, address: String) -> Result<String, NetFailure> {
     Ok(ip::mac(ip::parse_ip(&address)?).to_string())
 }

@@ -1,6 +1,6 @@
 //! Links.
 
-use super::Failure;
+use super::NetFailure;
 use crate::host::Host;
 use crate::host::record::{Record, typed};
 use crate::sys::network::ip::Mac;
@@ -8,7 +8,7 @@ use crate::sys::network::netlink::{Link, LinkName, Netlink, NewLink};
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
 
-pub async fn links(lua: Lua, _: Rc<Host>, (): ()) -> Result<Vec<Table>, Failure> {
+pub async fn links(lua: Lua, _: Rc<Host>, (): ()) -> Result<Vec<Table>, NetFailure> {
     let links = Netlink::open()?.links().await?;
     Ok(links
         .into_iter()
@@ -16,7 +16,7 @@ pub async fn links(lua: Lua, _: Rc<Host>, (): ()) -> Result<Vec<Table>, Failure>
         .collect::<mlua::Result<_>>()?)
 }
 
-pub async fn link(lua: Lua, _: Rc<Host>, name: String) -> Result<Option<Table>, Failure> {
+pub async fn link(lua: Lua, _: Rc<Host>, name: String) -> Result<Option<Table>, NetFailure> {
     let link = Netlink::open()?.link(&name.parse()?).await?;
     Ok(link.map(|link| table(&lua, link)).transpose()?)
 }
@@ -25,7 +25,7 @@ pub async fn create_bridge(
     _: Lua,
     _: Rc<Host>,
     (name, options): (String, Option<Table>),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     let mut new = NewLink::default();
     if let Some(options) = options {
         let options = Record::new(options, &["mac", "mtu"])?;
@@ -41,7 +41,7 @@ pub async fn create_veth(
     _: Lua,
     _: Rc<Host>,
     (name, peer, options): (String, String, Option<Table>),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     let (mut new, mut peer_new) = (NewLink::default(), NewLink::default());
     if let Some(options) = options {
         let options = Record::new(options, &["mac", "peer_mac", "mtu"])?;
@@ -61,15 +61,15 @@ pub async fn create_veth(
         .await?)
 }
 
-pub async fn delete_link(_: Lua, _: Rc<Host>, name: String) -> Result<bool, Failure> {
+pub async fn delete_link(_: Lua, _: Rc<Host>, name: String) -> Result<bool, NetFailure> {
     Ok(Netlink::open()?.delete_link(&name.parse()?).await?)
 }
 
-pub async fn set_up(_: Lua, _: Rc<Host>, name: String) -> Result<(), Failure> {
+pub async fn set_up(_: Lua, _: Rc<Host>, name: String) -> Result<(), NetFailure> {
     Ok(Netlink::open()?.set_up(&name.parse()?, true).await?)
 }
 
-pub async fn set_down(_: Lua, _: Rc<Host>, name: String) -> Result<(), Failure> {
+pub async fn set_down(_: Lua, _: Rc<Host>, name: String) -> Result<(), NetFailure> {
     Ok(Netlink::open()?.set_up(&name.parse()?, false).await?)
 }
 
@@ -77,38 +77,42 @@ pub async fn set_master(
     _: Lua,
     _: Rc<Host>,
     (name, bridge): (String, Option<String>),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     let bridge: Option<LinkName> = bridge.map(|bridge| bridge.parse()).transpose()?;
     Ok(Netlink::open()?
         .set_master(&name.parse()?, bridge.as_ref())
         .await?)
 }
 
-pub async fn set_mac(_: Lua, _: Rc<Host>, (name, mac): (String, String)) -> Result<(), Failure> {
+pub async fn set_mac(_: Lua, _: Rc<Host>, (name, mac): (String, String)) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .set_mac(&name.parse()?, mac.parse()?)
         .await?)
 }
 
-pub async fn set_mtu(_: Lua, _: Rc<Host>, (name, mtu): (String, Value)) -> Result<(), Failure> {
+pub async fn set_mtu(_: Lua, _: Rc<Host>, (name, mtu): (String, Value)) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .set_mtu(&name.parse()?, typed("mtu", &mtu)?)
         .await?)
 }
 
-pub async fn rename(_: Lua, _: Rc<Host>, (name, new): (String, String)) -> Result<(), Failure> {
+pub async fn rename(_: Lua, _: Rc<Host>, (name, new): (String, String)) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .rename(&name.parse()?, &new.parse()?)
         .await?)
 }
 
-pub async fn set_hairpin(_: Lua, _: Rc<Host>, (name, on): (String, Value)) -> Result<(), Failure> {
+pub async fn set_hairpin(
+    _: Lua,
+    _: Rc<Host>,
+    (name, on): (String, Value),
+) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .set_hairpin(&name.parse()?, typed("on", &on)?)
         .await?)
 }
 
-fn mac(options: &Record, field: &'static str) -> Result<Option<Mac>, Failure> {
+fn mac(options: &Record, field: &'static str) -> Result<Option<Mac>, NetFailure> {
     Ok(options
         .optional::<String>(field)?
         .map(|mac| mac.parse())

@@ -64,7 +64,7 @@ pub const MODULE: Module = Module {
 };
 
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum NetFailure {
     #[error(transparent)]
     Record(#[from] RecordError),
     #[error(transparent)]

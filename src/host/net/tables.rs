@@ -1,6 +1,6 @@
 //! The kernel's tables: addresses, routes, neighbours, parameters.
 
-use super::Failure;
+use super::NetFailure;
 use crate::host::Host;
 use crate::host::record::{Record, typed};
 use crate::sys::network::ip::{self, Cidr};
@@ -10,7 +10,7 @@ use mlua::{Lua, Table, Value};
 use std::net::IpAddr;
 use std::rc::Rc;
 
-pub async fn addresses(_: Lua, _: Rc<Host>, name: String) -> Result<Vec<String>, Failure> {
+pub async fn addresses(_: Lua, _: Rc<Host>, name: String) -> Result<Vec<String>, NetFailure> {
     let addresses = Netlink::open()?.addresses(&name.parse()?).await?;
     Ok(addresses.iter().map(Cidr::to_string).collect())
 }
@@ -19,7 +19,7 @@ pub async fn add_address(
     _: Lua,
     _: Rc<Host>,
     (name, cidr): (String, String),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .add_address(&name.parse()?, cidr.parse()?)
         .await?)
@@ -29,13 +29,13 @@ pub async fn delete_address(
     _: Lua,
     _: Rc<Host>,
     (name, cidr): (String, String),
-) -> Result<bool, Failure> {
+) -> Result<bool, NetFailure> {
     Ok(Netlink::open()?
         .delete_address(&name.parse()?, cidr.parse()?)
         .await?)
 }
 
-pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, Failure> {
+pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, NetFailure> {
     let table = if table.is_nil() {
         None
     } else {
@@ -48,21 +48,21 @@ pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, F
         .collect::<mlua::Result<_>>()?)
 }
 
-pub async fn add_route(_: Lua, _: Rc<Host>, route: Value) -> Result<(), Failure> {
+pub async fn add_route(_: Lua, _: Rc<Host>, route: Value) -> Result<(), NetFailure> {
     let (destination, gateway, device) = read_route(&route)?;
     Ok(Netlink::open()?
         .add_route(destination, gateway, device.as_ref())
         .await?)
 }
 
-pub async fn delete_route(_: Lua, _: Rc<Host>, route: Value) -> Result<bool, Failure> {
+pub async fn delete_route(_: Lua, _: Rc<Host>, route: Value) -> Result<bool, NetFailure> {
     let (destination, gateway, device) = read_route(&route)?;
     Ok(Netlink::open()?
         .delete_route(destination, gateway, device.as_ref())
         .await?)
 }
 
-pub async fn neighbours(lua: Lua, _: Rc<Host>, name: String) -> Result<Vec<Table>, Failure> {
+pub async fn neighbours(lua: Lua, _: Rc<Host>, name: String) -> Result<Vec<Table>, NetFailure> {
     let found = Netlink::open()?.neighbours(&name.parse()?).await?;
     Ok(found
         .into_iter()
@@ -74,7 +74,7 @@ pub async fn add_neighbour(
     _: Lua,
     _: Rc<Host>,
     (name, address, mac): (String, String, String),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     Ok(Netlink::open()?
         .add_neighbour(&name.parse()?, ip::parse_ip(&address)?, mac.parse()?)
         .await?)
@@ -84,13 +84,13 @@ pub async fn delete_neighbour(
     _: Lua,
     _: Rc<Host>,
     (name, address): (String, String),
-) -> Result<bool, Failure> {
+) -> Result<bool, NetFailure> {
     Ok(Netlink::open()?
         .delete_neighbour(&name.parse()?, ip::parse_ip(&address)?)
         .await?)
 }
 
-pub async fn sysctl_get(_: Lua, _: Rc<Host>, key: String) -> Result<String, Failure> {
+pub async fn sysctl_get(_: Lua, _: Rc<Host>, key: String) -> Result<String, NetFailure> {
     Ok(sysctl::get(&key.parse()?).await?)
 }
 
@@ -98,11 +98,11 @@ pub async fn sysctl_set(
     _: Lua,
     _: Rc<Host>,
     (key, value): (String, String),
-) -> Result<(), Failure> {
+) -> Result<(), NetFailure> {
     Ok(sysctl::set(&key.parse()?, &value).await?)
 }
 
-fn read_route(route: &Value) -> Result<(Cidr, Option<IpAddr>, Option<LinkName>), Failure> {
+fn read_route(route: &Value) -> Result<(Cidr, Option<IpAddr>, Option<LinkName>), NetFailure> {
     let record = Record::of("the route", route, &["destination", "gateway", "device"])?;
     let destination = record.required::<String>("destination")?.parse()?;
     let gateway = record

@@ -1,6 +1,6 @@
 //! `docs/reference/metrics.md`: Moondock's own metrics.
 
-use moondock::metrics::{Kind, METRICS};
+use moondock::metrics::{METRICS, MetricKind};
 
 const INTRO: &str = "# Metrics
 
@@ -20,7 +20,7 @@ What `GET /metrics` returns at the address of `moondock serve --metrics`, in the
 pub fn page() -> String {
     let mut page = INTRO.to_owned();
     for metric in METRICS {
-        let histogram = if metric.kind == Kind::Histogram {
+        let histogram = if metric.kind == MetricKind::Histogram {
             " and `le`"
         } else {
             ""
