@@ -55,6 +55,22 @@ impl Bed {
             .ok();
     }
 
+    /// The network `net`, with addresses of the same plugin.
+    pub fn managed_network(&self) {
+        self.docker(&[
+            "network",
+            "create",
+            "-d",
+            NAME,
+            "--ipam-driver",
+            NAME,
+            "--subnet",
+            "10.77.0.0/24",
+            "net",
+        ])
+        .ok();
+    }
+
     /// Has the engine read its configuration again, with these authorization plugins.
     pub fn authorize_by(&self, plugins: &[&str]) {
         self.engine_configure(plugins);
@@ -284,18 +300,7 @@ fn a_managed_plugin_keeps_its_state_over_engine_restarts() {
     let plugin = ops(&bed);
     plugin.enable();
     bed.managed_volume("sized", &["-o", "size=16m"]);
-    let network = [
-        "network",
-        "create",
-        "-d",
-        NAME,
-        "--ipam-driver",
-        NAME,
-        "--subnet",
-        "10.77.0.0/24",
-        "net",
-    ];
-    bed.docker(&network).ok();
+    bed.managed_network();
     let run = |argv: &[&str]| {
         bed.docker(
             &[

@@ -68,18 +68,7 @@ fn one_managed_plugin_serves_all_seven_interfaces() {
 
     bed.authorize_by(&[NAME]);
     bed.managed_volume("data", &["-o", "size=8m"]);
-    bed.docker(&[
-        "network",
-        "create",
-        "-d",
-        NAME,
-        "--ipam-driver",
-        NAME,
-        "--subnet",
-        "10.77.0.0/24",
-        "net",
-    ])
-    .ok();
+    bed.managed_network();
     let run = [
         "run",
         "--name",

@@ -22,17 +22,7 @@ impl Bed {
     pub fn managed_resources(&self) {
         self.managed_volume("sized", &["-o", "size=16m"]);
         self.managed_volume("plain", &[]);
-        let network = [
-            "network",
-            "create",
-            "-d",
-            NAME,
-            "--ipam-driver",
-            NAME,
-            "--subnet",
-            "10.77.0.0/24",
-        ];
-        self.docker(&[&network[..], &["net"]].concat()).ok();
+        self.managed_network();
     }
 
     /// A container that writes to both volumes all the time, at a fixed address.
