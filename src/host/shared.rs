@@ -5,7 +5,7 @@ use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted};
 use crate::sys::files::places::{End, Place};
 use crate::sys::network::http::Client;
-use crate::sys::{files, locks::Locks, processes::life, state::store::Store};
+use crate::sys::{blocking, files, locks::Locks, processes::life, state::store::Store};
 use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,7 +52,7 @@ impl Shared {
     /// When the state cannot be read.
     pub async fn open(name: String, state: PathBuf) -> io::Result<Self> {
         let file = state.join(ACTIVATION_FILE);
-        let activation = on_blocking_pool(move || read_activation(&file)).await?;
+        let activation = blocking(move || read_activation(&file)).await?;
         let store = Store::new(state.join("store.redb"));
         Ok(Self {
             name,
@@ -136,7 +136,7 @@ impl Shared {
         let activation = self.activation() + 1;
         let file = self.state.join(ACTIVATION_FILE);
         let text = format!("{activation}\n");
-        on_blocking_pool(move || {
+        blocking(move || {
             let place = Place::find(&file, End::Itself);
             place
                 .and_then(|place| files::write(&place, text.as_bytes(), None))
@@ -184,12 +184,6 @@ fn read_activation(file: &Path) -> io::Result<u64> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
         Err(error) => Err(error),
     }
-}
-
-async fn on_blocking_pool<R: Send + 'static>(
-    f: impl FnOnce() -> io::Result<R> + Send + 'static,
-) -> io::Result<R> {
-    tokio::task::spawn_blocking(f).await?
 }
 
 /// What the host functions of one generation of one script know, on the script's thread.

@@ -71,7 +71,6 @@ impl MetricsSettings {
 
 /// The collector of one plugin, on the thread of the metrics script.
 pub(super) struct Collector {
-    slot: Rc<Slot>,
     running: RefCell<Option<Running>>,
     beats: Rc<Beats>,
 }
@@ -95,18 +94,17 @@ impl Collector {
     pub fn new(slot: Rc<Slot>) -> Self {
         Self {
             beats: Rc::new(Beats {
-                slot: slot.clone(),
+                slot,
                 turn: Mutex::default(),
                 is_blind: Cell::new(false),
             }),
-            slot,
             running: RefCell::default(),
         }
     }
 
     /// Answers `StartMetrics` with the hook, and starts the beats if it agreed.
     pub async fn start(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
-        let outcome = hook::answer(&self.slot, method, live, body).await;
+        let outcome = hook::answer(&self.beats.slot, method, live, body).await;
         if outcome.reply.is_ok() {
             self.begin();
         }
@@ -116,7 +114,7 @@ impl Collector {
     /// Answers `StopMetrics`: stops the beats, then calls the hook.
     pub async fn stop(&self, method: &'static Method, live: &Live, body: &[u8]) -> Outcome {
         self.halt().await;
-        hook::answer(&self.slot, method, live, body).await
+        hook::answer(&self.beats.slot, method, live, body).await
     }
 
     /// Starts the beats again if they ended by a panic.
@@ -139,7 +137,7 @@ impl Collector {
             return;
         }
         let (stop, stopped) = watch::channel(false);
-        let task = self.slot.spawn(self.beats.clone().run(stopped));
+        let task = self.beats.slot.spawn(self.beats.clone().run(stopped));
         self.running.replace(Some(Running { stop, task }));
     }
 

@@ -3,16 +3,16 @@
 use super::outcome::Outcome;
 use super::{CallError, OpenError, Surroundings};
 use crate::host::Shared;
-use crate::metrics::Meters;
+use crate::metrics::{Meters, Tally};
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Sources};
+use crate::sys::blocking;
 use crate::sys::scripts::sources::read_sources;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tracing::Level;
 
 /// The name, the directories and the environment of a plugin.
@@ -45,8 +45,7 @@ impl PluginSpec {
     /// An unreadable directory.
     pub async fn read_sources(&self) -> Result<Sources, OpenError> {
         let dir = self.dir.clone();
-        let reading = spawn_blocking(move || read_sources(&dir)).await;
-        let read = reading.map_err(io::Error::other).flatten();
+        let read = blocking(move || read_sources(&dir)).await;
         read.map_err(|source| OpenError::Unreadable {
             dir: self.dir.display().to_string(),
             source,
@@ -70,7 +69,7 @@ pub(super) struct Core {
     pub shared: Arc<Shared>,
     pub meters: Arc<Meters>,
     /// Whether an engine has called `Plugin.Activate`.
-    pub activated: AtomicBool,
+    activated: AtomicBool,
     generations: [AtomicU64; Interface::ALL.len()],
 }
 
@@ -93,6 +92,25 @@ impl Core {
     /// Returns the plugin's name, as Docker knows it.
     pub fn name(&self) -> &str {
         &self.spec.name
+    }
+
+    /// Reports that a reload failed, so that the previous version stays live.
+    pub fn report_kept(&self, problem: &str) {
+        self.meters.add(Tally::Refused);
+        tracing::error!(
+            plugin = self.name(),
+            "reload failed, the previous version stays live:\n{problem}"
+        );
+    }
+
+    /// Whether an engine has called `Plugin.Activate`.
+    pub fn is_activated(&self) -> bool {
+        self.activated.load(Relaxed)
+    }
+
+    /// Records that an engine has called `Plugin.Activate`.
+    pub fn set_activated(&self) {
+        self.activated.store(true, Relaxed);
     }
 
     /// Returns the number of a script's next generation.

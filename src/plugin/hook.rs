@@ -37,8 +37,7 @@ pub(super) async fn try_out(
     body: &[u8],
 ) -> Outcome {
     if !live.script.has(method) {
-        let error = CallError::NotImplemented(method.wire);
-        return Outcome::failed(error, String::new());
+        return Outcome::without_hook(method);
     }
     let reply = match arguments(method, live, body) {
         Ok((owed, args)) => call(slot, method, live, &owed, args).await,

@@ -2,6 +2,7 @@
 
 use super::core::Core;
 use super::runner::Runner;
+use super::slot::Lost;
 use crate::protocol::Interface;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
@@ -28,10 +29,6 @@ pub(super) enum Link {
     /// The script runs on a thread of its own.
     Thread(Thread),
 }
-
-/// The task panicked, or the script's thread is gone.
-#[derive(Debug)]
-pub(super) struct Lost;
 
 /// A thread with an event loop, which runs what it is sent.
 pub(super) struct Thread {
@@ -155,11 +152,9 @@ impl Supervised {
         task: impl FnOnce(Rc<Runner>) -> R,
     ) -> Result<T, Lost> {
         let runner = self.runner.clone();
-        let task = AssertUnwindSafe(async move { task(runner).await });
-        task.catch_unwind().await.map_err(|_| {
-            self.runner.slot.panicked.notify_one();
-            Lost
-        })
+        // The call of `task` itself may panic, too.
+        let task = async move { task(runner).await };
+        self.runner.slot.guard(task).await
     }
 }
 

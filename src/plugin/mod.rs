@@ -42,7 +42,6 @@ use serde_json::json;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::task::spawn_local;
@@ -160,7 +159,7 @@ impl Plugin {
     /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is
     /// stale.
     async fn activate(&self) -> Reply {
-        self.core.activated.store(true, Relaxed);
+        self.core.set_activated();
         self.forsake_logs();
         match self.core.shared.count_activation().await {
             Ok(activation) => {

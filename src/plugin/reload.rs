@@ -1,7 +1,7 @@
 //! Loading and reloading: a new generation takes over only when nothing is wrong with it.
 
-use super::link::{Link, Lost};
-use super::slot::Release;
+use super::link::Link;
+use super::slot::{Lost, Release};
 use super::{Manifest, OpenError, Plugin};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;

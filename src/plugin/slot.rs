@@ -13,7 +13,6 @@ use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 use tokio::sync::{Mutex, Notify};
 use tokio::task::{JoinHandle, spawn_local};
@@ -38,6 +37,10 @@ enum State {
     /// The last good generation.
     Live(Live),
 }
+
+/// The loss of a task's result: the task panicked, or the script's thread is gone.
+#[derive(Debug)]
+pub(super) struct Lost;
 
 /// A generation with the manifest that it was loaded under.
 #[derive(Clone)]
@@ -83,13 +86,24 @@ impl Slot {
         }
     }
 
-    /// Spawns a task that runs beside calls. After a panic in it, the script is restarted.
+    /// Runs a task of the script.
+    ///
+    /// # Errors
+    /// [`Lost`] after a panic, which is logged. The script is then restarted.
+    pub async fn guard<T>(&self, task: impl Future<Output = T>) -> Result<T, Lost> {
+        let done = AssertUnwindSafe(task).catch_unwind().await;
+        done.map_err(|_| {
+            self.panicked.notify_one();
+            Lost
+        })
+    }
+
+    /// Spawns a task that runs beside calls, and is guarded.
     pub fn spawn(self: &Rc<Self>, task: impl Future<Output = ()> + 'static) -> JoinHandle<()> {
         let slot = self.clone();
         spawn_local(async move {
-            if AssertUnwindSafe(task).catch_unwind().await.is_err() {
-                slot.panicked.notify_one();
-            }
+            // A panic has been logged.
+            let _ = slot.guard(task).await;
         })
     }
 
@@ -246,22 +260,6 @@ impl Slot {
         let (plugin, script) = (self.name(), self.interface.file());
         self.core.meters.add(Tally::TakenOver);
         tracing::info!(plugin, script, generation = live.script.generation, "live");
-    }
-}
-
-impl Core {
-    /// Reports that a reload failed, so that the previous version stays live.
-    pub fn report_kept(&self, problem: &str) {
-        self.meters.add(Tally::Refused);
-        tracing::error!(
-            plugin = self.name(),
-            "reload failed, the previous version stays live:\n{problem}"
-        );
-    }
-
-    /// Whether an engine has called `Plugin.Activate`.
-    pub fn is_activated(&self) -> bool {
-        self.activated.load(Relaxed)
     }
 }
 

@@ -53,7 +53,7 @@ pub enum Answer {
     Hook,
     /// By the policy.
     Policy,
-    /// By Moondock, with the capabilities of the log script. There is no hook.
+    /// By Moondock, from the hooks that the log script has.
     LogCapabilities,
     /// By starting a log stream.
     StartLog,

@@ -2,18 +2,20 @@
 
 use super::connection::Connections;
 use super::endpoint::Listener;
-use super::stream::Peer;
+use super::stream::{AnyStream, Peer};
 use rustix::net::sockopt::set_socket_keepalive;
 use std::future::ready;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::{Accept, TlsAcceptor};
 use tracing::debug;
+
+/// The pause after a failed accept, as when the process has no file descriptor left.
+pub const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// How long a TLS handshake may take.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -31,12 +33,6 @@ pub enum Acceptor {
     /// TLS over TCP; clients authenticate by certificate.
     Tls(TcpListener, TlsAcceptor, Arc<Semaphore>),
 }
-
-/// A stream that is not a Unix socket. One type for all of them keeps a second and third copy of the
-/// HTTP server out of the program.
-pub trait OtherStream: AsyncRead + AsyncWrite + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Unpin> OtherStream for T {}
 
 impl Acceptor {
     /// Registers the listener with the event loop of this thread.
@@ -62,7 +58,7 @@ impl Acceptor {
                 let stream = prepare(listener.accept().await?.0)?;
                 connections.serve(
                     Peer::tcp(&stream)?,
-                    ready(Some(Box::new(stream) as Box<dyn OtherStream>)),
+                    ready(Some(Box::new(stream) as Box<dyn AnyStream>)),
                 );
             }
             Acceptor::Tls(listener, tls, places) => {
@@ -91,7 +87,7 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
 async fn shake_hands(
     handshake: Accept<TcpStream>,
     _place: OwnedSemaphorePermit,
-) -> Option<Box<dyn OtherStream>> {
+) -> Option<Box<dyn AnyStream>> {
     match timeout(HANDSHAKE_TIMEOUT, handshake).await {
         Ok(Ok(stream)) => return Some(Box::new(stream)),
         Ok(Err(error)) => debug!("TLS client rejected: {error}"),

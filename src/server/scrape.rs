@@ -1,7 +1,9 @@
 //! `GET /metrics`: the counters of all plugins, served by the main thread so that no plugin waits.
 
+use super::acceptor::ACCEPT_BACKOFF;
 use super::own_file::OwnFile;
 use super::socket::{SocketError, bind, make_directory};
+use super::stream::AnyStream;
 use crate::config::{Access, LocalAddress};
 use crate::metrics::{CONTENT_TYPE, Meters, Process, page};
 use bytes::Bytes;
@@ -19,7 +21,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -30,9 +31,6 @@ const MAX_CLIENTS: usize = 16;
 
 /// The time limit on a client's request and answer together.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The pause after a failed accept, as when the process has no file descriptor left.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// The metrics page, which is served as long as this lives.
 pub struct Scraped {
@@ -134,11 +132,11 @@ async fn serve(listener: Listener, plugins: Plugins) {
             Listener::Unix(listener) => listener
                 .accept()
                 .await
-                .map(|(s, _)| Box::new(s) as Box<dyn ScrapeStream>),
+                .map(|(s, _)| Box::new(s) as Box<dyn AnyStream>),
             Listener::Tcp(listener) => listener
                 .accept()
                 .await
-                .map(|(s, _)| Box::new(s) as Box<dyn ScrapeStream>),
+                .map(|(s, _)| Box::new(s) as Box<dyn AnyStream>),
         };
         match accepted {
             Ok(stream) => {
@@ -157,11 +155,8 @@ async fn serve(listener: Listener, plugins: Plugins) {
     }
 }
 
-trait ScrapeStream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> ScrapeStream for S {}
-
 async fn converse(
-    stream: Box<dyn ScrapeStream>,
+    stream: Box<dyn AnyStream>,
     process: Process,
     plugins: Plugins,
 ) -> hyper::Result<()> {

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{Interest, Ready};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::sleep;
 
@@ -36,6 +36,12 @@ pub struct Streamed {
     /// Reported once the parts before it are sent: an error drops what is not.
     failure: Option<io::Error>,
 }
+
+/// A stream of any transport. One type for several keeps further copies of the HTTP server out of the
+/// program.
+pub trait AnyStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> AnyStream for T {}
 
 impl Peer {
     /// The peer of a Unix socket.

@@ -1,20 +1,17 @@
 //! A plugin's own thread: opens the plugin, accepts its connections, and drains them in the end.
 
-use super::acceptor::Acceptor;
+use super::acceptor::{ACCEPT_BACKOFF, Acceptor};
 use super::connection::Connections;
 use super::endpoint::Listener;
 use super::order::{Event, Order, Settling, WorkerError};
 use crate::plugin::{Plugin, PluginSpec};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
-
-/// The pause in accepting when the process has no file descriptor left.
-const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// What a plugin's thread works with.
 pub struct Worker {

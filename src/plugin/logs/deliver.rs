@@ -12,14 +12,13 @@ use crate::plugin::outcome::Outcome;
 use crate::plugin::slot::Live;
 use crate::protocol::{Interface, Method, WRITE_ENTRIES, WRITE_ENTRY};
 use crate::script::Diagnostic;
+use crate::sys::blocking;
 use crate::sys::state::journal::{Mark, MarkFile};
 use mlua::{IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
-use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
-use tokio::task::spawn_blocking;
 
 /// The pause before a failed batch is delivered again: at first, doubled with each failure.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -88,8 +87,7 @@ impl Delivery {
 
     async fn note(&self, mark: Mark) -> Result<(), Diagnostic> {
         let file = self.mark.clone();
-        let noting = spawn_blocking(move || file.set(&mark)).await;
-        let noted = noting.map_err(io::Error::other).flatten();
+        let noted = blocking(move || file.set(&mark)).await;
         noted.map_err(|error| Diagnostic::of_file(STATE_DIR, error.to_string()))
     }
 
@@ -134,16 +132,14 @@ impl Delivery {
     ) -> Result<(), Diagnostic> {
         let started = Instant::now();
         let deadline = live.manifest.deadline(method);
-        let result = live.script.call(method, args, deadline).await;
-        let reply = result
-            .clone()
-            .map(|_| Vec::new())
-            .map_err(CallError::Failed);
+        let result = live.script.call(method, args, deadline).await.map(drop);
+        let reply = result.clone().map(|()| Vec::new());
+        let reply = reply.map_err(CallError::Failed);
         // The stream reports failures itself, with what becomes of the entries.
         let outcome = Outcome::of(reply, String::new()).unlogged();
         let slot = &self.registry.slot;
         slot.finish(method, Some(live), &outcome, started).await;
-        result.map(drop)
+        result
     }
 
     fn report_retry(&self, pause: Duration, problem: &Diagnostic) {

@@ -24,12 +24,12 @@ use super::slot::{Live, Slot};
 use super::{CallError, Reply, hook};
 use crate::protocol::{Method, READ_LOG};
 use crate::script::{Diagnostic, Owed};
+use crate::sys::blocking;
 use crate::sys::state::journal::MarkFile;
 use serde_json::{Value as Json, json};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 /// How long `StopLogging` waits for the rest of the log. After the answer, the engine removes the
@@ -105,8 +105,7 @@ impl Logs {
     async fn note(&self, info: &StreamInfo) -> io::Result<MarkFile> {
         let journal = self.registry.journal.clone();
         let (id, text) = (info.id.clone(), info.text.clone());
-        let noting = spawn_blocking(move || journal.add(&id, &text)).await;
-        noting.map_err(io::Error::other).flatten()
+        blocking(move || journal.add(&id, &text)).await
     }
 
     /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after

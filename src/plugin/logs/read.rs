@@ -9,10 +9,8 @@ use crate::plugin::{CallError, Reply, ReplyStream, hook};
 use crate::protocol::{Method, frame};
 use crate::script::decode;
 use bytes::Bytes;
-use futures_util::FutureExt;
 use mlua::{Function, Lua, Table, Value};
 use std::cell::Cell;
-use std::panic::AssertUnwindSafe;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -83,7 +81,7 @@ async fn run(
     let followed = registry.follow(&container);
     let calling = call(method, &live, &request, &reading, followed);
     let result = tokio::select! {
-        result = AssertUnwindSafe(calling).catch_unwind() => result,
+        result = registry.slot.guard(calling) => result,
         () = reading.parts.closed() => {
             tracing::debug!(plugin = registry.slot.name(), object, "the reader of a log disconnected");
             let outcome = Outcome::ok(Vec::new(), object).unlogged();
@@ -91,10 +89,7 @@ async fn run(
         }
     };
     // A panic must reach the reader as an error, and not as the end of the log.
-    let result = result.unwrap_or_else(|_| {
-        registry.slot.panicked.notify_one();
-        Err(CallError::Panicked(method.wire))
-    });
+    let result = result.unwrap_or(Err(CallError::Panicked(method.wire)));
     if let Err(error) = &result {
         // The reader may be gone.
         let _ = reading.parts.send(Err(error.clone())).await;

@@ -4,12 +4,12 @@ use super::control::{Control, Progress};
 use super::info::StreamInfo;
 use super::registry::Registry;
 use super::stream::{Stream, finish_gone};
+use crate::sys::blocking;
 use crate::sys::files::fifo::Fifo;
 use crate::sys::state::journal::{Mark, MarkFile};
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 
 /// The pause before another attempt to open a stream that is still there.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,8 +17,7 @@ const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Resumes the streams that are noted in the journal, but not running.
 pub(super) async fn resume(registry: &Rc<Registry>) {
     let journal = registry.journal.clone();
-    let reading = spawn_blocking(move || journal.open_streams()).await;
-    match reading.map_err(io::Error::other).flatten() {
+    match blocking(move || journal.open_streams()).await {
         Ok(streams) => {
             for (id, text) in streams {
                 resume_stream(registry, id, text).await;

@@ -8,15 +8,15 @@ use super::info::StreamInfo;
 use super::registry::Registry;
 use super::settings::OnSlow;
 use crate::protocol::STOP_LOG;
+use crate::sys::blocking;
 use crate::sys::files::fifo::Fifo;
 use crate::sys::state::journal::{Mark, MarkFile};
 use crate::telemetry::chain;
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::io;
 use std::rc::Rc;
 use std::time::Duration;
-use tokio::task::{spawn_blocking, yield_now};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
 /// The shortest time between two batches, so that the entries of a busy container come in larger
@@ -279,8 +279,7 @@ async fn finish(registry: &Registry, info: &StreamInfo) {
         tracing::warn!(plugin, container, "{problem}");
     }
     let (journal, id) = (registry.journal.clone(), info.id.clone());
-    let removing = spawn_blocking(move || journal.remove(&id)).await;
-    if let Err(error) = removing.map_err(io::Error::other).flatten() {
+    if let Err(error) = blocking(move || journal.remove(&id)).await {
         tracing::warn!(plugin, container, %error, "cannot remove the log stream from the journal");
     }
     registry.unregister(info);
