@@ -1,5 +1,6 @@
 //! What one call may use: CPU time without yielding, and the reason why it was stopped.
 
+use crate::sys::state::store::StoreSize;
 use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::time::Duration;
@@ -9,8 +10,12 @@ use std::time::Duration;
 pub struct Limits {
     /// CPU time that a hook may use before it yields.
     pub cpu: Duration,
-    /// Memory of one script's state, in bytes.
+    /// Memory of one script's state, in bytes. Its calls may hold as much again outside of it.
     pub memory: usize,
+    /// What the plugin may store.
+    pub store: StoreSize,
+    /// Lines that the script may write to the log, per second.
+    pub log_lines: usize,
 }
 
 impl Default for Limits {
@@ -18,6 +23,11 @@ impl Default for Limits {
         Self {
             cpu: Duration::from_millis(250),
             memory: 64 << 20,
+            store: StoreSize {
+                bytes: 64 << 20,
+                keys: 200_000,
+            },
+            log_lines: 1000,
         }
     }
 }

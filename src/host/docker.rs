@@ -2,6 +2,7 @@
 
 use super::record::{Record, RecordError};
 use super::{Host, Module, Needs, function, values};
+use crate::sys::memory::Spent;
 use crate::sys::network::http::{HttpError, Request, send_to_socket};
 use mlua::{Lua, Table, Value};
 use std::path::PathBuf;
@@ -43,6 +44,8 @@ enum DockerFailure {
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
+    Spent(#[from] Spent),
+    #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
 
@@ -57,13 +60,14 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Doc
         return Err(DockerFailure::Path);
     }
     let request = message(&lua, &host, &record)?;
+    let _body = host.allowance.hold(request.body.len())?;
     let socket = socket()?;
     let sending = send_to_socket(&socket, &path, &request);
     let answer = tokio::time::timeout(timeout, sending).await;
     let answer = answer.map_err(|_| DockerFailure::Late(timeout.as_secs_f64()))??;
     let body = match values::decode(&lua, &host.budget, &answer.body) {
         Ok(body) => body,
-        Err(_) => Value::String(lua.create_string(&answer.body)?),
+        Err(_) => Value::String(lua.create_string(&*answer.body)?),
     };
     let table = lua.create_table()?;
     table.raw_set("status", answer.status)?;
@@ -88,6 +92,7 @@ fn message(lua: &Lua, host: &Host, record: &Record) -> Result<Request, DockerFai
             .optional("method")?
             .unwrap_or_else(|| "GET".to_owned()),
         max_body: MAX_BODY,
+        allowance: host.allowance.clone(),
         ..Request::default()
     };
     if let Some(body) = record.optional::<Value>("body")? {

@@ -48,23 +48,24 @@ pub const MODULE: Module = Module {
 };
 
 async fn read(
-    _: Lua,
+    lua: Lua,
     host: Rc<Host>,
     (path, part): (LuaString, Option<Table>),
-) -> Outcome<BString> {
+) -> Outcome<LuaString> {
     let part = Record::new(part, &["offset", "length"])?;
     let (offset, length) = (part.optional("offset")?, part.optional("length")?);
+    let allowance = host.allowance.clone();
     let read = move |place: &Place| match (offset, length) {
-        (None, None) => files::read(place),
+        (None, None) => files::read(place, &allowance),
         _ => files::read_part(
             place,
             offset.unwrap_or(0),
             length.unwrap_or(files::MAX_READ),
+            &allowance,
         ),
     };
-    Ok(act_on(&host, &path, Access::Read, End::Followed, read)
-        .await?
-        .into())
+    let text = act_on(&host, &path, Access::Read, End::Followed, read).await?;
+    Ok(lua.create_string(&*text)?)
 }
 
 async fn write(
@@ -73,6 +74,7 @@ async fn write(
     arguments: (LuaString, LuaString, Option<Table>),
 ) -> Outcome<()> {
     let (path, text, options) = arguments;
+    let _held = host.allowance.hold(text.as_bytes().len())?;
     let text = text.as_bytes().to_vec();
     let options = Record::new(options, &["mode", "append"])?;
     let mode = optional_mode(&options)?;

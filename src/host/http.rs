@@ -3,6 +3,7 @@
 use super::record::{MAX_TEXT, Record, RecordError, typed};
 use super::{Host, Module, Needs, function};
 use crate::grants::{Grant, HttpHost, Refused};
+use crate::sys::memory::{Allowance, Spent};
 use crate::sys::network::http::{Answer, HttpError, Request, Url};
 use mlua::{Lua, Table, Value};
 use std::rc::Rc;
@@ -48,6 +49,8 @@ enum HttpFailure {
     Refused(#[from] Refused),
     #[error(transparent)]
     Http(#[from] HttpError),
+    #[error(transparent)]
+    Spent(#[from] Spent),
     #[error("`{0}` did not answer within {1} s")]
     Late(Url, f64),
     #[error("`{0}` redirects from `https` to `http`")]
@@ -68,16 +71,17 @@ struct Exchange {
 }
 
 async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, HttpFailure> {
-    let exchange = exchange(&argument)?;
+    let exchange = exchange(&argument, &host.allowance)?;
+    let _body = host.allowance.hold(exchange.request.body.len())?;
     let (url, timeout) = (exchange.url.clone(), exchange.timeout);
     let answer = tokio::time::timeout(timeout, run(&host, exchange)).await;
     let answer = answer.map_err(|_| HttpFailure::Late(url, timeout.as_secs_f64()))??;
     Ok(table(&lua, &answer)?)
 }
 
-fn exchange(argument: &Value) -> Result<Exchange, HttpFailure> {
+fn exchange(argument: &Value, allowance: &Allowance) -> Result<Exchange, HttpFailure> {
     let record = Record::of("the request", argument, FIELDS)?;
-    let request = message(&record)?;
+    let request = message(&record, allowance)?;
     let redirects = record.optional("redirects")?.unwrap_or(DEFAULT_REDIRECTS);
     if redirects > MAX_REDIRECTS {
         return Err(HttpFailure::Redirects);
@@ -91,7 +95,7 @@ fn exchange(argument: &Value) -> Result<Exchange, HttpFailure> {
     })
 }
 
-fn message(record: &Record) -> Result<Request, HttpFailure> {
+fn message(record: &Record, allowance: &Allowance) -> Result<Request, HttpFailure> {
     let method: Option<String> = record.optional("method")?;
     let headers: Option<Table> = record.optional("headers")?;
     let body: Option<Vec<u8>> = record.optional("body")?;
@@ -105,6 +109,7 @@ fn message(record: &Record) -> Result<Request, HttpFailure> {
         headers: headers.map_or(Ok(Vec::new()), |headers| lines(&headers))?,
         body: body.unwrap_or_default().into(),
         max_body: limit,
+        allowance: allowance.clone(),
     })
 }
 
@@ -197,6 +202,6 @@ fn table(lua: &Lua, answer: &Answer) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("status", answer.status)?;
     table.raw_set("headers", headers)?;
-    table.raw_set("body", lua.create_string(&answer.body)?)?;
+    table.raw_set("body", lua.create_string(&*answer.body)?)?;
     Ok(table)
 }

@@ -4,7 +4,7 @@ use super::{Host, Module, Needs, function, values};
 use mlua::{Lua, LuaString, Table, Value, Variadic};
 use std::fmt::Write;
 use std::rc::Rc;
-use tracing::Level;
+use tracing::{Level, enabled};
 
 /// The module's functions.
 #[rustfmt::skip]
@@ -66,7 +66,14 @@ fn emit(
     message: &str,
     fields: Option<&Table>,
 ) -> Result<(), String> {
+    if !is_enabled(level) {
+        return Ok(());
+    }
     let fields = fields.map(|fields| render(lua, host, fields)).transpose()?;
+    let length = message.len() + fields.as_ref().map_or(0, String::len);
+    if !host.lines.admits(length, host.limits.log_lines) {
+        return Ok(());
+    }
     let (script, line) = caller(lua).unwrap_or_else(|| (host.script.clone(), 0));
     let (plugin, fields) = (host.shared.name.as_str(), fields.as_deref());
     match level {
@@ -78,6 +85,29 @@ fn emit(
         _ => tracing::debug!(target: "script", plugin, script, line, fields, "{message}"),
     }
     Ok(())
+}
+
+fn is_enabled(level: Level) -> bool {
+    match level {
+        Level::ERROR => enabled!(target: "script", Level::ERROR),
+        Level::WARN => enabled!(target: "script", Level::WARN),
+        Level::INFO => enabled!(target: "script", Level::INFO),
+        _ => enabled!(target: "script", Level::DEBUG),
+    }
+}
+
+/// Reports, after a call, how many of the script's lines were left out.
+pub fn report_left_out(host: &Host) {
+    let left_out = host.lines.take_left_out();
+    if left_out == 0 {
+        return;
+    }
+    let (plugin, script) = (host.shared.name.as_str(), host.script.as_str());
+    tracing::warn!(
+        plugin,
+        script,
+        "{left_out} log lines left out: more than `log_lines_per_s` of plugin.toml allows"
+    );
 }
 
 /// Returns the file and line of the calling Lua function.

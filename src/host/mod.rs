@@ -6,6 +6,7 @@
 
 mod binding;
 mod budget;
+mod line_meter;
 mod near;
 mod needs;
 mod protected;
@@ -28,6 +29,7 @@ pub mod process;
 pub mod store;
 pub mod time;
 
+pub use crate::sys::state::store::StoreSize;
 pub use binding::Binding;
 pub use budget::{Budget, Exhausted, Limits};
 pub use near::nearest;

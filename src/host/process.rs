@@ -3,6 +3,7 @@
 use super::record::{MAX_TEXT, Record, RecordError, typed};
 use super::{Host, Module, Needs, function};
 use crate::grants::{Grant, Refused};
+use crate::sys::memory::{Held, Spent};
 use crate::sys::processes::{Command, Output, ProcessError};
 use mlua::{Lua, Table, Value};
 use std::ffi::{OsStr, OsString};
@@ -37,12 +38,14 @@ enum ProcessFailure {
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error(transparent)]
+    Spent(#[from] Spent),
+    #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
 
 async fn run(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, ProcessFailure> {
-    let output = command(&host, &argument)?.run().await?;
-    Ok(table(&lua, output)?)
+    let (command, _input) = command(&host, &argument)?;
+    Ok(table(&lua, &command.run().await?)?)
 }
 
 async fn check(
@@ -50,15 +53,20 @@ async fn check(
     host: Rc<Host>,
     argument: Value,
 ) -> Result<mlua::LuaString, ProcessFailure> {
-    let stdout = command(&host, &argument)?.check().await?;
-    Ok(lua.create_string(stdout)?)
+    let (command, _input) = command(&host, &argument)?;
+    Ok(lua.create_string(&*command.check().await?)?)
 }
 
-fn command(host: &Host, argument: &Value) -> Result<Command, ProcessFailure> {
+/// Returns the command, and what its input holds.
+fn command(host: &Host, argument: &Value) -> Result<(Command, Held), ProcessFailure> {
     let record = Record::of("the command", argument, FIELDS)?;
     let argv: Vec<Vec<u8>> = record.required("argv")?;
     let mut command = Command::new(argv.into_iter().map(OsString::from_vec));
     command.stdin = record.optional("stdin")?;
+    let input = host
+        .allowance
+        .hold(command.stdin.as_ref().map_or(0, Vec::len))?;
+    command.allowance = host.allowance.clone();
     command.env = record
         .optional("env")?
         .map_or(Ok(Vec::new()), |env| variables(&env))?;
@@ -71,7 +79,7 @@ fn command(host: &Host, argument: &Value) -> Result<Command, ProcessFailure> {
     }
     command.validate()?;
     require_grant(host, &command.argv[0])?;
-    Ok(command)
+    Ok((command, input))
 }
 
 /// Checks the grant for a program. Every program passes through here before it is run, under the
@@ -109,11 +117,11 @@ fn output_limit(bytes: u32) -> Result<usize, ProcessFailure> {
     }
 }
 
-fn table(lua: &Lua, output: Output) -> mlua::Result<Table> {
+fn table(lua: &Lua, output: &Output) -> mlua::Result<Table> {
     let table = lua.create_table()?;
     table.raw_set("code", output.code)?;
     table.raw_set("signal", output.signal)?;
-    table.raw_set("stdout", lua.create_string(output.stdout)?)?;
-    table.raw_set("stderr", lua.create_string(output.stderr)?)?;
+    table.raw_set("stdout", lua.create_string(&*output.stdout)?)?;
+    table.raw_set("stderr", lua.create_string(&*output.stderr)?)?;
     Ok(table)
 }

@@ -1,9 +1,11 @@
 //! What the scripts of one plugin share, and what the host functions of one script know.
 
-use super::Budget;
+use super::line_meter::LineMeter;
+use super::{Budget, Limits};
 use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted};
 use crate::sys::files::places::{End, Place};
+use crate::sys::memory::Allowance;
 use crate::sys::network::http::Client;
 use crate::sys::{blocking, files, locks::Locks, processes::life, state::store::Store};
 use std::cell::Cell;
@@ -197,8 +199,14 @@ pub struct Host {
     pub script: String,
     /// The generation, counted from 1.
     pub generation: u64,
+    /// The limits of the script.
+    pub limits: Limits,
     /// The meter of the script's state.
     pub budget: Budget,
+    /// The memory that the script's calls hold outside of its state, at most as much as inside.
+    pub allowance: Allowance,
+    /// The meter of the script's lines in the log.
+    pub lines: LineMeter,
     /// False while top-level code runs, which may touch nothing outside.
     pub in_call: Cell<bool>,
 }
@@ -210,14 +218,17 @@ impl Host {
         settings: Arc<toml::Table>,
         script: String,
         generation: u64,
+        limits: Limits,
     ) -> Rc<Self> {
-        let budget = Budget::default();
         Rc::new(Self {
             shared,
             settings,
             script,
             generation,
-            budget,
+            limits,
+            budget: Budget::default(),
+            allowance: Allowance::of(limits.memory),
+            lines: LineMeter::default(),
             in_call: Cell::new(false),
         })
     }

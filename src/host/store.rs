@@ -83,7 +83,7 @@ async fn set(lua: Lua, host: Rc<Host>, (key, value): (LuaString, Value)) -> Outc
     let key = text(&key)?;
     let value = encode(&lua, &host, &key, &value)?;
     let mut transaction = host.shared.store.begin().await?;
-    transaction.set(key, value);
+    transaction.set(key, value, host.limits.store)?;
     Ok(transaction.commit().await?)
 }
 
@@ -226,8 +226,7 @@ impl UserData for Tx {
             tx.with("set", |t| {
                 let key = text(&key)?;
                 let value = encode(lua, &tx.host, &key, &value)?;
-                t.set(key, value);
-                Ok(())
+                Ok(t.set(key, value, tx.host.limits.store)?)
             })
         });
         methods.add_method("delete", |_, tx, key: LuaString| {

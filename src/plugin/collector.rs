@@ -9,6 +9,7 @@ use crate::host::MANIFEST;
 use crate::metrics::{Sample, Samples, Tally};
 use crate::protocol::{COLLECT, Interface, Method};
 use crate::script::{Diagnostic, Owed};
+use crate::sys::memory::Buffer;
 use crate::sys::network::http::{HttpError, Request, send_to_socket};
 use crate::telemetry::chain;
 use mlua::{Lua, Table};
@@ -281,7 +282,7 @@ enum FetchError {
 }
 
 /// Reads the engine's page of metrics.
-async fn fetch(socket: &Path) -> Result<Vec<u8>, FetchError> {
+async fn fetch(socket: &Path) -> Result<Buffer, FetchError> {
     let accept = ("accept".to_owned(), b"text/plain".to_vec());
     let request = Request {
         method: "GET".to_owned(),

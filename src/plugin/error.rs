@@ -2,6 +2,7 @@
 
 use crate::protocol::{Interface, Method};
 use crate::script::Diagnostic;
+use crate::sys::memory::Spent;
 use std::io;
 
 /// Why a call has no result, in one line for the engine's user.
@@ -44,6 +45,9 @@ pub enum CallError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// The calls of the script hold too much already.
+    #[error("{0}")]
+    Spent(Spent),
     /// The object does not exist, as the hook says.
     #[error("{0}")]
     Absent(String),
@@ -68,6 +72,7 @@ impl CallError {
             CallError::BadRequest { .. } | CallError::NoArguments(_) => 400,
             CallError::TooLarge { .. } => 413,
             CallError::Absent(_)
+            | CallError::Spent(_)
             | CallError::Broken(_)
             | CallError::Failed(_)
             | CallError::Panicked(_) => 500,

@@ -36,6 +36,10 @@ impl Runner {
     pub async fn answer(&self, method: &'static Method, body: Bytes) -> Reply {
         let started = Instant::now();
         let live = self.slot.live();
+        let (live, _body) = match live.and_then(|live| Ok((live.hold(&body)?, live))) {
+            Ok((held, live)) => (Ok(live), Some(held)),
+            Err(error) => (Err(error), None),
+        };
         if let (Answer::ReadLog, Ok(live)) = (method.answer, &live)
             && live.script.has(method)
         {

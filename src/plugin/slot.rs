@@ -7,6 +7,7 @@ use super::{CallError, Manifest};
 use crate::metrics::Tally;
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Script, Sources};
+use crate::sys::memory::Held;
 use futures_util::FutureExt;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
@@ -264,6 +265,11 @@ impl Slot {
 }
 
 impl Live {
+    /// Counts the body of a call against what the script's calls may hold.
+    pub fn hold(&self, body: &[u8]) -> Result<Held, CallError> {
+        self.script.hold(body.len()).map_err(CallError::Spent)
+    }
+
     /// Returns the files that the generation was loaded from.
     pub fn release(&self) -> Release {
         Release {

@@ -5,6 +5,7 @@ use super::loader::{Loader, kit_text};
 use super::{CallFailure, Diagnostic, Hook, Problems, Sources, Vm};
 use crate::host::{Exhausted, Host, Limits, Shared, log};
 use crate::protocol::{Interface, Method};
+use crate::sys::memory::{Held, Spent};
 use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,9 +46,8 @@ impl Script {
         let file = interface.file();
         let excerpt =
             |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
-        let host = Host::new(shared, settings, file.clone(), generation);
-        let vm =
-            Vm::new(host.clone(), limits).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
+        let host = Host::new(shared, settings, file.clone(), generation, limits);
+        let vm = Vm::new(host.clone()).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
         let (hooks, used) = run_top_level(&vm, interface, &sources, &host)
             .await
             .map_err(|all| all.map(excerpt))?;
@@ -66,6 +66,14 @@ impl Script {
     /// Returns the state, to make values in.
     pub fn lua(&self) -> &Lua {
         self.vm.lua()
+    }
+
+    /// Counts `bytes` against what the script's calls may hold outside of its state.
+    ///
+    /// # Errors
+    /// They hold too much already.
+    pub fn hold(&self, bytes: usize) -> Result<Held, Spent> {
+        self.vm.host().allowance.hold(bytes)
     }
 
     /// Returns the files that it was loaded from.

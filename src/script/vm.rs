@@ -2,7 +2,7 @@
 
 use super::failure::CallFailure;
 use super::prelude;
-use crate::host::{Exhausted, Host, Limits};
+use crate::host::{Exhausted, Host, log};
 use mlua::chunk::Compiler;
 use mlua::{Function, IntoLuaMulti, Lua, LuaOptions, MultiValue, StdLib, Value, VmState};
 use std::cell::Cell;
@@ -20,7 +20,6 @@ pub struct Vm {
     lua: Lua,
     enter: Function,
     host: Rc<Host>,
-    limits: Limits,
 }
 
 /// A function of a script, wrapped by the prelude.
@@ -35,20 +34,15 @@ impl Vm {
     ///
     /// # Errors
     /// Only if memory is exhausted.
-    pub fn new(host: Rc<Host>, limits: Limits) -> mlua::Result<Self> {
+    pub fn new(host: Rc<Host>) -> mlua::Result<Self> {
         let options = LuaOptions::new().thread_pool_size(THREAD_POOL_SIZE);
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         // Otherwise the compiler takes `for … in next, t` for Luau's own `next`, and bypasses the
         // prelude's.
         lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
-        let enter = prelude::load(&lua, &host, limits.memory)?;
-        lua.set_interrupt(interrupt(host.clone(), limits.memory));
-        Ok(Self {
-            lua,
-            enter,
-            host,
-            limits,
-        })
+        let enter = prelude::load(&lua, &host, host.limits.memory)?;
+        lua.set_interrupt(interrupt(host.clone(), host.limits.memory));
+        Ok(Self { lua, enter, host })
     }
 
     /// Returns the state itself, to make values in.
@@ -97,6 +91,7 @@ impl Vm {
             },
             Err(failure) => Err(failure),
         };
+        log::report_left_out(&self.host);
         if outcome
             .as_ref()
             .is_err_and(CallFailure::abandons_coroutines)
@@ -115,7 +110,7 @@ impl Vm {
         let mut call = pin!(hook.run.call_async::<MultiValue>(args));
         // Each poll is a slice: it runs until the script waits.
         let metered = poll_fn(|context| {
-            self.host.budget.begin(self.limits.cpu);
+            self.host.budget.begin(self.host.limits.cpu);
             let poll = self.within_memory(|| call.as_mut().poll(context));
             match self.host.budget.end() {
                 Err(why) => Poll::Ready(Err(CallFailure::Exhausted(why))),
@@ -136,7 +131,7 @@ impl Vm {
                 .set_memory_limit(bytes)
                 .map_err(|e| self.rust_failure(&e))
         };
-        limit(self.limits.memory)?;
+        limit(self.host.limits.memory)?;
         let outcome = run();
         limit(0)?;
         Ok(outcome)
@@ -161,7 +156,7 @@ impl Vm {
     }
 
     fn out_of_memory(&self) -> CallFailure {
-        CallFailure::Exhausted(Exhausted::Memory(self.limits.memory >> 20))
+        CallFailure::Exhausted(Exhausted::Memory(self.host.limits.memory >> 20))
     }
 }
 

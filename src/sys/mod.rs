@@ -9,6 +9,7 @@
 
 pub mod files;
 pub mod locks;
+pub mod memory;
 pub mod mounts;
 pub mod network;
 pub mod processes;

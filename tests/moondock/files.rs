@@ -1,8 +1,10 @@
 //! Files and mounts, as a driver's author meets them through `sys`.
 
+use moondock::sys::files::paths::PathError;
 use moondock::sys::files::places::{End, Place as Found};
 use moondock::sys::files::remove::remove_all;
 use moondock::sys::files::{self, Kind};
+use moondock::sys::memory::{Allowance, Buffer};
 use moondock::sys::mounts::{self, MountSpec, Source};
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,6 +14,10 @@ use tempfile::tempdir;
 
 fn to(path: impl AsRef<Path>) -> Found {
     Found::find(path.as_ref(), End::Itself).unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> Result<Buffer, PathError> {
+    files::read(&to(path), &Allowance::default())
 }
 
 fn names(path: &Path) -> Vec<String> {
@@ -35,7 +41,7 @@ fn a_file_is_replaced_whole_and_keeps_its_mode() {
         "who reads it meanwhile sees the old one"
     );
     files::append(&to(&path), b"three", None).unwrap();
-    assert_eq!(files::read(&to(&path)).unwrap(), b"twothree");
+    assert_eq!(*read(&path).unwrap(), *b"twothree");
     let stat = files::stat(&to(&path)).unwrap().unwrap();
     assert_eq!((stat.kind, stat.size, stat.mode), (Kind::File, 8, 0o640));
     assert_eq!(names(place.path()), ["a"]);
@@ -73,13 +79,13 @@ fn only_regular_files_are_read() {
         place.path().into(),
         "/dev/zero".into(),
     ] {
-        let error = files::read(&to(&path)).unwrap_err().to_string();
+        let error = read(&path).unwrap_err().to_string();
         assert!(error.ends_with("is not a regular file"), "{error}");
     }
     let large = place.path().join("large");
     files::allocate(&to(&large), files::MAX_READ + 1).unwrap();
     assert!(
-        files::read(&to(&large))
+        read(&large)
             .unwrap_err()
             .to_string()
             .ends_with("is larger than 16 MiB")

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 mod cases;
 mod escapes;
 mod full;
+mod outside;
 mod waiting;
 
 use cases::{BOMBS, CATCHERS, Case, DEPTHS, LIBRARY, LOOPS, MEMORY};

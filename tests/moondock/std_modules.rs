@@ -1,7 +1,7 @@
 //! The std modules, called from Lua as a hook calls them.
 
 use mlua::{FromLuaMulti, Lua, Value};
-use moondock::host::{Host, MODULES, Shared, log};
+use moondock::host::{Host, Limits, MODULES, Shared, log};
 use moondock::sys::files::places::{End, Place};
 use moondock::sys::mounts;
 use std::future::Future;
@@ -36,7 +36,13 @@ impl Plugin {
 
     fn script(&self) -> Script {
         let lua = Lua::new();
-        let host = Host::new(self.shared.clone(), Arc::default(), "volume.lua".into(), 1);
+        let host = Host::new(
+            self.shared.clone(),
+            Arc::default(),
+            "volume.lua".into(),
+            1,
+            Limits::default(),
+        );
         host.in_call.set(true);
         for module in MODULES {
             lua.globals()

@@ -1,6 +1,6 @@
 //! The store: what was acknowledged is there, whatever happens to the process, the disk or the file.
 
-use moondock::sys::state::store::{Store, StoreError};
+use moondock::sys::state::store::{Store, StoreError, StoreSize};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::env;
 use std::fs;
@@ -11,13 +11,18 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::task::Poll;
 use std::time::Duration;
 
+const LIMIT: StoreSize = StoreSize {
+    bytes: 64 << 20,
+    keys: 200_000,
+};
+
 fn store(directory: &Path) -> Store {
     Store::new(directory.join("store.redb"))
 }
 
 async fn set(store: &Store, key: &str, value: &[u8]) -> Result<(), StoreError> {
     let mut transaction = store.begin().await?;
-    transaction.set(key.to_owned(), value);
+    transaction.set(key.to_owned(), value, LIMIT)?;
     transaction.commit().await
 }
 
@@ -67,7 +72,7 @@ async fn a_transaction_sees_its_changes_and_writes_nothing_when_dropped() {
     let store = store(directory.path());
     set(&store, "a", b"1").await.unwrap();
     let mut transaction = store.begin().await.unwrap();
-    transaction.set("b".into(), *b"2");
+    transaction.set("b".into(), *b"2", LIMIT).unwrap();
     assert!(transaction.delete("a") && !transaction.delete("a"));
     assert_eq!(
         transaction
@@ -93,8 +98,8 @@ async fn a_cancelled_commit_still_completes() {
     let store = store(directory.path());
     for round in 0..20 {
         let mut transaction = store.begin().await.unwrap();
-        transaction.set("a".into(), [round]);
-        transaction.set("b".into(), [round]);
+        transaction.set("a".into(), [round], LIMIT).unwrap();
+        transaction.set("b".into(), [round], LIMIT).unwrap();
         let mut commit = Box::pin(transaction.commit());
         // On a busy machine, the blocking pool may be done before this looks.
         if let Poll::Ready(committed) = futures_util::poll!(&mut commit) {
@@ -117,7 +122,7 @@ async fn concurrent_increments_lose_nothing() {
         let mut transaction = store.begin().await.unwrap();
         let count = transaction.get("n").map_or(0, |bytes| bytes[0]);
         tokio::task::yield_now().await;
-        transaction.set("n".into(), [count + 1]);
+        transaction.set("n".into(), [count + 1], LIMIT).unwrap();
         transaction.commit().await.unwrap();
     });
     futures_util::future::join_all(increments).await;
@@ -263,8 +268,16 @@ async fn writes_until_killed() {
     let next = store.list("").await.unwrap().len();
     for number in next.. {
         let mut transaction = store.begin().await.unwrap();
-        transaction.set(format!("{number:08}"), vec![number as u8; number % 5000]);
-        transaction.set("last".into(), number.to_string().into_bytes());
+        transaction
+            .set(
+                format!("{number:08}"),
+                vec![number as u8; number % 5000],
+                LIMIT,
+            )
+            .unwrap();
+        transaction
+            .set("last".into(), number.to_string().into_bytes(), LIMIT)
+            .unwrap();
         transaction.commit().await.unwrap();
         writeln!(stdout(), "\nacknowledged {number}").unwrap();
     }

@@ -7,6 +7,7 @@ use crate::host::Host;
 use crate::host::record::RecordError;
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
+use crate::sys::memory::Spent;
 use mlua::LuaString;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -36,6 +37,8 @@ pub(super) enum FsFailure {
     Both,
     #[error(transparent)]
     Mount(#[from] MountRefused),
+    #[error(transparent)]
+    Spent(#[from] Spent),
     #[error("{0}")]
     Lua(#[from] mlua::Error),
     #[error("{0}")]

@@ -1,6 +1,6 @@
 //! `[limits]` of `plugin.toml`.
 
-use crate::host::Limits;
+use crate::host::{Limits, StoreSize};
 use crate::plugin::validate::{InvalidValue, check_range};
 use crate::protocol::{Method, methods};
 use serde::Deserialize;
@@ -14,12 +14,21 @@ use std::time::Duration;
 pub struct LimitSettings {
     cpu_ms: Option<u64>,
     memory_mib: Option<usize>,
+    store_mib: Option<usize>,
+    store_keys: Option<usize>,
+    log_lines_per_s: Option<usize>,
     #[serde(default)]
     deadline_ms: BTreeMap<String, u64>,
 }
 
 /// The range of `memory_mib`. An empty Luau state needs half a MiB, and more than a TiB is a typo.
 const MEMORY_MIB: RangeInclusive<usize> = 2..=1 << 20;
+/// The range of `store_mib`. All of a store is in memory.
+const STORE_MIB: RangeInclusive<usize> = 1..=16 << 10;
+/// The range of `store_keys`.
+const STORE_KEYS: RangeInclusive<usize> = 1..=100_000_000;
+/// The range of `log_lines_per_s`.
+const LOG_LINES: RangeInclusive<usize> = 1..=1_000_000;
 
 impl LimitSettings {
     /// Returns the first invalid value as an error.
@@ -28,8 +37,14 @@ impl LimitSettings {
             let message = "`cpu_ms` must be at least 1";
             return Err(InvalidValue::new("cpu_ms", message));
         }
-        if let Some(mib) = self.memory_mib {
-            check_range("memory_mib", mib, &MEMORY_MIB)?;
+        let ranges = [
+            ("memory_mib", self.memory_mib, MEMORY_MIB),
+            ("store_mib", self.store_mib, STORE_MIB),
+            ("store_keys", self.store_keys, STORE_KEYS),
+            ("log_lines_per_s", self.log_lines_per_s, LOG_LINES),
+        ];
+        for (key, value, range) in ranges {
+            value.map_or(Ok(()), |value| check_range(key, value, &range))?;
         }
         let mut deadlines = self.deadline_ms.iter();
         deadlines.try_for_each(|(hook, ms)| validate_deadline(hook, *ms))
@@ -39,10 +54,15 @@ impl LimitSettings {
     pub fn limits(&self) -> Limits {
         let default = Limits::default();
         let cpu = self.cpu_ms.map(Duration::from_millis);
-        let memory = self.memory_mib.map(|mib| mib << 20);
+        let bytes = |mib: Option<usize>| mib.map(|mib| mib << 20);
         Limits {
             cpu: cpu.unwrap_or(default.cpu),
-            memory: memory.unwrap_or(default.memory),
+            memory: bytes(self.memory_mib).unwrap_or(default.memory),
+            store: StoreSize {
+                bytes: bytes(self.store_mib).unwrap_or(default.store.bytes),
+                keys: self.store_keys.unwrap_or(default.store.keys),
+            },
+            log_lines: self.log_lines_per_s.unwrap_or(default.log_lines),
         }
     }
 

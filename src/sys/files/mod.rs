@@ -10,6 +10,7 @@ pub mod remove;
 
 use self::paths::PathError;
 use self::places::{Place, fd_path};
+use crate::sys::memory::{Allowance, Buffer};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Uid};
 use rustix::fs::{chownat, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
@@ -22,6 +23,9 @@ use std::path::{Path, PathBuf};
 
 /// The limit on a file that [`read`] returns, in bytes.
 pub const MAX_READ: u64 = 16 << 20;
+
+/// How much of a file is read at a time, in bytes.
+const CHUNK: usize = 64 << 10;
 
 /// The ID that leaves an owner unchanged in chown(2).
 const UNCHANGED_OWNER: u32 = u32::MAX;
@@ -72,12 +76,9 @@ pub struct Usage {
 }
 
 /// Reads a regular file.
-pub fn read(place: &Place) -> Result<Vec<u8>> {
+pub fn read(place: &Place, allowance: &Allowance) -> Result<Buffer> {
     let file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
-    let mut text = Vec::new();
-    file.take(MAX_READ + 1)
-        .read_to_end(&mut text)
-        .at(&place.asked)?;
+    let text = read_up_to(file, MAX_READ + 1, allowance).at(&place.asked)?;
     if text.len() as u64 > MAX_READ {
         return Err(io::Error::other(format!(
             "is larger than {} MiB",
@@ -89,12 +90,24 @@ pub fn read(place: &Place) -> Result<Vec<u8>> {
 }
 
 /// Reads at most `length` or [`MAX_READ`] bytes of a regular file, from `offset` on.
-pub fn read_part(place: &Place, offset: u64, length: u64) -> Result<Vec<u8>> {
+pub fn read_part(place: &Place, offset: u64, length: u64, allowance: &Allowance) -> Result<Buffer> {
     let mut file = open_regular(place, OFlags::RDONLY, Mode::empty())?;
-    let mut text = Vec::new();
-    let read = file.seek(SeekFrom::Start(offset));
-    let read = read.and_then(|_| file.take(length.min(MAX_READ)).read_to_end(&mut text));
-    read.map(|_| text).at(&place.asked)
+    let read = file
+        .seek(SeekFrom::Start(offset))
+        .and_then(|_| read_up_to(file, length.min(MAX_READ), allowance));
+    read.at(&place.asked)
+}
+
+fn read_up_to(file: File, limit: u64, allowance: &Allowance) -> io::Result<Buffer> {
+    let mut file = file.take(limit);
+    let mut text = Buffer::new(allowance);
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(text),
+            count => text.extend(&chunk[..count]).map_err(io::Error::other)?,
+        }
+    }
 }
 
 /// Replaces a file's content atomically, also for a power cut.

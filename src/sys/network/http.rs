@@ -5,7 +5,8 @@ mod url;
 pub use self::url::Url;
 
 use crate::sys::blocking;
-use bytes::{Bytes, BytesMut};
+use crate::sys::memory::{Allowance, Buffer, Spent};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::Uri;
 use hyper::body::Incoming;
@@ -39,17 +40,19 @@ pub struct Request {
     pub body: Bytes,
     /// The limit on the answer's body, in bytes.
     pub max_body: usize,
+    /// What the answer's body counts against.
+    pub allowance: Allowance,
 }
 
 /// The answer of a server.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Answer {
     /// The status, such as 200.
     pub status: u16,
     /// The headers in the order of the answer, with names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body.
-    pub body: Vec<u8>,
+    pub body: Buffer,
 }
 
 /// An error that leaves a request without an answer.
@@ -72,6 +75,8 @@ pub enum HttpError {
     Broken(String, String),
     #[error("the answer of `{0}` exceeds {1} bytes")]
     TooLarge(String, usize),
+    #[error("the answer of `{0}` was not read: {1}")]
+    Memory(String, Spent),
 }
 
 /// The headers that only the connection sets.
@@ -114,7 +119,7 @@ impl Client {
             .await
             .map_err(|e| HttpError::Connect(name.clone(), e))?;
         if !url.tls {
-            return exchange(stream, message, name, request.max_body).await;
+            return exchange(stream, message, name, request).await;
         }
         let config = match ca {
             Some(pem) => trusting(&parse_certificates(pem)?),
@@ -126,7 +131,7 @@ impl Client {
             .connect(server, stream)
             .await
             .map_err(|e| HttpError::Tls(name.clone(), e))?;
-        exchange(stream, message, name, request.max_body).await
+        exchange(stream, message, name, request).await
     }
 
     async fn trusted(&self) -> Result<Arc<ClientConfig>, HttpError> {
@@ -168,7 +173,7 @@ pub async fn send_to_socket(
             HttpError::Broken(name.clone(), cause)
         }
     })?;
-    read_answer(answer, &name, request.max_body).await
+    read_answer(answer, &name, request).await
 }
 
 /// Returns the URI by which hyperlocal knows a socket and a target.
@@ -245,14 +250,14 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     message: hyper::Request<Full<Bytes>>,
     name: String,
-    max_body: usize,
+    request: &Request,
 ) -> Result<Answer, HttpError> {
     let broken = |error: hyper::Error| HttpError::Broken(name.clone(), cause_of(&error));
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broken)?;
     let mut connection = pin!(connection);
     let mut answer = pin!(async {
         let answer = sender.send_request(message).await.map_err(broken)?;
-        read_answer(answer, &name, max_body).await
+        read_answer(answer, &name, request).await
     });
     // When the connection ends first, the answer still yields what has arrived, or fails by itself.
     tokio::select! {
@@ -265,18 +270,19 @@ async fn exchange(
 async fn read_answer(
     answer: hyper::Response<Incoming>,
     name: &str,
-    max_body: usize,
+    request: &Request,
 ) -> Result<Answer, HttpError> {
     let (head, mut incoming) = answer.into_parts();
-    let mut body = BytesMut::new();
+    let mut body = Buffer::new(&request.allowance);
     while let Some(frame) = incoming.frame().await {
         let frame = frame.map_err(|e| HttpError::Broken(name.to_owned(), cause_of(&e)))?;
         // A frame without data carries trailers, which nothing reads.
         let data = frame.into_data().unwrap_or_default();
-        if body.len() + data.len() > max_body {
-            return Err(HttpError::TooLarge(name.to_owned(), max_body));
+        if body.len() + data.len() > request.max_body {
+            return Err(HttpError::TooLarge(name.to_owned(), request.max_body));
         }
-        body.extend_from_slice(&data);
+        body.extend(&data)
+            .map_err(|spent| HttpError::Memory(name.to_owned(), spent))?;
     }
     let headers = head
         .headers
@@ -285,7 +291,7 @@ async fn read_answer(
     Ok(Answer {
         status: head.status.as_u16(),
         headers: headers.collect(),
-        body: body.into(),
+        body,
     })
 }
 

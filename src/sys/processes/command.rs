@@ -3,6 +3,7 @@
 
 use super::{ProcessError, programs};
 use crate::sys::blocking;
+use crate::sys::memory::{Allowance, Buffer, Spent};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -14,6 +15,9 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
+
+/// How much of the output is read at a time, in bytes.
+const CHUNK: usize = 64 << 10;
 
 /// A program to run.
 #[derive(Debug, Clone)]
@@ -30,19 +34,21 @@ pub struct Command {
     pub timeout: Duration,
     /// The limit on stdout and on stderr, each in bytes.
     pub max_output: usize,
+    /// What stdout and stderr count against.
+    pub allowance: Allowance,
 }
 
 /// The result of a program.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Output {
     /// The exit code or, as in shells, 128 plus the number of the signal that killed it.
     pub code: i32,
     /// The signal that killed it.
     pub signal: Option<i32>,
     /// The standard output.
-    pub stdout: Vec<u8>,
+    pub stdout: Buffer,
     /// The standard error.
-    pub stderr: Vec<u8>,
+    pub stderr: Buffer,
 }
 
 /// A running program. Dropping it kills its process group, as when a call is abandoned.
@@ -53,13 +59,14 @@ struct Running {
 /// A pipe of the program's output, and the bytes so far.
 struct Captured<R> {
     pipe: R,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     limit: usize,
 }
 
 /// An error of reading the output.
 enum OutputError {
     Full,
+    Spent(Spent),
     Lost(io::Error),
 }
 
@@ -73,6 +80,7 @@ impl Command {
             cwd: None,
             timeout: Duration::from_secs(30),
             max_output: 1 << 20,
+            allowance: Allowance::default(),
         }
     }
 
@@ -90,18 +98,20 @@ impl Command {
         self.validate()?;
         let stdin = self.stdin.take();
         let (program, timeout, limit) = (self.program(), self.timeout, self.max_output);
+        let allowance = self.allowance.clone();
         let running = self.start(stdin.is_some()).await?;
-        match tokio::time::timeout(timeout, running.finish(stdin.unwrap_or_default(), limit)).await
-        {
+        let finishing = running.finish(stdin.unwrap_or_default(), limit, &allowance);
+        match tokio::time::timeout(timeout, finishing).await {
             Err(_) => Err(ProcessError::Timeout { program, timeout }),
             Ok(Err(OutputError::Full)) => Err(ProcessError::TooMuchOutput { program, limit }),
+            Ok(Err(OutputError::Spent(cause))) => Err(ProcessError::Memory { program, cause }),
             Ok(Err(OutputError::Lost(cause))) => Err(ProcessError::Lost { program, cause }),
             Ok(Ok(output)) => Ok(output),
         }
     }
 
     /// Runs the program, and fails with the last line of its stderr unless it exits with 0.
-    pub async fn check(self) -> Result<Vec<u8>, ProcessError> {
+    pub async fn check(self) -> Result<Buffer, ProcessError> {
         let program = self.program();
         let output = self.run().await?;
         if output.code == 0 {
@@ -219,10 +229,15 @@ impl Command {
 }
 
 impl Running {
-    async fn finish(mut self, stdin: Vec<u8>, limit: usize) -> Result<Output, OutputError> {
+    async fn finish(
+        mut self,
+        stdin: Vec<u8>,
+        limit: usize,
+        allowance: &Allowance,
+    ) -> Result<Output, OutputError> {
         let feed = feed(self.child.stdin.take(), stdin);
-        let mut stdout = Captured::new(self.child.stdout.take(), limit)?;
-        let mut stderr = Captured::new(self.child.stderr.take(), limit)?;
+        let mut stdout = Captured::new(self.child.stdout.take(), limit, allowance)?;
+        let mut stderr = Captured::new(self.child.stderr.take(), limit, allowance)?;
         let status = tokio::select! {
             status = self.child.wait() => status?,
             over = async { tokio::try_join!(feed, stdout.fill(), stderr.fill()) } => match over {
@@ -249,44 +264,45 @@ impl Drop for Running {
 }
 
 impl<R: AsyncRead + AsFd + Unpin> Captured<R> {
-    fn new(pipe: Option<R>, limit: usize) -> io::Result<Self> {
+    fn new(pipe: Option<R>, limit: usize, allowance: &Allowance) -> io::Result<Self> {
         let pipe = pipe.ok_or(io::ErrorKind::NotConnected)?;
         Ok(Self {
             pipe,
-            bytes: Vec::new(),
+            bytes: Buffer::new(allowance),
             limit,
         })
     }
 
     /// Reads to the end or to the limit.
     async fn fill(&mut self) -> Result<(), OutputError> {
-        while self.pipe.read_buf(&mut self.bytes).await? > 0 {
-            self.check_limit()?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            match self.pipe.read(&mut chunk).await? {
+                0 => return Ok(()),
+                count => self.append(&chunk[..count])?,
+            }
         }
-        Ok(())
     }
 
     /// Reads the remaining bytes after the program has exited. Does not wait for the end of the
     /// stream, because a daemon that it left behind may keep the pipe open.
-    fn rest(mut self) -> Result<Vec<u8>, OutputError> {
-        let mut chunk = vec![0; 64 << 10];
+    fn rest(mut self) -> Result<Buffer, OutputError> {
+        let mut chunk = vec![0; CHUNK];
         loop {
-            self.check_limit()?;
             match rustix::io::read(&self.pipe, &mut chunk) {
                 Ok(0) | Err(rustix::io::Errno::AGAIN) => return Ok(self.bytes),
-                Ok(n) => self.bytes.extend_from_slice(&chunk[..n]),
+                Ok(count) => self.append(&chunk[..count])?,
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(OutputError::Lost(e.into())),
             }
         }
     }
 
-    fn check_limit(&self) -> Result<(), OutputError> {
-        if self.bytes.len() > self.limit {
-            Err(OutputError::Full)
-        } else {
-            Ok(())
+    fn append(&mut self, bytes: &[u8]) -> Result<(), OutputError> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(OutputError::Full);
         }
+        self.bytes.extend(bytes).map_err(OutputError::Spent)
     }
 }
 
@@ -297,7 +313,7 @@ impl From<io::Error> for OutputError {
 }
 
 impl Output {
-    fn new(status: ExitStatus, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+    fn new(status: ExitStatus, stdout: Buffer, stderr: Buffer) -> Self {
         let signal = status.signal();
         let code = status
             .code()

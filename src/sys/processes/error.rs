@@ -1,6 +1,7 @@
 //! Errors of running a program.
 
 use super::programs;
+use crate::sys::memory::Spent;
 use std::io;
 use std::time::Duration;
 
@@ -58,6 +59,15 @@ pub enum ProcessError {
         program: String,
         /// [`Command::max_output`].
         limit: usize,
+    },
+    /// The program's output exceeded the script's allowance, and the program was killed with its
+    /// process group.
+    #[error("`{program}` was killed: {cause}")]
+    Memory {
+        /// The first item of `argv`.
+        program: String,
+        /// The allowance.
+        cause: Spent,
     },
     /// The program failed.
     #[error("`{program}` {how}{}", line_of(.last_line))]

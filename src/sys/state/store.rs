@@ -3,12 +3,15 @@
 //! The copy changes only after the file, so a read never returns what a power cut could revert, and
 //! never waits for a disk; see `docs/decisions/0009-store.md`.
 
+mod content;
+
+pub use self::content::{Bytes, StoreSize};
+
+use self::content::{Changes, Content, Map, apply, beginning};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::ops::Bound;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,12 +22,6 @@ const TABLE: TableDefinition<&str, &[u8]> = TableDefinition::new("values");
 
 /// The size of redb's cache, in bytes. It is small because [`Map`] contains the whole file.
 const PAGE_CACHE: usize = 1 << 20;
-
-/// A stored value.
-pub type Bytes = Arc<[u8]>;
-
-type Map = BTreeMap<String, Bytes>;
-type Changes = BTreeMap<String, Option<Bytes>>;
 
 /// An error of the store. Nothing has been written then.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +39,18 @@ pub enum StoreError {
         /// The problem.
         reason: String,
     },
+    /// The store would hold more keys than its limit.
+    #[error(
+        "the store holds {0} keys, and no more: delete some, or raise `store_keys` in plugin.toml"
+    )]
+    Keys(usize),
+    /// The store would hold more text than its limit.
+    #[error(
+        "the store would hold more than {} MiB: delete something, or raise `store_mib` in \
+         plugin.toml",
+        .0 >> 20
+    )]
+    Bytes(usize),
     /// The disk is full.
     #[error("no space left for the store `{0}`: nothing was written")]
     Full(PathBuf),
@@ -67,7 +76,7 @@ pub struct Store {
 #[derive(Debug)]
 struct StoreFile {
     path: PathBuf,
-    committed: RwLock<Option<Map>>,
+    committed: RwLock<Option<Content>>,
 }
 
 /// A transaction, the only one at its time. Dropping it without [`Transaction::commit`] writes
@@ -77,6 +86,8 @@ pub struct Transaction {
     file: Arc<StoreFile>,
     database: OwnedMutexGuard<Option<Database>>,
     changes: Changes,
+    /// What the store will hold.
+    size: StoreSize,
 }
 
 impl Store {
@@ -95,14 +106,14 @@ impl Store {
     /// Returns the value of `key`. Waits only while the file is first opened.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         self.opened().await?;
-        Ok(self.file.read(|map| map.get(key).cloned()))
+        Ok(self.file.read(|content| content.map.get(key).cloned()))
     }
 
     /// Returns all keys with `prefix` and their values, sorted by key.
     pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
         self.opened().await?;
-        Ok(self.file.read(|map| {
-            beginning(map, prefix)
+        Ok(self.file.read(|content| {
+            beginning(&content.map, prefix)
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect()
         }))
@@ -113,6 +124,7 @@ impl Store {
         let database = self.database.clone().lock_owned().await;
         let database = self.file.clone().with_database(database).await?;
         Ok(Transaction {
+            size: self.file.read(Content::size),
             file: self.file.clone(),
             database,
             changes: Changes::new(),
@@ -132,15 +144,15 @@ impl Transaction {
     pub fn get(&self, key: &str) -> Option<Bytes> {
         match self.changes.get(key) {
             Some(change) => change.clone(),
-            None => self.file.read(|map| map.get(key).cloned()),
+            None => self.file.read(|content| content.map.get(key).cloned()),
         }
     }
 
     /// Returns all keys with `prefix` and their values, sorted by key, including this transaction's
     /// changes.
     pub fn list(&self, prefix: &str) -> Vec<(String, Bytes)> {
-        let mut found: Map = self.file.read(|map| {
-            beginning(map, prefix)
+        let mut found: Map = self.file.read(|content| {
+            beginning(&content.map, prefix)
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect()
         });
@@ -152,17 +164,43 @@ impl Transaction {
     }
 
     /// Sets `key` to `value`.
-    pub fn set(&mut self, key: String, value: impl Into<Bytes>) {
-        self.changes.insert(key, Some(value.into()));
+    ///
+    /// # Errors
+    /// Nothing is changed if the store would grow beyond `limit`.
+    pub fn set(
+        &mut self,
+        key: String,
+        value: impl Into<Bytes>,
+        limit: StoreSize,
+    ) -> Result<(), StoreError> {
+        let value = value.into();
+        let size = self.size_without(&key).with(&key, &value);
+        if size.keys > limit.keys.max(self.size.keys) {
+            return Err(StoreError::Keys(limit.keys));
+        }
+        if size.bytes > limit.bytes.max(self.size.bytes) {
+            return Err(StoreError::Bytes(limit.bytes));
+        }
+        self.size = size;
+        self.changes.insert(key, Some(value));
+        Ok(())
+    }
+
+    fn size_without(&self, key: &str) -> StoreSize {
+        match self.get(key) {
+            Some(value) => self.size.without(key, &value),
+            None => self.size,
+        }
     }
 
     /// Deletes `key`. Returns whether it existed.
     pub fn delete(&mut self, key: &str) -> bool {
-        let was_there = self.get(key).is_some();
-        if was_there {
-            self.changes.insert(key.to_owned(), None);
-        }
-        was_there
+        let Some(value) = self.get(key) else {
+            return false;
+        };
+        self.size = self.size.without(key, &value);
+        self.changes.insert(key.to_owned(), None);
+        true
     }
 
     /// Writes all changes or none, and returns once they are on disk. If the caller drops the
@@ -172,6 +210,7 @@ impl Transaction {
             file,
             mut database,
             changes,
+            ..
         } = self;
         if changes.is_empty() {
             return Ok(());
@@ -185,7 +224,7 @@ impl Transaction {
 }
 
 impl StoreFile {
-    fn read<T: Default>(&self, look: impl FnOnce(&Map) -> T) -> T {
+    fn read<T: Default>(&self, look: impl FnOnce(&Content) -> T) -> T {
         let committed = self
             .committed
             .read()
@@ -224,7 +263,7 @@ impl StoreFile {
         *self
             .committed
             .write()
-            .unwrap_or_else(PoisonError::into_inner) = Some(map);
+            .unwrap_or_else(PoisonError::into_inner) = Some(Content::of(map));
         Ok(database)
     }
 
@@ -245,25 +284,8 @@ impl StoreFile {
             .committed
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        apply(committed.get_or_insert_default(), changes);
+        committed.get_or_insert_default().apply(changes);
         Ok(())
-    }
-}
-
-fn beginning<'a, T>(
-    map: &'a BTreeMap<String, T>,
-    prefix: &'a str,
-) -> impl Iterator<Item = (&'a String, &'a T)> {
-    map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-        .take_while(move |(key, _)| key.starts_with(prefix))
-}
-
-fn apply(map: &mut Map, changes: impl IntoIterator<Item = (String, Option<Bytes>)>) {
-    for (key, change) in changes {
-        match change {
-            Some(value) => drop(map.insert(key, value)),
-            None => drop(map.remove(&key)),
-        }
     }
 }
 

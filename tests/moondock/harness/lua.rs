@@ -2,7 +2,7 @@
 
 use mlua::Lua;
 use moondock::grants::Granted;
-use moondock::host::{Host, Shared};
+use moondock::host::{Host, Limits, Shared};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,13 @@ impl Script {
             .await
             .unwrap();
         shared.grant(everything());
-        let host = Host::new(Arc::new(shared), Arc::default(), "test.lua".to_owned(), 1);
+        let host = Host::new(
+            Arc::new(shared),
+            Arc::default(),
+            "test.lua".to_owned(),
+            1,
+            Limits::default(),
+        );
         host.in_call.set(true);
         host.budget.begin(Duration::from_secs(10));
         let lua = Lua::new();

@@ -110,8 +110,20 @@ pub fn page() -> String {
         limits.cpu.as_millis()
     );
     page += &format!(
-        "| `limits.memory_mib` | Memory of each script's state, in MiB; at least 2. | {} |\n",
+        "| `limits.memory_mib` | Memory of each script's state, in MiB; at least 2. Its calls may hold as much again outside of it: bodies, files, the output of programs, the answers of servers. | {} |\n",
         limits.memory >> 20
+    );
+    page += &format!(
+        "| `limits.store_mib` | Keys and values that the plugin may store, in MiB: 1 to 16384. | {} |\n",
+        limits.store.bytes >> 20
+    );
+    page += &format!(
+        "| `limits.store_keys` | Number of keys that the plugin may store. | {} |\n",
+        limits.store.keys
+    );
+    page += &format!(
+        "| `limits.log_lines_per_s` | Lines that each script may write to the log per second, with `print` or `@moondock/log`. A line of more than 256 bytes counts as several. The log says how many were left out. | {} |\n",
+        limits.log_lines
     );
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | Deadline of a call, in ms; at most the default. | see below |\n";
     page += &metrics_rows();

@@ -1,0 +1,96 @@
+//! What a store holds, in memory, and its size.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+/// A stored value.
+pub type Bytes = Arc<[u8]>;
+
+/// The size of a store, or the limit of it.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct StoreSize {
+    /// The bytes of all keys and values.
+    pub bytes: usize,
+    /// The number of keys.
+    pub keys: usize,
+}
+
+/// What is stored, and its size.
+#[derive(Debug, Default)]
+pub struct Content {
+    pub map: Map,
+    bytes: usize,
+}
+
+pub type Map = BTreeMap<String, Bytes>;
+pub type Changes = BTreeMap<String, Option<Bytes>>;
+
+impl StoreSize {
+    /// Returns the size with one more key.
+    #[must_use]
+    pub fn with(self, key: &str, value: &[u8]) -> Self {
+        Self {
+            bytes: self.bytes + key.len() + value.len(),
+            keys: self.keys + 1,
+        }
+    }
+
+    /// Returns the size without a key that is there.
+    #[must_use]
+    pub fn without(self, key: &str, value: &[u8]) -> Self {
+        Self {
+            bytes: self.bytes - key.len() - value.len(),
+            keys: self.keys - 1,
+        }
+    }
+}
+
+impl Content {
+    /// Measures what is stored.
+    pub fn of(map: Map) -> Self {
+        let bytes = map.iter().map(|(key, value)| key.len() + value.len()).sum();
+        Self { map, bytes }
+    }
+
+    /// Returns its size.
+    pub fn size(&self) -> StoreSize {
+        StoreSize {
+            bytes: self.bytes,
+            keys: self.map.len(),
+        }
+    }
+
+    /// Makes the changes.
+    pub fn apply(&mut self, changes: Changes) {
+        for (key, change) in changes {
+            let grown = change.as_ref().map_or(0, |value| key.len() + value.len());
+            let length = key.len();
+            let before = match change {
+                Some(value) => self.map.insert(key, value),
+                None => self.map.remove(&key),
+            };
+            self.bytes += grown;
+            self.bytes -= before.map_or(0, |value| length + value.len());
+        }
+    }
+}
+
+/// Returns the keys with a prefix, and what they lead to.
+pub fn beginning<'a, T>(
+    map: &'a BTreeMap<String, T>,
+    prefix: &'a str,
+) -> impl Iterator<Item = (&'a String, &'a T)> {
+    map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
+        .take_while(move |(key, _)| key.starts_with(prefix))
+}
+
+/// Makes changes in a part of what is stored.
+pub fn apply(map: &mut Map, changes: impl IntoIterator<Item = (String, Option<Bytes>)>) {
+    for (key, change) in changes {
+        match change {
+            Some(value) => drop(map.insert(key, value)),
+            None => drop(map.remove(&key)),
+        }
+    }
+}
