@@ -1,15 +1,17 @@
 //! `@moondock/store`: the durable state of a plugin, and locks for its calls.
 
 use super::protected::call_protected;
+use super::record::{Record, RecordError};
 use super::{Host, Module, Needs, function, values};
 use crate::sys::locks::{Caller, Held, LockError};
-use crate::sys::state::store::{Bytes, StoreError, Transaction};
+use crate::sys::state::store::{Bytes, KeyRange, StoreError, Transaction};
 use mlua::{
     Function as Callback, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserData,
     UserDataMethods, Value,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
+use tokio::task::yield_now;
 
 /// The module's functions.
 #[rustfmt::skip]
@@ -39,6 +41,9 @@ struct Holding {
     depth: usize,
 }
 
+/// How many entries are decoded before other calls get their turn.
+const PORTION: usize = 100;
+
 /// The limit of nested calls.
 const MAX_DEPTH: usize = 16;
 
@@ -49,6 +54,8 @@ enum StoreFailure {
     Store(#[from] StoreError),
     #[error(transparent)]
     Lock(#[from] LockError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
     #[error("`{0}`: {1}")]
     Value(String, values::EncodeError),
     #[error("`{0}`: the value is `nil`: use `delete`")]
@@ -95,10 +102,28 @@ async fn delete(_: Lua, host: Rc<Host>, key: LuaString) -> Outcome<bool> {
     Ok(was_there)
 }
 
-async fn list(lua: Lua, host: Rc<Host>, prefix: Option<LuaString>) -> Outcome<Table> {
+async fn list(
+    lua: Lua,
+    host: Rc<Host>,
+    (prefix, part): (Option<LuaString>, Option<Table>),
+) -> Outcome<Table> {
     outside("list")?;
-    let found = host.shared.store.list(&prefix_of(prefix)?).await?;
-    entries(&lua, &host, found)
+    let part = Record::new(part, &["after", "limit"])?;
+    let limit = part.optional::<u32>("limit")?;
+    let range = KeyRange {
+        prefix: prefix_of(prefix)?,
+        after: part.optional("after")?,
+        limit: limit.map(|limit| limit as usize),
+    };
+    let found = host.shared.store.list(&range).await?;
+    let list = lua.create_table_with_capacity(found.len(), 0)?;
+    for portion in found.chunks(PORTION) {
+        append(&lua, &host, &list, portion)?;
+        if portion.len() == PORTION {
+            yield_now().await;
+        }
+    }
+    Ok(list)
 }
 
 async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValue> {
@@ -232,9 +257,15 @@ impl UserData for Tx {
         methods.add_method("delete", |_, tx, key: LuaString| {
             tx.with("delete", |t| Ok(t.delete(&text(&key)?)))
         });
+        methods.add_method("delete_all", |_, tx, prefix: LuaString| {
+            tx.with("delete_all", |t| Ok(t.delete_all(&text(&prefix)?)))
+        });
         methods.add_method("list", |lua, tx, prefix: Option<LuaString>| {
             tx.with("list", |t| {
-                entries(lua, &tx.host, t.list(&prefix_of(prefix)?))
+                let found = t.list(&prefix_of(prefix)?);
+                let list = lua.create_table_with_capacity(found.len(), 0)?;
+                append(lua, &tx.host, &list, &found)?;
+                Ok(list)
             })
         });
     }
@@ -266,13 +297,12 @@ fn decode(lua: &Lua, host: &Host, key: &str, value: Option<Bytes>) -> Outcome<Va
         .map_err(|error| StoreFailure::Foreign(key.to_owned(), error))
 }
 
-fn entries(lua: &Lua, host: &Host, found: Vec<(String, Bytes)>) -> Outcome<Table> {
-    let list = lua.create_table_with_capacity(found.len(), 0)?;
-    for (number, (key, value)) in found.into_iter().enumerate() {
+fn append(lua: &Lua, host: &Host, list: &Table, found: &[(String, Bytes)]) -> Outcome<()> {
+    for (key, value) in found {
         let entry = lua.create_table_with_capacity(0, 2)?;
-        entry.raw_set("value", decode(lua, host, &key, Some(value))?)?;
-        entry.raw_set("key", key)?;
-        list.raw_set(number + 1, entry)?;
+        entry.raw_set("value", decode(lua, host, key, Some(value.clone()))?)?;
+        entry.raw_set("key", key.as_str())?;
+        list.raw_push(entry)?;
     }
-    Ok(list)
+    Ok(())
 }

@@ -133,28 +133,25 @@ impl Load {
     /// Makes one call and returns the whole answer as it came.
     fn exchange(&self, stream: &mut UnixStream) -> Vec<u8> {
         stream.write_all(&self.request).unwrap();
-        let (mut answer, mut part) = (Vec::new(), [0; 4096]);
-        loop {
+        let (mut answer, mut part) = (Vec::new(), [0; 1 << 16]);
+        let mut length = None;
+        while length.is_none_or(|length| answer.len() < length) {
             let read = stream.read(&mut part).unwrap();
             assert!(read > 0, "no answer");
             answer.extend_from_slice(&part[..read]);
-            if whole(&answer) {
-                return answer;
-            }
+            length = length.or_else(|| length_of(&answer));
         }
+        answer
     }
 }
 
-fn whole(answer: &[u8]) -> bool {
+/// The length of an answer, once its head is there.
+fn length_of(answer: &[u8]) -> Option<usize> {
     let text = String::from_utf8_lossy(answer).to_lowercase();
-    let Some((head, body)) = text.split_once("\r\n\r\n") else {
-        return false;
-    };
-    let length = head
-        .split("content-length: ")
-        .nth(1)
-        .and_then(|rest| rest.lines().next());
-    body.len() >= length.map_or(0, |length| length.parse().unwrap())
+    let (head, _) = text.split_once("\r\n\r\n")?;
+    let body = head.split("content-length: ").nth(1);
+    let body = body.map_or(0, |rest| rest.lines().next().unwrap().parse().unwrap());
+    Some(head.len() + 4 + body)
 }
 
 impl Client {

@@ -16,6 +16,7 @@
 mod bare;
 mod breakdown;
 mod load;
+mod objects;
 mod process;
 mod throughput;
 mod trouble;
@@ -50,11 +51,12 @@ const WHOLE: Plan = Plan {
 type Part = (&'static str, fn(&Plan));
 
 #[rustfmt::skip]
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("throughput", |plan| throughput::print(plan.time)),
     ("breakdown",  |plan| breakdown::print(plan.time)),
     ("trouble",    |plan| trouble::print(plan.time)),
     ("growth",     growth),
+    ("objects",    |_| objects::print()),
     ("start",      cold_start),
     ("endurance",  endurance),
 ];

@@ -1,7 +1,7 @@
 //! The servers' processes: started on a core of their own, observed through `/proc`, ended by id.
 
 use crate::bare;
-use crate::workload::{DRIVER, LOG_DRIVER, POLICY};
+use crate::workload::{DRIVER, LOG_DRIVER, POLICY, VOLUMES};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs;
 use std::io::Read;
@@ -25,9 +25,10 @@ pub struct Server {
 
 /// What the scripts of a plugin are, by the first word of the plugin's name.
 #[rustfmt::skip]
-const SCRIPTS: [(&str, &[(&str, &str)]); 3] = [
+const SCRIPTS: [(&str, &[(&str, &str)]); 4] = [
     ("policy", &[("authz.lua", POLICY)]),
     ("driver", &[("volume.lua", DRIVER)]),
+    ("volumes", &[("volume.lua", VOLUMES), ("plugin.toml", "[limits]\ncpu_ms = 60000\n")]),
     ("whole",  &[("authz.lua", POLICY), ("volume.lua", DRIVER), ("log.lua", LOG_DRIVER)]),
 ];
 

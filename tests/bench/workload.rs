@@ -49,6 +49,30 @@ end
 return log
 "#;
 
+/// Volumes of the kit; a volume with the option `count` brings so many others along.
+pub const VOLUMES: &str = r#"local store = require("@moondock/store")
+local hooks = require("@moondock/volume").driver({
+  options = { count = { type = "integer", default = "0" } },
+  mount = function(v) return "/m/" .. v.name end,
+  path = function(v) return "/m/" .. v.name end,
+})
+
+local create = hooks.create
+function hooks.create(req)
+  create(req)
+  if req.Opts == nil then return end
+  store.transaction(function(tx)
+    local record = tx:get("@volume/" .. req.Name)
+    for n = 1, record.options.count do
+      record.name = `v{n}`
+      tx:set("@volume/" .. record.name, record)
+    end
+  end)
+end
+
+return hooks
+"#;
+
 /// One kind of call.
 #[derive(Clone)]
 pub struct Workload {

@@ -89,3 +89,48 @@ fn errors_of_drivers_keep_their_line_through_a_kit() {
         assert!(log.contains("10 |     fs.mkdir(path(v))"), "{log}");
     });
 }
+
+/// After `fill`, the plugin has as many volumes as that volume says.
+const MANY: &str = r#"
+local store = require("@moondock/store")
+local hooks = require("@moondock/volume").driver({
+  options = { count = { type = "integer", default = "0" } },
+  mount = function(v) return "/m/" .. v.name end,
+  path = function(v) return "/m/" .. v.name end,
+})
+local create = hooks.create
+function hooks.create(req)
+  create(req)
+  store.transaction(function(tx)
+    local record = tx:get("@volume/" .. req.Name)
+    for n = 1, record.options.count do
+      record.name = `v{n}`
+      tx:set("@volume/" .. record.name, record)
+    end
+  end)
+end
+return hooks
+"#;
+
+#[test]
+fn a_list_is_whole_however_many_volumes_there_are() {
+    let manifest = "[limits]\ncpu_ms = 40\n";
+    let filling = "[limits]\ncpu_ms = 60000\n";
+    let scripts = Scripts::new([("volume.lua", MANY), ("plugin.toml", filling)]);
+    scripts.open(async |plugin| {
+        let fill = json!({ "Name": "fill", "Opts": { "count": "5000" } });
+        let (status, reply) = plugin.call("VolumeDriver.Create", fill).await;
+        assert_eq!(status, 200, "{reply}");
+        plugin.scripts().write("plugin.toml", manifest);
+        plugin.reload().await;
+        let (status, reply) = plugin.call("VolumeDriver.List", json!({})).await;
+        assert_eq!(status, 200, "{reply}");
+        let names: std::collections::BTreeSet<_> = reply["Volumes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|volume| volume["Name"].as_str().unwrap())
+            .collect();
+        assert_eq!(names.len(), 5001);
+    });
+}

@@ -1,6 +1,6 @@
 //! The store: what was acknowledged is there, whatever happens to the process, the disk or the file.
 
-use moondock::sys::state::store::{Store, StoreError, StoreSize};
+use moondock::sys::state::store::{KeyRange, Store, StoreError, StoreSize};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::env;
 use std::fs;
@@ -43,7 +43,7 @@ async fn stored_values_persist_over_processes() {
     set(&first, "volumes", b"3").await.unwrap();
     drop(first);
     let second = store(directory.path());
-    let found = second.list("volume/").await.unwrap();
+    let found = second.list(&KeyRange::of("volume/")).await.unwrap();
     assert_eq!(
         found
             .iter()
@@ -265,7 +265,7 @@ async fn writes_until_killed() {
         return;
     };
     let store = store(Path::new(&directory));
-    let next = store.list("").await.unwrap().len();
+    let next = store.list(&KeyRange::default()).await.unwrap().len();
     for number in next.. {
         let mut transaction = store.begin().await.unwrap();
         transaction
@@ -327,7 +327,7 @@ async fn kill_9_loses_no_acknowledged_write() {
             .last();
         acknowledged = last.unwrap_or(acknowledged);
         let store = store(directory.path());
-        let entries = store.list("").await.unwrap();
+        let entries = store.list(&KeyRange::default()).await.unwrap();
         let written = text(&store, "last")
             .await
             .map_or(0, |last| last.parse::<usize>().unwrap());

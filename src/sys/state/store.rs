@@ -5,9 +5,9 @@
 
 mod content;
 
-pub use self::content::{Bytes, StoreSize};
+pub use self::content::{Bytes, KeyRange, StoreSize};
 
-use self::content::{Changes, Content, Map, apply, beginning};
+use self::content::{Changes, Content, Map, apply};
 use redb::backends::FileBackend;
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fs::{self, File, OpenOptions};
@@ -109,11 +109,12 @@ impl Store {
         Ok(self.file.read(|content| content.map.get(key).cloned()))
     }
 
-    /// Returns all keys with `prefix` and their values, sorted by key.
-    pub async fn list(&self, prefix: &str) -> Result<Vec<(String, Bytes)>, StoreError> {
+    /// Returns the keys of a range and their values, sorted by key.
+    pub async fn list(&self, range: &KeyRange) -> Result<Vec<(String, Bytes)>, StoreError> {
         self.opened().await?;
         Ok(self.file.read(|content| {
-            beginning(&content.map, prefix)
+            range
+                .within(&content.map)
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect()
         }))
@@ -151,15 +152,15 @@ impl Transaction {
     /// Returns all keys with `prefix` and their values, sorted by key, including this transaction's
     /// changes.
     pub fn list(&self, prefix: &str) -> Vec<(String, Bytes)> {
+        let range = KeyRange::of(prefix);
         let mut found: Map = self.file.read(|content| {
-            beginning(&content.map, prefix)
+            range
+                .within(&content.map)
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect()
         });
-        apply(
-            &mut found,
-            beginning(&self.changes, prefix).map(|(k, v)| (k.clone(), v.clone())),
-        );
+        let changes = range.within(&self.changes);
+        apply(&mut found, changes.map(|(k, v)| (k.clone(), v.clone())));
         found.into_iter().collect()
     }
 
@@ -201,6 +202,15 @@ impl Transaction {
         self.size = self.size.without(key, &value);
         self.changes.insert(key.to_owned(), None);
         true
+    }
+
+    /// Deletes all keys with `prefix`. Returns how many there were.
+    pub fn delete_all(&mut self, prefix: &str) -> usize {
+        let found = self.list(prefix);
+        for (key, _) in &found {
+            self.delete(key);
+        }
+        found.len()
     }
 
     /// Writes all changes or none, and returns once they are on disk. If the caller drops the

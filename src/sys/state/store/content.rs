@@ -76,13 +76,40 @@ impl Content {
     }
 }
 
-/// Returns the keys with a prefix, and what they lead to.
-pub fn beginning<'a, T>(
-    map: &'a BTreeMap<String, T>,
-    prefix: &'a str,
-) -> impl Iterator<Item = (&'a String, &'a T)> {
-    map.range::<str, _>((Bound::Included(prefix), Bound::Unbounded))
-        .take_while(move |(key, _)| key.starts_with(prefix))
+/// A range of keys, in their order.
+#[derive(Debug, Default, Clone)]
+pub struct KeyRange {
+    /// What the keys begin with.
+    pub prefix: String,
+    /// The key after which the range begins, if not at the first.
+    pub after: Option<String>,
+    /// How many keys there are at most.
+    pub limit: Option<usize>,
+}
+
+impl KeyRange {
+    /// Returns the range of all keys with `prefix`.
+    pub fn of(prefix: impl Into<String>) -> Self {
+        let prefix = prefix.into();
+        Self {
+            prefix,
+            ..Self::default()
+        }
+    }
+
+    /// Returns the keys in the range, and what they lead to.
+    pub fn within<'a, T>(
+        &'a self,
+        map: &'a BTreeMap<String, T>,
+    ) -> impl Iterator<Item = (&'a String, &'a T)> {
+        let start = match &self.after {
+            Some(after) if *after >= self.prefix => Bound::Excluded(after.as_str()),
+            _ => Bound::Included(self.prefix.as_str()),
+        };
+        map.range::<str, _>((start, Bound::Unbounded))
+            .take_while(|(key, _)| key.starts_with(&self.prefix))
+            .take(self.limit.unwrap_or(usize::MAX))
+    }
 }
 
 /// Makes changes in a part of what is stored.
