@@ -1,5 +1,6 @@
 //! One connection of the engine: kept open for as long as the engine does, and closed between calls.
 
+use super::head_timeout::{HEAD_TIMEOUT, HeadClock, Timed};
 use super::http::answer;
 use super::stream::Peer;
 use crate::plugin::Plugin;
@@ -91,17 +92,23 @@ async fn converse(
     mut end: watch::Receiver<bool>,
 ) {
     let _counted = plugin.meters().connected();
-    let busy = Cell::new(false);
+    let (busy, clock) = (Cell::new(false), HeadClock::default());
     let service = service_fn(async |request| {
         busy.set(true);
+        clock.stop();
         let answer = answer(&plugin, peer, request).await;
+        clock.reset();
         busy.set(false);
         answer
     });
-    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    let stream = TokioIo::new(Timed::new(stream, clock.clone()));
+    let mut connection = pin!(http.serve_connection(stream, service));
     let finished = tokio::select! {
         biased;
         result = connection.as_mut() => Some(result),
+        () = clock.run_out(HEAD_TIMEOUT) => {
+            return debug!("connection closed: the head of a request did not arrive in time");
+        }
         _ = end.wait_for(|end| *end) => None,
     };
     let result = if let Some(result) = finished {

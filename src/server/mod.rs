@@ -9,6 +9,7 @@ mod certificates;
 mod connection;
 mod endpoint;
 mod fleet;
+mod head_timeout;
 mod http;
 pub mod init;
 mod order;
