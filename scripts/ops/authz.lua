@@ -150,12 +150,11 @@ end
 local rules = {}
 
 rules["container.create"] = function(req)
-  -- Engines up to 26 also read the fields of HostConfig outside of it.
-  return host_config(req.body) or host_config(req.body.HostConfig or {})
+  return host_config(req.body.HostConfig or {})
 end
 
 rules["container.update"] = function(req)
-  return host_config(req.body)
+  return devices(req.body)
 end
 
 rules["container.start"] = function(req)

@@ -12,6 +12,8 @@ mod text;
 
 use std::borrow::Cow;
 
+pub use self::keys::is_same_field;
+
 use self::tape::{Tag, Tape};
 use super::Refusal;
 
@@ -80,6 +82,21 @@ impl Document {
     pub fn node(&self, id: NodeId) -> Option<Node<'_>> {
         let at = id.0 as usize;
         (at < self.tape.len()).then_some(Node { document: self, at })
+    }
+
+    /// Returns where a value stands, as in `HostConfig.Mounts[0]`; empty for the outermost.
+    pub fn path_of(&self, id: NodeId) -> String {
+        let (mut path, mut node) = (String::new(), self.root());
+        while let Some((step, inner)) = node.step_to(id.0 as usize) {
+            let dot = if path.is_empty() || step.starts_with('[') {
+                ""
+            } else {
+                "."
+            };
+            path.extend([dot, &step]);
+            node = inner;
+        }
+        path
     }
 
     /// Returns the text as sent.
@@ -181,6 +198,30 @@ impl<'d> Node<'d> {
             Tag::True => Some(true),
             Tag::False => Some(false),
             _ => None,
+        }
+    }
+
+    /// Returns the part of this value that holds the one at `at`, and how it is reached.
+    fn step_to(self, at: usize) -> Option<(String, Node<'d>)> {
+        let holds = |node: Node<'_>| (node.at..self.document.tape.next(node.at)).contains(&at);
+        let mut items = self.items().enumerate();
+        let item = items.find(|(_, item)| holds(*item));
+        let item = item.map(|(number, item)| (format!("[{number}]"), item));
+        item.or_else(|| {
+            let mut entries = self.entries();
+            let entry = entries.find(|(_, value)| holds(*value));
+            entry.map(|(key, value)| (key.into_owned(), value))
+        })
+    }
+
+    /// Returns whether it is what Go sets without being told: `null`, `false`, zero, or empty.
+    pub fn is_empty(self) -> bool {
+        match self.tag() {
+            Tag::Null | Tag::False => true,
+            Tag::True => false,
+            Tag::Number => self.as_f64() == Some(0.0),
+            Tag::String => self.raw_string().raw.is_empty(),
+            Tag::Array | Tag::Object | Tag::Map => self.document.tape.next(self.at) == self.at + 1,
         }
     }
 

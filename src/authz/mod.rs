@@ -8,6 +8,7 @@
 //! which denies.
 
 mod body;
+mod fields;
 mod json;
 mod mounts;
 mod peer;
@@ -18,6 +19,7 @@ mod routes;
 mod uri;
 
 pub use body::{Announced, Body, PassedBody};
+pub use fields::{Object, body_of, query_of};
 pub use json::{Document, Entries, Items, Kind, Node, NodeId};
 pub use mounts::{HIDDEN, HostMount, ReadLink, host_paths, resolve};
 pub use peer::PeerCertificate;

@@ -48,8 +48,7 @@ struct Destination {
 /// Lists the host paths that the call `action` with this body reaches, unresolved. It reads no
 /// file.
 ///
-/// The list covers binds, mounts and devices of containers (also at the top level, where engines
-/// 20.10 to 26 read them), local volumes with options, created or inline, mounts and plugins of
+/// The list covers binds, mounts and devices of containers, local volumes with options, created or inline, mounts and plugins of
 /// services, and the privileges of managed plugins. It does not cover what opens nothing:
 /// `VolumesFrom`, device requests, paths of block I/O limits.
 ///
@@ -59,10 +58,7 @@ pub fn host_paths(action: &str, body: &Document) -> Result<Vec<HostMount>, Refus
     let root = BodyField::root(body);
     let mut found = Vec::new();
     match action {
-        "container.create" => {
-            host_config(&root, &mut found)?;
-            host_config(&root.field("HostConfig")?, &mut found)?;
-        }
+        "container.create" => host_config(&root.field("HostConfig")?, &mut found)?,
         "container.update" => devices(&root.field("Devices")?, &mut found)?,
         "volume.create" => {
             let names = ("Driver", "DriverOpts");

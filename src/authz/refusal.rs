@@ -40,6 +40,9 @@ pub enum Refusal {
     /// configuration.
     #[error("`{0}` takes no body: give the host configuration when the container is created")]
     UnexpectedBody(&'static str),
+    /// A field of `HostConfig` that stands beside it, where only some engines read it (protocol 3.5).
+    #[error("`{0}` is refused outside of `HostConfig`: some engines read it there and some do not")]
+    Misplaced(String),
     /// A form-encoded body, whose fields override the query unseen (protocol 3.5).
     #[error("a body of type `{0}` is refused: send the parameters in the query")]
     Form(String),

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::body::PassedBody;
+use super::fields::refuse_misplaced;
 use super::{Announced, Body, Effect, HostMount, Refusal, Target, host_paths};
 
 /// A request to the engine: what the engine's message says, and what follows from it.
@@ -90,6 +91,7 @@ impl Request {
         let announced = Announced::of(self.headers.iter());
         self.body = Body::read(&self.target(), &announced, passed)?;
         if let (Some(action), Some(document)) = (self.action, self.body.document()) {
+            refuse_misplaced(action, document)?;
             self.mounts = host_paths(action, document)?;
         }
         Ok(())

@@ -5,6 +5,7 @@
 //! runs, and is dropped with the call, so that the collector never holds a body.
 
 mod fields;
+mod records;
 mod registry;
 
 pub use fields::{REQUEST_FIELDS, REQUEST_TYPES};

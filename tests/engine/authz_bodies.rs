@@ -151,7 +151,7 @@ fn keys_fold_as_the_engine_folds_them() {
         ),
         (
             r#"{"Image":"busybox","Cmd":["true"],"Privileged":true}"#,
-            "privileged",
+            "outside of `hostconfig`",
         ),
         (
             r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{"capadd":["SYS_ADMIN"]}}"#,
@@ -175,7 +175,7 @@ fn keys_fold_as_the_engine_folds_them() {
         ),
         (
             r#"{"Image":"busybox","Cmd":["true"],"Binds":["/etc:/x"]}"#,
-            "/etc",
+            "outside of `hostconfig`",
         ),
     ];
     for (body, part) in bodies {

@@ -16,15 +16,15 @@ const CALLS: &str = include_str!("../golden/authz-requests.jsonl");
 const SEEN: &str = include_str!("../golden/authz-seen.txt");
 
 #[derive(Deserialize)]
-struct Call {
+pub struct Call {
     engine: String,
-    op: String,
-    request: Request,
+    pub op: String,
+    pub request: Request,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Request {
+pub struct Request {
     request_method: String,
     request_uri: String,
     #[serde(default)]
@@ -33,11 +33,11 @@ struct Request {
 }
 
 impl Request {
-    fn target(&self) -> Target<'_> {
+    pub fn target(&self) -> Target<'_> {
         Target::parse(&self.request_method, &self.request_uri)
     }
 
-    fn body(&self) -> Result<Body, Refusal> {
+    pub fn body(&self) -> Result<Body, Refusal> {
         let headers = self
             .request_headers
             .iter()
@@ -52,7 +52,7 @@ impl Request {
     }
 }
 
-fn calls() -> impl Iterator<Item = Call> {
+pub fn calls() -> impl Iterator<Item = Call> {
     CALLS
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())

@@ -32,6 +32,7 @@ mod golden;
 mod grants;
 mod hostile;
 mod kits;
+mod known_fields;
 mod layers;
 mod lifetime;
 mod log_streams;

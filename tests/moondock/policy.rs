@@ -25,6 +25,7 @@ fn create() -> Value {
         "Hostname": "h",
         "hostconfig": { "privileged": true, "Binds": ["/usr/../etc:/c:ro"], "CapAdd": ["A", "B"], "Memory": 5.5, "Sysctls": {} },
         "Labels": { "A": "1", "a": "2", "é": "3" },
+        "NewInSomeEngine": 5,
     });
     request_with(
         "POST",
@@ -48,7 +49,10 @@ fn policies_see_bodies_as_the_engine_reads_them() {
         ("req.body.HostConfig.capadd[2]", "B"),
         ("#req.body.HostConfig.CapAdd", "2"),
         ("req.body.HostConfig.Memory", "5.5"),
-        ("req.body.HostConfig.Nonsense", "nil"),
+        ("req.body.HostConfig.PidMode", "nil"),
+        ("req.body.hostconfig.pidmode", "nil"),
+        ("req.body.NewInSomeEngine", "5"),
+        ("req.body.NetworkingConfig", "nil"),
         ("req.body.HostConfig[1]", "nil"),
         ("req.body.Env", "nil"),
         ("#req.body.Cmd .. req.body.Cmd[1]", "1sh"),
@@ -67,15 +71,15 @@ fn policies_see_bodies_as_the_engine_reads_them() {
         ("json.decode(req.RequestBody).image", "x"),
         (
             &KEYS.replace("ITERATOR", "req.body"),
-            "Cmd Hostname Labels hostconfig image",
+            "Cmd Hostname Labels NewInSomeEngine hostconfig image",
         ),
         (
             &KEYS.replace("ITERATOR", "pairs(req.body)"),
-            "Cmd Hostname Labels hostconfig image",
+            "Cmd Hostname Labels NewInSomeEngine hostconfig image",
         ),
         (
             &KEYS.replace("ITERATOR", "next, req.body"),
-            "Cmd Hostname Labels hostconfig image",
+            "Cmd Hostname Labels NewInSomeEngine hostconfig image",
         ),
         (
             &KEYS.replace("ITERATOR", "pairs(req.body.HostConfig)"),
@@ -83,11 +87,11 @@ fn policies_see_bodies_as_the_engine_reads_them() {
         ),
         (
             "(function() local n = 0 table.foreach(req.body, function() n += 1 end) return n end)()",
-            "5",
+            "6",
         ),
         (
             "(function() local step, n = next, 0 for k in step, req.body do n += 1 end return n end)()",
-            "5",
+            "6",
         ),
         ("next(req.body) ~= nil", "true"),
         (
@@ -110,9 +114,28 @@ fn derived_fields_are_present() {
         ("req.query.name", "a b"),
         ("req.query.x", "1"),
         ("req.query.flag == ''", "true"),
-        ("req.query.none", "nil"),
+        ("req.query.platform", "nil"),
         ("table.concat(req.queries.x, ',')", "1,2"),
-        ("req.queries.none", "nil"),
+        ("req.queries.platform", "nil"),
+        ("json.encode(req.params)", "{}"),
+        ("req.params.id", "nil"),
+        (
+            "(function() local n = 0 for _ in pairs(req.query) do n += 1 end return n end)()",
+            "3",
+        ),
+        (
+            "(function() local n = 0 for _ in req.query do n += 1 end return n end)()",
+            "3",
+        ),
+        (
+            "table.clone(req.query).flag == '' and next(req.queries) ~= nil",
+            "true",
+        ),
+        ("json.decode(json.encode(req.query)).name", "a b"),
+        (
+            "json.decode(json.encode(req.mounts))[1].via",
+            "HostConfig.Binds[0]",
+        ),
         ("#req.mounts", "1"),
         ("req.mounts[1].source", "/usr/../etc"),
         ("req.mounts[1].resolved", "/etc"),
@@ -309,6 +332,171 @@ fn unknown_fields_of_a_request_raise() {
         );
         assert!(denial.contains(error), "{expression}: {denial}");
     }
+}
+
+/// What a policy says that only reads `expression` of a request.
+fn denial_of_reading(expression: &str, request: Value) -> Option<String> {
+    let hook = format!("local value = {expression}\n  return true");
+    policy(&hook).open(async |plugin| plugin.decision(request).await)
+}
+
+#[test]
+fn names_that_no_engine_knows_raise() {
+    let create = |more: Value| {
+        let mut host = json!({
+            "Mounts": [{ "Type": "volume", "Source": "v" }],
+            "LogConfig": { "Type": "", "Config": {} },
+        });
+        host.as_object_mut()
+            .unwrap()
+            .append(&mut more.as_object().unwrap().clone());
+        request_with(
+            "POST",
+            "/v1.41/containers/create?name=a",
+            &json!({ "Image": "x", "HostConfig": host, "NetworkingConfig": { "EndpointsConfig": { "n": {} } } }),
+        )
+    };
+    for (expression, wrong) in [
+        (
+            "req.body.HostConfig.Priviliged",
+            "the body of container.create has no field `HostConfig.Priviliged`; did you mean `Privileged`?",
+        ),
+        (
+            "req.body.hostconfig.privilegd",
+            "no field `HostConfig.privilegd`; did you mean `Privileged`?",
+        ),
+        (
+            "req.body.Hostconfg",
+            "the body of container.create has no field `Hostconfg`; did you mean `HostConfig`?",
+        ),
+        (
+            "req.body.Privileged",
+            "the body of container.create has no field `Privileged`; did you mean `HostConfig.Privileged`?",
+        ),
+        (
+            "req.body.Subnet",
+            "the body of container.create has no field `Subnet`",
+        ),
+        (
+            "req.body.HostConfig.Mounts[1].Sorce",
+            "no field `HostConfig.Mounts[0].Sorce`; did you mean `Source`?",
+        ),
+        (
+            "(function() for _, mount in req.body.HostConfig.Mounts do return mount.VolumeOption end end)()",
+            "did you mean `VolumeOptions`?",
+        ),
+        (
+            "(function() for _, part in req.body do if type(part) == 'table' then local _ = part.Tpye end end end)()",
+            "has no field `",
+        ),
+        ("req.body.HostConfig.LogConfig.Typ", "did you mean `Type`?"),
+        (
+            "req.body.NetworkingConfig.EndpointsConfig.n.MacAdress",
+            "no field `NetworkingConfig.EndpointsConfig.n.MacAdress`; did you mean `MacAddress`?",
+        ),
+        (
+            "req.query.nam",
+            "the query of container.create has no parameter `nam`; did you mean `name`?",
+        ),
+        (
+            "req.queries.Name",
+            "the query of container.create has no parameter `Name`; did you mean `name`?",
+        ),
+        (
+            "req.params.idd",
+            "no route has a placeholder `idd`; did you mean `id`?",
+        ),
+    ] {
+        let denial = denial_of_reading(expression, create(json!({})));
+        let denial = denial.unwrap_or_else(|| panic!("{expression} is allowed"));
+        assert!(
+            denial.starts_with("the policy failed: authz.lua:5: "),
+            "{denial}"
+        );
+        assert!(denial.contains(wrong), "{expression}: {denial}");
+    }
+    for expression in [
+        "req.body.HostConfig.Privileged or req.body.HostConfig.PidMode",
+        "req.body.HostConfig.Mounts[1].BindOptions",
+        "req.body.HostConfig.LogConfig.Config['syslog-adress']",
+        "req.body.NetworkingConfig.EndpointsConfig.other",
+        "req.body.Labels or req.body.Volumes",
+        "req.body.HostConfig.Future.Anything",
+        "req.RequestHeaders.Anything",
+    ] {
+        let future = create(json!({ "Future": { "A": 1 } }));
+        assert_eq!(denial_of_reading(expression, future), None, "{expression}");
+    }
+}
+
+#[test]
+fn bodies_and_queries_of_unknown_routes_are_not_judged() {
+    let unknown = request_with("POST", "/v1.41/newer/route?a=b", &json!({ "A": {} }));
+    for expression in ["req.body.B", "req.body.A.B", "req.query.c"] {
+        assert_eq!(
+            denial_of_reading(expression, unknown.clone()),
+            None,
+            "{expression}"
+        );
+    }
+}
+
+#[test]
+fn unknown_names_of_mounts_and_users_raise() {
+    for (expression, wrong) in [
+        (
+            "req.mounts[1].resolvd",
+            "a mount has no field `resolvd`; did you mean `resolved`?",
+        ),
+        (
+            "req.mounts[1].readonly",
+            "a mount has no field `readonly`; did you mean `read_only`?",
+        ),
+    ] {
+        let denial = denial_of_reading(expression, create()).unwrap();
+        assert!(denial.contains(wrong), "{expression}: {denial}");
+    }
+    let alice = from_alice(&fresh_certificate());
+    for (expression, wrong) in [
+        (
+            "req.user.nmae",
+            "a user has no field `nmae`; did you mean `name`?",
+        ),
+        ("req.user.certificate.cn", "a certificate has no field `cn`"),
+        (
+            "req.user.certificate.organisations",
+            "a certificate has no field `organisations`; did you mean `organizations`?",
+        ),
+    ] {
+        let denial = denial_of_reading(expression, alice.clone()).unwrap();
+        assert!(denial.contains(wrong), "{expression}: {denial}");
+    }
+}
+
+#[test]
+fn fields_of_host_config_are_refused_beside_it() {
+    let body = |more: Value| {
+        let mut body = json!({ "Image": "x", "HostConfig": {} });
+        body.as_object_mut()
+            .unwrap()
+            .append(&mut more.as_object().unwrap().clone());
+        request_with("POST", "/v1.41/containers/create", &body)
+    };
+    policy("return true").open(async |plugin| {
+        for (more, name) in [
+            (json!({ "Privileged": true }), "Privileged"),
+            (json!({ "pidmode": "host" }), "pidmode"),
+            (json!({ "Binds": ["/:/h"] }), "Binds"),
+            (json!({ "Memory": 7 }), "Memory"),
+            (json!({ "cpuset": "0" }), "cpuset"),
+            (json!({ "LogConfig": { "Type": "syslog" } }), "LogConfig"),
+        ] {
+            let wrong = format!("`{name}` is refused outside of `HostConfig`: some engines read it there and some do not");
+            assert_eq!(plugin.decision(body(more)).await, Some(wrong));
+        }
+        let empty = json!({ "Privileged": false, "Memory": 0, "Binds": null, "CapAdd": [], "Cpuset": "", "LogConfig": {} });
+        assert_eq!(plugin.decision(body(empty)).await, None);
+    });
 }
 
 #[test]

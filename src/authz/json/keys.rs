@@ -72,11 +72,19 @@ pub(super) fn is_same(key: RawString<'_>, name: &str) -> bool {
     }
 }
 
+/// Returns whether two names mean the same field.
+pub fn is_same_field(one: &str, other: &str) -> bool {
+    if one.is_ascii() && other.is_ascii() {
+        return one.eq_ignore_ascii_case(other);
+    }
+    one.chars().map(fold).eq(other.chars().map(fold))
+}
+
 /// Returns whether the key matches the field `name`.
 pub(super) fn is_folded(key: RawString<'_>, name: &str) -> bool {
     match (key.escaped || key.wide, name.is_ascii()) {
         (false, true) => key.raw.eq_ignore_ascii_case(name),
-        _ => unescape(key).chars().map(fold).eq(name.chars().map(fold)),
+        _ => is_same_field(&unescape(key), name),
     }
 }
 

@@ -33,8 +33,8 @@ fn finds_every_mount_of_a_host_path() {
         ),
         (
             create,
-            r#"{"Binds":["/a/../b:/c"],"HostConfig":null}"#,
-            &["Binds[0] /a/../b rw /c"],
+            r#"{"HostConfig":{"Binds":["/a/../b:/c"]}}"#,
+            &["HostConfig.Binds[0] /a/../b rw /c"],
         ),
         (
             create,
@@ -43,8 +43,11 @@ fn finds_every_mount_of_a_host_path() {
         ),
         (
             create,
-            r#"{"Mounts":[{"Type":"odd","Source":"/a"},{"Type":"tmpfs"},{"Source":"/b"},{"Type":"volume","Source":"v"}]}"#,
-            &["Mounts[0].Source /a rw ", "Mounts[2].Source /b rw "],
+            r#"{"HostConfig":{"Mounts":[{"Type":"odd","Source":"/a"},{"Type":"tmpfs"},{"Source":"/b"},{"Type":"volume","Source":"v"}]}}"#,
+            &[
+                "HostConfig.Mounts[0].Source /a rw ",
+                "HostConfig.Mounts[2].Source /b rw ",
+            ],
         ),
         (
             create,

@@ -1,8 +1,9 @@
 //! The fields of a request as a table: their names, their documentation, and how their values are
 //! made.
 
+use super::records::Record;
 use super::registry::{RequestField, RunningRequest};
-use crate::authz::{Document, Headers, PeerCertificate, Request};
+use crate::authz::{Document, Headers, PeerCertificate, Request, body_of};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mlua::{IntoLua, Lua, Table, Value};
@@ -96,7 +97,10 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
         doc: "The JSON body, when `body_state` is `json`. Names of fields are found as the engine \
               finds them, whatever their case; `null` is `nil`.",
         make: |lua, request| match request.body.document() {
-            Some(document) => request.value(lua, document.root()),
+            Some(document) => {
+                let known = request.action.and_then(body_of);
+                request.value(lua, document.root(), known)
+            }
             None => Ok(Value::Nil),
         },
     },
@@ -185,16 +189,17 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     },
 ];
 
-fn params(lua: &Lua, request: &Request) -> mlua::Result<Value> {
-    let target = request.target();
-    lua.create_table_from(target.params()).map(Value::Table)
+fn params(lua: &Lua, request: &RunningRequest) -> mlua::Result<Value> {
+    let params = lua.create_table_from(request.target().params())?;
+    let params = request.as_record(lua, params, Record::Params)?;
+    Ok(Value::Table(params))
 }
 
 fn headers(lua: &Lua, headers: &Headers) -> mlua::Result<Value> {
     lua.create_table_from(headers.iter()).map(Value::Table)
 }
 
-fn query(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+fn query(lua: &Lua, request: &RunningRequest) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     for (name, value) in request.target().query.pairs() {
         let name = lua.create_string(&name)?;
@@ -202,10 +207,10 @@ fn query(lua: &Lua, request: &Request) -> mlua::Result<Value> {
             table.raw_set(name, lua.create_string(&value)?)?;
         }
     }
-    Ok(Value::Table(table))
+    of_known_names(lua, request, table)
 }
 
-fn queries(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+fn queries(lua: &Lua, request: &RunningRequest) -> mlua::Result<Value> {
     let table = lua.create_table()?;
     for (name, value) in request.target().query.pairs() {
         let name = lua.create_string(&name)?;
@@ -216,10 +221,19 @@ fn queries(lua: &Lua, request: &Request) -> mlua::Result<Value> {
         values.raw_push(lua.create_string(&value)?)?;
         table.raw_set(name, values)?;
     }
-    Ok(Value::Table(table))
+    of_known_names(lua, request, table)
 }
 
-fn mounts(lua: &Lua, request: &Request) -> mlua::Result<Value> {
+/// Makes reading a parameter that the route does not take raise, if the route is known.
+fn of_known_names(lua: &Lua, request: &RunningRequest, query: Table) -> mlua::Result<Value> {
+    let query = match request.action {
+        Some(action) => request.as_record(lua, query, Record::Query(action))?,
+        None => query,
+    };
+    Ok(Value::Table(query))
+}
+
+fn mounts(lua: &Lua, request: &RunningRequest) -> mlua::Result<Value> {
     let list = lua.create_table_with_capacity(request.mounts.len(), 0)?;
     for mount in &request.mounts {
         let entry = lua.create_table_with_capacity(0, 5)?;
@@ -229,7 +243,7 @@ fn mounts(lua: &Lua, request: &Request) -> mlua::Result<Value> {
         entry.raw_set("target", mount.target.as_deref())?;
         entry.raw_set("read_only", mount.read_only)?;
         entry.raw_set("via", mount.via.as_str())?;
-        list.raw_push(entry)?;
+        list.raw_push(request.as_record(lua, entry, Record::Mount)?)?;
     }
     Ok(Value::Table(list))
 }
@@ -243,8 +257,11 @@ fn user(lua: &Lua, request: &Rc<RunningRequest>) -> mlua::Result<Value> {
     user.raw_set("name", request.user.as_deref())?;
     user.raw_set("method", request.user_method.as_deref())?;
     if let Some(certificate) = certificate {
-        user.raw_set("certificate", certificate_table(lua, certificate)?)?;
+        let certificate = certificate_table(lua, certificate)?;
+        let certificate = request.as_record(lua, certificate, Record::Certificate)?;
+        user.raw_set("certificate", certificate)?;
     }
+    let user = request.as_record(lua, user, Record::User)?;
     Ok(Value::Table(user))
 }
 

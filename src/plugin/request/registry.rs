@@ -1,6 +1,7 @@
 //! The tables of a request, and what each of them stands for.
 
-use crate::authz::{Kind, Node, NodeId, Request};
+use super::records::{Record, unknown};
+use crate::authz::{Kind, Node, NodeId, Object, Request};
 use crate::host::SELF_FILLING;
 use crate::script::{Script, nearest};
 use mlua::{Function, IntoLua, Lua, MetaMethod, Table, Value};
@@ -28,6 +29,7 @@ pub struct Registry {
     meanings: RefCell<HashMap<usize, Meaning, BuildHasherDefault<AddressHasher>>>,
     request_meta: Table,
     object_meta: Table,
+    record_metas: RefCell<HashMap<Record, Table>>,
 }
 
 /// A request while its call runs, and its registry.
@@ -45,7 +47,14 @@ pub struct RunningCall(Rc<RunningRequest>);
 #[derive(Clone)]
 struct Meaning {
     of: Rc<RunningRequest>,
-    object: Option<NodeId>,
+    object: Option<BodyObject>,
+}
+
+/// An object of the body, and what is known of its fields.
+#[derive(Clone, Copy)]
+struct BodyObject {
+    id: NodeId,
+    known: Option<&'static Object>,
 }
 
 /// Hashes addresses, which no client chooses.
@@ -104,6 +113,7 @@ impl Registry {
             meanings: RefCell::default(),
             request_meta: lua.create_table()?,
             object_meta: lua.create_table()?,
+            record_metas: RefCell::default(),
         });
         registry.fill_metatables(lua)?;
         lua.set_app_data(registry.clone());
@@ -131,7 +141,7 @@ impl Registry {
         Ok((table, call))
     }
 
-    fn remember(&self, table: &Table, of: &Rc<RunningRequest>, object: Option<NodeId>) {
+    fn remember(&self, table: &Table, of: &Rc<RunningRequest>, object: Option<BodyObject>) {
         let address = table.to_pointer() as usize;
         let meaning = Meaning {
             of: of.clone(),
@@ -173,10 +183,7 @@ impl Registry {
         let name = name.to_str()?;
         let value = match meaning.object {
             None => self.field(lua, &meaning.of, &name)?,
-            Some(id) => match object(&meaning.of, id).and_then(|object| object.get(&name)) {
-                Some(node) => meaning.of.value(lua, node)?,
-                None => Value::Nil,
-            },
+            Some(object) => meaning.of.member(lua, object, &name)?,
         };
         if !value.is_nil() {
             table.raw_set(key, &value)?;
@@ -192,19 +199,20 @@ impl Registry {
     }
 
     fn unknown_field(&self, name: &str) -> mlua::Error {
-        let hint = nearest(name, self.fields.iter().map(|field| field.name))
-            .map(|near| format!("; did you mean `{near}`?"));
-        let hint = hint.unwrap_or_default();
-        mlua::Error::runtime(format!("a request has no field `{name}`{hint}"))
+        let near = nearest(name, self.fields.iter().map(|field| field.name));
+        unknown(&format!("a request has no field `{name}`"), near)
     }
 
     /// Returns what `for key, value in table do` walks over: all fields, those of an object as
     /// written in the request.
     fn iterate(&self, lua: &Lua, table: &Table) -> mlua::Result<(Function, Table)> {
-        let Meaning { of, object: id } = self.meaning(table)?;
-        let all = match id {
+        let Meaning { of, object } = self.meaning(table)?;
+        let all = match object {
             None => self.all_fields(lua, &of, table)?,
-            Some(id) => of.members(lua, object(&of, id).ok_or_else(answered)?)?,
+            Some(object) => {
+                let known = |name: &str| object.known?.within(name);
+                of.members(lua, of.node(object.id)?, known)?
+            }
         };
         Ok((lua.globals().get("next")?, all))
     }
@@ -234,9 +242,15 @@ impl Registry {
 }
 
 impl RunningRequest {
-    /// Converts a value of the body. An object of known fields becomes a table that is filled as it
-    /// is read, anything else is converted at once.
-    pub fn value(self: &Rc<Self>, lua: &Lua, node: Node) -> mlua::Result<Value> {
+    /// Converts a value of the body. An object becomes a table that is filled as it is read,
+    /// anything else is converted at once. `known` is what is known of the object, or of each in a
+    /// list or a map.
+    pub fn value(
+        self: &Rc<Self>,
+        lua: &Lua,
+        node: Node,
+        known: Option<&'static Object>,
+    ) -> mlua::Result<Value> {
         match node.kind() {
             Kind::Null => Ok(Value::Nil),
             Kind::Bool => node.as_bool().into_lua(lua),
@@ -247,31 +261,77 @@ impl RunningRequest {
                 // A `null` among them would end the list for `#` and `ipairs`, and hide what
                 // follows.
                 for item in node.items().filter(|item| !item.is_null()) {
-                    items.raw_push(self.value(lua, item)?)?;
+                    items.raw_push(self.value(lua, item, known)?)?;
                 }
                 Ok(Value::Table(items))
             }
-            Kind::Object if node.is_map() => self.members(lua, node).map(Value::Table),
+            Kind::Object if node.is_map() => self.members(lua, node, |_| known).map(Value::Table),
             Kind::Object => {
                 let table = lua.create_table()?;
                 table.set_metatable(Some(self.registry.object_meta.clone()))?;
-                self.registry.remember(&table, self, Some(node.id()));
+                let object = BodyObject {
+                    id: node.id(),
+                    known,
+                };
+                self.registry.remember(&table, self, Some(object));
                 Ok(Value::Table(table))
             }
         }
     }
 
-    fn members(self: &Rc<Self>, lua: &Lua, object: Node) -> mlua::Result<Table> {
+    /// Makes reading an unknown name of a table raise.
+    pub fn as_record(&self, lua: &Lua, table: Table, record: Record) -> mlua::Result<Table> {
+        let mut metas = self.registry.record_metas.borrow_mut();
+        let meta = match metas.get(&record) {
+            Some(meta) => meta.clone(),
+            None => record.metatable(lua)?,
+        };
+        table.set_metatable(Some(meta.clone()))?;
+        metas.entry(record).or_insert(meta);
+        Ok(table)
+    }
+
+    /// Returns the field `name` of an object of the body. It is `nil` if it is absent, and an error
+    /// if no engine knows it either.
+    fn member(self: &Rc<Self>, lua: &Lua, object: BodyObject, name: &str) -> mlua::Result<Value> {
+        match (self.node(object.id)?.get(name), object.known) {
+            (Some(node), known) => {
+                self.value(lua, node, known.and_then(|known| known.within(name)))
+            }
+            (None, Some(known)) if !known.has(name) => Err(self.no_field(object.id, known, name)),
+            (None, _) => Ok(Value::Nil),
+        }
+    }
+
+    fn no_field(&self, id: NodeId, known: &Object, name: &str) -> mlua::Error {
+        let path = self.body.document().map(|body| body.path_of(id));
+        let path = path.filter(|path| !path.is_empty());
+        let place = path.map_or_else(String::new, |path| path + ".");
+        let action = self.action.unwrap_or_default();
+        let what = format!("the body of {action} has no field `{place}{name}`");
+        match known.holder_of(name) {
+            Some(holder) => unknown(&what, Some(&format!("{holder}.{name}"))),
+            None => unknown(&what, nearest(name, known.names().into_iter())),
+        }
+    }
+
+    fn members(
+        self: &Rc<Self>,
+        lua: &Lua,
+        object: Node,
+        known: impl Fn(&str) -> Option<&'static Object>,
+    ) -> mlua::Result<Table> {
         let table = lua.create_table()?;
         for (key, value) in object.entries() {
-            table.raw_set(key.as_ref(), self.value(lua, value)?)?;
+            table.raw_set(key.as_ref(), self.value(lua, value, known(&key))?)?;
         }
         Ok(table)
     }
-}
 
-fn object(request: &Request, id: NodeId) -> Option<Node<'_>> {
-    request.body.document()?.node(id)
+    fn node(&self, id: NodeId) -> mlua::Result<Node<'_>> {
+        let body = self.body.document();
+        body.and_then(|body| body.node(id)).ok_or_else(answered)
+    }
 }
 
 fn answered() -> mlua::Error {
