@@ -5,9 +5,9 @@
 mod grants;
 
 use crate::host::{MANIFEST, Shared};
-use crate::plugin::{Manifest, OpenError, PluginSpec};
+use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy};
 use crate::protocol::{Interface, Method, methods_of};
-use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax};
+use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -60,7 +60,7 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
         ..Inspection::default()
     };
     inspection.report_unreadable_files();
-    inspection.report_wrong_extensions();
+    inspection.report_misnamed_files();
     let manifest = inspection.read_manifest(spec).await;
     for interface in Interface::ALL {
         if inspection.has_file(&interface.file()) {
@@ -113,17 +113,10 @@ impl Inspection {
         }
     }
 
-    /// Warns of `volume.luau`, which other scripts can require, but which is not a driver.
-    fn report_wrong_extensions(&mut self) {
-        for interface in Interface::ALL {
-            let (expected, found) = (interface.file(), format!("{}.luau", interface.name()));
-            if self.has_file(&found) && !self.has_file(&expected) {
-                let message =
-                    format!("this file is not served: an interface's script is named `{expected}`");
-                let diagnostic = Diagnostic::of_file(found, message);
-                let cure = format!("rename it to `{expected}`");
-                self.report(Severity::Warning, diagnostic.cure(cure));
-            }
+    /// Warns of scripts that are not served and whose names are near that of an interface.
+    fn report_misnamed_files(&mut self) {
+        for diagnostic in misnamed(&self.sources) {
+            self.report(Severity::Warning, diagnostic);
         }
     }
 
@@ -170,8 +163,13 @@ impl Inspection {
         spec: &PluginSpec,
         manifest: &Manifest,
     ) -> Result<(), OpenError> {
-        match load(interface, spec, manifest, &self.sources).await? {
-            Ok(script) => {
+        let loaded = load(interface, spec, manifest, &self.sources).await?;
+        let judged = loaded.and_then(|script| Ok((lint_policy(&script)?, script)));
+        match judged {
+            Ok((warnings, script)) => {
+                for warning in warnings {
+                    self.report(Severity::Warning, warning);
+                }
                 let hooks = methods_of(interface).iter();
                 let hooks = hooks.filter(|method| script.has(method)).collect();
                 self.interfaces.push((interface, Some(hooks)));

@@ -25,7 +25,7 @@ pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
 pub use self::reply::{Reply, ReplyStream};
-pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField};
+pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
 pub use self::surroundings::Surroundings;
 

@@ -6,7 +6,7 @@ use super::{Manifest, OpenError, Plugin};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
-use crate::script::{Diagnostic, Sources};
+use crate::script::{Diagnostic, Sources, misnamed};
 use crate::sys::scripts::watch::Watcher;
 use crate::telemetry::chain;
 use futures_util::future::join_all;
@@ -245,6 +245,9 @@ impl Plugin {
     fn report_problems(&self, sources: &Sources) {
         for (file, problem) in &sources.problems {
             tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
+        }
+        for diagnostic in misnamed(sources) {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
         }
     }
 }

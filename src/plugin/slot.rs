@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::outcome::Outcome;
-use super::{CallError, Manifest};
+use super::{CallError, Manifest, lint_policy};
 use crate::metrics::Tally;
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Script, Sources};
@@ -230,8 +230,12 @@ impl Slot {
             Arc::new(release.manifest.settings.clone()),
             release.manifest.limits(),
         );
+        let script = script.await?;
+        for warning in lint_policy(&script)? {
+            tracing::warn!(plugin = self.name(), "{warning}");
+        }
         Ok(Live {
-            script: Rc::new(script.await?),
+            script: Rc::new(script),
             manifest: release.manifest.clone(),
         })
     }

@@ -81,6 +81,12 @@ impl Script {
         &self.sources
     }
 
+    /// Returns the plugin's own files that it was loaded from, with their texts.
+    pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        let used = self.used.iter().map(PathBuf::as_path);
+        used.filter_map(|path| Some((path, self.sources.files.get(path)?.as_slice())))
+    }
+
     /// Returns whether the script has a hook for `method`.
     pub fn has(&self, method: &Method) -> bool {
         self.hooks.contains_key(method.hook)

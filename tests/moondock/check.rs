@@ -167,6 +167,76 @@ fn check_shows_every_error_of_every_file() {
 }
 
 #[test]
+fn check_warns_of_names_near_those_of_interfaces() {
+    let required = POLICY.replacen("local", "local log = require(\"./logs\")\nlocal", 1);
+    let place = Workplace::new(&[
+        ("p/authz.lua", &required),
+        ("p/Volume.lua", "return {}"),
+        ("p/netwrok.lua", "return {}"),
+        ("p/logs.lua", "return {}"),
+        ("p/authz2.lua", "return {}"),
+        ("p/lib/ipam2.lua", "return {}"),
+        ("q/auhtz.lua", POLICY),
+        ("q/volume.luau", "return {}"),
+        ("q/log.lua", "return { write = print }"),
+    ]);
+    let checked = place.run(&["check", "p"]);
+    for part in [
+        "warning: Volume.lua: this file is not served: an interface's script is named `volume.lua`\n",
+        "warning: netwrok.lua: this file is not served: an interface's script is named `network.lua`\n  \
+         cure: rename it to `network.lua`\n",
+        "1 plugin: no errors, 2 warnings\n",
+    ] {
+        assert!(
+            checked.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            checked.stdout
+        );
+    }
+    let checked = place.run(&["check", "q"]);
+    for part in [
+        "warning: auhtz.lua: this file is not served: an interface's script is named `authz.lua`\n",
+        "warning: volume.luau: this file is not served: an interface's script is named `volume.lua`\n",
+    ] {
+        assert!(
+            checked.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            checked.stdout
+        );
+    }
+}
+
+#[test]
+fn check_finds_comparisons_that_are_never_true() {
+    let policy = "local authz, rules = {}, {}\nrules[\"container.creat\"] = print\n\
+                  function authz.request(req)\n  if req.action == \"container.creat\" then return false end\n  \
+                  return rules[req.action] == nil\nend\nreturn authz\n";
+    let place = Workplace::new(&[("p/authz.lua", policy)]);
+    let checked = place.run(&["check", "p"]);
+    let error = "error: authz.lua:4: `req.action` is never `container.creat`; did you mean `container.create`?\n";
+    assert!(checked.stdout.contains(error), "{}", checked.stdout);
+    assert_eq!(checked.code, Some(1));
+    place.write(
+        "p/authz.lua",
+        &policy.replace("== \"container.creat\"", "== \"container.create\""),
+    );
+    let checked = place.run(&["check", "p"]);
+    let warning = "warning: authz.lua:2: `req.action` is never `container.creat`, a key of `rules`; did you mean";
+    assert!(checked.stdout.contains(warning), "{}", checked.stdout);
+    assert_eq!(checked.code, Some(0));
+    let helper =
+        "local M = {}\nfunction M.deny(req) return req.effect == \"wirte\" end\nreturn M\n";
+    place.write("p/rules.lua", helper);
+    place.write(
+        "p/authz.lua",
+        &POLICY.replacen("local", "local rules = require('./rules')\nlocal", 1),
+    );
+    let checked = place.run(&["check", "p"]);
+    let error = "error: rules.lua:2: `req.effect` is never `wirte`; did you mean `write`?\n";
+    assert!(checked.stdout.contains(error), "{}", checked.stdout);
+}
+
+#[test]
 fn check_warns_of_files_and_hooks_that_are_not_served() {
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/volume.luau", "return {}")]);
     let checked = place.run(&["check", "p"]);

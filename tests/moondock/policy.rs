@@ -644,6 +644,32 @@ fn a_broken_policy_denies_until_it_is_fixed() {
 }
 
 #[test]
+fn a_policy_with_a_comparison_that_is_never_true_is_not_served() {
+    let deny = "return { request = function(req) return req.action ~= 'NAME', 'no' end }";
+    let (good, bad) = (
+        deny.replace("NAME", "image.build"),
+        deny.replace("NAME", "image.biuld"),
+    );
+    let wrong = "authz.lua:1: `req.action` is never `image.biuld`; did you mean `image.build`?";
+    Scripts::new([("authz.lua", bad.as_str()), ("volum.lua", "return {}")]).open(async |plugin| {
+        let denial = plugin.decision(request("GET", "/version")).await.unwrap();
+        assert!(denial.contains(wrong), "{denial}");
+        let log = plugin.log();
+        assert!(log.contains("volum.lua: this file is not served"), "{log}");
+        assert_eq!(load(&plugin, &good).await, None);
+        assert_eq!(load(&plugin, &bad).await, None);
+        let log = plugin.log();
+        assert!(log.contains("reload failed, the previous version stays live"), "{log}");
+        let denial = plugin.decision(request("POST", "/v1.41/build")).await;
+        assert_eq!(denial.as_deref(), Some("no"));
+        let table = "local t = { ['image.biuld'] = 1 } return { request = function(req) return not t[req.action] end }";
+        assert_eq!(load(&plugin, table).await, None);
+        let log = plugin.log();
+        assert!(log.contains("`req.action` is never `image.biuld`, a key of `t`"), "{log}");
+    });
+}
+
+#[test]
 fn the_response_hook_judges_replies() {
     let reply = |status: Option<u16>, body: &str| {
         use base64::Engine;

@@ -264,7 +264,10 @@ fn follows_links_as_far_as_the_path_exists() {
         ("/deep", "/srv/a/new"),
         ("/secret", "?"),
     ];
-    let bind = |source: &str| lead(&format!(r#"{{"Binds":["{source}:/t"]}}"#), &files);
+    let bind = |source: &str| {
+        let body = format!(r#"{{"HostConfig":{{"Binds":["{source}:/t"]}}}}"#);
+        lead(&body, &files)
+    };
     assert_eq!(bind("/srv/a").as_deref(), Ok("/srv/a"));
     assert_eq!(bind("/srv//./l/new/dir/").as_deref(), Ok("/etc/x/new/dir"));
     assert_eq!(bind("/srv/a/../../etc").as_deref(), Ok("/etc"));
