@@ -107,11 +107,14 @@ impl<'a> Announced<'a> {
         announced
     }
 
-    /// Returns whether a request by `method` with these headers sends a body.
+    /// Returns whether a request by `method` with these headers sends a body. The engine shows no
+    /// plugin that a body is chunked.
     fn sends(&self, method: &str) -> Result<Sends, Refusal> {
         let Some(length) = self.content_length else {
             return Ok(match method {
                 "POST" | "PUT" => Sends::Perhaps,
+                "GET" | "HEAD" | "OPTIONS" => Sends::No,
+                _ if self.content_type.is_some() => Sends::Perhaps,
                 _ => Sends::No,
             });
         };
@@ -159,7 +162,10 @@ impl Body {
         let sends = announced.sends(target.method)?;
         refuse_form(target.method, &media)?;
         match passed {
-            PassedBody::None => unseen(target, &media, sends),
+            PassedBody::None => {
+                let typed = announced.content_type.is_some();
+                unseen(target, &media, typed, sends)
+            }
             PassedBody::Bytes(_) | PassedBody::Corrupt => seen(target, passed),
         }
     }
@@ -195,8 +201,12 @@ fn refuse_form(method: &str, media: &str) -> Result<(), Refusal> {
     }
 }
 
+/// Returns the body that the route takes. `image.create` takes one only to import it.
 fn kind(target: &Target<'_>) -> Option<BodyKind> {
-    target.route.map(|route| route.body)
+    let imports = || target.query.get("fromSrc").as_deref() == Some(b"-");
+    let pulls = target.action() == Some("image.create") && !imports();
+    let kind = target.route.map(|route| route.body);
+    kind.map(|kind| if pulls { BodyKind::None } else { kind })
 }
 
 fn action(target: &Target<'_>) -> &'static str {
@@ -236,46 +246,48 @@ fn is_empty(node: Node<'_>) -> bool {
 ///
 /// | the route takes        | the client sends a body | of type     | result         |
 /// |------------------------|-------------------------|-------------|----------------|
+/// | any                    | perhaps, yes            | JSON        | withheld       |
 /// | an opaque body         | no                      |             | none           |
-/// |                        | perhaps, yes            |             | opaque         |
-/// | no body, by any means  | yes                     |             | unexpected     |
-/// |                        | perhaps                 | JSON        | unexpected     |
-/// |                        | no, perhaps             |             | none           |
+/// |                        | perhaps, yes            | other       | opaque         |
+/// | no body                | yes                     | other       | unexpected     |
+/// |                        | perhaps                 | any other   | unexpected     |
+/// |                        | perhaps                 | none        | none           |
+/// |                        | no                      |             | none           |
 /// | a login                | no                      |             | none           |
 /// |                        | perhaps, yes            |             | opaque         |
-/// | JSON, needed or not    | perhaps, yes            | JSON        | withheld       |
-/// |                        | yes                     | other       | not JSON       |
+/// | JSON, needed or not    | yes                     | other       | not JSON       |
 /// | JSON, needed           | no                      |             | missing        |
 /// |                        | perhaps                 | none        | missing        |
 /// | JSON, not needed       | no                      |             | none           |
 /// | JSON, needed or not    | perhaps                 | other       | not JSON       |
-/// | a body that it ignores | yes                     | JSON        | withheld       |
-/// |                        | yes                     | other       | opaque         |
-/// |                        | no, perhaps             |             | none           |
-/// | unknown                | perhaps, yes            | JSON        | withheld       |
-/// |                        | perhaps, yes            | other       | opaque         |
+/// | unknown                | perhaps, yes            | other       | opaque         |
 /// |                        | no                      |             | none           |
 ///
 /// An engine shows a plugin only what is announced as JSON, and several old handlers read JSON
 /// under any type: hence "not JSON". Engines withhold logins from all plugins.
+///
+/// Of two `Content-Type` headers, the engine reads the first and shows the last (protocol 16). A
+/// body that is announced as JSON and not passed on is therefore a form, whose fields override the
+/// query, or too long; and one of any type may be a form on a route that takes none.
 #[expect(
     clippy::match_same_arms,
     reason = "the arms are the rows of the table, in its order"
 )]
-fn unseen(target: &Target<'_>, media: &str, sends: Sends) -> Result<Body, Refusal> {
+fn unseen(target: &Target<'_>, media: &str, typed: bool, sends: Sends) -> Result<Body, Refusal> {
     use BodyKind::{Forbidden, Json, JsonRequired, Opaque};
     use Sends::{No, Perhaps, Yes};
-    let json = media == JSON;
     let login = target.action() == Some("system.auth");
     match (kind(target), sends) {
+        (_, Perhaps | Yes) if media == JSON && !login => Err(Refusal::Withheld),
         (Some(Opaque), No) => Ok(Body::None),
         (Some(Opaque), _) => Ok(Body::Opaque),
-        (Some(Forbidden), Yes) => Err(Refusal::UnexpectedBody(action(target))),
-        (Some(Forbidden), Perhaps) if json => Err(Refusal::UnexpectedBody(action(target))),
-        (Some(Forbidden), _) => Ok(Body::None),
+        (Some(BodyKind::None | Forbidden), Yes) => Err(Refusal::NoBody(action(target))),
+        (Some(BodyKind::None | Forbidden), Perhaps) if typed => {
+            Err(Refusal::NoBody(action(target)))
+        }
+        (Some(BodyKind::None | Forbidden), _) => Ok(Body::None),
         (Some(Json), No) if login => Ok(Body::None),
         (Some(Json), _) if login => Ok(Body::Opaque),
-        (Some(Json | JsonRequired), Perhaps | Yes) if json => Err(Refusal::Withheld),
         (Some(Json | JsonRequired), Yes) => Err(not_json(target, media)),
         (Some(JsonRequired), No) => Err(Refusal::MissingBody(action(target))),
         (Some(JsonRequired), Perhaps) if media.is_empty() => {
@@ -283,10 +295,6 @@ fn unseen(target: &Target<'_>, media: &str, sends: Sends) -> Result<Body, Refusa
         }
         (Some(Json), No) => Ok(Body::None),
         (Some(Json | JsonRequired), Perhaps) => Err(not_json(target, media)),
-        (Some(BodyKind::None), Yes) if json => Err(Refusal::Withheld),
-        (Some(BodyKind::None), Yes) => Ok(Body::Opaque),
-        (Some(BodyKind::None), _) => Ok(Body::None),
-        (None, Perhaps | Yes) if json => Err(Refusal::Withheld),
         (None, Perhaps | Yes) => Ok(Body::Opaque),
         (None, No) => Ok(Body::None),
     }

@@ -18,8 +18,8 @@ pub enum Refusal {
     Base64,
     /// The headers announce a body that the engine did not pass on (protocol 3.3, CVE-2026-34040).
     #[error(
-        "the request body cannot be judged, because the engine did not pass it on: send less than \
-         1 MiB, with Content-Length"
+        "the request body cannot be judged, because the engine did not pass it on: send one \
+         `Content-Type` and a `Content-Length` below 1 MiB, or `Content-Length: 0`"
     )]
     Withheld,
     /// A route that reads JSON is sent a body of another type, which the engine never passes to a
@@ -40,6 +40,11 @@ pub enum Refusal {
     /// configuration.
     #[error("`{0}` takes no body: give the host configuration when the container is created")]
     UnexpectedBody(&'static str),
+    /// A route that takes no body is sent one that no plugin sees. It may be a form (protocol 3.5).
+    #[error(
+        "`{0}` takes no body: send `Content-Length: 0`, or neither a body nor a `Content-Type`"
+    )]
+    NoBody(&'static str),
     /// A field of `HostConfig` that stands beside it, where only some engines read it (protocol 3.5).
     #[error("`{0}` is refused outside of `HostConfig`: some engines read it there and some do not")]
     Misplaced(String),

@@ -248,6 +248,63 @@ fn bodies_of_other_content_types_are_refused() {
     nothing_was_made(&bed);
 }
 
+/// Of two `Content-Type` headers, the engine reads the first and shows the plugin the last.
+#[test]
+fn a_form_behind_another_content_type_is_refused() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    bed.docker(&["create", "--name", "plain", "busybox", "true"])
+        .ok();
+    let routes = [
+        (
+            "/v1.41/images/create?fromImage=good&tag=1",
+            "fromImage=evil",
+        ),
+        ("/v1.41/containers/plain/rename?name=good", "name=evil"),
+        ("/v1.41/containers/plain/start", "checkpoint-dir=/etc"),
+        ("/v1.41/images/busybox/tag?repo=good", "repo=evil"),
+    ];
+    let hidden = |shown| {
+        let form = ("Content-Type", "application/x-www-form-urlencoded");
+        [form, ("Content-Type", shown)]
+    };
+    for (target, form) in routes {
+        for (shown, why) in [
+            ("application/json", WITHHELD),
+            ("text/plain", "takes no body"),
+            ("", "takes no body"),
+        ] {
+            let headers = hidden(shown);
+            let sent = bed.api("POST", target, &headers, form.as_bytes());
+            refused(target, &sent, why);
+            let chunked = api::chunked("POST", target, &headers, form.as_bytes(), 5);
+            let sent = api::send(&bed.socket(), &chunked).unwrap();
+            refused(target, &sent, why);
+        }
+    }
+    assert_eq!(bed.containers(), ["plain"]);
+    assert_eq!(bed.inspect("plain", "{{.State.Status}}"), "created");
+    let honest = bed.api("POST", "/v1.41/containers/plain/rename?name=good", &[], b"");
+    assert_eq!(honest.status, 204, "{honest:?}");
+}
+
+/// What the policy is guarded from: the engine takes the form, and the query does not count.
+#[test]
+fn a_form_overrides_the_query_for_the_engine() {
+    needs!(engine);
+    let bed = Bed::start();
+    bed.docker(&["create", "--name", "plain", "busybox", "true"])
+        .ok();
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Type", "application/json"),
+    ];
+    let target = "/v1.41/containers/plain/rename?name=good";
+    let renamed = bed.api("POST", target, &headers, b"name=evil");
+    assert_eq!(renamed.status, 204, "{renamed:?}");
+    assert_eq!(bed.containers(), ["evil"]);
+}
+
 #[test]
 fn an_old_api_cannot_make_a_container_privileged_at_start() {
     needs!(engine);
