@@ -2,129 +2,22 @@
 -- host. A rule is a function that returns the reason for a denial, which begins with the rule's
 -- name, or nothing.
 
-local plugin = require("@moondock/plugin")
-
--- Docker's default set, which every container has.
-local DEFAULT_CAPABILITIES = {
-  "AUDIT_WRITE",
-  "CHOWN",
-  "DAC_OVERRIDE",
-  "FOWNER",
-  "FSETID",
-  "KILL",
-  "MKNOD",
-  "NET_BIND_SERVICE",
-  "NET_RAW",
-  "SETFCAP",
-  "SETGID",
-  "SETPCAP",
-  "SETUID",
-  "SYS_CHROOT",
-}
-local NAMESPACES = {
-  PidMode = "process",
-  NetworkMode = "network",
-  IpcMode = "IPC",
-  UTSMode = "host name",
-  UsernsMode = "user",
-  CgroupnsMode = "cgroup",
-}
-local HARMLESS_SECURITY = {
-  ["no-new-privileges"] = true,
-  ["no-new-privileges=true"] = true,
-  ["no-new-privileges:true"] = true,
-  ["seccomp=builtin"] = true,
-  ["apparmor=docker-default"] = true,
-}
--- Types of local volumes that reach no disk of the host. Bind mounts are in `req.mounts`.
-local HARMLESS_VOLUMES =
-  { [""] = true, none = true, tmpfs = true, nfs = true, nfs4 = true, cifs = true }
-
--- Docker accepts a single string for some lists.
-local function each(list)
-  return if type(list) == "string" then { list } else list or {}
-end
-
-local function any(list)
-  return list ~= nil and #list > 0
-end
-
-local function within(path, root)
-  root = string.gsub(root, "/+$", "")
-  return path == root or string.sub(path, 1, #root + 1) == root .. "/"
-end
+local containers = require("./policy/containers")
+local json = require("@moondock/json")
+local networks = require("./policy/networks")
+local settings = require("./policy/settings")
+local equals, unless, unless_listed = settings.equals, settings.unless, settings.unless_listed
 
 local function host_paths(mounts)
   for _, mount in mounts do
     local path, allowed = mount.resolved or mount.source, false
-    for _, root in plugin.settings().roots or {} do
-      allowed = allowed or within(path, root)
+    for _, root in settings.list("roots") do
+      allowed = allowed or settings.within(path, root)
     end
     if not allowed or string.find(path .. "/", "/../", 1, true) then
       return `mounts: host path {mount.source} is not below one of the allowed roots`
     end
   end
-end
-
--- Denies everything that is not on the list, so that unusual spellings are denied too.
-local function capabilities(list)
-  for _, name in each(list) do
-    local plain = string.gsub(string.upper(name), "^CAP_", "")
-    local allowed = plugin.settings().capabilities or {}
-    if not (table.find(DEFAULT_CAPABILITIES, plain) or table.find(allowed, plain)) then
-      return `capabilities: containers may not add {name}`
-    end
-  end
-end
-
-local function namespaces(host)
-  for field, name in NAMESPACES do
-    if host[field] == "host" then
-      return `namespaces: containers may not share the host's {name} namespace`
-    end
-  end
-end
-
-local function devices(host)
-  if any(host.Devices) or any(host.DeviceRequests) or any(host.DeviceCgroupRules) then
-    return "devices: containers may not have devices of the host"
-  end
-end
-
-local function security(host)
-  for _, option in each(host.SecurityOpt) do
-    if not HARMLESS_SECURITY[option] then
-      return `security-opt: containers may not weaken their confinement with {option}`
-    end
-  end
-  -- The CLI sends these for `--security-opt systempaths=unconfined`.
-  if host.MaskedPaths ~= nil or host.ReadonlyPaths ~= nil then
-    return "security-opt: containers may not unmask paths of the kernel"
-  end
-end
-
-local function volume(driver, options)
-  local kind = options and options.type or ""
-  if (driver or "") ~= "" and driver ~= "local" then return nil end
-  if not HARMLESS_VOLUMES[kind] then return `volumes: a local volume may not be of type {kind}` end
-end
-
-local function inline_volumes(mounts)
-  for _, mount in each(mounts) do
-    local config = mount.VolumeOptions and mount.VolumeOptions.DriverConfig
-    local reason = config and volume(config.Name, config.Options)
-    if reason then return reason end
-  end
-end
-
-local function host_config(host)
-  if host.Privileged then return "privileged: containers may not be privileged" end
-  return namespaces(host)
-    or capabilities(host.CapAdd)
-    or capabilities(host.Capabilities)
-    or devices(host)
-    or security(host)
-    or inline_volumes(host.Mounts)
 end
 
 local function confinement(privileges)
@@ -137,27 +30,31 @@ local function confinement(privileges)
   end
 end
 
--- The request has the network's ID, which may be that of the host's network, so only those in the
--- settings are allowed.
-local function service_networks(list)
-  for _, network in each(list) do
-    if not table.find(plugin.settings().service_networks or {}, network.Target) then
-      return `namespaces: services may not use the network {network.Target}, as it may be the host's`
-    end
-  end
+-- Denies what makes the engine fetch a URL: it reaches what listens on the host's loopback address
+-- only, and errors quote the answer.
+local function remote(url)
+  if (url or "") == "" or url == "-" or url == "client-session" then return nil end
+  return unless("remote_sources", `remote: the engine may not fetch {url}`)
 end
 
 local rules = {}
 
 rules["container.create"] = function(req)
-  return host_config(req.body.HostConfig or {})
+  return containers.host_config(req.body.HostConfig or {})
 end
 
 rules["container.update"] = function(req)
-  return devices(req.body)
+  return containers.resources(req.body)
 end
 
+local function checkpoints()
+  return unless("checkpoints", "checkpoints: they can be in any directory of the host")
+end
+rules["checkpoint.create"] = checkpoints
+rules["checkpoint.remove"] = checkpoints
+
 rules["container.start"] = function(req)
+  if req.query.checkpoint or req.query["checkpoint-dir"] then return checkpoints() end
   for field in req.body or {} do
     return `old-api: a container is configured when it is created, not when it is started ({field})`
   end
@@ -167,14 +64,53 @@ rules["exec.create"] = function(req)
   if req.body.Privileged then return "privileged: commands in containers may not be privileged" end
 end
 
+local function buildkit()
+  local reason = "builds: this policy cannot see what BuildKit does: set DOCKER_BUILDKIT=0"
+  return unless("buildkit", reason)
+end
+rules["grpc.open"] = buildkit
+rules["session.open"] = buildkit
+
+-- The limits are a JSON text in the query, `null` for none.
+local function build_ulimits(text)
+  local list = if (text or "") == "" then {} else json.decode(text) or {}
+  for _, limit in list do
+    for field in limit do
+      if field ~= "Name" and field ~= "Hard" and field ~= "Soft" then
+        return `realtime: limits have no field {field}`
+      end
+    end
+  end
+  return containers.ulimits(list)
+end
+
 rules["image.build"] = function(req)
   if req.query.networkmode == "host" then
     return "namespaces: builds may not share the host's network namespace"
   end
+  local version = req.query.version or "1"
+  return remote(req.query.remote)
+    or containers.cgroup_parent(req.query.cgroupparent)
+    or build_ulimits(req.query.ulimits)
+    or (version ~= "1" and version ~= "" and buildkit() or nil)
 end
 
+rules["image.create"] = function(req)
+  return remote(req.query.fromSrc)
+end
+
+local function cluster_volumes()
+  return unless("cluster_volumes", "swarm: volumes of the swarm may not be changed")
+end
+rules["volume.update"] = cluster_volumes
+
 rules["volume.create"] = function(req)
-  return volume(req.body.Driver, req.body.DriverOpts)
+  if req.body.ClusterVolumeSpec ~= nil then return cluster_volumes() end
+  return containers.volume(req.body.Driver, req.body.DriverOpts)
+end
+
+rules["network.create"] = function(req)
+  return networks.create(req.body)
 end
 
 rules["service.create"] = function(req)
@@ -183,31 +119,22 @@ rules["service.create"] = function(req)
   if task.PluginSpec ~= nil or task.Runtime == "plugin" then
     return "plugins: services may not install plugins"
   end
-  return capabilities(spec.CapabilityAdd)
+  local log = task.LogDriver or {}
+  return containers.capabilities(spec.CapabilityAdd)
+    or containers.logging(log.Name, log.Options)
+    or containers.ulimits(spec.Ulimits)
+    or containers.oom(spec.OomScoreAdj)
     or confinement(spec.Privileges or {})
-    or inline_volumes(spec.Mounts)
-    or service_networks(task.Networks)
-    or service_networks(req.body.Networks)
+    or containers.inline_volumes(spec.Mounts)
+    or networks.of_service(task.Networks)
+    or networks.of_service(req.body.Networks)
 end
 rules["service.update"] = rules["service.create"]
-
-local function buildkit()
-  if not plugin.settings().buildkit then
-    return "builds: this policy cannot see what BuildKit is asked to do"
-  end
-end
-rules["grpc.open"] = buildkit
-rules["session.open"] = buildkit
-
-local function checkpoints()
-  return "checkpoints: they can be written to any directory of the host"
-end
-rules["checkpoint.create"] = checkpoints
-rules["checkpoint.remove"] = checkpoints
 
 local WITHOUT_BODY = {
   ["container.start"] = true,
   ["image.build"] = true,
+  ["image.create"] = true,
   ["grpc.open"] = true,
   ["session.open"] = true,
   ["checkpoint.create"] = true,
@@ -220,7 +147,10 @@ local function denial(req)
   end
   local noun = string.match(req.action, "^[^.]+")
   if noun == "plugin" then return "plugins: plugins may not be changed" end
-  if noun == "swarm" or noun == "node" then return "swarm: the swarm may not be changed" end
+  if noun == "swarm" or noun == "node" then
+    local reason = "swarm: the swarm may not be changed"
+    return unless_listed("swarm_actions", equals(req.action), reason)
+  end
   local rule = rules[req.action]
   if rule and req.body == nil and not WITHOUT_BODY[req.action] then
     return `body: {req.action} has no readable body`
@@ -231,8 +161,12 @@ end
 local authz = {}
 
 function authz.request(req)
-  if req.effect == "read" then return true end
-  local reason = denial(req)
+  local reason
+  if req.effect ~= "read" then
+    reason = denial(req)
+  elseif req.action == "checkpoint.list" and req.query.dir then
+    reason = checkpoints()
+  end
   if reason then return false, reason end
   return true
 end

@@ -21,6 +21,9 @@ mod rule {
     pub const DEVICES: &str = "devices: ";
     pub const PLUGINS: &str = "plugins: ";
     pub const SWARM: &str = "swarm: ";
+    pub const LOGGING: &str = "logging: containers may not log to ";
+    pub const NETWORKS: &str = "networks: ";
+    pub const REMOTE: &str = "remote: the engine may not fetch ";
 }
 
 /// A command line, the rule that refuses it, and what the message says next.
@@ -45,6 +48,43 @@ const RUNS: &[Case] = &[
         "CAP_SYS_MODULE",
     ),
     ("--cap-add ALL", rule::CAPABILITIES, "ALL"),
+    ("--cap-add SYS_TIME", rule::CAPABILITIES, "SYS_TIME"),
+    (
+        "--log-driver syslog --log-opt syslog-address=udp://127.0.0.1:1",
+        rule::LOGGING,
+        "syslog",
+    ),
+    (
+        "--log-opt syslog-address=udp://127.0.0.1:1",
+        rule::LOGGING,
+        "what syslog-address names",
+    ),
+    ("--log-driver gelf", rule::LOGGING, "gelf"),
+    (
+        "--cgroup-parent /system.slice",
+        "cgroups: ",
+        "containers may not be below /system.slice",
+    ),
+    (
+        "--ulimit rtprio=9",
+        "realtime: ",
+        "containers may not have the limit rtprio",
+    ),
+    (
+        "--oom-score-adj -500",
+        "oom: ",
+        "containers may not be spared",
+    ),
+    (
+        "--device-read-bps /dev/null:1mb",
+        rule::DEVICES,
+        "containers may not name block devices",
+    ),
+    (
+        "--runtime other",
+        "runtimes: ",
+        "containers may not use other",
+    ),
     (
         "--cap-add CHOWN --cap-add SYS_PTRACE",
         rule::CAPABILITIES,
@@ -138,6 +178,26 @@ const COMMANDS: &[Case] = &[
         rule::PLUGINS,
         "plugins may not be changed",
     ),
+    (
+        "network create -d macvlan -o parent=eth0 evil",
+        rule::NETWORKS,
+        "networks may not be of the driver macvlan",
+    ),
+    (
+        "network create -o com.docker.network.bridge.name=docker0 evil",
+        rule::NETWORKS,
+        "the bridge may not be named docker0",
+    ),
+    (
+        "network create --subnet 8.8.8.0/24 evil",
+        rule::NETWORKS,
+        "the subnet may not be 8.8.8.0/24",
+    ),
+    (
+        "import http://127.0.0.1:1/x",
+        rule::REMOTE,
+        "http://127.0.0.1:1/x",
+    ),
     ("swarm init", rule::SWARM, "the swarm may not be changed"),
     (
         "swarm join --token x 198.51.100.2",
@@ -187,7 +247,8 @@ const ALLOWED: &[&str] = &[
     "volume create -o type=tmpfs -o device=tmpfs in-memory",
     "volume create -o o=bind -o type=none -o device=/srv/data in-roots",
     "volume rm local-one ops-one in-memory in-roots",
-    "network create one",
+    "run --rm --log-opt max-size=1m --ulimit nofile=64 --oom-score-adj 5 busybox true",
+    "network create --subnet 10.231.0.0/24 one",
     "network create -d ops --ipam-driver ops two",
     "network connect two plain2",
     "network disconnect two plain2",

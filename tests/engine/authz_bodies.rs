@@ -248,6 +248,43 @@ fn bodies_of_other_content_types_are_refused() {
     nothing_was_made(&bed);
 }
 
+/// The CLI fetches a context itself.
+#[test]
+fn the_engine_may_not_fetch_urls_or_read_checkpoints_elsewhere() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    bed.docker(&["create", "--name", "plain", "busybox", "true"])
+        .ok();
+    let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let secret = socket.local_addr().unwrap();
+    for (method, target, why) in [
+        (
+            "POST",
+            format!("/v1.41/build?remote=http://{secret}/x"),
+            "remote: ",
+        ),
+        (
+            "POST",
+            format!("/v1.41/build?t=x&remote=git://{secret}/x"),
+            "remote: ",
+        ),
+        ("POST", "/v1.41/build?version=2".to_owned(), "buildkit"),
+        (
+            "POST",
+            "/v1.41/containers/plain/start?checkpoint=c&checkpoint-dir=/etc".to_owned(),
+            "checkpoints: ",
+        ),
+        (
+            "GET",
+            "/v1.41/containers/plain/checkpoints?dir=/etc".to_owned(),
+            "checkpoints: ",
+        ),
+    ] {
+        refused(&target, &bed.api(method, &target, &[], b""), why);
+    }
+    assert_eq!(bed.inspect("plain", "{{.State.Status}}"), "created");
+}
+
 /// Of two `Content-Type` headers, the engine reads the first and shows the plugin the last.
 #[test]
 fn a_form_behind_another_content_type_is_refused() {

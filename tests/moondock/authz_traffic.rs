@@ -20,6 +20,9 @@ pub struct Call {
     engine: String,
     pub op: String,
     pub request: Request,
+    /// The engine's message as a whole.
+    #[serde(skip)]
+    pub message: Value,
 }
 
 #[derive(Deserialize)]
@@ -53,9 +56,11 @@ impl Request {
 }
 
 pub fn calls() -> impl Iterator<Item = Call> {
-    CALLS
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+    CALLS.lines().map(|line| {
+        let message = serde_json::from_str::<Value>(line).unwrap()["request"].take();
+        let call = serde_json::from_str(line).unwrap();
+        Call { message, ..call }
+    })
 }
 
 /// One line a call: what ran, what the policy sees.

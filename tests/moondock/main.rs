@@ -39,6 +39,7 @@ mod log_streams;
 mod managed;
 mod metrics;
 mod net;
+mod ops_policy;
 mod policy;
 mod ports;
 mod reference;

@@ -1,0 +1,74 @@
+-- Rules for networks. Each returns the reason for a denial, or nothing.
+
+local net = require("@moondock/net")
+local settings = require("./settings")
+local equals, unless_listed = settings.equals, settings.unless_listed
+
+-- Options of networks that name a link or an address of the host.
+local BRIDGE_NAMES = { "com.docker.network.bridge.name", "bridge" }
+local HOST_OPTIONS = {
+  "com.docker.network.bridge.default_bridge",
+  "com.docker.network.bridge.trusted_host_interfaces",
+  "com.docker.network.host_ipv4",
+  "com.docker.network.host_ipv6",
+  "parent",
+}
+
+-- The request has the network's ID, which may be that of the host's network, so only those in the
+-- settings are allowed.
+local function service_networks(list)
+  for _, network in settings.each(list) do
+    local target = network.Target or ""
+    local function allows(entry)
+      local prefix = string.match(entry, "^(.+_)%*$")
+      return entry == target or (prefix ~= nil and string.sub(target, 1, #prefix) == prefix)
+    end
+    local reason = `namespaces: services may not use the network {target}, as it may be the host's`
+    reason = unless_listed("service_networks", allows, reason)
+    if reason then return reason end
+  end
+end
+
+local function network_driver(body)
+  local driver = body.Driver or ""
+  if driver == "" then return nil end
+  local reason = `networks: networks may not be of the driver {driver}`
+  return unless_listed("network_drivers", equals(driver), reason)
+end
+
+local function network_options(body)
+  local options = body.Options or {}
+  for _, option in BRIDGE_NAMES do
+    local name = options[option]
+    local function allows(prefix)
+      return string.sub(name, 1, #prefix) == prefix
+    end
+    local reason = name and `networks: the bridge may not be named {name}`
+    reason = reason and unless_listed("bridges", allows, reason)
+    if reason then return reason end
+  end
+  for _, option in HOST_OPTIONS do
+    local reason = options[option] and `networks: networks may not have the option {option}`
+    reason = reason and unless_listed("network_options", equals(option), reason)
+    if reason then return reason end
+  end
+end
+
+-- The host sends what is meant for a network's subnet to the network.
+local function subnets(body)
+  for _, config in (body.IPAM or {}).Config or {} do
+    local subnet = config.Subnet or ""
+    local function allows(range)
+      return net.contains(range, subnet)
+    end
+    local reason = subnet ~= "" and `networks: the subnet may not be {subnet}`
+    reason = reason and unless_listed("subnets", allows, reason)
+    if reason then return reason end
+  end
+end
+
+local function create(body)
+  return network_driver(body) or network_options(body) or subnets(body)
+end
+
+return { create = create, of_service = service_networks }

@@ -1,0 +1,43 @@
+-- What the settings allow, and helpers of the rules.
+
+local plugin = require("@moondock/plugin")
+
+local M = {}
+
+-- Returns a setting that is a list.
+function M.list(setting)
+  return plugin.settings()[setting] or {}
+end
+
+-- Returns the reason unless a setting is true.
+function M.unless(setting, reason)
+  if plugin.settings()[setting] then return nil end
+  return `{reason} (see the setting {setting})`
+end
+
+-- Returns the reason unless `allows` is true for an entry of a setting that is a list.
+function M.unless_listed(setting, allows, reason)
+  for _, entry in M.list(setting) do
+    if allows(entry) then return nil end
+  end
+  return `{reason} (see the setting {setting})`
+end
+
+function M.equals(value)
+  return function(entry)
+    return entry == value
+  end
+end
+
+-- Docker accepts a single string for some lists.
+function M.each(list)
+  return if type(list) == "string" then { list } else list or {}
+end
+
+-- Returns whether a path is `root` or below it.
+function M.within(path, root)
+  root = string.gsub(root, "/+$", "")
+  return path == root or string.sub(path, 1, #root + 1) == root .. "/"
+end
+
+return M

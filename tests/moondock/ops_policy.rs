@@ -1,0 +1,194 @@
+//! The policy of `ops`, with requests as the engine sends them: no rule reads a field that the
+//! body cannot have.
+
+use crate::authz_traffic::calls;
+use crate::harness::scripted::{Scripts, request, request_with};
+use serde_json::{Value, json};
+
+const FILES: [(&str, &str); 5] = [
+    ("authz.lua", include_str!("../../scripts/ops/authz.lua")),
+    (
+        "policy/containers.lua",
+        include_str!("../../scripts/ops/policy/containers.lua"),
+    ),
+    (
+        "policy/networks.lua",
+        include_str!("../../scripts/ops/policy/networks.lua"),
+    ),
+    (
+        "policy/settings.lua",
+        include_str!("../../scripts/ops/policy/settings.lua"),
+    ),
+    ("plugin.toml", include_str!("../../scripts/ops/plugin.toml")),
+];
+
+fn decisions(requests: Vec<Value>) -> Vec<Option<String>> {
+    Scripts::new(FILES).open(async |plugin| {
+        let mut decisions = Vec::new();
+        for request in requests {
+            decisions.push(plugin.decision(request).await);
+        }
+        decisions
+    })
+}
+
+#[test]
+fn ops_judges_every_recorded_request() {
+    let calls: Vec<_> = calls().collect();
+    let decisions = decisions(calls.iter().map(|call| call.message.clone()).collect());
+    for (call, decision) in calls.iter().zip(decisions) {
+        let failed = decision
+            .as_ref()
+            .is_some_and(|reason| reason.contains("failed"));
+        assert!(!failed, "{}: {decision:?}", call.op);
+    }
+}
+
+/// Every field that a rule of `ops` reads of a body is absent from these.
+#[test]
+fn ops_allows_the_smallest_requests() {
+    let allowed = [
+        ("container.create", json!({ "Image": "x" })),
+        ("container.create", json!({ "HostConfig": {} })),
+        (
+            "container.create",
+            json!({ "HostConfig": { "LogConfig": {}, "Ulimits": [{ "Name": "core" }], "Mounts": [{}] } }),
+        ),
+        ("container.update", json!({})),
+        ("exec.create", json!({})),
+        ("volume.create", json!({})),
+        ("network.create", json!({})),
+        ("network.create", json!({ "IPAM": { "Config": [{}] } })),
+        ("service.create", json!({})),
+        (
+            "service.create",
+            json!({ "TaskTemplate": { "ContainerSpec": { "Privileges": { "Seccomp": {}, "AppArmor": {}, "SELinuxContext": {} } } } }),
+        ),
+    ];
+    let path = |action: &str| match action {
+        "container.update" => "/containers/c/update".to_owned(),
+        "exec.create" => "/containers/c/exec".to_owned(),
+        other => format!("/{}s/create", other.trim_end_matches(".create")),
+    };
+    let requests = allowed
+        .iter()
+        .map(|(action, body)| request_with("POST", &path(action), body));
+    for (decision, (action, body)) in decisions(requests.collect()).into_iter().zip(&allowed) {
+        assert_eq!(decision, None, "{action} {body}");
+    }
+}
+
+#[test]
+fn ops_denies_what_reaches_beyond_the_container() {
+    let create = |host: Value| {
+        request_with(
+            "POST",
+            "/containers/create",
+            &json!({ "Image": "x", "HostConfig": host }),
+        )
+    };
+    let network = |body: Value| request_with("POST", "/networks/create", &body);
+    let query = |uri: &str| request("POST", uri);
+    let limits = "%5B%7B%22Name%22%3A%22rtprio%22%2C%22Hard%22%3A9%7D%5D";
+    for (request, rule) in [
+        (
+            create(
+                json!({ "LogConfig": { "Type": "syslog", "Config": { "syslog-address": "unix:///run/x" } } }),
+            ),
+            "logging: containers may not log to syslog",
+        ),
+        (
+            create(json!({ "logconfig": { "config": { "gelf-address": "udp://127.0.0.1:1" } } })),
+            "logging: containers may not log to what gelf-address names",
+        ),
+        (
+            create(json!({ "CapAdd": ["SYS_TIME"] })),
+            "capabilities: containers may not add SYS_TIME",
+        ),
+        (
+            create(json!({ "CapAdd": ["cap_sys_nice"] })),
+            "capabilities: containers may not add cap_sys_nice",
+        ),
+        (
+            create(json!({ "CgroupParent": "/system.slice" })),
+            "cgroups: containers may not be below /system.slice",
+        ),
+        (
+            create(json!({ "Ulimits": [{ "name": "rtprio" }] })),
+            "realtime: ",
+        ),
+        (create(json!({ "OomScoreAdj": -999 })), "oom: "),
+        (
+            create(json!({ "BlkioWeightDevice": [{ "Path": "/dev/sda", "Weight": 10 }] })),
+            "devices: ",
+        ),
+        (
+            create(json!({ "Runtime": "kata" })),
+            "runtimes: containers may not use kata",
+        ),
+        (
+            create(json!({ "Annotations": { "a": "b" } })),
+            "annotations: containers may not have a",
+        ),
+        (
+            network(json!({ "Name": "n", "Driver": "macvlan", "Options": { "parent": "eth0" } })),
+            "networks: networks may not be of the driver macvlan",
+        ),
+        (
+            network(json!({ "Name": "n", "Driver": "ipvlan" })),
+            "networks: networks may not be of the driver ipvlan",
+        ),
+        (
+            network(
+                json!({ "Name": "n", "Options": { "com.docker.network.bridge.name": "docker0" } }),
+            ),
+            "networks: the bridge may not be named docker0",
+        ),
+        (
+            network(
+                json!({ "Name": "n", "IPAM": { "Config": [{ "Subnet": "10.1.0.0/16" }, { "Subnet": "8.8.8.0/24" }] } }),
+            ),
+            "networks: the subnet may not be 8.8.8.0/24",
+        ),
+        (
+            query("/build?remote=http%3A%2F%2F127.0.0.1%2F"),
+            "remote: the engine may not fetch http://127.0.0.1/",
+        ),
+        (
+            query("/images/create?fromSrc=http://127.0.0.1/"),
+            "remote: the engine may not fetch http://127.0.0.1/",
+        ),
+        (query("/build?version=2"), "builds: "),
+        (query("/build?cgroupparent=/x"), "cgroups: "),
+        (
+            query(&format!("/build?ulimits={limits}")),
+            "realtime: containers may not have the limit rtprio",
+        ),
+        (
+            query("/containers/c/start?checkpoint=x&checkpoint-dir=/etc"),
+            "checkpoints: ",
+        ),
+        (
+            request("GET", "/containers/c/checkpoints?dir=/etc"),
+            "checkpoints: ",
+        ),
+        (
+            request_with(
+                "POST",
+                "/volumes/create",
+                &json!({ "ClusterVolumeSpec": {} }),
+            ),
+            "swarm: ",
+        ),
+    ] {
+        let decision = decisions(vec![request.clone()]).remove(0);
+        let denied = decision
+            .as_ref()
+            .is_some_and(|reason| reason.starts_with(rule));
+        assert!(denied, "{rule}: {decision:?}");
+        assert!(
+            decision.is_some_and(|reason| reason.contains("(see the setting ")),
+            "{rule}"
+        );
+    }
+}
