@@ -6,6 +6,7 @@
 
 mod binding;
 mod budget;
+mod closed;
 mod line_meter;
 mod near;
 mod needs;
@@ -32,6 +33,7 @@ pub mod time;
 pub use crate::sys::state::store::StoreSize;
 pub use binding::Binding;
 pub use budget::{Budget, Exhausted, Limits};
+pub use closed::{close, closing, hint, keys};
 pub use near::nearest;
 pub use needs::Needs;
 pub use protected::{keep_error, keep_pcall};
@@ -97,6 +99,7 @@ impl Module {
             let binding = Binding::new(host.clone(), name, function.needs);
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }
+        close(lua, &table, self.name)?;
         table.set_readonly(true);
         Ok(table)
     }

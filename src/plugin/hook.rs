@@ -65,9 +65,8 @@ pub(super) async fn call(
     args: impl IntoLuaMulti,
 ) -> Result<Vec<u8>, CallError> {
     let deadline = live.manifest.deadline(method);
-    let result = live.script.call(method, args, deadline).await;
-    let mut values = result.map_err(CallError::Failed)?;
-    let value = values.pop_front().unwrap_or(Value::Nil);
+    let result = live.script.call_for_value(method, args, deadline).await;
+    let value = result.map_err(CallError::Failed)?;
     let reply = encoded(method, live, owed, &value)?;
     reject_unreachable(slot, method, live, &value)?;
     Ok(reply)

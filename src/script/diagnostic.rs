@@ -31,8 +31,16 @@ struct Excerpt {
 /// The limit of a message in bytes; the rest is cut off.
 const MAX_MESSAGE: usize = 1 << 10;
 
-/// Cures by a part of Luau's message.
+/// Cures by a part of the message. `{}` stands for what follows that part.
 const CURES: &[(&str, &str)] = &[
+    (
+        "returned a second value, \"",
+        "nothing reads a second value: report a failure with `error(\"{}, 0)`",
+    ),
+    (
+        "returned a second value",
+        "nothing reads a second value: return one, and report a failure with `error(\"…\", 0)`",
+    ),
     (
         "attempt to index nil",
         "the value before the dot is nil here: check it first (`if x then …`)",
@@ -291,10 +299,10 @@ fn first_line(message: &str) -> String {
 }
 
 fn cure_of(message: &str) -> Option<String> {
-    CURES
-        .iter()
-        .find(|(part, _)| message.contains(part))
-        .map(|(_, cure)| (*cure).to_owned())
+    CURES.iter().find_map(|(part, cure)| {
+        let (_, rest) = message.split_once(part)?;
+        Some(cure.replace("{}", rest))
+    })
 }
 
 /// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.

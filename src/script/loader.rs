@@ -1,7 +1,7 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, nothing else.
 
 use super::place::PRELUDE;
-use crate::host::{Host, MODULES, Module, nearest};
+use crate::host::{Host, MODULES, Module, close, nearest};
 use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, File, include_dir};
 use mlua::{Error, Function, Lua, Table, Value};
@@ -107,7 +107,7 @@ impl Loader {
         let key = found.key();
         let chunk = match found {
             Found::Std(module) => return module.table(lua, &self.host).map(Value::Table),
-            Found::Kit(_, text) => lua.load(text).set_name(format!("={key}")).into_function()?,
+            Found::Kit(name, text) => return load_kit(lua, &name, text),
             Found::File(path) => self.compile(lua, &path)?,
         };
         match chunk.call::<Value>(())? {
@@ -167,6 +167,13 @@ impl Loader {
             path.display()
         ))
     }
+}
+
+fn load_kit(lua: &Lua, name: &str, text: &str) -> mlua::Result<Value> {
+    let chunk = lua.load(text).set_name(format!("={OWN}{name}"));
+    let kit: Table = chunk.call(())?;
+    close(lua, &kit, name)?;
+    Ok(Value::Table(kit))
 }
 
 impl Found {

@@ -117,6 +117,35 @@ impl Script {
         outcome.map_err(|failure| self.failed(method, &failure))
     }
 
+    /// Runs the hook of `method`, and returns its value.
+    ///
+    /// # Errors
+    /// Those of [`Script::call`], and a second value: `return nil, "no room"` would pass for a
+    /// success.
+    pub async fn call_for_value(
+        &self,
+        method: &Method,
+        args: impl IntoLuaMulti,
+        deadline: Duration,
+    ) -> Result<Value, Diagnostic> {
+        let mut values = self.call(method, args, deadline).await?;
+        let value = values.pop_front().unwrap_or(Value::Nil);
+        match values.iter().find(|value| !value.is_nil()) {
+            None => Ok(value),
+            Some(second) => Err(self.second_value(method, second)),
+        }
+    }
+
+    fn second_value(&self, method: &Method, second: &Value) -> Diagnostic {
+        let shown = match second.as_string() {
+            Some(text) => format!("\"{}\"", text.to_string_lossy().escape_debug()),
+            None => format!("a {}", type_of(second)),
+        };
+        let message = format!("`{}` returned a second value, {shown}", method.hook);
+        let diagnostic = Diagnostic::parse(&self.interface.file(), &message);
+        self.excerpt(diagnostic.at(self.line_of(method)))
+    }
+
     fn failed(&self, method: &Method, failure: &CallFailure) -> Diagnostic {
         if matches!(failure, CallFailure::Exhausted(Exhausted::Memory(_))) {
             self.worn.set(true);

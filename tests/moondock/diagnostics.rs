@@ -1,6 +1,8 @@
 //! What authors are told of each kind of mistake, to the letter: the whole of it by `check` or in the log, one line
 //! of it to Docker.
 
+mod silent;
+
 use crate::harness::command::{Ended, Workplace};
 use serde_json::Value;
 
@@ -456,7 +458,7 @@ fn kits_refuse_wrong_arguments() {
                 end,\n  unmont = function(v) end,\n})\n";
     assert_eq!(
         checked(&[("volume.lua", text)]),
-        "volume.lua:2: volume.driver: unknown field `unmont`: did you mean `unmount`?
+        "volume.lua:2: volume.driver: unknown field `unmont`; did you mean `unmount`?
   |
 2 | return volume.driver({
   | ^^^^^^^^^^^^^^^^^^^^^^"

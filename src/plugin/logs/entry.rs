@@ -1,6 +1,7 @@
 //! Log entries as Lua tables.
 
-use crate::protocol::{LogEntry, PartialMetadata};
+use crate::protocol::{LOG_ENTRY, LogEntry, PartialMetadata};
+use crate::script::close_message;
 use mlua::{Lua, Table, Value};
 
 /// The longest line that `emit` accepts, in bytes. The engine limits frames (protocol 8).
@@ -21,6 +22,7 @@ pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
         table.raw_set("ordinal", part.ordinal)?;
         table.raw_set("last", part.last)?;
     }
+    close_message(lua, LOG_ENTRY, &table)?;
     Ok(table)
 }
 

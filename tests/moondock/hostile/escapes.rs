@@ -75,7 +75,10 @@ const TRIES: &[(&str, &str)] = &[
         "cannot change environment of given object",
     ),
     ("(function() getmetatable('').__index = {} end)()", READONLY),
-    ("getmetatable(fs)", "nil"),
+    (
+        "(function() getmetatable(fs).__index = nil end)()",
+        READONLY,
+    ),
     ("debug.getupvalue", "nil"),
     ("debug.info(fs.read, 'f')", "function"),
     ("loadstring", "nil"),
