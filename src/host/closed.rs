@@ -49,6 +49,12 @@ pub fn close(lua: &Lua, table: &Table, name: &str) -> mlua::Result<()> {
     Ok(())
 }
 
+/// Returns the message about a field that `subject` does not have, unless it is `known`.
+pub fn unknown_field(subject: &str, known: &[&str], name: &str) -> Option<String> {
+    let is_known = known.contains(&name);
+    (!is_known).then(|| format!("{subject} has no field `{name}`{}", hint(name, known)))
+}
+
 /// Makes the answer to a call of the table `name` itself.
 fn uncallable(name: &str) -> impl Fn(&Lua, Table) -> mlua::Result<()> + 'static {
     let name = name.to_owned();

@@ -4,7 +4,7 @@ use super::CallError;
 use super::outcome::Outcome;
 use super::slot::{Live, Slot};
 use crate::protocol::Method;
-use crate::script::{Diagnostic, Owed, decode, encode};
+use crate::script::{Owed, decode, encode};
 use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::path::{Component, Path};
 
@@ -102,7 +102,7 @@ fn encoded(
     let reply = encode(method.reply, value).and_then(|reply| owed.check(value).map(|()| reply));
     reply.map_err(|mismatch| {
         let message = format!("`{}`: {mismatch}", method.hook);
-        failed_at(live, method, message, mismatch.cure)
+        failed_at(live, method, &message, mismatch.cure)
     })
 }
 
@@ -134,18 +134,17 @@ fn reject_unreachable(
         "`{field}` is `{path}`, and containers reach only what a managed plugin has below `{propagated}`"
     );
     let cure = format!("keep volumes below `{propagated}`, which outlives an upgrade too");
-    Err(failed_at(live, method, message, Some(cure)))
+    Err(failed_at(live, method, &message, Some(cure)))
 }
 
 fn is_below(path: &Path, dir: &Path) -> bool {
     path.starts_with(dir) && !path.components().any(|part| part == Component::ParentDir)
 }
 
-fn failed_at(live: &Live, method: &Method, message: String, cure: Option<String>) -> CallError {
-    let mut diagnostic =
-        Diagnostic::of_file(method.interface.file(), message).at(live.script.line_of(method));
-    if let Some(cure) = cure {
-        diagnostic = diagnostic.cure(cure);
-    }
-    CallError::Failed(live.script.excerpt(diagnostic))
+fn failed_at(live: &Live, method: &Method, message: &str, cure: Option<String>) -> CallError {
+    let diagnostic = live.script.diagnose(method, message);
+    CallError::Failed(match cure {
+        Some(cure) => diagnostic.cure(cure),
+        None => diagnostic,
+    })
 }

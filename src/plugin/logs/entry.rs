@@ -1,5 +1,6 @@
 //! Log entries as Lua tables.
 
+use crate::host::hint;
 use crate::protocol::{LOG_ENTRY, LogEntry, PartialMetadata};
 use crate::script::close_message;
 use mlua::{Lua, Table, Value};
@@ -98,7 +99,7 @@ fn of_table(table: &Table) -> Result<LogEntry, String> {
             "ordinal" => part.ordinal = value.as_i32().ok_or_else(wrong_type)?,
             "last" => part.last = value.as_boolean().ok_or_else(wrong_type)?,
             "seq" => {}
-            _ => return Err(format!("unknown field `{key}`")),
+            _ => return Err(unknown(&key)),
         }
     }
     if !has_time {
@@ -120,6 +121,11 @@ fn with_newline(mut entry: LogEntry) -> LogEntry {
         entry.line.push(b'\n');
     }
     entry
+}
+
+fn unknown(key: &str) -> String {
+    let known: Vec<_> = LOG_ENTRY.fields.iter().map(|field| field.name).collect();
+    format!("unknown field `{key}`{}", hint(key, &known))
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -1,6 +1,6 @@
 //! The metatables of shapes: reading a field that a shape does not have raises.
 
-use crate::host::{closing, hint};
+use crate::host::{closing, unknown_field};
 use crate::protocol::Shape;
 use mlua::{Lua, Table};
 use std::collections::BTreeMap;
@@ -38,6 +38,5 @@ fn unknown(shape: &Shape, name: &str) -> Option<String> {
         [] => "the request".to_owned(),
         _ => format!("`{}`", shape.name),
     };
-    let is_known = known.contains(&name);
-    (!is_known).then(|| format!("{subject} has no field `{name}`{}", hint(name, &known)))
+    unknown_field(&subject, &known, name)
 }
