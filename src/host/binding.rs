@@ -1,8 +1,11 @@
 //! How host functions are bound to a script: checks before each call, and the names in its errors.
 
+use super::arguments::wrong_argument;
 use super::protected::raising;
+use super::results::Results;
+use super::stubs::Stub;
 use super::{Host, Needs};
-use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue};
+use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::fmt::Display;
 use std::future::Future;
 use std::rc::Rc;
@@ -12,12 +15,21 @@ pub struct Binding {
     host: Rc<Host>,
     name: String,
     needs: Needs,
+    /// The address of the module's table.
+    module: usize,
+    results: Results,
 }
 
 impl Binding {
-    /// Binds the function `name` (`fs.read`) to the host of a script.
-    pub(super) fn new(host: Rc<Host>, name: String, needs: Needs) -> Self {
-        Self { host, name, needs }
+    /// Binds the function `name` (`fs.read`) of a module's table to the host of a script.
+    pub(super) fn new(host: Rc<Host>, name: String, needs: Needs, module: &Table) -> Self {
+        Self {
+            host,
+            results: Results::of(&name),
+            name,
+            needs,
+            module: module.to_pointer() as usize,
+        }
     }
 
     /// Makes a function that touches nothing outside the script, and can be called while it loads.
@@ -61,12 +73,14 @@ impl Binding {
         F: Future<Output = Result<R, E>> + 'static,
     {
         let binding = Rc::new(self);
-        lua.create_async_function(move |lua, args: A| {
+        lua.create_async_function(move |lua, args: MultiValue| {
             let binding = binding.clone();
             async move {
-                binding.admit()?;
-                let outcome = f(lua, binding.host.clone(), args).await;
-                outcome.map_err(|e| binding.error(&e))
+                binding.admit(&lua)?;
+                let args = binding.arguments(&lua, args)?;
+                let outcome = f(lua.clone(), binding.host.clone(), args).await;
+                let result = outcome.map_err(|e| binding.error(&e))?;
+                binding.results.close(&lua, result)
             }
         })
     }
@@ -88,7 +102,7 @@ impl Binding {
     fn synchronous<A, R, E>(
         self,
         lua: &Lua,
-        check: fn(&Self) -> mlua::Result<()>,
+        check: fn(&Self, &Lua) -> mlua::Result<()>,
         f: fn(&Lua, &Host, A) -> Result<R, E>,
     ) -> mlua::Result<Function>
     where
@@ -96,22 +110,43 @@ impl Binding {
         R: IntoLuaMulti + 'static,
         E: Display + 'static,
     {
-        lua.create_function(move |lua, args: A| {
-            check(&self)?;
-            f(lua, &self.host, args).map_err(|e| self.error(&e))
+        lua.create_function(move |lua, args: MultiValue| {
+            check(&self, lua)?;
+            let args = self.arguments(lua, args)?;
+            let result = f(lua, &self.host, args).map_err(|e| self.error(&e))?;
+            self.results.close(lua, result)
         })
     }
 
-    fn check_budget(&self) -> mlua::Result<()> {
-        self.host
-            .budget
-            .check_exactly()
-            .map_err(mlua::Error::external)
+    /// Converts the arguments.
+    fn arguments<A: FromLuaMulti>(&self, lua: &Lua, args: MultiValue) -> mlua::Result<A> {
+        let (module, function) = self.name.split_once('.').unwrap_or_default();
+        if let Some(Value::Table(first)) = args.front()
+            && first.to_pointer() as usize == self.module
+        {
+            return Err(self.error(&format!(
+                "`{module}` is a module: write `{}(…)`, with a dot",
+                self.name
+            )));
+        }
+        A::from_lua_args(args, 1, None, lua).map_err(|error| {
+            let stub = Stub::of(module);
+            let parameters = stub.signature(function).map(|s| s.parameters);
+            self.error(&wrong_argument(
+                stub,
+                &parameters.unwrap_or_default(),
+                &error,
+            ))
+        })
+    }
+
+    fn check_budget(&self, lua: &Lua) -> mlua::Result<()> {
+        self.host.check_budget(lua)
     }
 
     /// Checks that a hook is running, and the grant that does not depend on the arguments.
-    fn admit(&self) -> mlua::Result<()> {
-        self.check_budget()?;
+    fn admit(&self, lua: &Lua) -> mlua::Result<()> {
+        self.check_budget(lua)?;
         if !self.host.in_call.get() {
             return Err(mlua::Error::runtime(format!(
                 "`{}` cannot be used while the script loads: call it from a hook",

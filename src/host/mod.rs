@@ -4,14 +4,19 @@
 //! types and the documentation of the functions are in `scripts/types/NAME.luau`, from which the
 //! reference page is made. A test holds the two together.
 
+mod arguments;
 mod binding;
 mod budget;
+mod closed;
+mod frames;
 mod line_meter;
 mod near;
 mod needs;
 mod protected;
 mod record;
+mod results;
 mod shared;
+mod stubs;
 mod values;
 
 pub mod docker;
@@ -32,6 +37,7 @@ pub mod time;
 pub use crate::sys::state::store::StoreSize;
 pub use binding::Binding;
 pub use budget::{Budget, Exhausted, Limits};
+pub use closed::{close, closing, hint, keys, unknown_field};
 pub use near::nearest;
 pub use needs::Needs;
 pub use protected::{keep_error, keep_pcall};
@@ -94,9 +100,10 @@ impl Module {
         let table = lua.create_table()?;
         for function in self.functions {
             let name = format!("{}.{}", self.name, function.name);
-            let binding = Binding::new(host.clone(), name, function.needs);
+            let binding = Binding::new(host.clone(), name, function.needs, &table);
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }
+        close(lua, &table, self.name)?;
         table.set_readonly(true);
         Ok(table)
     }

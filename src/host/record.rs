@@ -1,20 +1,19 @@
 //! Tables that scripts pass as arguments. An unknown field or a wrong type is an error that names
 //! it.
 
+use super::closed::hint;
 use mlua::{LuaString, Table, Value};
 use std::time::Duration;
 
 /// What is wrong with an argument of a script.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
-    /// An unknown field.
-    #[error("unknown field `{field}`; the fields are {known}")]
-    Unknown {
-        /// The field's name.
-        field: String,
-        /// The known fields.
-        known: String,
-    },
+    /// An unknown field, and what may have been meant.
+    #[error("unknown field `{0}`{1}")]
+    Unknown(String, String),
+    /// A value without a name, and the first known field.
+    #[error("a value has no name: write `{{ {0} = … }}`")]
+    Unnamed(&'static str),
     /// A required field.
     #[error("field `{0}` is missing")]
     Missing(&'static str),
@@ -57,23 +56,28 @@ pub const MAX_TEXT: usize = 16 << 20;
 
 impl Record {
     /// Wraps a table, or an absent one, whose fields must be in `known`.
-    pub fn new(table: impl Into<Option<Table>>, known: &[&str]) -> Result<Self, RecordError> {
+    pub fn new(
+        table: impl Into<Option<Table>>,
+        known: &[&'static str],
+    ) -> Result<Self, RecordError> {
         let table = table.into();
         let pairs = table.iter().flat_map(Table::pairs::<Value, Value>);
         for (key, _) in pairs.flatten() {
             let field = key.to_string().unwrap_or_default();
-            if !key.is_string() || !known.contains(&field.as_str()) {
-                return Err(RecordError::Unknown {
-                    field,
-                    known: format!("`{}`", known.join("`, `")),
-                });
+            if !key.is_string() {
+                let first = known.first().copied().unwrap_or_default();
+                return Err(RecordError::Unnamed(first));
+            }
+            if !known.contains(&field.as_str()) {
+                let hint = hint(&field, known);
+                return Err(RecordError::Unknown(field, hint));
             }
         }
         Ok(Self(table))
     }
 
     /// Wraps an argument of a function, which errors call `name`. It must be a table.
-    pub fn of(name: &str, argument: &Value, known: &[&str]) -> Result<Self, RecordError> {
+    pub fn of(name: &str, argument: &Value, known: &[&'static str]) -> Result<Self, RecordError> {
         Self::new(typed::<Table>(name, argument)?, known)
     }
 

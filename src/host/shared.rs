@@ -1,14 +1,16 @@
 //! What the scripts of one plugin share, and what the host functions of one script know.
 
+use super::frames::own_frame;
 use super::line_meter::LineMeter;
-use super::{Budget, Limits};
+use super::{Budget, Exhausted, Limits};
 use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted};
 use crate::sys::files::places::{End, Place};
 use crate::sys::memory::Allowance;
 use crate::sys::network::http::Client;
 use crate::sys::{blocking, files, locks::Locks, processes::life, state::store::Store};
-use std::cell::Cell;
+use mlua::Lua;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -207,6 +209,8 @@ pub struct Host {
     pub allowance: Allowance,
     /// The meter of the script's lines in the log.
     pub lines: LineMeter,
+    /// Where the running slice was stopped, in the author's own files.
+    pub stopped_at: RefCell<Option<(String, usize)>>,
     /// False while top-level code runs, which may touch nothing outside.
     pub in_call: Cell<bool>,
 }
@@ -229,7 +233,26 @@ impl Host {
             budget: Budget::default(),
             allowance: Allowance::of(limits.memory),
             lines: LineMeter::default(),
+            stopped_at: RefCell::default(),
             in_call: Cell::new(false),
         })
+    }
+
+    /// Checks the budget by the exact clock, and notes where it was exceeded.
+    ///
+    /// # Errors
+    /// An exceeded budget.
+    pub fn check_budget(&self, lua: &Lua) -> mlua::Result<()> {
+        let checked = self.budget.check_exactly();
+        checked.map_err(|why| self.stopped(lua, why))
+    }
+
+    /// Notes where the running slice was stopped.
+    pub fn stopped(&self, lua: &Lua, why: Exhausted) -> mlua::Error {
+        let mut place = self.stopped_at.borrow_mut();
+        if place.is_none() {
+            *place = own_frame(lua);
+        }
+        mlua::Error::external(why)
     }
 }

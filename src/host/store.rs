@@ -1,13 +1,15 @@
 //! `@moondock/store`: the durable state of a plugin, and locks for its calls.
 
+use super::arguments::wrong_argument;
 use super::protected::call_protected;
 use super::record::{Record, RecordError};
-use super::{Host, Module, Needs, function, values};
+use super::results::Results;
+use super::stubs::Stub;
+use super::{Host, Module, Needs, close, function, values};
 use crate::sys::locks::{Caller, Held, LockError};
 use crate::sys::state::store::{Bytes, KeyRange, StoreError, Transaction};
 use mlua::{
-    Function as Callback, IntoLua, IntoLuaMulti, Lua, LuaString, MultiValue, Table, UserData,
-    UserDataMethods, Value,
+    FromLuaMulti, Function as Callback, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value,
 };
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -135,7 +137,7 @@ async fn transaction(lua: Lua, host: Rc<Host>, f: Callback) -> Outcome<MultiValu
         host,
         transaction: changes.0.clone(),
     }
-    .into_lua(&lua)?;
+    .table(&lua)?;
     let holding = Holding {
         transaction: true,
         ..holding
@@ -214,61 +216,107 @@ impl Drop for Changes {
     }
 }
 
-/// The argument of the function passed to `transaction`.
+/// What the argument of the function passed to `transaction` reaches.
 struct Tx {
     host: Rc<Host>,
     transaction: Rc<RefCell<Option<Transaction>>>,
 }
 
+/// A function of a transaction.
+type Act<A, R> = fn(&Lua, &Host, &mut Transaction, A) -> Outcome<R>;
+
 impl Tx {
-    fn with<T>(
+    /// Creates the argument: a table of functions, which are called with a colon or a dot.
+    fn table(self, lua: &Lua) -> mlua::Result<Table> {
+        let (tx, table) = (Rc::new(self), lua.create_table_with_capacity(0, 4)?);
+        tx.add(lua, &table, "get", tx_get)?;
+        tx.add(lua, &table, "set", tx_set)?;
+        tx.add(lua, &table, "delete", tx_delete)?;
+        tx.add(lua, &table, "delete_all", tx_delete_all)?;
+        tx.add(lua, &table, "list", tx_list)?;
+        close(lua, &table, "tx")?;
+        table.set_readonly(true);
+        Ok(table)
+    }
+
+    fn add<A, R>(
+        self: &Rc<Self>,
+        lua: &Lua,
+        table: &Table,
+        name: &'static str,
+        act: Act<A, R>,
+    ) -> mlua::Result<()>
+    where
+        A: FromLuaMulti + 'static,
+        R: IntoLuaMulti + 'static,
+    {
+        let (tx, itself) = (self.clone(), table.to_pointer() as usize);
+        let called = move |lua: &Lua, mut args: MultiValue| {
+            if matches!(args.front(), Some(Value::Table(first)) if first.to_pointer() as usize == itself)
+            {
+                args.pop_front();
+            }
+            tx.host.check_budget(lua)?;
+            tx.call(lua, args, name, act)
+                .map_err(|problem| mlua::Error::runtime(format!("tx:{name}: {problem}")))
+        };
+        table.raw_set(name, lua.create_function(called)?)
+    }
+
+    fn call<A: FromLuaMulti, R>(
         &self,
+        lua: &Lua,
+        args: MultiValue,
         name: &str,
-        act: impl FnOnce(&mut Transaction) -> Outcome<T>,
-    ) -> mlua::Result<T> {
-        self.host
-            .budget
-            .check_exactly()
-            .map_err(mlua::Error::external)?;
+        act: Act<A, R>,
+    ) -> Result<R, String> {
+        let args = A::from_lua_args(args, 1, None, lua).map_err(|error| {
+            let stub = Stub::of(MODULE.name);
+            let signature = stub.method("Transaction", name);
+            let parameters = signature.map(|s| s.parameters).unwrap_or_default();
+            wrong_argument(stub, &parameters, &error)
+        })?;
         let mut transaction = self.transaction.borrow_mut();
-        let acted = transaction
-            .as_mut()
-            .ok_or(StoreFailure::Ended)
-            .and_then(act);
-        acted.map_err(|error| mlua::Error::runtime(format!("tx:{name}: {error}")))
+        let transaction = transaction.as_mut().ok_or(StoreFailure::Ended);
+        let acted = transaction.and_then(|running| act(lua, &self.host, running, args));
+        acted.map_err(|problem| problem.to_string())
     }
 }
 
-impl UserData for Tx {
-    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
-        methods.add_method("get", |lua, tx, key: LuaString| {
-            let key = &key;
-            tx.with("get", |t| {
-                text(key).and_then(|key| decode(lua, &tx.host, &key, t.get(&key)))
-            })
-        });
-        methods.add_method("set", |lua, tx, (key, value): (LuaString, Value)| {
-            tx.with("set", |t| {
-                let key = text(&key)?;
-                let value = encode(lua, &tx.host, &key, &value)?;
-                Ok(t.set(key, value, tx.host.limits.store)?)
-            })
-        });
-        methods.add_method("delete", |_, tx, key: LuaString| {
-            tx.with("delete", |t| Ok(t.delete(&text(&key)?)))
-        });
-        methods.add_method("delete_all", |_, tx, prefix: LuaString| {
-            tx.with("delete_all", |t| Ok(t.delete_all(&text(&prefix)?)))
-        });
-        methods.add_method("list", |lua, tx, prefix: Option<LuaString>| {
-            tx.with("list", |t| {
-                let found = t.list(&prefix_of(prefix)?);
-                let list = lua.create_table_with_capacity(found.len(), 0)?;
-                append(lua, &tx.host, &list, &found)?;
-                Ok(list)
-            })
-        });
-    }
+fn tx_get(lua: &Lua, host: &Host, tx: &mut Transaction, key: LuaString) -> Outcome<Value> {
+    let key = text(&key)?;
+    decode(lua, host, &key, tx.get(&key))
+}
+
+fn tx_set(
+    lua: &Lua,
+    host: &Host,
+    tx: &mut Transaction,
+    (key, value): (LuaString, Value),
+) -> Outcome<()> {
+    let key = text(&key)?;
+    let value = encode(lua, host, &key, &value)?;
+    Ok(tx.set(key, value, host.limits.store)?)
+}
+
+fn tx_delete(_: &Lua, _: &Host, tx: &mut Transaction, key: LuaString) -> Outcome<bool> {
+    Ok(tx.delete(&text(&key)?))
+}
+
+fn tx_delete_all(_: &Lua, _: &Host, tx: &mut Transaction, prefix: LuaString) -> Outcome<usize> {
+    Ok(tx.delete_all(&text(&prefix)?))
+}
+
+fn tx_list(
+    lua: &Lua,
+    host: &Host,
+    tx: &mut Transaction,
+    prefix: Option<LuaString>,
+) -> Outcome<MultiValue> {
+    let found = tx.list(&prefix_of(prefix)?);
+    let list = lua.create_table_with_capacity(found.len(), 0)?;
+    append(lua, host, &list, &found)?;
+    Ok(Results::of("store.list").close(lua, list)?)
 }
 
 fn text(key: &LuaString) -> Outcome<String> {

@@ -7,8 +7,8 @@ use super::validate::{InvalidValue, check_range};
 use super::{CallError, hook};
 use crate::host::MANIFEST;
 use crate::metrics::{Sample, Samples, Tally};
-use crate::protocol::{COLLECT, Interface, Method};
-use crate::script::{Diagnostic, Owed};
+use crate::protocol::{COLLECT, Interface, Method, SAMPLE};
+use crate::script::{Diagnostic, Owed, close_message};
 use crate::sys::memory::Buffer;
 use crate::sys::network::http::{HttpError, Request, send_to_socket};
 use crate::telemetry::chain;
@@ -363,6 +363,7 @@ fn sample_table(lua: &Lua, samples: &Samples, sample: &Sample) -> mlua::Result<T
     table.raw_set("type", samples.kind(sample))?;
     table.raw_set("help", samples.help(sample))?;
     table.raw_set("timestamp", sample.timestamp.map(|ms| ms as f64))?;
+    close_message(lua, SAMPLE, &table)?;
     Ok(table)
 }
 

@@ -4,7 +4,7 @@ use super::CallError;
 use super::outcome::Outcome;
 use super::slot::{Live, Slot};
 use crate::protocol::Method;
-use crate::script::{Diagnostic, Owed, decode, encode};
+use crate::script::{Owed, decode, encode};
 use mlua::{IntoLuaMulti, MultiValue, Table, Value};
 use std::path::{Component, Path};
 
@@ -65,9 +65,8 @@ pub(super) async fn call(
     args: impl IntoLuaMulti,
 ) -> Result<Vec<u8>, CallError> {
     let deadline = live.manifest.deadline(method);
-    let result = live.script.call(method, args, deadline).await;
-    let mut values = result.map_err(CallError::Failed)?;
-    let value = values.pop_front().unwrap_or(Value::Nil);
+    let result = live.script.call_for_value(method, args, deadline).await;
+    let value = result.map_err(CallError::Failed)?;
     let reply = encoded(method, live, owed, &value)?;
     reject_unreachable(slot, method, live, &value)?;
     Ok(reply)
@@ -103,7 +102,7 @@ fn encoded(
     let reply = encode(method.reply, value).and_then(|reply| owed.check(value).map(|()| reply));
     reply.map_err(|mismatch| {
         let message = format!("`{}`: {mismatch}", method.hook);
-        failed_at(live, method, message, mismatch.cure)
+        failed_at(live, method, &message, mismatch.cure)
     })
 }
 
@@ -135,18 +134,17 @@ fn reject_unreachable(
         "`{field}` is `{path}`, and containers reach only what a managed plugin has below `{propagated}`"
     );
     let cure = format!("keep volumes below `{propagated}`, which outlives an upgrade too");
-    Err(failed_at(live, method, message, Some(cure)))
+    Err(failed_at(live, method, &message, Some(cure)))
 }
 
 fn is_below(path: &Path, dir: &Path) -> bool {
     path.starts_with(dir) && !path.components().any(|part| part == Component::ParentDir)
 }
 
-fn failed_at(live: &Live, method: &Method, message: String, cure: Option<String>) -> CallError {
-    let mut diagnostic =
-        Diagnostic::of_file(method.interface.file(), message).at(live.script.line_of(method));
-    if let Some(cure) = cure {
-        diagnostic = diagnostic.cure(cure);
-    }
-    CallError::Failed(live.script.excerpt(diagnostic))
+fn failed_at(live: &Live, method: &Method, message: &str, cure: Option<String>) -> CallError {
+    let diagnostic = live.script.diagnose(method, message);
+    CallError::Failed(match cure {
+        Some(cure) => diagnostic.cure(cure),
+        None => diagnostic,
+    })
 }

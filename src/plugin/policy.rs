@@ -124,9 +124,7 @@ fn decision_of(
                 "`{}` must return `true`, or `false` and a reason; it returned {what}",
                 method.hook
             );
-            let diagnostic = Diagnostic::of_file(method.interface.file(), message)
-                .at(live.script.line_of(method));
-            failed(slot, &live.script.excerpt(diagnostic))
+            failed(slot, &live.script.diagnose(method, &message))
         }
     }
 }

@@ -24,7 +24,8 @@ pub const INFO: &Shape = &Shape::new("LogInfo", &[
 ]);
 const OF_CONTAINER: Field = required("Info", Type::Record(INFO), "The container.");
 
-const ENTRY_SHAPE: Shape = Shape::new("LogEntry", &[
+/// An entry of a log.
+pub const ENTRY: &Shape = &Shape::new("LogEntry", &[
     optional("source",     Type::Text, "`stdout` (the default) or `stderr`."),
     required("time",       Type::Text, "Nanoseconds since 1970, in decimal digits: a Lua number is not precise enough."),
     optional("line",       Type::Text, "The line, of any bytes, without a trailing newline."),
@@ -36,23 +37,24 @@ const ENTRY_SHAPE: Shape = Shape::new("LogEntry", &[
                                         Not needed for `read`."),
 ]);
 
-const CONFIG: Shape = Shape::new("ReadConfig", &[
+/// Which lines of a log to read.
+pub const CONFIG: &Shape = &Shape::new("ReadConfig", &[
     optional("Since",  Type::Text, "The time of the first line; year 1 for the beginning."),
     optional("Until",  Type::Text, "The time of the last line; year 1 for the end."),
     optional("Tail",   Type::Int,  "The number of lines, counted from the last; -1 for all."),
     optional("Follow", Type::Bool, "True to continue with new lines."),
 ]);
 
-const ENTRIES: Type = Type::List(&Type::Record(&ENTRY_SHAPE));
+const ENTRIES: Type = Type::List(&Type::Record(ENTRY));
 
 const START: Shape = Shape::new("StartLoggingRequest", &[FILE, OF_CONTAINER]);
 const STOP: Shape = Shape::new("StopLoggingRequest", &[FILE]);
 const READ: Shape = Shape::new("ReadLogsRequest", &[
     OF_CONTAINER,
-    optional("Config", Type::Record(&CONFIG), "The lines to read."),
+    optional("Config", Type::Record(CONFIG), "The lines to read."),
 ]);
 const WRITE: Shape = Shape::new("WriteRequest", &[
-    required("Entry", Type::Record(&ENTRY_SHAPE), "The entry."),
+    required("Entry", Type::Record(ENTRY), "The entry."),
     OF_CONTAINER,
 ]);
 const WRITE_BATCH: Shape = Shape::new("WriteBatchRequest", &[

@@ -4,7 +4,8 @@ use super::shape::{EMPTY, TEXT_MAP, optional, required};
 use super::method::row_of;
 use super::{Answer, Interface::Metrics, Method, Missing, Shape, Type};
 
-const SAMPLE: Shape = Shape::new("MetricSample", &[
+/// A sample of the engine's metrics.
+pub const SAMPLE: &Shape = &Shape::new("MetricSample", &[
     required("name",      Type::Text,   "The name of the series, such as `engine_daemon_network_actions_seconds_count`."),
     required("labels",    TEXT_MAP,     "The labels; empty if there are none."),
     required("value",     Type::Number, "The value, which may be infinite or not a number (`value ~= value`)."),
@@ -15,7 +16,7 @@ const SAMPLE: Shape = Shape::new("MetricSample", &[
 ]);
 
 const COLLECT_REQUEST: Shape = Shape::new("CollectRequest", &[
-    required("samples", Type::List(&Type::Record(&SAMPLE)), "The engine's metrics, in its order."),
+    required("samples", Type::List(&Type::Record(SAMPLE)), "The engine's metrics, in its order."),
 ]);
 
 /// The row of the hook `collect`, which Moondock calls.

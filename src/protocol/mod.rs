@@ -26,8 +26,11 @@ mod volume;
 pub use form::{Form, is_rfc3339};
 pub use frame::{Cut, FrameError, LogEntry, PartialMetadata, cut, frame};
 pub use interface::Interface;
-pub use log::{INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES, WRITE_ENTRY};
+pub use log::{
+    CONFIG as READ_CONFIG, ENTRY as LOG_ENTRY, INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES,
+    WRITE_ENTRY,
+};
 pub use method::{Answer, Method, Missing, Tie};
-pub use metrics::COLLECT;
+pub use metrics::{COLLECT, SAMPLE};
 pub use shape::{Field, Shape, Type};
 pub use table::{ACTIVATE, Call, find, methods, methods_of};

@@ -1,7 +1,7 @@
 //! Messages for the author of a script, with their place.
 
 use super::failure::{CallFailure, Raised};
-use super::place::{split_frame, split_place};
+use super::place::{OWN, Place, split_frame, split_place};
 use std::fmt;
 use std::path::Path;
 
@@ -31,8 +31,16 @@ struct Excerpt {
 /// The limit of a message in bytes; the rest is cut off.
 const MAX_MESSAGE: usize = 1 << 10;
 
-/// Cures by a part of Luau's message.
+/// Cures by a part of the message. `{}` stands for what follows that part.
 const CURES: &[(&str, &str)] = &[
+    (
+        "returned a second value, \"",
+        "nothing reads a second value: report a failure with `error(\"{}, 0)`",
+    ),
+    (
+        "returned a second value",
+        "nothing reads a second value: return one, and report a failure with `error(\"…\", 0)`",
+    ),
     (
         "attempt to index nil",
         "the value before the dot is nil here: check it first (`if x then …`)",
@@ -104,30 +112,49 @@ impl Diagnostic {
         }
     }
 
-    /// Creates the diagnostic of a failed call.
-    pub fn of_failure(file: &str, failure: &CallFailure) -> Self {
+    /// Creates the diagnostic of a failed call of a hook, which begins at `hook`.
+    pub fn of_failure(file: &str, failure: &CallFailure, hook: Option<Place>) -> Self {
         match failure {
-            CallFailure::Exhausted(why) => Self::of_file(file, why.to_string()).cure(why.cure()),
-            CallFailure::Raised(raised) => Self::of_raised(file, raised),
+            CallFailure::Exhausted(why, place) => {
+                let diagnostic = Self::of_file(file, why.to_string()).cure(why.cure());
+                diagnostic.at_place(place.clone().or(hook), None)
+            }
+            CallFailure::Raised(raised) => Self::of_raised(file, raised, hook),
         }
     }
 
-    fn of_raised(file: &str, raised: &Raised) -> Self {
+    fn of_raised(file: &str, raised: &Raised, hook: Option<Place>) -> Self {
         if raised.deliberate {
             return Self::of_file("", &raised.message);
         }
-        let diagnostic = Self::parse(file, &raised.message);
-        if diagnostic.line.is_some() {
-            return diagnostic;
-        }
-        let place = raised.trace.iter().find_map(|frame| split_frame(frame));
+        let parsed = Self::parse(file, &raised.message);
+        let frames = || raised.trace.iter().filter_map(|frame| split_frame(frame));
+        let in_message = parsed.line.map(|line| (parsed.file.clone(), line));
+        let own = frames().find(|(file, _)| !file.starts_with(OWN));
+        let diagnostic = Self {
+            file: file.to_owned(),
+            line: None,
+            ..parsed
+        };
+        diagnostic.at_place(in_message.or_else(|| frames().next()).or(hook), own)
+    }
+
+    /// Puts the diagnostic at a place. If that is in a kit, it is named at the end of the message,
+    /// and the diagnostic is at `own`, the place in the author's files that led there.
+    #[must_use]
+    pub fn at_place(self, place: Option<Place>, own: Option<Place>) -> Self {
         match place {
+            None => self,
+            Some((file, line)) if file.starts_with(OWN) => Self {
+                message: format!("{} ({file}:{line})", self.message),
+                ..self
+            }
+            .at_place(own, None),
             Some((file, line)) => Self {
                 file,
                 line: Some(line),
-                ..diagnostic
+                ..self
             },
-            None => diagnostic,
         }
     }
 
@@ -154,15 +181,6 @@ impl Diagnostic {
     #[must_use]
     pub fn at(self, line: Option<usize>) -> Self {
         Self { line, ..self }
-    }
-
-    /// Sets the line if there is none and one is needed.
-    #[must_use]
-    pub fn or_at(self, line: impl FnOnce() -> Option<usize>) -> Self {
-        match self.line {
-            None if !self.is_deliberate() => self.at(line()),
-            _ => self,
-        }
     }
 
     /// Sets what to do about it.
@@ -291,10 +309,10 @@ fn first_line(message: &str) -> String {
 }
 
 fn cure_of(message: &str) -> Option<String> {
-    CURES
-        .iter()
-        .find(|(part, _)| message.contains(part))
-        .map(|(_, cure)| (*cure).to_owned())
+    CURES.iter().find_map(|(part, cure)| {
+        let (_, rest) = message.split_once(part)?;
+        Some(cure.replace("{}", rest))
+    })
 }
 
 /// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.
@@ -342,8 +360,8 @@ mod tests {
             deliberate: true,
             trace: vec!["volume.lua:3".to_owned()],
         };
-        let diagnostic =
-            Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised)).or_at(|| Some(7));
+        let hook = Some(("volume.lua".to_owned(), 7));
+        let diagnostic = Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised), hook);
         assert_eq!(diagnostic.short(), "a sized volume has at least 8m");
     }
 
@@ -357,7 +375,34 @@ mod tests {
                 "volume.lua:3".to_owned(),
             ],
         };
-        let diagnostic = Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised));
+        let diagnostic = Diagnostic::of_failure("volume.lua", &CallFailure::Raised(raised), None);
         assert_eq!(diagnostic.short(), "lib/a.lua:7: fs.read: no such file");
+    }
+
+    #[test]
+    fn a_place_in_a_kit_comes_after_the_authors_own() {
+        for (message, trace, short) in [
+            (
+                "@moondock/options:9: bad",
+                vec!["@moondock/options:9 function parse", "volume.lua:3"],
+                "volume.lua:3: bad (@moondock/options:9)",
+            ),
+            (
+                "fs.read: bad",
+                vec!["@moondock/volume:8 function get"],
+                "volume.lua: fs.read: bad (@moondock/volume:8)",
+            ),
+            ("bad", vec![], "volume.lua: bad (@moondock/volume:7)"),
+        ] {
+            let raised = Raised {
+                message: message.to_owned(),
+                deliberate: false,
+                trace: trace.into_iter().map(str::to_owned).collect(),
+            };
+            let hook = Some(("@moondock/volume".to_owned(), 7));
+            let failure = CallFailure::Raised(raised);
+            let diagnostic = Diagnostic::of_failure("volume.lua", &failure, hook);
+            assert_eq!(diagnostic.short(), short);
+        }
     }
 }

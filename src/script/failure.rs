@@ -1,6 +1,6 @@
 //! Why a call into a state failed, read from what Luau and mlua raise.
 
-use super::place::{has_place, without_prelude};
+use super::place::{Place, has_place, without_prelude};
 use crate::host::Exhausted;
 use mlua::{LuaString, Table, Value};
 
@@ -20,8 +20,8 @@ const NOT_OF_SCRIPT: [&str; 2] = ["moondock:", "__mlua_"];
 /// Why a call into a state returned no result.
 #[derive(Debug, Clone)]
 pub enum CallFailure {
-    /// The budget is exhausted.
-    Exhausted(Exhausted),
+    /// The budget is exhausted, at a place in the script if it is known.
+    Exhausted(Exhausted, Option<Place>),
     /// The script raised an error.
     Raised(Raised),
 }
@@ -86,7 +86,7 @@ impl CallFailure {
     /// Returns whether the call may have left coroutines that wait for something.
     pub(super) fn abandons_coroutines(&self) -> bool {
         match self {
-            Self::Exhausted(_) => true,
+            Self::Exhausted(..) => true,
             Self::Raised(raised) => raised.message.contains(CANNOT_YIELD),
         }
     }

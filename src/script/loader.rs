@@ -1,7 +1,7 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, nothing else.
 
-use super::place::PRELUDE;
-use crate::host::{Host, MODULES, Module, nearest};
+use super::place::{OWN, PRELUDE};
+use crate::host::{Host, MODULES, Module, close, nearest};
 use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, File, include_dir};
 use mlua::{Error, Function, Lua, Table, Value};
@@ -15,9 +15,6 @@ use std::sync::Arc;
 /// The kits. `NAME/init.luau` is the kit `@moondock/NAME`; only kits can require the other files,
 /// by their path: `@moondock/NAME/mounts`.
 static KITS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/kits");
-
-/// What the names of Moondock's own modules begin with.
-const OWN: &str = "@moondock/";
 
 /// The `require` of one state.
 pub struct Loader {
@@ -49,7 +46,14 @@ impl Loader {
             loaded: lua.create_table()?,
         });
         let this = loader.clone();
-        let require = lua.create_function(move |lua, name: String| this.require(lua, &name))?;
+        let require = move |lua: &Lua, name: Value| match &name {
+            Value::String(name) => this.require(lua, &name.to_str()?),
+            other => Err(Error::runtime(format!(
+                "require: the argument must be a string such as \"{OWN}fs\", not a {}",
+                other.type_name()
+            ))),
+        };
+        let require = lua.create_function(require)?;
         lua.globals().raw_set("require", require)?;
         Ok(loader)
     }
@@ -107,7 +111,7 @@ impl Loader {
         let key = found.key();
         let chunk = match found {
             Found::Std(module) => return module.table(lua, &self.host).map(Value::Table),
-            Found::Kit(_, text) => lua.load(text).set_name(format!("={key}")).into_function()?,
+            Found::Kit(name, text) => return load_kit(lua, &name, text),
             Found::File(path) => self.compile(lua, &path)?,
         };
         match chunk.call::<Value>(())? {
@@ -167,6 +171,13 @@ impl Loader {
             path.display()
         ))
     }
+}
+
+fn load_kit(lua: &Lua, name: &str, text: &str) -> mlua::Result<Value> {
+    let chunk = lua.load(text).set_name(format!("={OWN}{name}"));
+    let kit: Table = chunk.call(())?;
+    close(lua, &kit, name)?;
+    Ok(Value::Table(kit))
 }
 
 impl Found {

@@ -15,7 +15,7 @@ mod vm;
 
 pub use crate::host::nearest;
 pub use crate::sys::scripts::sources::Sources;
-pub use codec::{Mismatch, Owed, decode, encode};
+pub use codec::{Mismatch, Owed, close_message, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use failure::{CallFailure, Raised};
 pub use misnamed::misnamed;

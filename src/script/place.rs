@@ -1,5 +1,11 @@
 //! Places in the texts of Luau: `volume.lua:12: message`, and the frames of a traceback.
 
+/// A file and a line, counted from 1.
+pub type Place = (String, usize);
+
+/// What the names of kits begin with.
+pub(super) const OWN: &str = "@moondock/";
+
 /// The chunk name of the prelude, whose frames are left out of traces.
 pub(super) const PRELUDE: &str = "=moondock";
 
@@ -17,7 +23,7 @@ pub(super) fn split_place(message: &str) -> Option<(String, usize, &str)> {
 }
 
 /// Splits a frame, `volume.lua:12 function get` or `volume.lua:12: in function 'get'`.
-pub(super) fn split_frame(frame: &str) -> Option<(String, usize)> {
+pub(super) fn split_frame(frame: &str) -> Option<Place> {
     let place = frame.split_whitespace().next()?.trim_end_matches(':');
     let (file, line) = place.rsplit_once(':')?;
     Some((file.to_owned(), line.parse().ok()?))

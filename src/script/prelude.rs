@@ -33,10 +33,10 @@ pub(super) fn load(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Fu
 
 /// Makes the function that ends the running slice when the state is out of memory.
 fn out_of_memory(lua: &Lua, host: Rc<Host>, memory: usize) -> mlua::Result<Function> {
-    lua.create_function(move |_, ()| -> mlua::Result<()> {
+    lua.create_function(move |lua, ()| -> mlua::Result<()> {
         let why = Exhausted::Memory(memory >> 20);
         host.budget.exhaust(why);
-        Err(mlua::Error::external(why))
+        Err(host.stopped(lua, why))
     })
 }
 

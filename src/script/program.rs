@@ -2,6 +2,7 @@
 
 use super::hooks::check_hooks;
 use super::loader::{Loader, kit_text};
+use super::place::Place;
 use super::{CallFailure, Diagnostic, Hook, Problems, Sources, Vm};
 use crate::host::{Exhausted, Host, Limits, Shared, log};
 use crate::protocol::{Interface, Method};
@@ -123,17 +124,58 @@ impl Script {
         outcome.map_err(|failure| self.failed(method, &failure))
     }
 
-    fn failed(&self, method: &Method, failure: &CallFailure) -> Diagnostic {
-        if matches!(failure, CallFailure::Exhausted(Exhausted::Memory(_))) {
-            self.worn.set(true);
+    /// Runs the hook of `method`, and returns its value.
+    ///
+    /// # Errors
+    /// Those of [`Script::call`], and a second value: `return nil, "no room"` would pass for a
+    /// success.
+    pub async fn call_for_value(
+        &self,
+        method: &Method,
+        args: impl IntoLuaMulti,
+        deadline: Duration,
+    ) -> Result<Value, Diagnostic> {
+        let mut values = self.call(method, args, deadline).await?;
+        let value = values.pop_front().unwrap_or(Value::Nil);
+        match values.iter().find(|value| !value.is_nil()) {
+            None => Ok(value),
+            Some(second) => Err(self.second_value(method, second)),
         }
-        let diagnostic = Diagnostic::of_failure(&self.interface.file(), failure);
-        self.excerpt(diagnostic.or_at(|| self.line_of(method)))
     }
 
-    /// Returns the line on which the hook of `method` begins.
-    pub fn line_of(&self, method: &Method) -> Option<usize> {
-        self.hooks.get(method.hook).and_then(|hook| hook.line)
+    fn second_value(&self, method: &Method, second: &Value) -> Diagnostic {
+        let shown = match second.as_string() {
+            Some(text) => format!("\"{}\"", text.to_string_lossy().escape_debug()),
+            None => format!("a {}", type_of(second)),
+        };
+        self.diagnose(
+            method,
+            &format!("`{}` returned a second value, {shown}", method.hook),
+        )
+    }
+
+    /// Creates a diagnostic about the hook of `method`, at the line on which it begins.
+    pub fn diagnose(&self, method: &Method, message: &str) -> Diagnostic {
+        let diagnostic = Diagnostic::parse(&self.interface.file(), message);
+        self.excerpt(diagnostic.at_place(self.place_of(method), None))
+    }
+
+    fn failed(&self, method: &Method, failure: &CallFailure) -> Diagnostic {
+        if matches!(failure, CallFailure::Exhausted(Exhausted::Memory(_), _)) {
+            self.worn.set(true);
+        }
+        let place = self.place_of(method);
+        self.excerpt(Diagnostic::of_failure(
+            &self.interface.file(),
+            failure,
+            place,
+        ))
+    }
+
+    fn place_of(&self, method: &Method) -> Option<Place> {
+        self.hooks
+            .get(method.hook)
+            .and_then(|hook| hook.place.clone())
     }
 
     /// Adds the text of the line that a diagnostic points to.
@@ -161,12 +203,12 @@ async fn run_top_level(
     host: &Rc<Host>,
 ) -> Result<Loaded, Problems> {
     let file = interface.file();
-    let failed = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e));
+    let failed = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e), None);
     let loader = install_globals(vm, sources, host).map_err(failed)?;
     let main = loader.compile(vm.lua(), Path::new(&file)).map_err(failed)?;
     let main = vm.hook(&main).map_err(failed)?;
     let returned = vm.call(&main, (), LOAD_TIMEOUT).await;
-    let returned = returned.map_err(|e| Diagnostic::of_failure(&file, &e).or_in(&file))?;
+    let returned = returned.map_err(|e| Diagnostic::of_failure(&file, &e, None).or_in(&file))?;
     let hooks = check_hooks(interface, returned.front(), sources)?;
     let hooks = wrap(vm, hooks).map_err(failed)?;
     Ok((hooks, loader.used()))

@@ -1,6 +1,7 @@
 //! A sandboxed Luau state, and the only way to call into it.
 
 use super::failure::CallFailure;
+use super::place::Place;
 use super::prelude;
 use crate::host::{Exhausted, Host, log};
 use mlua::chunk::Compiler;
@@ -25,8 +26,8 @@ pub struct Vm {
 /// A function of a script, wrapped by the prelude.
 pub struct Hook {
     run: Function,
-    /// The line on which it begins, if that is known.
-    pub line: Option<usize>,
+    /// The file and line on which it begins, if they are known.
+    pub place: Option<Place>,
 }
 
 impl Vm {
@@ -68,9 +69,11 @@ impl Vm {
     /// # Errors
     /// Only if memory is exhausted.
     pub fn hook(&self, f: &Function) -> mlua::Result<Hook> {
+        let info = f.info();
+        let file = info.short_src.or(info.source);
         Ok(Hook {
             run: self.enter.call(f)?,
-            line: f.info().line_defined,
+            place: file.zip(info.line_defined),
         })
     }
 
@@ -111,13 +114,14 @@ impl Vm {
         // Each poll is a slice: it runs until the script waits.
         let metered = poll_fn(|context| {
             self.host.budget.begin(self.host.limits.cpu);
+            self.host.stopped_at.take();
             let poll = self.within_memory(|| call.as_mut().poll(context));
             match self.host.budget.end() {
-                Err(why) => Poll::Ready(Err(CallFailure::Exhausted(why))),
+                Err(why) => Poll::Ready(Err(self.exhausted(why))),
                 Ok(()) => poll?.map_err(|e| self.rust_failure(&e)),
             }
         });
-        let late = CallFailure::Exhausted(Exhausted::Deadline(deadline.as_millis()));
+        let late = CallFailure::Exhausted(Exhausted::Deadline(deadline.as_millis()), None);
         tokio::time::timeout(deadline, metered)
             .await
             .unwrap_or(Err(late))
@@ -156,7 +160,11 @@ impl Vm {
     }
 
     fn out_of_memory(&self) -> CallFailure {
-        CallFailure::Exhausted(Exhausted::Memory(self.host.limits.memory >> 20))
+        self.exhausted(Exhausted::Memory(self.host.limits.memory >> 20))
+    }
+
+    fn exhausted(&self, why: Exhausted) -> CallFailure {
+        CallFailure::Exhausted(why, self.host.stopped_at.take())
     }
 }
 
@@ -164,7 +172,8 @@ impl Vm {
 fn interrupt(host: Rc<Host>, limit: usize) -> impl Fn(&Lua) -> mlua::Result<VmState> {
     let live = Cell::new(0);
     move |lua| {
-        if host.budget.check().map_err(mlua::Error::external)? {
+        let checked = host.budget.check();
+        if checked.map_err(|why| host.stopped(lua, why))? {
             collect_if_needed(lua, limit, &live)?;
         }
         Ok(VmState::Continue)

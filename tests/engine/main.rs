@@ -21,6 +21,7 @@ mod needs;
 mod harness;
 
 mod asking;
+mod authors;
 mod authz;
 mod authz_bodies;
 mod bed_test;

@@ -356,7 +356,7 @@ fn an_error_in_collect_is_logged_and_collecting_continues() {
     served.wait_for_log("if n == 1 then local x = nil + 1 end");
     served.wait_for_log("metrics.lua: deliberate");
     served.wait_for_log("metrics.lua:3: `collect`: ");
-    served.wait_for_log("metrics.lua:3: used more than 50 ms of CPU time");
+    served.wait_for_log("metrics.lua:8: used more than 50 ms of CPU time");
     served.wait_for_log("fine 5");
     let failed = own(
         &served,

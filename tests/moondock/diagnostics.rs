@@ -1,6 +1,9 @@
 //! What authors are told of each kind of mistake, to the letter: the whole of it by `check` or in the log, one line
 //! of it to Docker.
 
+mod places;
+mod silent;
+
 use crate::harness::command::{Ended, Workplace};
 use serde_json::Value;
 
@@ -28,7 +31,7 @@ const GOOD: (&str, &str) = (
 
 /// What Docker receives for a call, and what the log adds to it.
 fn called(volume: &str, lib: &str, method: &str) -> (String, String) {
-    let grants = "grants = [\"fs.read:/nowhere\"]\n";
+    let grants = "grants = [\"fs.read:/nowhere\", \"fs.read:/etc\", \"fs.write:/z\"]\n";
     let place = Workplace::new(&[
         ("v/plugin.toml", grants),
         ("v/volume.lua", volume),
@@ -456,7 +459,7 @@ fn kits_refuse_wrong_arguments() {
                 end,\n  unmont = function(v) end,\n})\n";
     assert_eq!(
         checked(&[("volume.lua", text)]),
-        "volume.lua:2: volume.driver: unknown field `unmont`: did you mean `unmount`?
+        "volume.lua:2: volume.driver: unknown field `unmont`; did you mean `unmount`?
   |
 2 | return volume.driver({
   | ^^^^^^^^^^^^^^^^^^^^^^"

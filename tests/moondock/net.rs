@@ -191,7 +191,7 @@ fn network_errors_name_the_object_and_a_cure() {
         ),
         (
             r#"net.create_bridge("br1", { Mac = "02" })"#,
-            "unknown field `Mac`; the fields are `mac`, `mtu`",
+            "unknown field `Mac`; did you mean `mac`?",
         ),
         (
             r#"net.add_address("br0", "10.0.0.1")"#,

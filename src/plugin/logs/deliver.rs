@@ -132,7 +132,8 @@ impl Delivery {
     ) -> Result<(), Diagnostic> {
         let started = Instant::now();
         let deadline = live.manifest.deadline(method);
-        let result = live.script.call(method, args, deadline).await.map(drop);
+        let result = live.script.call_for_value(method, args, deadline).await;
+        let result = result.map(drop);
         let reply = result.clone().map(|()| Vec::new());
         let reply = reply.map_err(CallError::Failed);
         // The stream reports failures itself, with what becomes of the entries.

@@ -1,6 +1,8 @@
 //! Log entries as Lua tables.
 
-use crate::protocol::{LogEntry, PartialMetadata};
+use crate::host::hint;
+use crate::protocol::{LOG_ENTRY, LogEntry, PartialMetadata};
+use crate::script::close_message;
 use mlua::{Lua, Table, Value};
 
 /// The longest line that `emit` accepts, in bytes. The engine limits frames (protocol 8).
@@ -21,6 +23,7 @@ pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
         table.raw_set("ordinal", part.ordinal)?;
         table.raw_set("last", part.last)?;
     }
+    close_message(lua, LOG_ENTRY, &table)?;
     Ok(table)
 }
 
@@ -96,7 +99,7 @@ fn of_table(table: &Table) -> Result<LogEntry, String> {
             "ordinal" => part.ordinal = value.as_i32().ok_or_else(wrong_type)?,
             "last" => part.last = value.as_boolean().ok_or_else(wrong_type)?,
             "seq" => {}
-            _ => return Err(format!("unknown field `{key}`")),
+            _ => return Err(unknown(&key)),
         }
     }
     if !has_time {
@@ -118,6 +121,11 @@ fn with_newline(mut entry: LogEntry) -> LogEntry {
         entry.line.push(b'\n');
     }
     entry
+}
+
+fn unknown(key: &str) -> String {
+    let known: Vec<_> = LOG_ENTRY.fields.iter().map(|field| field.name).collect();
+    format!("unknown field `{key}`{}", hint(key, &known))
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -6,8 +6,8 @@ use crate::metrics::Verdict;
 use crate::plugin::outcome::Outcome;
 use crate::plugin::slot::Live;
 use crate::plugin::{CallError, Reply, ReplyStream, hook};
-use crate::protocol::{Method, frame};
-use crate::script::decode;
+use crate::protocol::{Method, READ_CONFIG, frame};
+use crate::script::{close_message, decode};
 use bytes::Bytes;
 use mlua::{Function, Lua, Table, Value};
 use std::cell::Cell;
@@ -115,7 +115,11 @@ async fn call(
     let lua = live.script.lua();
     let make = || -> mlua::Result<_> {
         let config = match request.raw_get("Config")? {
-            Value::Nil => Value::Table(lua.create_table()?),
+            Value::Nil => {
+                let config = lua.create_table()?;
+                close_message(lua, READ_CONFIG, &config)?;
+                Value::Table(config)
+            }
             config => config,
         };
         let info: Value = request.raw_get("Info")?;
@@ -129,7 +133,7 @@ async fn call(
         problem: error.to_string(),
     })?;
     let deadline = live.manifest.deadline(method);
-    let result = live.script.call(method, args, deadline).await;
+    let result = live.script.call_for_value(method, args, deadline).await;
     result.map(drop).map_err(CallError::Failed)
 }
 

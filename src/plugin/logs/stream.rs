@@ -296,7 +296,8 @@ async fn call_stop(registry: &Registry, info: &StreamInfo) -> Result<(), String>
     }
     let table = info.table(live.script.lua())?;
     let deadline = live.manifest.deadline(STOP_LOG);
-    let result = live.script.call(STOP_LOG, table, deadline).await;
+    let result = live.script.call_for_value(STOP_LOG, table, deadline);
+    let result = result.await;
     registry.slot.settle(&live).await;
     result.map(drop).map_err(|problem| problem.to_string())
 }

@@ -1,5 +1,6 @@
 //! From the engine's JSON to the table that a hook gets.
 
+use super::close_message;
 use crate::protocol::{Field, Shape, Type};
 use base64::Engine;
 use mlua::{Lua, Table, Value};
@@ -67,6 +68,7 @@ impl<'de> Visitor<'de> for Record<'_> {
             table.raw_set(key, value).map_err(M::Error::custom)?;
         }
         check_required(self.shape, &table).map_err(M::Error::custom)?;
+        close_message(self.lua, self.shape, &table).map_err(M::Error::custom)?;
         Ok(table)
     }
 }
