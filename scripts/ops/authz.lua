@@ -5,20 +5,9 @@
 local containers = require("./policy/containers")
 local json = require("@moondock/json")
 local networks = require("./policy/networks")
+local paths = require("./policy/paths")
 local settings = require("./policy/settings")
 local equals, unless, unless_listed = settings.equals, settings.unless, settings.unless_listed
-
-local function host_paths(mounts)
-  for _, mount in mounts do
-    local path, allowed = mount.resolved or mount.source, false
-    for _, root in settings.list("roots") do
-      allowed = allowed or settings.within(path, root)
-    end
-    if not allowed or string.find(path .. "/", "/../", 1, true) then
-      return `mounts: host path {mount.source} is not below one of the allowed roots`
-    end
-  end
-end
 
 local function confinement(privileges)
   if
@@ -155,7 +144,7 @@ local function denial(req)
   if rule and req.body == nil and not WITHOUT_BODY[req.action] then
     return `body: {req.action} has no readable body`
   end
-  return host_paths(req.mounts) or (rule and rule(req))
+  return paths.denial(req.mounts) or (rule and rule(req))
 end
 
 local authz = {}

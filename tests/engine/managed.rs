@@ -214,12 +214,13 @@ fn a_managed_policy_resolves_links_in_its_mounts() {
     let bed = Bed::start();
     let data = bed.dir().join("srv/data");
     symlink("/etc", data.join("to-etc")).unwrap();
+    fs::create_dir(data.join("alice")).unwrap();
     let plugin = ops(&bed);
     plugin.enable();
     bed.authorize_by(&[NAME]);
     let create =
         |source: &str| bed.docker(&["create", "-v", &format!("{source}:/x"), "busybox", "sh"]);
-    create("/srv/data").ok();
+    create("/srv/data/alice").ok();
     for source in ["/etc", "/srv/data/to-etc", "/srv/data/to-etc/ssl"] {
         create(source).fails_with(&[
             "authorization denied by plugin acme/ops:1.0",
