@@ -6,6 +6,7 @@ mod sink;
 
 pub use self::chain::chain;
 
+use self::chain::without_number;
 use self::line::Lines;
 use self::sink::Sink;
 use clap::ValueEnum;
@@ -88,9 +89,11 @@ impl Telemetry {
     /// as an event in JSON.
     pub fn fail(&self, error: &impl Display) {
         self.sink.flush();
+        let text = format!("{error:#}");
+        let text = without_number(&text);
         match self.format {
-            Format::Pretty => eprintln!("moondock: {error:#}"),
-            Format::Json => error!("{error:#}"),
+            Format::Pretty => eprintln!("moondock: {text}"),
+            Format::Json => error!("{text}"),
         }
     }
 }

@@ -199,7 +199,7 @@ pub async fn create(
 }
 
 async fn subject_of(request: &BundleSpec) -> Result<Subject, BundleError> {
-    let PluginDir { name, dir } = &request.plugin;
+    let PluginDir { name, dir, .. } = &request.plugin;
     let spec = PluginSpec::new(name.clone(), dir.clone(), PathBuf::new());
     let inspection = inspect(&spec).await?;
     refuse_errors(&inspection)?;

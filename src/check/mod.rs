@@ -5,15 +5,12 @@
 mod grants;
 
 use crate::host::{MANIFEST, Shared};
-use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy};
+use crate::plugin::{Manifest, NO_STATE, OpenError, PluginSpec, lint_policy};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
-
-/// A directory that does not exist, for a state that is never written.
-const NO_STATE: &str = "/nonexistent";
 
 /// The parts of a plugin, and the findings in them.
 #[derive(Default)]

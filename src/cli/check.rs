@@ -1,11 +1,11 @@
 //! `moondock check`: checks scripts without an engine.
 
-use super::{on_this_thread, print};
+use super::{on_this_thread, print, visible};
 use crate::check::{Inspection, Severity, inspect};
-use crate::config::{PluginDir, find_plugins};
-use crate::grants::is_invisible;
+use crate::config::{PluginDir, Roster};
 use crate::plugin::{Manifest, PluginSpec};
 use crate::protocol::{Interface, Method, Missing, methods, methods_of};
+use crate::telemetry::chain;
 use anyhow::Result;
 use clap::Args;
 use std::mem;
@@ -33,18 +33,30 @@ pub struct Check {
 impl Check {
     /// Prints the findings of all plugins.
     pub fn run(self) -> Result<ExitCode> {
-        let plugins = find_plugins(&self.paths)?;
-        let (mut errors, mut warnings) = (0, 0);
-        for plugin in &plugins {
-            let inspection = on_this_thread(inspect(&spec(plugin)))??;
+        let found = Roster::new(&self.paths)?.find();
+        let (mut errors, mut warnings) = (found.problems.len(), 0);
+        for plugin in &found.plugins {
+            let description = match on_this_thread(inspect(&spec(plugin)))? {
+                Ok(inspection) => {
+                    errors += inspection.count(Severity::Error);
+                    warnings += inspection.count(Severity::Warning);
+                    describe(&plugin.name, &inspection)
+                }
+                Err(error) => {
+                    errors += 1;
+                    format!("{}\nerror: {}", plugin.name, chain(&error))
+                }
+            };
+            print(&format!("{}\n\n", visible(&description)))?;
+        }
+        for problem in &found.problems {
             print(&format!(
                 "{}\n\n",
-                visible(&describe(&plugin.name, &inspection))
+                visible(&format!("error: {}", chain(problem)))
             ))?;
-            errors += inspection.count(Severity::Error);
-            warnings += inspection.count(Severity::Warning);
         }
-        print(&format!("{}\n", summary(plugins.len(), errors, warnings)))?;
+        let summary = summary(found.plugins.len(), errors, warnings);
+        print(&format!("{summary}\n"))?;
         Ok(if errors == 0 {
             ExitCode::SUCCESS
         } else {
@@ -73,19 +85,6 @@ fn describe(name: &str, inspection: &Inspection) -> String {
         lines.push(format!("{word}: {}", finding.diagnostic));
     }
     lines.join("\n")
-}
-
-/// Replaces control characters. Grants are accepted by what is shown here, so no plugin may change
-/// it on a terminal.
-fn visible(text: &str) -> String {
-    let shown = |c| {
-        if is_invisible(c) && c != '\n' && c != '\t' {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            c
-        }
-    };
-    text.chars().map(shown).collect()
 }
 
 fn title(name: &str, manifest: Option<&Manifest>) -> String {

@@ -6,7 +6,8 @@ pub mod check;
 pub mod reload;
 pub mod serve;
 
-use crate::config::{PluginDir, find_plugins};
+use crate::config::{PluginDir, Roster};
+use crate::grants::is_invisible;
 use crate::server::init;
 use crate::telemetry::{self, Format, Level, Stream};
 use anyhow::{Context, Result, bail};
@@ -117,7 +118,7 @@ impl Verb {
 }
 
 fn only_plugin(path: &Path) -> Result<PluginDir> {
-    let mut plugins = find_plugins(&[path.to_owned()])?;
+    let mut plugins = Roster::new(&[path.to_owned()])?.find_some()?.plugins;
     match (plugins.pop(), plugins.is_empty()) {
         (Some(plugin), true) => Ok(plugin),
         _ => bail!(
@@ -125,6 +126,19 @@ fn only_plugin(path: &Path) -> Result<PluginDir> {
             path.display()
         ),
     }
+}
+
+/// Replaces control characters. Grants are accepted by what is shown here, so no plugin may change
+/// it on a terminal.
+fn visible(text: &str) -> String {
+    let shown = |c| {
+        if is_invisible(c) && c != '\n' && c != '\t' {
+            char::REPLACEMENT_CHARACTER
+        } else {
+            c
+        }
+    };
+    text.chars().map(shown).collect()
 }
 
 /// Prints to stdout. A closed pipe is not an error.

@@ -1,6 +1,6 @@
 //! `moondock reload`: tells a running process to reload its scripts.
 
-use super::print;
+use super::{print, visible};
 use crate::config::STATE;
 use crate::server;
 use anyhow::Result;
@@ -10,9 +10,19 @@ use std::process::ExitCode;
 
 const LONG: &str = "Reload the scripts of the running moondock
 
-Finds the process that serves with the state directory, and sends it SIGHUP, or
-SIGUSR1 to accept grants. The result is in the log of that process. The process
-must be visible from here, and not run in another container.";
+Finds the process by its state directory, has it look for new and removed
+plugins and load all scripts again, and prints what became of each:
+
+  live         its new version answers calls
+  unchanged    it was loaded again from the same files
+  kept         its previous version answers calls, for this reason
+  broken       no version of it runs, and its calls fail with this reason
+  grants not accepted
+               the previous version of the plugin answers calls
+  new, gone    the plugin's directory was added, or removed
+
+The exit code is 1 if something was not taken over. Send SIGHUP to the process
+to reload without waiting for the result.";
 
 /// The arguments of `reload`.
 #[derive(Debug, Args)]
@@ -33,17 +43,18 @@ pub struct Reload {
 }
 
 impl Reload {
-    /// Sends the signal, and prints the process ID.
+    /// Asks for the reload, and prints what it did.
     pub fn run(self) -> Result<ExitCode> {
-        let process = server::ask_to_reload(&self.state, self.accept_grants)?;
-        let grants = if self.accept_grants {
-            " and accepts new grants"
+        let report = server::ask_to_reload(&self.state, self.accept_grants)?;
+        let lines = report
+            .lines
+            .iter()
+            .map(|line| format!("{}\n", visible(line)));
+        print(&lines.collect::<String>())?;
+        Ok(if report.is_complete {
+            ExitCode::SUCCESS
         } else {
-            ""
-        };
-        print(&format!(
-            "process {process} reloads its scripts{grants}: see its log\n"
-        ))?;
-        Ok(ExitCode::SUCCESS)
+            ExitCode::FAILURE
+        })
     }
 }

@@ -12,16 +12,18 @@ const LONG: &str = "Serve plugins to the engine
 
 Each plugin gets a socket DIR/NAME.sock, where NAME is the name of its
 directory. The engine finds the socket when a plugin of that name is first
-used. `--listen` serves a plugin over TCP or TLS instead, and writes its
+used. Below a directory of several plugins, plugins come and go with their
+directories. What cannot be served is an error in the log, and does not keep
+the others from being served (but see --strict). `--listen` serves a plugin over TCP or TLS instead, and writes its
 address to a file in --spec-dir, where the engine finds it.";
 
 const AFTER: &str = "\
 Signals:
   SIGTERM, SIGINT  finish calls in flight (see --drain) and exit; a second
                    signal exits at once
-  SIGHUP           reload all scripts
-  SIGUSR1          reload all scripts and accept new grants (see `moondock
-                   reload`)
+  SIGHUP           reload all scripts (`moondock reload` also says what became
+                   of them)
+  SIGUSR1          reload all scripts and accept new grants
 
 Examples:
   moondock serve                        every plugin below ./scripts
@@ -73,6 +75,10 @@ pub struct Serve {
         default_value = "/etc/docker/plugins"
     )]
     spec_dir: PathBuf,
+    /// Exit with an error before anything is served if a driver cannot be loaded, a directory is
+    /// badly named, or a socket cannot be bound, instead of serving the other plugins
+    #[arg(long)]
+    strict: bool,
     /// Timeout for calls in flight at shutdown, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
@@ -124,6 +130,8 @@ impl Serve {
         Ok(Config {
             drain: Duration::from_secs(self.drain),
             metrics: self.metrics,
+            // The engine shows that a plugin cannot be enabled, and why.
+            strict: self.strict || self.managed,
             managed: self.managed,
             settings_from_env: self.settings_from_env,
             host_paths: self.host_paths,

@@ -1,4 +1,4 @@
-//! Transports of plugins: `--listen` as one [`Transport`] for each plugin.
+//! Transports of plugins: `--listen` as a [`Transport`] for each plugin.
 
 use super::PluginDir;
 use std::net::SocketAddr;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use thiserror::Error;
 
 /// The mode of a socket for its owner.
-const OWNER_MODE: u32 = 0o600;
+pub const PRIVATE: u32 = 0o600;
 
 /// The mode of a socket for its owner and its group.
 const GROUP_MODE: u32 = 0o660;
@@ -41,24 +41,29 @@ pub struct Tls {
 }
 
 /// An error of a `--listen`.
-#[derive(Debug, Error)]
+#[derive(Debug, Clone, Error)]
 #[error("`--listen {listen}`: {reason}")]
 pub struct ListenError {
     listen: String,
     reason: String,
 }
 
+/// All `--listen` of the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Listens(Vec<Listen>);
+
 /// A `--listen`, for one plugin or for all plugins without their own.
-struct Listen<'a> {
-    text: &'a str,
-    plugin: Option<&'a str>,
+#[derive(Debug, Clone)]
+struct Listen {
+    text: String,
+    plugin: Option<String>,
     transport: Transport,
 }
 
 impl Default for Transport {
     fn default() -> Self {
         Transport::Unix(Access {
-            mode: OWNER_MODE,
+            mode: PRIVATE,
             group: None,
         })
     }
@@ -74,61 +79,95 @@ impl Transport {
     }
 }
 
-/// Chooses the transport of each plugin, in the order of `plugins`.
-pub fn transports(
-    plugins: &[PluginDir],
-    listens: &[String],
-) -> Result<Vec<Transport>, ListenError> {
-    let listens = listens
-        .iter()
-        .map(|text| Listen::parse(text))
-        .collect::<Result<Vec<_>, _>>()?;
-    for (index, listen) in listens.iter().enumerate() {
-        listen.fits(plugins, &listens[..index])?;
+impl Listens {
+    /// Parses the values, of which no two are for the same plugins.
+    pub fn parse(texts: &[String]) -> Result<Listens, ListenError> {
+        let mut listens = Listens::default();
+        for text in texts {
+            let listen = Listen::parse(text)?;
+            listens.refuse_second(&listen)?;
+            listens.0.push(listen);
+        }
+        Ok(listens)
     }
-    let chosen: Vec<_> = plugins
-        .iter()
-        .map(|plugin| choose(&listens, &plugin.name))
-        .collect();
-    for (index, listen) in chosen.iter().enumerate() {
-        refuse_taken(*listen, &chosen[..index])?;
+
+    /// Returns an error for the first one whose plugin is not among `plugins`.
+    pub fn unknown(&self, plugins: &[PluginDir]) -> Option<ListenError> {
+        let is_known = |name: &str| plugins.iter().any(|plugin| plugin.name == name);
+        let mut named = self
+            .0
+            .iter()
+            .filter_map(|listen| Some((listen, listen.plugin.as_deref()?)));
+        let (listen, name) = named.find(|(_, name)| !is_known(name))?;
+        let names: Vec<_> = plugins
+            .iter()
+            .map(|plugin| format!("`{}`", plugin.name))
+            .collect();
+        Some(listen.error(format!(
+            "unknown plugin `{name}`: use one of {}",
+            names.join(", ")
+        )))
     }
-    Ok(chosen
-        .into_iter()
-        .map(|l| l.map(|l| l.transport.clone()).unwrap_or_default())
-        .collect())
+
+    /// Returns the transport of a plugin.
+    pub fn of(&self, plugin: &str) -> Transport {
+        let listen = self.choose(plugin);
+        listen
+            .map(|listen| listen.transport.clone())
+            .unwrap_or_default()
+    }
+
+    /// Returns the transport of a plugin that is served beside `others`. Port 0 is a different port
+    /// for each plugin.
+    ///
+    /// # Errors
+    /// Fails if one of the others has the same address.
+    pub fn beside<'a>(
+        &self,
+        plugin: &str,
+        mut others: impl Iterator<Item = &'a str>,
+    ) -> Result<Transport, ListenError> {
+        let address = |l: &Listen| l.transport.address().filter(|address| address.port() != 0);
+        if let Some(listen) = self.choose(plugin)
+            && let Some(mine) = address(listen)
+            && others.any(|other| self.choose(other).and_then(address) == Some(mine))
+        {
+            return Err(listen.error(format!(
+                "two plugins would listen on `{mine}`: give each its own port"
+            )));
+        }
+        Ok(self.of(plugin))
+    }
+
+    fn choose(&self, plugin: &str) -> Option<&Listen> {
+        let own = |listen: &&Listen| listen.plugin.as_deref() == Some(plugin);
+        let common = |listen: &&Listen| listen.plugin.is_none();
+        self.0
+            .iter()
+            .find(own)
+            .or_else(|| self.0.iter().find(common))
+    }
+
+    fn refuse_second(&self, listen: &Listen) -> Result<(), ListenError> {
+        if !self.0.iter().any(|other| other.plugin == listen.plugin) {
+            return Ok(());
+        }
+        let target = listen.plugin.as_ref();
+        let target = target.map_or("all plugins".into(), |name| format!("`{name}`"));
+        Err(listen.error(format!("this is the second one for {target}: remove one")))
+    }
 }
 
-fn choose<'a>(listens: &'a [Listen<'a>], plugin: &str) -> Option<&'a Listen<'a>> {
-    let own = listens.iter().find(|listen| listen.plugin == Some(plugin));
-    own.or_else(|| listens.iter().find(|listen| listen.plugin.is_none()))
-}
-
-/// Rejects an address that another plugin has. Port 0 is a different port for each plugin.
-fn refuse_taken(listen: Option<&Listen>, before: &[Option<&Listen>]) -> Result<(), ListenError> {
-    let address = |l: &Listen| l.transport.address().filter(|address| address.port() != 0);
-    let Some((listen, mine)) = listen.and_then(|l| Some((l, address(l)?))) else {
-        return Ok(());
-    };
-    let mut others = before.iter().flatten();
-    if others.any(|other| address(other) == Some(mine)) {
-        return Err(listen.error(format!(
-            "two plugins would listen on `{mine}`: give each its own port"
-        )));
-    }
-    Ok(())
-}
-
-impl Listen<'_> {
-    fn parse(text: &str) -> Result<Listen<'_>, ListenError> {
+impl Listen {
+    fn parse(text: &str) -> Result<Listen, ListenError> {
         let (plugin, place) = match text.split_once('=') {
             Some((name, place)) if !name.contains([',', ':', '/']) => (Some(name), place),
             _ => (None, text),
         };
         match parse_transport(place) {
             Ok(transport) => Ok(Listen {
-                text,
-                plugin,
+                text: text.into(),
+                plugin: plugin.map(str::to_owned),
                 transport,
             }),
             Err(reason) => Err(ListenError {
@@ -138,31 +177,9 @@ impl Listen<'_> {
         }
     }
 
-    fn fits(&self, plugins: &[PluginDir], before: &[Listen]) -> Result<(), ListenError> {
-        if before.iter().any(|other| other.plugin == self.plugin) {
-            let target = self
-                .plugin
-                .map_or("all plugins".into(), |name| format!("`{name}`"));
-            return Err(self.error(format!("this is the second one for {target}: remove one")));
-        }
-        match self.plugin {
-            Some(name) if !plugins.iter().any(|plugin| plugin.name == name) => {
-                let names: Vec<_> = plugins
-                    .iter()
-                    .map(|plugin| format!("`{}`", plugin.name))
-                    .collect();
-                Err(self.error(format!(
-                    "unknown plugin `{name}`: use one of {}",
-                    names.join(", ")
-                )))
-            }
-            _ => Ok(()),
-        }
-    }
-
     fn error(&self, reason: String) -> ListenError {
         ListenError {
-            listen: self.text.into(),
+            listen: self.text.clone(),
             reason,
         }
     }
@@ -200,7 +217,7 @@ impl<'a> Options<'a> {
         let mode = match self.take("mode") {
             Some(mode) => parse_mode(mode)?,
             None if group.is_some() => GROUP_MODE,
-            None => OWNER_MODE,
+            None => PRIVATE,
         };
         self.finish("unix", "`mode` and `group`")?;
         Ok(Transport::Unix(Access { mode, group }))
@@ -268,7 +285,7 @@ fn parse_mode(text: &str) -> Result<u32, String> {
              use `mode=0660,group=…`"
         ));
     }
-    if mode != OWNER_MODE && mode != GROUP_MODE {
+    if mode != PRIVATE && mode != GROUP_MODE {
         return Err(format!(
             "mode `{text}` does not suit a socket: use `0600` or `0660`"
         ));
@@ -277,106 +294,4 @@ fn parse_mode(text: &str) -> Result<u32, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(names: &[&str], listens: &[&str]) -> Result<Vec<Transport>, String> {
-        let plugin = |name: &&str| PluginDir {
-            name: name.to_string(),
-            dir: PathBuf::from("/p"),
-        };
-        let plugins: Vec<_> = names.iter().map(plugin).collect();
-        let listens: Vec<_> = listens.iter().map(ToString::to_string).collect();
-        transports(&plugins, &listens).map_err(|e| e.to_string())
-    }
-
-    fn unix(mode: u32, group: Option<&str>) -> Transport {
-        Transport::Unix(Access {
-            mode,
-            group: group.map(str::to_owned),
-        })
-    }
-
-    #[test]
-    fn a_plugin_uses_its_own_transport_or_the_common_one() {
-        assert_eq!(
-            of(&["a", "b"], &[]).unwrap(),
-            [unix(0o600, None), unix(0o600, None)]
-        );
-        let mixed = of(
-            &["a", "b", "c"],
-            &[
-                "unix,group=docker",
-                "b=tcp://[::1]:0",
-                "c=tls://10.0.0.1:9,certs=/c",
-            ],
-        );
-        let tls = Tls {
-            address: "10.0.0.1:9".parse().unwrap(),
-            certificates: Some("/c".into()),
-        };
-        let expected = [
-            unix(0o660, Some("docker")),
-            Transport::Tcp("[::1]:0".parse().unwrap()),
-            Transport::Tls(tls),
-        ];
-        assert_eq!(mixed.unwrap(), expected);
-        assert_eq!(
-            of(&["a"], &["a=unix,mode=0660"]).unwrap(),
-            [unix(0o660, None)]
-        );
-        assert_eq!(of(&["a", "b"], &["tcp://127.0.0.1:0"]).unwrap().len(), 2);
-    }
-
-    #[test]
-    fn invalid_addresses_are_refused_with_the_flag_and_a_cure() {
-        for (listens, part) in [
-            (
-                &["vol=udp://127.0.0.1:1"][..],
-                "`--listen vol=udp://127.0.0.1:1`: unknown transport `udp://127.0.0.1:1`: use `unix`",
-            ),
-            (&["vol="], "unknown transport ``"),
-            (&[""], "unknown transport ``"),
-            (
-                &["nas=unix"],
-                "unknown plugin `nas`: use one of `vol`, `net`",
-            ),
-            (
-                &["vol=unix", "vol=tcp://127.0.0.1:1"],
-                "the second one for `vol`",
-            ),
-            (
-                &["unix", "tcp://127.0.0.1:1"],
-                "the second one for all plugins",
-            ),
-            (
-                &["tcp://127.0.0.1:1"],
-                "two plugins would listen on `127.0.0.1:1`",
-            ),
-            (&["vol=tcp://10.0.0.1:1"], "use `tls://10.0.0.1:1`"),
-            (
-                &["vol=tls://0.0.0.0:1"],
-                "the engine cannot connect to `0.0.0.0`",
-            ),
-            (&["vol=tcp://[::]:1"], "the engine cannot connect to `::`"),
-            (
-                &["vol=tcp://localhost:1"],
-                "`localhost:1` is not an IP address with a port",
-            ),
-            (&["vol=tcp://127.0.0.1"], "such as `127.0.0.1:9000`"),
-            (
-                &["vol=tcp://127.0.0.1:1,mode=0600"],
-                "unknown or repeated option `mode` of `tcp`",
-            ),
-            (&["vol=tls://127.0.0.1:1,certs"], "`certs` has no value"),
-            (&["vol=unix,mode=0666"], "lets every user connect"),
-            (&["vol=unix,mode=0400"], "use `0600` or `0660`"),
-            (&["vol=unix,mode=rw"], "`rw` is not a mode"),
-            (&["vol=unix,mode=0600,mode=0660"], "repeated option"),
-            (&["vol=unix,user=x"], "whose options are `mode` and `group`"),
-        ] {
-            let error = of(&["vol", "net"], listens).unwrap_err();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-}
+mod tests;

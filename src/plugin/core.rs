@@ -2,6 +2,7 @@
 
 use super::outcome::Outcome;
 use super::{CallError, OpenError, Surroundings};
+use crate::grants::Granted;
 use crate::host::Shared;
 use crate::metrics::{Meters, Tally};
 use crate::protocol::{Interface, Method};
@@ -10,10 +11,13 @@ use crate::sys::blocking;
 use crate::sys::scripts::sources::read_sources;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Level;
+
+/// A directory that does not exist, for a state that is never written.
+pub const NO_STATE: &str = "/nonexistent";
 
 /// The name, the directories and the environment of a plugin.
 #[derive(Debug, Clone)]
@@ -26,16 +30,46 @@ pub struct PluginSpec {
     pub state: PathBuf,
     /// The environment that it runs in.
     pub surroundings: Surroundings,
+    /// Whether a driver that cannot be loaded keeps the plugin from being opened.
+    pub strict: bool,
+    /// Whether an engine activated the plugin while it could not be opened.
+    pub activated: bool,
+    /// Whether the plugin ends when its directory is removed; otherwise it keeps running.
+    pub leaves: bool,
+    /// The grants that an administrator accepted, which outlive the opened plugin.
+    pub accepted: Accepted,
+}
+
+/// The grants of one plugin that an administrator accepted: by starting the process, by putting the
+/// plugin's directory in place, or by a reload that accepts.
+#[derive(Debug, Clone, Default)]
+pub struct Accepted(Arc<Mutex<Option<Granted>>>);
+
+impl Accepted {
+    /// Returns the grants, or `None` if the plugin was never opened.
+    pub(super) fn get(&self) -> Option<Granted> {
+        let accepted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        accepted.clone()
+    }
+
+    /// Replaces the grants.
+    pub(super) fn set(&self, granted: Granted) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(granted);
+    }
 }
 
 impl PluginSpec {
-    /// Describes a plugin that runs as a service.
+    /// Describes a plugin that runs as a service, and is opened only as a whole.
     pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
         Self {
             name: name.into(),
             dir,
             state,
             surroundings: Surroundings::default(),
+            strict: true,
+            activated: false,
+            leaves: false,
+            accepted: Accepted::default(),
         }
     }
 
@@ -80,13 +114,27 @@ impl Core {
             dir: spec.state.display().to_string(),
             source,
         })?;
-        Ok(Self {
+        Ok(Self::new(spec, shared))
+    }
+
+    /// Creates the parts of a plugin whose state is not used.
+    pub async fn without_state(spec: PluginSpec) -> Result<Self, OpenError> {
+        let shared = Shared::open(spec.name.clone(), NO_STATE.into()).await;
+        let shared = shared.map_err(|source| OpenError::State {
+            dir: NO_STATE.to_owned(),
+            source,
+        })?;
+        Ok(Self::new(spec, shared))
+    }
+
+    fn new(spec: PluginSpec, shared: Shared) -> Self {
+        Self {
             meters: Arc::new(Meters::new(&spec.name)),
+            activated: AtomicBool::new(spec.activated),
             spec,
             shared: Arc::new(shared),
-            activated: AtomicBool::new(false),
             generations: Default::default(),
-        })
+        }
     }
 
     /// Returns the plugin's name, as Docker knows it.
@@ -101,6 +149,22 @@ impl Core {
             plugin = self.name(),
             "reload failed, the previous version stays live:\n{problem}"
         );
+    }
+
+    /// Reports that a script cannot be loaded, and none of its versions runs.
+    pub fn report_broken(&self, file: &str, problem: &Diagnostic) {
+        let plugin = self.name();
+        if file == Interface::Authz.file() {
+            tracing::error!(
+                plugin,
+                "every request is denied until this is fixed:\n{problem}"
+            );
+        } else {
+            tracing::error!(
+                plugin,
+                "{file} cannot be loaded, its calls fail until this is fixed:\n{problem}"
+            );
+        }
     }
 
     /// Whether an engine has called `Plugin.Activate`.
@@ -153,7 +217,7 @@ async fn open_state(spec: &PluginSpec) -> io::Result<Shared> {
     let shared = Shared::open(spec.name.clone(), spec.state.clone()).await?;
     // The engine starts a managed plugin when it starts itself, so everything known before is
     // stale.
-    if spec.surroundings.managed {
+    if spec.surroundings.managed || spec.activated {
         shared.count_activation().await?;
     }
     Ok(shared)

@@ -54,6 +54,9 @@ pub enum CallError {
     /// The script could not be loaded.
     #[error("the script is broken: {}", .0.short())]
     Broken(Diagnostic),
+    /// The plugin could not be opened.
+    #[error("the plugin cannot be opened: {0}")]
+    Unopened(String),
     /// The hook failed.
     #[error("{}", .0.short())]
     Failed(Diagnostic),
@@ -74,6 +77,7 @@ impl CallError {
             CallError::Absent(_)
             | CallError::Spent(_)
             | CallError::Broken(_)
+            | CallError::Unopened(_)
             | CallError::Failed(_)
             | CallError::Panicked(_) => 500,
         }
@@ -89,6 +93,9 @@ impl CallError {
         method.hang_up_on_failure && !is_definite
     }
 }
+
+/// The diagnostic of a script whose loading panicked.
+pub(super) const PANICKED: &str = "internal error of moondock, see its log";
 
 /// Why a plugin cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -120,10 +127,15 @@ pub enum OpenError {
         /// The system's error.
         source: io::Error,
     },
-    /// Moondock panicked while it loaded a script, which is in the log.
-    #[error("cannot load `{0}`: internal error of moondock, see its log")]
-    Panicked(String),
     /// There is nothing to serve.
     #[error("`{0}` contains none of {files}", files = Interface::ALL.map(Interface::file).join(", "))]
     Empty(String),
+}
+
+impl OpenError {
+    /// Whether the plugin's directory does not exist.
+    pub(super) fn is_absence(&self) -> bool {
+        let absent = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+        matches!(self, Self::Unreadable { source, .. } if absent.contains(&source.kind()))
+    }
 }

@@ -8,6 +8,8 @@ mod hook;
 mod link;
 mod logs;
 mod manifest;
+mod news;
+mod open;
 mod outcome;
 mod policy;
 mod reload;
@@ -20,22 +22,26 @@ mod surroundings;
 mod validate;
 
 pub use self::collector::MetricsSettings;
-pub use self::core::PluginSpec;
+pub use self::core::{Accepted, NO_STATE, PluginSpec};
 pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
+pub use self::news::{Loaded, News};
 pub use self::reply::{Reply, ReplyStream};
 pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
 pub use self::surroundings::Surroundings;
+pub use crate::sys::scripts::sources::ways_to;
+pub use crate::sys::scripts::watch::Watcher;
 
 use self::core::Core;
+use self::error::PANICKED;
 use self::link::Link;
 use self::outcome::Outcome;
-use crate::grants::Granted;
 use crate::metrics::{LogCounters, Meters, Verdict};
 use crate::protocol::{Call, Interface, Method, methods};
 use crate::script::{Diagnostic, Sources};
+use crate::telemetry::chain;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use serde_json::json;
@@ -54,33 +60,80 @@ pub struct Plugin {
     greeted: Cell<bool>,
     /// The files as they were last read, which the watcher follows.
     sources: RefCell<Arc<Sources>>,
-    /// The grants that an administrator accepted, by starting the process or by a reload that
-    /// accepts.
-    accepted: RefCell<Granted>,
-    /// Held while scripts are replaced, so that an older version never replaces a newer one.
-    reloading: Mutex<()>,
+    /// Held while the scripts are read and passed to their threads, so that an older version never
+    /// replaces a newer one.
+    reading: Mutex<()>,
+    /// The number of reloads that have read the scripts.
+    reloads: Cell<u64>,
+    /// Why the plugin cannot be opened, if this stands in for it.
+    stands_in_for: Option<StandIn>,
+}
+
+/// Why a plugin cannot be opened.
+struct StandIn {
+    reason: String,
+    /// Whether the interfaces of the plugin are known.
+    is_readable: bool,
 }
 
 impl Plugin {
-    /// Opens the plugin's state and loads its scripts. A policy that cannot be loaded denies
-    /// everything.
+    /// Opens the plugin's state and loads its scripts. A script that cannot be loaded answers each
+    /// call with its diagnostic; a policy denies everything.
     ///
     /// Must be called within a [`tokio::task::LocalSet`].
     ///
     /// # Errors
-    /// An unreadable directory, an unusable state, or a driver that cannot be loaded.
+    /// An unreadable directory, an unusable state, or, if the plugin is opened strictly, a driver
+    /// that cannot be loaded.
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Arc::new(spec.read_sources().await?);
-        let plugin = Rc::new(Self {
-            core: Arc::new(Core::open(spec).await?),
-            links: Default::default(),
-            greeted: Cell::new(false),
-            sources: RefCell::new(sources.clone()),
-            accepted: RefCell::default(),
-            reloading: Mutex::default(),
-        });
+        let core = Core::open(spec).await?;
+        let plugin = Rc::new(Self::new(core, sources.clone(), None));
         plugin.load_first(&sources).await?;
         Ok(plugin)
+    }
+
+    /// Opens what stands in for a plugin that cannot be opened: it answers each call with `reason`,
+    /// and denies everything.
+    ///
+    /// # Errors
+    /// Only if the system fails.
+    pub async fn stand_in(spec: PluginSpec, reason: &OpenError) -> Result<Rc<Self>, OpenError> {
+        let sources = spec.read_sources().await;
+        let stand_in = StandIn {
+            reason: chain(reason),
+            is_readable: sources.is_ok(),
+        };
+        let sources = Arc::new(sources.unwrap_or_else(|_| Sources {
+            watch: ways_to(&spec.dir),
+            ..Sources::default()
+        }));
+        let core = Core::without_state(spec).await?;
+        let plugin = Rc::new(Self::new(core, sources, Some(stand_in)));
+        plugin.break_all(reason).await;
+        Ok(plugin)
+    }
+
+    fn new(core: Core, sources: Arc<Sources>, stands_in_for: Option<StandIn>) -> Self {
+        Self {
+            core: Arc::new(core),
+            links: Default::default(),
+            greeted: Cell::new(false),
+            sources: RefCell::new(sources),
+            reading: Mutex::default(),
+            reloads: Cell::new(0),
+            stands_in_for,
+        }
+    }
+
+    /// Whether this stands in for a plugin that cannot be opened.
+    pub fn is_stand_in(&self) -> bool {
+        self.stands_in_for.is_some()
+    }
+
+    /// Whether an engine has called `Plugin.Activate`.
+    pub fn is_activated(&self) -> bool {
+        self.core.is_activated()
     }
 
     /// Returns the plugin's name, as Docker knows it.
@@ -159,9 +212,7 @@ impl Plugin {
     /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is
     /// stale.
     async fn activate(&self) -> Reply {
-        self.core.set_activated();
-        self.forsake_logs();
-        match self.core.shared.count_activation().await {
+        match self.record_activation().await {
             Ok(activation) => {
                 let announced = self
                     .interfaces()
@@ -177,17 +228,33 @@ impl Plugin {
                 );
                 Reply::ok(json!({ "Implements": implements }).to_string())
             }
-            Err(error) => {
-                tracing::error!(plugin = self.name(), %error, "cannot record the activation");
-                let diagnostic = Diagnostic::of_file("state", error.to_string());
-                Reply::from(&CallError::Failed(diagnostic))
+            Err(problem) => {
+                tracing::error!(
+                    plugin = self.name(),
+                    "cannot activate the plugin: {problem}"
+                );
+                Reply::from(&CallError::Failed(Diagnostic::of_file("state", problem)))
             }
         }
     }
 
+    /// Counts the activation. That of a stand-in is counted once the plugin can be opened.
+    async fn record_activation(&self) -> Result<Option<u64>, String> {
+        match &self.stands_in_for {
+            Some(stand_in) if !stand_in.is_readable => return Err(stand_in.reason.clone()),
+            _ => self.core.set_activated(),
+        }
+        if self.is_stand_in() {
+            return Ok(None);
+        }
+        self.forsake_logs();
+        let counted = self.core.shared.count_activation().await;
+        counted.map(Some).map_err(|error| error.to_string())
+    }
+
     /// Ends the log streams of a previous daemon once they are empty. Does not wait for the log script,
     /// which may be busy.
-    fn forsake_logs(&self) {
+    pub fn forsake_logs(&self) {
         if let Some(link) = self.link(Interface::Log) {
             spawn_local(async move {
                 // A panic has been logged.
@@ -237,6 +304,10 @@ impl Plugin {
 
     fn link(&self, interface: Interface) -> Option<Rc<Link>> {
         self.links[interface as usize].borrow().clone()
+    }
+
+    fn set_link(&self, interface: Interface, link: Rc<Link>) {
+        self.links[interface as usize].replace(Some(link));
     }
 
     fn no_script(&self, method: &Method) -> CallError {

@@ -1,23 +1,24 @@
-//! Loading and reloading: a new generation takes over only when nothing is wrong with it.
+//! From a saved file to the next generation, which takes over only when nothing is wrong with it.
 
 use super::link::Link;
+use super::open::{has_script, release};
 use super::slot::{Lost, Release};
-use super::{Manifest, OpenError, Plugin};
-use crate::grants::{Grant, Granted};
+use super::{Loaded, News, OpenError, PANICKED, Plugin};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
-use crate::script::{Diagnostic, Sources, misnamed};
+use crate::script::{Diagnostic, Sources};
 use crate::sys::scripts::watch::Watcher;
 use crate::telemetry::chain;
 use futures_util::future::join_all;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::task::{JoinHandle, spawn_local};
 
 /// What a reload does besides loading the files that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Terms {
+pub(super) enum Terms {
     /// Nothing more, because a file was saved.
     Changed,
     /// Loads everything anew, changed or not.
@@ -26,13 +27,16 @@ enum Terms {
     AllAndAccept,
 }
 
+/// The scripts that are being loaded, each with its result.
+type Loading = Vec<JoinHandle<Option<News>>>;
+
 /// How long to wait for a moment in which no file is being written.
 const CALM_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a file that became empty counts as being written.
 const TRUNCATION_GRACE: Duration = Duration::from_millis(200);
 
 impl Plugin {
-    /// Reloads what changes on disk, until dropped.
+    /// Reloads what changes on disk, until dropped. For a stand-in, returns at the first change.
     pub async fn watch(self: Rc<Self>) {
         let mut watcher = match Watcher::new() {
             Ok(watcher) => watcher,
@@ -43,11 +47,11 @@ impl Plugin {
         };
         // The first reading sees what changed before the watch was in place.
         watcher.follow(&self.watched());
+        if self.is_stand_in() {
+            return watcher.changed().await;
+        }
         loop {
-            let sources = self.read_calmly(&mut watcher).await;
-            let turn = self.reloading.lock().await;
-            self.take_over(sources, Terms::Changed).await;
-            drop(turn);
+            self.take_over_changes(&mut watcher).await;
             // Only another reading sees what came into a directory before it was followed.
             if !watcher.follow(&self.watched()) {
                 watcher.changed().await;
@@ -56,16 +60,57 @@ impl Plugin {
         }
     }
 
+    /// Reads the scripts, and passes those that changed to their threads.
+    async fn take_over_changes(self: &Rc<Self>, watcher: &mut Watcher) {
+        loop {
+            let reloads = self.reloads.get();
+            let sources = self.read_calmly(watcher).await;
+            let _turn = self.reading.lock().await;
+            // What was read before a reload read is older, and must not replace it.
+            if reloads == self.reloads.get() {
+                // What cannot be taken over has been logged.
+                let _ = self.take_over(sources, Terms::Changed);
+                return;
+            }
+        }
+    }
+
     /// Loads everything again, changed or not. New grants are taken over only with `accept_grants`.
-    pub async fn reload(&self, accept_grants: bool) {
+    /// Returns what became of each script.
+    pub async fn reload(self: &Rc<Self>, accept_grants: bool) -> Vec<News> {
         let terms = if accept_grants {
             Terms::AllAndAccept
         } else {
             Terms::All
         };
-        let _turn = self.reloading.lock().await;
-        let sources = self.core.spec.read_sources().await;
-        self.take_over(sources, terms).await;
+        let loading = {
+            let _turn = self.reading.lock().await;
+            let sources = self.core.spec.read_sources().await;
+            self.reloads.set(self.reloads.get() + 1);
+            self.take_over(sources, terms)
+        };
+        match loading {
+            Ok(loading) => finish(loading).await,
+            Err(result) => vec![result],
+        }
+    }
+
+    /// Returns what became of each script so far.
+    pub async fn standing(&self) -> Vec<News> {
+        if let Some(stand_in) = &self.stands_in_for {
+            return vec![News::of_all(Loaded::Broken(stand_in.reason.clone()))];
+        }
+        let asking = self.interfaces().filter_map(|interface| {
+            let link = self.link(interface)?;
+            Some(async move {
+                let standing = link.run(|runner| async move { runner.slot.standing() });
+                News::of(
+                    interface.file(),
+                    standing.await.unwrap_or_else(|Lost| lost()),
+                )
+            })
+        });
+        join_all(asking).await
     }
 
     fn watched(&self) -> Vec<PathBuf> {
@@ -101,108 +146,107 @@ impl Plugin {
         self.core.spec.read_sources().await
     }
 
-    /// Loads all scripts for the first time, each on its thread: the first, which is the policy if
-    /// there is one, on this thread, where connections are accepted.
-    pub(super) async fn load_first(&self, sources: &Arc<Sources>) -> Result<(), OpenError> {
-        self.report_problems(sources);
-        let release = self.manifest_of(sources).map(|manifest| {
-            self.accept(&manifest);
-            release(manifest, sources)
-        });
-        for (number, interface) in present(sources).enumerate() {
-            let link = if number == 0 {
-                Link::here(self.core.clone(), interface)
-            } else {
-                self.thread_for(interface)?
-            };
-            self.links[interface as usize].replace(Some(Rc::new(link)));
-        }
-        let loading =
-            present(sources).map(|interface| self.load_script(interface, release.clone()));
-        for (interface, loaded) in present(sources).zip(join_all(loading).await) {
-            match loaded.map_err(|Lost| OpenError::Panicked(interface.file()))? {
-                Err(diagnostic) if interface == Interface::Authz => tracing::error!(
-                    plugin = self.name(),
-                    "every request is denied until this is fixed:\n{diagnostic}"
-                ),
-                loaded => loaded.map_err(OpenError::Script)?,
-            }
-        }
-        match self.interfaces().next() {
-            Some(_) => Ok(()),
-            None => Err(OpenError::Empty(self.core.spec.dir.display().to_string())),
-        }
-    }
-
-    fn thread_for(&self, interface: Interface) -> Result<Link, OpenError> {
-        Link::thread(self.core.clone(), interface).map_err(|source| OpenError::Thread {
-            script: interface.file(),
-            source,
-        })
-    }
-
-    async fn load_script(
-        &self,
-        interface: Interface,
-        release: Result<Release, Diagnostic>,
-    ) -> Result<Result<(), Diagnostic>, Lost> {
-        let link = self.link(interface).ok_or(Lost)?;
-        link.run(move |runner| async move { runner.slot.load_first(release).await })
-            .await
-    }
-
-    async fn take_over(&self, sources: Result<Sources, OpenError>, terms: Terms) {
+    /// Passes the files to the threads of their scripts. The caller holds the turn of reading, so
+    /// that no script gets an older version after a newer one.
+    fn take_over(
+        self: &Rc<Self>,
+        sources: Result<Sources, OpenError>,
+        terms: Terms,
+    ) -> Result<Loading, News> {
         let sources = match sources {
             Ok(sources) => Arc::new(sources),
-            Err(error) => return self.core.report_kept(&chain(&error)),
+            Err(error) => return Err(News::of_all(self.keep_unreadable(&error))),
         };
         let before = self.sources.replace(sources.clone());
         if terms == Terms::Changed && before.files == sources.files {
-            return;
+            return Ok(Loading::new());
         }
         self.report_problems(&sources);
         match self.agreed(&sources, terms) {
             Ok(manifest) => {
                 let release = release(manifest, &sources);
-                let taking_over = Interface::ALL
-                    .into_iter()
-                    .map(|interface| self.take_over_script(interface, release.clone(), terms));
-                join_all(taking_over).await;
+                let taking_over = |interface| {
+                    let (plugin, release) = (self.clone(), release.clone());
+                    spawn_local(plugin.take_over_script(interface, release, terms))
+                };
+                Ok(Interface::ALL.into_iter().map(taking_over).collect())
             }
-            Err(diagnostic) => self.core.report_kept(&diagnostic.to_string()),
+            Err(refusal) => {
+                self.core.report_kept(&refusal.diagnostic().to_string());
+                self.explain_broken(refusal.diagnostic());
+                Err(News::of(MANIFEST, refusal.into()))
+            }
         }
     }
 
-    async fn take_over_script(&self, interface: Interface, release: Release, terms: Terms) {
-        let Some(link) = self.link(interface) else {
-            if has_script(&release.sources, interface) {
-                self.add_script(interface, release).await;
+    /// Keeps what runs because the directory cannot be read. Who removes the directory of a plugin
+    /// that is served only while it has one has nothing to mend.
+    fn keep_unreadable(&self, error: &OpenError) -> Loaded {
+        let problem = chain(error);
+        if self.core.spec.leaves && error.is_absence() {
+            tracing::debug!(plugin = self.name(), "{problem}");
+        } else {
+            self.core.report_kept(&problem);
+        }
+        Loaded::Kept(problem)
+    }
+
+    /// Has scripts of which nothing runs answer with what is in their way now.
+    fn explain_broken(&self, diagnostic: &Diagnostic) {
+        for link in self.interfaces().filter_map(|i| self.link(i)) {
+            let diagnostic = diagnostic.clone();
+            spawn_local(async move {
+                // A panic has been logged.
+                let _ = link
+                    .run(|runner| async move { runner.slot.explain(diagnostic) })
+                    .await;
+            });
+        }
+    }
+
+    /// Has a script load the release. Returns what became of it, or `None` if the plugin has no
+    /// script of the interface.
+    async fn take_over_script(
+        self: Rc<Self>,
+        interface: Interface,
+        release: Release,
+        terms: Terms,
+    ) -> Option<News> {
+        let file = interface.file();
+        let link = match self.link_or_new(interface, &release.sources) {
+            Ok(link) => link?,
+            Err(error) => {
+                let problem = chain(&error);
+                self.core.report_kept(&problem);
+                return Some(News::of(file, Loaded::Broken(problem)));
             }
-            return;
         };
         let only_changed = terms == Terms::Changed;
-        let job = link.run(move |runner| async move {
-            runner.slot.take_over(release, only_changed).await;
-        });
-        // A panic has been logged.
-        let _ = job.await;
+        let job = link
+            .run(move |runner| async move { runner.slot.take_over(release, only_changed).await });
+        let result = job.await.unwrap_or_else(|Lost| lost());
+        match &result {
+            Loaded::Gone if !has_script(&self.sources.borrow(), interface) => {
+                self.links[interface as usize].replace(None);
+            }
+            Loaded::Live(_) if interface == Interface::Log => self.resume_logs().await,
+            _ => {}
+        }
+        Some(News::of(file, result))
     }
 
-    /// Serves an interface that the plugin did not have, if its script can be loaded.
-    async fn add_script(&self, interface: Interface, release: Release) {
-        let link = match self.thread_for(interface) {
-            Ok(link) => Rc::new(link),
-            Err(error) => return self.core.report_kept(&chain(&error)),
-        };
-        let loading =
-            link.run(move |runner| async move { runner.slot.take_over(release, true).await });
-        if !loading.await.unwrap_or(false) {
-            return;
+    /// Returns the link to a script, which is made if the script is new.
+    fn link_or_new(
+        &self,
+        interface: Interface,
+        sources: &Sources,
+    ) -> Result<Option<Rc<Link>>, OpenError> {
+        let link = self.link(interface);
+        if link.is_some() || !has_script(sources, interface) {
+            return Ok(link);
         }
-        self.links[interface as usize].replace(Some(link));
-        if interface == Interface::Log {
-            self.resume_logs().await;
-        }
+        let link = Rc::new(self.thread_for(interface)?);
+        self.set_link(interface, link.clone());
         if self.core.is_activated() {
             tracing::warn!(
                 plugin = self.name(),
@@ -210,72 +254,18 @@ impl Plugin {
                 interface.file()
             );
         }
-    }
-
-    /// Returns the manifest unless it has grants that are not accepted. Its grants apply from now
-    /// on, also to scripts that are running.
-    fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Manifest, Diagnostic> {
-        let manifest = self.manifest_of(sources)?;
-        if terms == Terms::AllAndAccept {
-            let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
-            tracing::info!(plugin = self.name(), ?grants, "accepted");
-            self.accept(&manifest);
-            return Ok(manifest);
-        }
-        let accepted = self.accepted.borrow();
-        if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
-            let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
-            return Err(unaccepted(line, &grants).excerpt_from(text_of));
-        }
-        let granted = manifest.grants.clone().into();
-        self.core.shared.grant_within(&accepted, granted);
-        Ok(manifest)
-    }
-
-    fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
-        Manifest::read_with(sources, &self.core.spec.surroundings.variables)
-    }
-
-    fn accept(&self, manifest: &Manifest) {
-        let granted = Granted::from(manifest.grants.clone());
-        self.accepted.replace(granted.clone());
-        self.core.shared.grant(granted);
-    }
-
-    fn report_problems(&self, sources: &Sources) {
-        for (file, problem) in &sources.problems {
-            tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
-        }
-        for diagnostic in misnamed(sources) {
-            tracing::warn!(plugin = self.name(), "{diagnostic}");
-        }
+        Ok(Some(link))
     }
 }
 
-fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {
-    Release {
-        manifest: Arc::new(manifest),
-        sources: sources.clone(),
-    }
+async fn finish(loading: Loading) -> Vec<News> {
+    let all = join_all(loading).await;
+    all.into_iter()
+        .filter_map(|news| news.unwrap_or(None))
+        .collect()
 }
 
-fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
-    let grants: Vec<_> = grants.iter().map(|grant| format!("`{grant}`")).collect();
-    let message = format!(
-        "{} must be accepted first: a saved file gives scripts no new grants",
-        grants.join(", ")
-    );
-    Diagnostic::of_file(MANIFEST, message)
-        .at(Some(line))
-        .cure("run `moondock reload --accept-grants`, or start moondock again")
-}
-
-fn has_script(sources: &Sources, interface: Interface) -> bool {
-    sources.files.contains_key(Path::new(&interface.file()))
-}
-
-fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {
-    Interface::ALL
-        .into_iter()
-        .filter(|interface| has_script(sources, *interface))
+/// The result of a script that panicked, which is restarted.
+fn lost() -> Loaded {
+    Loaded::Kept(PANICKED.to_owned())
 }

@@ -3,7 +3,7 @@
 
 use super::core::Core;
 use super::outcome::Outcome;
-use super::{CallError, Manifest, lint_policy};
+use super::{CallError, Loaded, Manifest, lint_policy};
 use crate::metrics::Tally;
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Script, Sources};
@@ -34,7 +34,7 @@ pub(super) struct Slot {
 /// What answers new calls.
 enum State {
     /// No generation could be loaded.
-    Broken(Diagnostic),
+    Broken(CallError),
     /// The last good generation.
     Live(Live),
 }
@@ -66,7 +66,7 @@ impl Slot {
             interface,
             changed: Notify::new(),
             panicked: Notify::new(),
-            state: RefCell::new(State::Broken(unloaded)),
+            state: RefCell::new(State::Broken(CallError::Broken(unloaded))),
             loading: Mutex::default(),
         }
     }
@@ -83,7 +83,7 @@ impl Slot {
     pub fn live(&self) -> Result<Live, CallError> {
         match &*self.state.borrow() {
             State::Live(live) => Ok(live.clone()),
-            State::Broken(diagnostic) => Err(CallError::Broken(diagnostic.clone())),
+            State::Broken(error) => Err(error.clone()),
         }
     }
 
@@ -121,46 +121,77 @@ impl Slot {
         match loaded {
             Ok(live) => self.go_live(live),
             Err(diagnostic) => {
-                self.core.meters.generation(self.interface, 0);
-                self.break_with(diagnostic.clone());
+                self.break_with(CallError::Broken(diagnostic.clone()));
                 return Err(diagnostic);
             }
         }
         Ok(())
     }
 
+    /// Answers each call with `error` from now on.
+    pub fn break_with(&self, error: CallError) {
+        self.core.meters.generation(self.interface, 0);
+        self.state.replace(State::Broken(error));
+    }
+
+    /// Answers each call with `diagnostic` from now on, unless a generation is live.
+    pub fn explain(&self, diagnostic: Diagnostic) {
+        if self.live().is_err() {
+            self.break_with(CallError::Broken(diagnostic));
+        }
+    }
+
+    /// Returns what became of the script so far.
+    pub fn standing(&self) -> Loaded {
+        match &*self.state.borrow() {
+            State::Live(live) => Loaded::Live(live.script.generation),
+            State::Broken(CallError::Broken(diagnostic)) => Loaded::Broken(diagnostic.to_string()),
+            State::Broken(error) => Loaded::Broken(error.to_string()),
+        }
+    }
+
     /// Loads a new generation and makes it live if nothing is wrong with it. With `only_changed`,
-    /// does nothing if the live one was loaded from the same files. Returns whether a generation is
-    /// live.
-    pub async fn take_over(&self, release: Release, only_changed: bool) -> bool {
+    /// does nothing if the live one was loaded from the same files.
+    pub async fn take_over(&self, release: Release, only_changed: bool) -> Loaded {
         let _turn = self.loading.lock().await;
         let live = self.live().ok();
         let file = self.interface.file();
         let is_there = release.sources.files.contains_key(Path::new(&file));
+        let is_changed = live
+            .as_ref()
+            .is_none_or(|live| live.script.is_changed_by(&release.sources));
         match &live {
-            Some(_) if !is_there => {
-                self.core.report_kept(&format!("{file} was deleted"));
-                return true;
-            }
-            Some(live) if only_changed && !live.script.is_changed_by(&release.sources) => {
-                return true;
+            None if !is_there => return Loaded::Gone,
+            Some(_) if !is_there => return self.keep(format!("{file} was deleted")),
+            Some(live) if only_changed && !is_changed => {
+                return Loaded::Unchanged(live.script.generation);
             }
             _ => {}
         }
         match self.load(&release).await {
             Ok(new) => {
                 self.announce(&new);
+                let generation = new.script.generation;
                 self.go_live(new);
-                true
-            }
-            Err(diagnostic) => {
-                self.core.report_kept(&diagnostic.to_string());
-                if live.is_none() {
-                    self.break_with(diagnostic);
+                if is_changed {
+                    Loaded::Live(generation)
+                } else {
+                    Loaded::Unchanged(generation)
                 }
-                live.is_some()
+            }
+            Err(diagnostic) if live.is_some() => self.keep(diagnostic.to_string()),
+            Err(diagnostic) => {
+                self.core.meters.add(Tally::Refused);
+                self.core.report_broken(&file, &diagnostic);
+                self.break_with(CallError::Broken(diagnostic.clone()));
+                Loaded::Broken(diagnostic.to_string())
             }
         }
+    }
+
+    fn keep(&self, problem: String) -> Loaded {
+        self.core.report_kept(&problem);
+        Loaded::Kept(problem)
     }
 
     /// Finishes a call: counts it, logs it, and settles the script's state.
@@ -248,10 +279,6 @@ impl Slot {
         self.weigh(script);
         self.state.replace(State::Live(live));
         self.changed.notify_one();
-    }
-
-    fn break_with(&self, diagnostic: Diagnostic) {
-        self.state.replace(State::Broken(diagnostic));
     }
 
     fn weigh(&self, script: &Script) {

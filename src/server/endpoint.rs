@@ -2,9 +2,9 @@
 
 use super::own_file::OwnFile;
 use super::systemd::Activation;
-use super::{ActivationError, CertificateError, SocketError, SpecError};
+use super::{CertificateError, SocketError, SpecError};
 use super::{certificates, socket, spec};
-use crate::config::{Access, Config, PluginDir, Tls, Transport};
+use crate::config::{Access, Config, ConfigError, ListenError, Tls, Transport};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -19,6 +19,8 @@ use tracing::info;
 pub struct Endpoint {
     /// The listener.
     pub listener: Listener,
+    /// Where it listens.
+    pub address: Address,
     /// The file by which the engine finds it, unless systemd owns it.
     pub file: Option<OwnFile>,
 }
@@ -34,6 +36,15 @@ pub enum Listener {
     Tls(TcpListener, Arc<ServerConfig>),
 }
 
+/// Where a plugin is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+    /// An IP address and a port.
+    Inet(SocketAddr),
+}
+
 /// An error of binding an endpoint.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
@@ -43,7 +54,11 @@ pub enum EndpointError {
     #[error(transparent)]
     Spec(#[from] SpecError),
     #[error(transparent)]
-    Activation(#[from] ActivationError),
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error("cannot use the socket that systemd passes for the plugin `{plugin}`")]
+    Duplicate { plugin: String, source: io::Error },
     #[error("cannot use TLS for the plugin `{plugin}`")]
     Certificates {
         plugin: String,
@@ -57,66 +72,76 @@ pub enum EndpointError {
     },
 }
 
-/// Binds the endpoints of all plugins, or takes them over from systemd.
-///
-/// # Errors
-/// Fails if any endpoint cannot be bound; none stays bound then.
-pub fn bind_all(config: &Config) -> Result<Vec<Endpoint>, EndpointError> {
-    let mut activation = Activation::take(&config.plugins, &config.transports)?;
-    let wanted = || {
-        config
-            .plugins
-            .iter()
-            .map(|plugin| plugin.name.as_str())
-            .zip(&config.transports)
-    };
-    prepare_directories(config, &activation)?;
-    // All stale files go before the first bind, which may get an address that such a file names.
-    for (plugin, _) in wanted().filter(|(_, transport)| transport.address().is_some()) {
-        socket::clear(&config.socket(plugin))?;
-        spec::clear(&config.places.specs, plugin)?;
+/// Removes the stale files of plugins that are about to be bound: before the first is, which may
+/// get an address that such a file names. What cannot be removed is an error of binding.
+pub fn clear_stale<'a>(config: &Config, plugins: impl Iterator<Item = &'a str>) {
+    for plugin in plugins {
+        // Binding tries it again, and reports it.
+        let _ = clear(config, plugin, &config.listens.of(plugin));
     }
-    let bind = |(plugin, transport)| match activation.socket(plugin) {
-        Some(listener) => Ok(Endpoint {
-            listener: Listener::Unix(listener),
-            file: None,
-        }),
-        None => bind(config, plugin, transport),
-    };
-    wanted().map(bind).collect()
 }
 
-fn prepare_directories(config: &Config, activation: &Activation) -> Result<(), EndpointError> {
-    let by_address = |transport: &Transport| transport.address().is_some();
-    let of_systemd = |plugin: &PluginDir| activation.has(&plugin.name);
-    if config.transports.iter().any(by_address) {
-        spec::make_directory(&config.places.specs)?;
+/// Binds a plugin's endpoint, or takes it over from systemd. `others` have their endpoints already.
+///
+/// # Errors
+/// Fails if it cannot be bound; the plugin has no files then.
+pub fn bind<'a>(
+    config: &Config,
+    activation: &Activation,
+    plugin: &str,
+    others: impl Iterator<Item = &'a str>,
+) -> Result<Endpoint, EndpointError> {
+    if let Some(listener) = activation.socket(plugin) {
+        return of_systemd(plugin, listener);
     }
-    if !config.transports.iter().all(by_address) && !config.plugins.iter().all(of_systemd) {
-        socket::make_directory(&config.places.sockets)?;
+    let transport = config.listens.beside(plugin, others)?;
+    clear(config, plugin, &transport)?;
+    match transport {
+        Transport::Unix(access) => bind_unix(config, plugin, &access),
+        Transport::Tcp(address) => {
+            spec::make_directory(&config.places.specs)?;
+            let (listener, address) = bind_port(plugin, address)?;
+            let file = spec::write_tcp(&config.places.specs, plugin, address)?;
+            Ok(Endpoint {
+                listener: Listener::Tcp(listener),
+                address: Address::Inet(address),
+                file: Some(file),
+            })
+        }
+        Transport::Tls(tls) => bind_tls(config, plugin, &tls),
+    }
+}
+
+/// Removes the stale files by which an engine would find a plugin at another address.
+fn clear(config: &Config, plugin: &str, transport: &Transport) -> Result<(), EndpointError> {
+    if transport.address().is_some() {
+        socket::clear(&config.socket(plugin)?)?;
+        spec::clear(&config.places.specs, plugin)?;
     }
     Ok(())
 }
 
-fn bind(config: &Config, plugin: &str, transport: &Transport) -> Result<Endpoint, EndpointError> {
-    match transport {
-        Transport::Unix(access) => bind_unix(config.socket(plugin), access),
-        Transport::Tcp(address) => {
-            let (listener, address) = bind_port(plugin, *address)?;
-            let file = spec::write_tcp(&config.places.specs, plugin, address)?;
-            Ok(Endpoint {
-                listener: Listener::Tcp(listener),
-                file: Some(file),
-            })
-        }
-        Transport::Tls(tls) => bind_tls(config, plugin, tls),
-    }
+fn of_systemd(plugin: &str, listener: io::Result<UnixListener>) -> Result<Endpoint, EndpointError> {
+    let listener = listener.map_err(|source| EndpointError::Duplicate {
+        plugin: plugin.to_owned(),
+        source,
+    })?;
+    let address = listener.local_addr().ok();
+    let path = address.and_then(|address| Some(address.as_pathname()?.to_owned()));
+    Ok(Endpoint {
+        listener: Listener::Unix(listener),
+        address: Address::Unix(path.unwrap_or_default()),
+        file: None,
+    })
 }
 
-fn bind_unix(path: PathBuf, access: &Access) -> Result<Endpoint, EndpointError> {
+fn bind_unix(config: &Config, plugin: &str, access: &Access) -> Result<Endpoint, EndpointError> {
+    let path = config.socket(plugin)?;
+    socket::make_directory(&config.places.sockets)?;
     let (listener, file) = socket::bind(&path, access)?;
     Ok(Endpoint {
         listener: Listener::Unix(listener),
+        address: Address::Unix(path),
         file: Some(file),
     })
 }
@@ -131,10 +156,12 @@ fn bind_tls(config: &Config, plugin: &str, tls: &Tls) -> Result<Endpoint, Endpoi
         None => certificates::own(&config.places.state.join(plugin), plugin, tls.address.ip()),
     }
     .map_err(failed)?;
+    spec::make_directory(&config.places.specs)?;
     let (listener, address) = bind_port(plugin, tls.address)?;
     let file = spec::write_tls(&config.places.specs, plugin, address, &files)?;
     Ok(Endpoint {
         listener: Listener::Tls(listener, served),
+        address: Address::Inet(address),
         file: Some(file),
     })
 }

@@ -1,121 +1,343 @@
 //! The plugins' threads, as the main thread sees them.
 
 use super::ServeError;
-use super::endpoint::{Endpoint, Listener};
-use super::order::{Event, Order, WorkerError};
+use super::endpoint::{self, Endpoint};
+use super::order::{Event, Order, Request, WorkerError};
 use super::own_file::OwnFile;
-use super::state::make_private;
+use super::report::{Report, Round};
+use super::systemd::Activation;
 use super::worker::Worker;
-use crate::config::Config;
-use crate::plugin::{PluginSpec, Surroundings};
+use crate::config::{Config, Found, PluginDir};
+use crate::plugin::{Accepted, News, PluginSpec, Surroundings};
+use crate::telemetry::chain;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::thread;
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::{oneshot, watch};
+use tracing::{error, info};
 
 /// All plugins' threads.
-pub struct Fleet {
-    orders: Vec<UnboundedSender<Order>>,
+pub struct Fleet<'a> {
+    config: &'a Config,
+    activation: Activation,
+    surroundings: Surroundings,
+    members: BTreeMap<String, Member>,
+    /// The grants that were accepted, by plugin, also of plugins that are gone.
+    accepted: BTreeMap<String, Accepted>,
+    /// What could not be served when the directories were last read.
+    problems: BTreeSet<String>,
+    gate: watch::Sender<bool>,
+    report: UnboundedSender<Event>,
     events: UnboundedReceiver<Event>,
-    running: usize,
+    /// The changes that are being carried out.
     unsettled: usize,
 }
 
-impl Fleet {
-    /// Starts a thread for each plugin. Returns the files by which the engine finds them.
-    pub fn start(
-        config: &Config,
-        endpoints: Vec<Endpoint>,
-    ) -> Result<(Fleet, Vec<OwnFile>), ServeError> {
-        let surroundings = surroundings(config);
+/// A plugin's thread.
+struct Member {
+    wanted: Wanted,
+    orders: UnboundedSender<Order>,
+    /// The file by which the engine finds the plugin, until the plugin drains.
+    file: Option<OwnFile>,
+    is_draining: bool,
+}
+
+/// A plugin that is to be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    plugin: PluginDir,
+    /// Whether its directory exists. Otherwise systemd has its socket, whose clients must get an
+    /// answer.
+    is_present: bool,
+}
+
+impl<'a> Fleet<'a> {
+    /// Serves what was found at the start.
+    ///
+    /// # Errors
+    /// Fails if nothing can be served, or, strictly, if anything cannot.
+    pub fn start(config: &'a Config) -> Result<Fleet<'a>, ServeError> {
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet {
-            orders: Vec::new(),
+            config,
+            activation: Activation::take(config)?,
+            surroundings: surroundings(config),
+            members: BTreeMap::new(),
+            accepted: BTreeMap::new(),
+            problems: BTreeSet::new(),
+            gate: watch::Sender::new(!config.strict),
+            report,
             events,
-            running: 0,
             unsettled: 0,
         };
-        let mut files = Vec::new();
-        for (plugin, endpoint) in config.plugins.iter().zip(endpoints) {
-            let state = config.places.state.join(&plugin.name);
-            make_private(&state)?;
-            let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state);
-            let spec = PluginSpec {
-                surroundings: surroundings.clone(),
-                ..spec
-            };
-            fleet.launch(spec, endpoint.listener, report.clone())?;
-            files.extend(endpoint.file);
+        let names = config
+            .found
+            .plugins
+            .iter()
+            .map(|plugin| plugin.name.as_str());
+        endpoint::clear_stale(config, names);
+        let mut round = Round::default();
+        let failed = fleet.take_in(&config.found, &mut round);
+        let unknown = config.listens.unknown(&config.found.plugins);
+        if let Some(unknown) = &unknown {
+            error!("not used: {unknown}");
         }
-        Ok((fleet, files))
+        let mut errors = failed.into_iter().chain(unknown.map(ServeError::from));
+        match errors.next() {
+            Some(error) if config.strict || fleet.members.is_empty() => return Err(error),
+            _ => {}
+        }
+        fleet.carry_out(round, None);
+        Ok(fleet)
+    }
+
+    /// Takes a reading of the directories: serves plugins that came, and drains those that are gone.
+    /// Returns the errors of those that cannot be served, which are logged.
+    pub fn take_in(&mut self, found: &Found, round: &mut Round) -> Vec<ServeError> {
+        let wanted = self.wanted(found);
+        self.drain_unwanted(&wanted, round);
+        let problems = found.problems.iter().cloned();
+        let mut errors: Vec<_> = problems.map(ServeError::from).collect();
+        for wanted in wanted.into_values() {
+            // One that still drains makes room for its successor when it has ended.
+            if !self.members.contains_key(&wanted.plugin.name)
+                && let Err(error) = self.serve(wanted, round)
+            {
+                errors.push(error);
+            }
+        }
+        self.log(&errors, round);
+        errors
+    }
+
+    /// Returns what is to be served. A plugin whose directory is there goes on, whatever is in it.
+    fn wanted(&self, found: &Found) -> BTreeMap<String, Wanted> {
+        let found_plugins = found.plugins.iter().map(|plugin| Wanted {
+            plugin: plugin.clone(),
+            is_present: true,
+        });
+        let kept = self.members.values().map(|member| member.wanted.clone());
+        let kept = kept.filter(|it| it.is_present && !found.lacks(&it.plugin.dir));
+        let mut all: BTreeMap<_, _> = found_plugins
+            .chain(kept)
+            .map(|wanted| (wanted.plugin.name.clone(), wanted))
+            .collect();
+        for name in self.activation.plugins() {
+            if !all.contains_key(name)
+                && let Some(dir) = self.config.roster.place_of(name)
+            {
+                all.insert(name.to_owned(), Wanted::absent(name, dir));
+            }
+        }
+        all
+    }
+
+    fn drain_unwanted(&mut self, wanted: &BTreeMap<String, Wanted>, round: &mut Round) {
+        for (name, member) in &mut self.members {
+            if member.is_draining || wanted.get(name) == Some(&member.wanted) {
+                continue;
+            }
+            if member.wanted.is_present {
+                info!(
+                    plugin = name,
+                    "gone: its directory was removed, its state is kept"
+                );
+                round.note(name, "gone");
+            }
+            member.drain(Some(self.config.drain));
+        }
+    }
+
+    /// Logs errors that are new.
+    fn log(&mut self, errors: &[ServeError], round: &mut Round) {
+        let texts: BTreeSet<_> = errors.iter().map(|error| chain(error)).collect();
+        for text in texts.difference(&self.problems) {
+            error!("not served: {text}");
+        }
+        for text in &texts {
+            round.note_problem(text.clone());
+        }
+        self.problems = texts;
+    }
+
+    fn serve(&mut self, wanted: Wanted, round: &mut Round) -> Result<(), ServeError> {
+        let name = wanted.plugin.name.clone();
+        let others = self.members.keys().map(String::as_str);
+        let endpoint = endpoint::bind(self.config, &self.activation, &name, others)?;
+        if wanted.is_present {
+            round.note(&name, "new");
+        }
+        let opened = round.expect(&name);
+        let member = self.launch(wanted, endpoint, opened);
+        self.members.insert(
+            name.clone(),
+            member.map_err(|source| ServeError::Thread {
+                plugin: name,
+                source,
+            })?,
+        );
+        Ok(())
     }
 
     fn launch(
         &mut self,
-        spec: PluginSpec,
-        listener: Listener,
-        report: UnboundedSender<Event>,
-    ) -> io::Result<()> {
+        wanted: Wanted,
+        endpoint: Endpoint,
+        opened: oneshot::Sender<Vec<News>>,
+    ) -> io::Result<Member> {
         let (order, orders) = unbounded_channel();
-        let plugin = spec.name.clone();
+        let plugin = wanted.plugin.name.clone();
+        let report = self.report.clone();
         let worker = Worker {
-            spec,
-            listener,
+            spec: self.spec(&wanted.plugin),
+            address: endpoint.address,
+            opened: Some(opened),
+            gate: self.gate.subscribe(),
             orders,
             report: report.clone(),
+            late: Vec::new(),
         };
+        let listener = endpoint.listener;
         thread::Builder::new().name(plugin.clone()).spawn(move || {
-            let result = catch_unwind(AssertUnwindSafe(|| worker.run()));
+            let result = catch_unwind(AssertUnwindSafe(|| worker.run(listener)));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
             // Nobody receives it while the process ends.
             let _ = report.send(Event::Ended { plugin, result });
         })?;
-        self.orders.push(order);
-        self.running += 1;
+        Ok(Member {
+            wanted,
+            orders: order,
+            file: endpoint.file,
+            is_draining: false,
+        })
+    }
+
+    fn spec(&mut self, plugin: &PluginDir) -> PluginSpec {
+        let state = self.config.places.state.join(&plugin.name);
+        let accepted = self.accepted.entry(plugin.name.clone()).or_default();
+        PluginSpec {
+            surroundings: self.surroundings.clone(),
+            strict: self.config.strict,
+            leaves: !plugin.is_named,
+            accepted: accepted.clone(),
+            ..PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state)
+        }
+    }
+
+    /// Expects a request, for which the directories are being read.
+    pub fn expect(&mut self) {
         self.unsettled += 1;
-        Ok(())
     }
 
-    /// Orders every plugin to load its scripts again, with new grants too if they are accepted.
-    pub fn reload(&mut self, accept_grants: bool) {
-        self.unsettled += self.running;
-        self.order(Order::Reload { accept_grants });
+    /// Carries out an expected request, in the round that the reading of the directories began.
+    pub fn reload(&mut self, request: Request, mut round: Round) {
+        for (name, member) in &self.members {
+            if member.is_draining || round.awaits(name) {
+                continue;
+            }
+            let order = Order::Reload {
+                accept_grants: request.accept_grants,
+                done: round.expect(name),
+            };
+            // A worker that has ended is reported as such.
+            let _ = member.orders.send(order);
+        }
+        self.unsettled -= 1;
+        self.carry_out(round, request.answer);
     }
 
-    /// Orders every plugin to finish what is in flight, then end.
-    pub fn drain(&self) {
-        self.order(Order::Drain);
+    /// Waits, beside other work, until all plugins have carried out a round.
+    pub fn carry_out(&mut self, round: Round, answer: Option<oneshot::Sender<Report>>) {
+        self.unsettled += 1;
+        let report = self.report.clone();
+        tokio::spawn(async move {
+            let done = round.report().await;
+            if let Some(answer) = answer {
+                // The client may have hung up.
+                let _ = answer.send(done.clone());
+            }
+            // Nobody receives it while the process ends.
+            let _ = report.send(Event::Settled(done));
+        });
+    }
+
+    /// Orders every plugin to finish what is in flight, then end. The engine finds none any more.
+    pub fn drain(&mut self) {
+        let members = self.members.values_mut();
+        members.for_each(|member| member.drain(None));
     }
 
     /// Whether any plugin's thread still runs.
     pub fn is_running(&self) -> bool {
-        self.running > 0
+        !self.members.is_empty()
     }
 
-    /// Whether no plugin is loading scripts after an order.
+    /// Whether no change is being carried out.
     pub fn is_settled(&self) -> bool {
         self.unsettled == 0
     }
 
-    /// Waits for the next event; for ever when no thread is left.
+    /// Returns the names of the plugins that are served.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let served = self
+            .members
+            .iter()
+            .filter(|(_, member)| !member.is_draining);
+        served.map(|(name, _)| name.as_str())
+    }
+
+    /// Returns where reports to the main thread are sent.
+    pub fn report(&self) -> &UnboundedSender<Event> {
+        &self.report
+    }
+
+    /// Waits for the next event. A plugin that has ended is a member no more.
     pub async fn event(&mut self) -> Event {
         let Some(event) = self.events.recv().await else {
             return std::future::pending().await;
         };
-        match event {
-            Event::Ready(_) => {}
-            Event::Settled => self.unsettled -= 1,
-            Event::Ended { .. } => self.running -= 1,
+        match &event {
+            Event::Settled(report) => self.settle(report),
+            Event::Ended { plugin, .. } => drop(self.members.remove(plugin)),
+            _ => {}
         }
         event
     }
 
-    fn order(&self, order: Order) {
-        for worker in &self.orders {
-            // A worker that has ended needs no orders.
-            let _ = worker.send(order);
+    fn settle(&mut self, report: &Report) {
+        self.unsettled -= 1;
+        // Strictly, nobody is answered before all plugins are opened.
+        if self.unsettled == 0 && !report.has_ended {
+            self.gate.send_replace(true);
+        }
+    }
+}
+
+impl Member {
+    fn drain(&mut self, within: Option<Duration>) {
+        self.file = None;
+        self.is_draining = true;
+        // A worker that has ended needs no orders.
+        let _ = self.orders.send(Order::Drain { within });
+    }
+}
+
+impl Wanted {
+    /// The plugin of a socket of systemd whose directory does not exist.
+    fn absent(name: &str, dir: PathBuf) -> Wanted {
+        Wanted {
+            plugin: PluginDir {
+                name: name.to_owned(),
+                dir,
+                is_named: false,
+            },
+            is_present: false,
         }
     }
 }

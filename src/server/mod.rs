@@ -7,13 +7,17 @@
 mod acceptor;
 mod certificates;
 mod connection;
+mod control;
+mod cure;
 mod endpoint;
 mod fleet;
 mod head_timeout;
 mod http;
 pub mod init;
+mod lookout;
 mod order;
 mod own_file;
+mod report;
 mod scrape;
 mod signals;
 mod socket;
@@ -26,8 +30,10 @@ mod tls_files;
 mod worker;
 
 pub use self::certificates::CertificateError;
+pub use self::control::{ControlError, ask_to_reload};
 pub use self::endpoint::EndpointError;
 pub use self::order::WorkerError;
+pub use self::report::Report;
 pub use self::scrape::ScrapeError;
 pub use self::socket::SocketError;
 pub use self::spec::SpecError;
@@ -35,20 +41,19 @@ pub use self::state::{StateError, StateLock, make_private};
 pub use self::systemd::ActivationError;
 pub use self::tls::TlsError;
 
-use self::endpoint::Endpoint;
 use self::fleet::Fleet;
-use self::order::Event;
+use self::lookout::Requests;
+use self::order::{Event, Request};
+use self::report::Round;
 use self::scrape::Scraped;
 use self::signals::{Signal, Signals};
 use self::systemd::Notifier;
-use crate::config::Config;
+use crate::config::{Config, ConfigError, ListenError};
 use crate::telemetry::chain;
-use rustix::process::Pid;
 use std::io;
-use std::path::Path;
 use std::time::Duration;
 use thiserror::Error;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::{error, info, warn};
 
 /// How serving ended without an error.
@@ -75,89 +80,146 @@ pub enum ServeError {
     Runtime(#[from] io::Error),
     #[error("the plugin `{plugin}` failed")]
     Plugin { plugin: String, source: WorkerError },
-    #[error("cannot send a signal to process {process}")]
-    Signal { process: u32, source: io::Error },
+    #[error("cannot start a thread for the plugin `{plugin}`")]
+    Thread { plugin: String, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
 }
+
+/// The pause before a plugin whose thread failed is started again.
+const RESTART_BACKOFF: Duration = Duration::from_secs(1);
 
 /// Serves `config` until a signal ends it.
 ///
-/// Must be called before the process starts threads that create files: the mode of the sockets is
-/// kept by the umask, which belongs to the whole process.
+/// # Errors
+/// Fails if nothing can be served, or, strictly, if anything cannot.
 pub fn run(config: &Config) -> Result<Outcome, ServeError> {
-    let mut lock = StateLock::take(&config.places.state)?;
-    let bound = endpoint::bind_all(config)?;
+    let _lock = StateLock::take(&config.places.state)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(supervise(config, bound, &mut lock))
+    let outcome = runtime.block_on(supervise(config));
+    // A directory that hangs while it is read must not hold up the end.
+    runtime.shutdown_background();
+    outcome
 }
 
-/// Asks the process that serves with the state in `state` to reload its scripts. Returns its
-/// process ID.
-///
-/// # Errors
-/// Fails if there is no such process, or if it cannot be signalled.
-pub fn ask_to_reload(state: &Path, accept_grants: bool) -> Result<u32, ServeError> {
-    let process = state::serving(state)?;
-    let pid = i32::try_from(process)
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or(io::ErrorKind::InvalidData.into());
-    pid.and_then(|pid| signals::send(pid, Signal::Reload { accept_grants }))
-        .map_err(|source| ServeError::Signal { process, source })?;
-    Ok(process)
-}
-
-async fn supervise(
-    config: &Config,
-    endpoints: Vec<Endpoint>,
-    lock: &mut StateLock,
-) -> Result<Outcome, ServeError> {
+async fn supervise(config: &Config) -> Result<Outcome, ServeError> {
     let mut signals = Signals::listen()?;
-    lock.announce()?;
-    let scraped = Scraped::start(config.metrics.as_ref())?;
-    let (mut fleet, files) = Fleet::start(config, endpoints)?;
-    let notifier = Notifier::from_env(&config.plugins);
-    let ended = watch_over(&mut fleet, &mut signals, &notifier, &scraped).await;
+    let scraped = scraped(config)?;
+    let notifier = Notifier::from_env();
+    let mut fleet = Fleet::start(config)?;
+    let control = control::listen(&config.places.state, fleet.report().clone());
+    let _control = control.inspect_err(|error| {
+        let error = chain(error);
+        warn!("`moondock reload` will not work, send SIGHUP instead: {error}");
+    });
+    let requests = lookout::start(config.roster.clone(), fleet.report().clone());
+    let mut main = Main {
+        config,
+        signals: &mut signals,
+        notifier: &notifier,
+        scraped: &scraped,
+        requests,
+    };
+    let ended = main.watch_over(&mut fleet).await;
     notifier.stopping();
-    drop(files);
     let outcome = drain(fleet, &mut signals, config.drain).await;
     ended.map(|()| outcome)
 }
 
-/// Handles signals and events until a signal asks for a shutdown, or a plugin fails.
-async fn watch_over(
-    fleet: &mut Fleet,
-    signals: &mut Signals,
-    notifier: &Notifier,
-    scraped: &Scraped,
-) -> Result<(), ServeError> {
-    loop {
-        tokio::select! {
-            signal = signals.next() => match signal {
-                Signal::Reload { accept_grants } => {
-                    notifier.reloading();
-                    fleet.reload(accept_grants);
-                }
-                Signal::Shutdown { name, .. } => {
-                    info!(signal = name, "shutting down");
-                    return Ok(());
-                }
-            },
-            event = fleet.event() => match event {
-                Event::Ready(meters) => scraped.show(meters),
-                Event::Settled if fleet.is_settled() => notifier.ready(),
-                Event::Settled => {}
-                Event::Ended { plugin, result } => {
-                    let source = result.err().unwrap_or(WorkerError::Stopped);
-                    return Err(ServeError::Plugin { plugin, source });
+/// Serves the metrics, or, unless strictly, only logs that it cannot.
+fn scraped(config: &Config) -> Result<Scraped, ServeError> {
+    let started = Scraped::start(config.metrics.as_ref());
+    match started {
+        Err(error) if !config.strict => {
+            error!("{}", chain(&error));
+            Ok(Scraped::start(None)?)
+        }
+        started => Ok(started?),
+    }
+}
+
+/// What the main thread works with while plugins are served.
+struct Main<'a> {
+    config: &'a Config,
+    signals: &'a mut Signals,
+    notifier: &'a Notifier,
+    scraped: &'a Scraped,
+    requests: Requests,
+}
+
+impl Main<'_> {
+    /// Handles signals and events until a signal asks for a shutdown, or, strictly, a plugin fails.
+    async fn watch_over(&mut self, fleet: &mut Fleet<'_>) -> Result<(), ServeError> {
+        loop {
+            tokio::select! {
+                signal = self.signals.next() => match signal {
+                    Signal::Reload { accept_grants } => {
+                        self.pass_on(fleet, Request { accept_grants, answer: None });
+                    }
+                    Signal::Shutdown { name, .. } => {
+                        info!(signal = name, "shutting down");
+                        return Ok(());
+                    }
+                },
+                event = fleet.event() => match event {
+                    Event::Ready(meters) => self.scraped.show(meters),
+                    Event::Settled(_) if fleet.is_settled() => self.notifier.ready(fleet.names()),
+                    Event::Settled(_) => {}
+                    Event::Asked(request) => self.pass_on(fleet, request),
+                    Event::Found(found, request) => {
+                        let mut round = Round::default();
+                        fleet.take_in(&found, &mut round);
+                        match request {
+                            Some(request) => fleet.reload(request, round),
+                            None if round.is_idle() => {}
+                            None => fleet.carry_out(round, None),
+                        }
+                    }
+                    Event::Ended { plugin, result } => self.end(plugin, result)?,
                 }
             }
         }
     }
+
+    /// Passes a request to the lookout, because plugins may have come and gone.
+    fn pass_on(&self, fleet: &mut Fleet<'_>, request: Request) {
+        self.notifier.reloading();
+        fleet.expect();
+        // The lookout lives as long as the process.
+        let _ = self.requests.send(Some(request));
+    }
+
+    /// Looks for a successor of a plugin that has ended.
+    ///
+    /// # Errors
+    /// Strictly, the error that ended it.
+    fn end(&self, plugin: String, result: Result<(), WorkerError>) -> Result<(), ServeError> {
+        self.scraped.hide(&plugin);
+        let pause = match result {
+            Ok(()) => Duration::ZERO,
+            Err(source) if self.config.strict => return Err(ServeError::Plugin { plugin, source }),
+            Err(error) => {
+                error!(plugin, "failed, and is started again: {}", chain(&error));
+                RESTART_BACKOFF
+            }
+        };
+        let requests = self.requests.clone();
+        tokio::spawn(async move {
+            sleep(pause).await;
+            // The lookout lives as long as the process.
+            let _ = requests.send(None);
+        });
+        Ok(())
+    }
 }
 
-async fn drain(mut fleet: Fleet, signals: &mut Signals, timeout: Duration) -> Outcome {
+async fn drain(mut fleet: Fleet<'_>, signals: &mut Signals, timeout: Duration) -> Outcome {
     let deadline = Instant::now() + timeout;
     fleet.drain();
     while fleet.is_running() {

@@ -1,31 +1,52 @@
 //! What the main thread and the plugins' threads say to each other.
 
+use super::report::Report;
+use crate::config::Found;
 use crate::metrics::Meters;
-use crate::plugin::OpenError;
+use crate::plugin::{News, OpenError};
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 use thiserror::Error;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
 
 /// An order of the main thread to a plugin's thread.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
     /// Load the scripts again.
     Reload {
         /// With all that `plugin.toml` grants now.
         accept_grants: bool,
+        /// Takes what became of the scripts.
+        done: oneshot::Sender<Vec<News>>,
     },
-    /// Finish what is in flight, then end.
-    Drain,
+    /// Finish what is in flight, then end. Calls that take longer are abandoned.
+    Drain {
+        /// The time limit, unless the whole process has one.
+        within: Option<Duration>,
+    },
 }
 
-/// A report of a plugin's thread to the main thread.
+/// A request to look for plugins and to load all scripts again.
+#[derive(Debug)]
+pub struct Request {
+    /// With all that the files of `plugin.toml` grant now.
+    pub accept_grants: bool,
+    /// Takes the report, if somebody waits for it.
+    pub answer: Option<oneshot::Sender<Report>>,
+}
+
+/// A report to the main thread.
 pub enum Event {
-    /// The plugin is served, with these counters.
+    /// A plugin is served, with these counters.
     Ready(Arc<Meters>),
-    /// The plugin has loaded its scripts, first or after an order.
-    Settled,
-    /// The plugin's thread has ended.
+    /// Plugins have carried out a change.
+    Settled(Report),
+    /// Somebody asks for a reload.
+    Asked(Request),
+    /// The directories were read, for a request or because they changed.
+    Found(Found, Option<Request>),
+    /// A plugin's thread has ended.
     Ended {
         /// The plugin's name.
         plugin: String,
@@ -44,16 +65,4 @@ pub enum WorkerError {
     Socket(#[from] io::Error),
     #[error("its thread ended by a fault in moondock itself (see the log above)")]
     Panicked,
-    #[error("its thread ended without a reason")]
-    Stopped,
-}
-
-/// Reports, when it is dropped, that scripts are loaded, or that those before go on.
-pub struct Settling(pub UnboundedSender<Event>);
-
-impl Drop for Settling {
-    fn drop(&mut self) {
-        // Nobody receives it while the process ends.
-        let _ = self.0.send(Event::Settled);
-    }
 }

@@ -80,11 +80,18 @@ impl Scraped {
         })
     }
 
-    /// Adds a plugin to the page.
+    /// Adds a plugin to the page, in the place of an earlier one of its name.
     pub fn show(&self, meters: Arc<Meters>) {
+        self.hide(meters.plugin());
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         plugins.push(meters);
         plugins.sort_by(|a, b| a.plugin().cmp(b.plugin()));
+    }
+
+    /// Removes a plugin from the page.
+    pub fn hide(&self, plugin: &str) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        plugins.retain(|meters| meters.plugin() != plugin);
     }
 }
 

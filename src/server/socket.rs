@@ -5,13 +5,16 @@
     reason = "the files of the process's own sockets"
 )]
 
+use super::cure::cure;
 use super::own_file::{OwnFile, remove};
 use crate::config::Access;
-use rustix::fs::Mode;
+use rustix::fs::{Mode, fchmod};
 use rustix::io::Errno;
 use rustix::net::sockopt::{socket_acceptconn, socket_peercred};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use rustix::process::umask;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind as bind_address, connect, listen,
+    socket_with,
+};
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, chown};
@@ -23,9 +26,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum SocketError {
-    #[error("cannot create the directory of sockets `{}`", path.display())]
+    #[error("cannot create the directory of sockets `{}`: {}", path.display(), cure(source, "--sockets"))]
     Directory { path: PathBuf, source: io::Error },
-    #[error("cannot bind `{}`", path.display())]
+    #[error("cannot bind `{}`: {}", path.display(), cure(source, "--sockets"))]
     Bind { path: PathBuf, source: io::Error },
     #[error("`{}` is in the way: it is not a socket, so it is left unchanged", .0.display())]
     NotASocket(PathBuf),
@@ -47,6 +50,9 @@ pub enum SocketError {
         source: io::Error,
     },
 }
+
+/// The limit on clients that wait to be accepted; the kernel may lower it.
+const BACKLOG: i32 = 4096;
 
 /// The file with the numbers of groups.
 const GROUPS: &str = "/etc/group";
@@ -96,16 +102,16 @@ pub fn clear(path: &Path) -> Result<(), SocketError> {
     })
 }
 
-/// Binds a socket that is private from the start. A mode set after `bind` would come too late, so
-/// the umask sets it.
+/// Binds a socket that is private from the start. A mode set after `bind` would come too late; the
+/// mode of a socket that is not bound yet is that of its file.
 fn bind_private(path: &Path) -> io::Result<UnixListener> {
     remove(path)?;
-    let before = umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(path);
-    umask(before);
-    let listener = bound?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
+    bind_address(&socket, &SocketAddrUnix::new(path)?)?;
+    listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
 }
 
 /// Sets the group, then the mode, which may open the socket to the group.

@@ -6,6 +6,7 @@
     reason = "the files that name an address, found before they are replaced"
 )]
 
+use super::cure::cure;
 use super::own_file::OwnFile;
 use super::tls_files::TlsFiles;
 use serde_json::{Value, json};
@@ -26,9 +27,9 @@ const KINDS: [&str; 2] = ["spec", "json"];
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum SpecError {
-    #[error("cannot create the directory of spec files `{}`", path.display())]
+    #[error("cannot create the directory of spec files `{}`: {}", path.display(), cure(source, "--spec-dir"))]
     Directory { path: PathBuf, source: io::Error },
-    #[error("cannot write `{}`", path.display())]
+    #[error("cannot write `{}`: {}", path.display(), cure(source, "--spec-dir"))]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot remove the stale spec file `{}`", path.display())]
     Remove { path: PathBuf, source: io::Error },

@@ -6,11 +6,12 @@
     reason = "the lock on the state directory"
 )]
 
+use super::cure::cure;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -25,20 +26,17 @@ const STALE_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause between two attempts to lock.
 const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(20);
 
-/// The line below the process ID that says that the process handles signals.
-const SERVING: &str = "serving";
-
 /// The lock on a state directory, which is released when the process ends.
 #[derive(Debug)]
 pub struct StateLock {
-    file: File,
+    _file: File,
 }
 
 /// An error of a state directory.
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum StateError {
-    #[error("cannot use `{}` for state", path.display())]
+    #[error("cannot use `{}` for state: {}", path.display(), cure(source, "--state"))]
     Io { path: PathBuf, source: io::Error },
     #[error(
         "another moondock ({holder}) uses the state in `{}`: stop it, or choose another directory with `--state`",
@@ -47,13 +45,11 @@ pub enum StateError {
     InUse { path: PathBuf, holder: String },
     #[error("no moondock is serving with the state in `{}`: set its directory with `--state`", path.display())]
     Unused { path: PathBuf },
-    #[error("{holder} uses the state in `{}`, but is not serving yet", path.display())]
-    NotServing { path: PathBuf, holder: String },
     #[error(
-        "{holder} serves with the state in `{}`, but is not visible from here: is it in another container?",
+        "{holder} uses the state in `{}`, but takes no requests there (yet): repeat this, or send it SIGHUP",
         path.display()
     )]
-    NotVisible { path: PathBuf, holder: String },
+    Silent { path: PathBuf, holder: String },
 }
 
 impl StateLock {
@@ -75,64 +71,27 @@ impl StateLock {
             other => other.map_err(|e| failed(e.into()))?,
         }
         leave_pid(&mut file).map_err(failed)?;
-        Ok(StateLock { file })
-    }
-
-    /// Records that this process handles signals.
-    pub fn announce(&mut self) -> Result<(), io::Error> {
-        writeln!(self.file, "{SERVING}")
+        Ok(StateLock { _file: file })
     }
 }
 
-/// Returns the process that serves with the state in `dir`.
-///
-/// # Errors
-/// Fails if there is none, or if it does not handle signals or is not visible from here.
-pub fn serving(dir: &Path) -> Result<u32, StateError> {
+/// Returns why no process takes requests in the state directory `dir`.
+pub fn why_silent(dir: &Path) -> StateError {
     let path = dir.to_owned();
     let mut file = match File::open(dir.join(LOCK_FILE)) {
+        Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Err(StateError::Unused { path });
+            return StateError::Unused { path };
         }
-        file => file.map_err(|source| StateError::Io {
-            path: path.clone(),
-            source,
-        })?,
+        Err(source) => return StateError::Io { path, source },
     };
-    let text = io::read_to_string(&mut file).unwrap_or_default();
-    let holder = parse(&text);
-    let serves = text.lines().nth(1) == Some(SERVING);
-    if let Some(pid) =
-        holder.filter(|pid| serves && *pid != std::process::id() && has_open(*pid, &file))
-    {
-        return Ok(pid);
-    }
     match flock(&file, FlockOperation::NonBlockingLockShared) {
-        Ok(()) => Err(StateError::Unused { path }),
-        Err(_) if serves => Err(StateError::NotVisible {
+        Ok(()) => StateError::Unused { path },
+        Err(_) => StateError::Silent {
             path,
-            holder: described(holder),
-        }),
-        Err(_) => Err(StateError::NotServing {
-            path,
-            holder: described(holder),
-        }),
+            holder: described(holder(&mut file)),
+        },
     }
-}
-
-/// Returns whether the process `pid` has the lock file open. The ID may have been written in
-/// another container, and belong to an unrelated process here, which a signal would kill.
-fn has_open(pid: u32, lock: &File) -> bool {
-    let Ok(lock) = lock.metadata() else {
-        return false;
-    };
-    let Ok(open) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
-        return false;
-    };
-    let mut open = open
-        .flatten()
-        .filter_map(|entry| std::fs::metadata(entry.path()).ok());
-    open.any(|file| (file.dev(), file.ino()) == (lock.dev(), lock.ino()))
 }
 
 /// Locks the file. A child that a killed process was just starting inherits its lock for a moment,
@@ -151,11 +110,15 @@ fn lock(file: &mut File) -> Result<(), Errno> {
 
 /// Creates a directory with mode 0700; an existing one keeps its mode.
 pub fn make_private(dir: &Path) -> Result<(), StateError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(|source| StateError::Io {
+    create_private(dir).map_err(|source| StateError::Io {
         path: dir.to_owned(),
         source,
     })
+}
+
+/// The same, with the system's error.
+pub fn create_private(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
 fn open(path: &Path) -> io::Result<File> {

@@ -1,7 +1,7 @@
 //! Socket activation and notifications of systemd. Without systemd, neither does anything.
 
 use super::socket::listens;
-use crate::config::{PluginDir, Transport};
+use crate::config::{Config, PluginDir, Transport};
 use listenfd::ListenFd;
 use rustix::time::{ClockId, clock_gettime};
 use std::env;
@@ -45,25 +45,19 @@ pub enum ActivationError {
 #[derive(Debug)]
 pub struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
-    /// The status text while plugins are served.
-    serving: String,
 }
 
 impl Activation {
     /// Takes the sockets that were passed to this process.
-    pub fn take(
-        plugins: &[PluginDir],
-        transports: &[Transport],
-    ) -> Result<Activation, ActivationError> {
+    pub fn take(config: &Config) -> Result<Activation, ActivationError> {
         let mut handed = ListenFd::from_env();
         let names = env::var("LISTEN_FDNAMES").unwrap_or_default();
         let mut names = names.split(':');
         let mut sockets: Vec<(String, UnixListener)> = Vec::new();
         for index in 0..handed.len() {
             let name = names.next().unwrap_or_default();
-            let at = owner(name, handed.len(), plugins)?;
-            let plugin = plugins[at].name.clone();
-            if transports[at] != Transport::default() {
+            let plugin = owner(name, handed.len(), config)?;
+            if config.listens.of(&plugin) != Transport::default() {
                 return Err(ActivationError::Contradiction(plugin));
             }
             if sockets.iter().any(|(other, _)| *other == plugin) {
@@ -74,36 +68,38 @@ impl Activation {
         Ok(Activation(sockets))
     }
 
-    /// Returns whether the plugin's socket was passed.
-    pub fn has(&self, plugin: &str) -> bool {
-        self.0.iter().any(|(name, _)| name == plugin)
+    /// Returns the plugins whose sockets were passed.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    /// Takes the plugin's socket, if it was passed.
-    pub fn socket(&mut self, plugin: &str) -> Option<UnixListener> {
-        let at = self.0.iter().position(|(name, _)| name == plugin)?;
-        Some(self.0.swap_remove(at).1)
+    /// Returns the plugin's socket, if it was passed. It stays bound when the plugin goes.
+    pub fn socket(&self, plugin: &str) -> Option<io::Result<UnixListener>> {
+        let (_, socket) = self.0.iter().find(|(name, _)| name == plugin)?;
+        Some(socket.try_clone())
     }
 }
 
-/// Finds the plugin of a socket. A single socket of a single plugin needs no name.
-fn owner(name: &str, sockets: usize, plugins: &[PluginDir]) -> Result<usize, ActivationError> {
+/// Finds the plugin of a socket. A single socket of a single plugin needs no name. The directory of
+/// a plugin may come later.
+fn owner(name: &str, sockets: usize, config: &Config) -> Result<String, ActivationError> {
+    let plugins = &config.found.plugins;
     let unit = name.strip_suffix(".socket").unwrap_or(name);
     let wanted = unit.rsplit('@').next().unwrap_or(unit);
-    match plugins.iter().position(|plugin| plugin.name == wanted) {
-        Some(at) => Ok(at),
-        None if sockets == 1 && plugins.len() == 1 => Ok(0),
-        None => {
-            let plugins: Vec<_> = plugins
-                .iter()
-                .map(|plugin| format!("`{}`", plugin.name))
-                .collect();
-            Err(ActivationError::UnknownName {
-                name: name.to_owned(),
-                plugins: plugins.join(", "),
-            })
-        }
+    match plugins.as_slice() {
+        _ if plugins.iter().any(|plugin| plugin.name == wanted) => Ok(wanted.to_owned()),
+        [only] if sockets == 1 => Ok(only.name.clone()),
+        _ if !config.strict && config.roster.place_of(wanted).is_some() => Ok(wanted.to_owned()),
+        _ => Err(ActivationError::UnknownName {
+            name: name.to_owned(),
+            plugins: names_of(plugins),
+        }),
     }
+}
+
+fn names_of(plugins: &[PluginDir]) -> String {
+    let names = plugins.iter().map(|plugin| format!("`{}`", plugin.name));
+    names.collect::<Vec<_>>().join(", ")
 }
 
 fn listener(
@@ -125,7 +121,7 @@ fn listener(
 
 impl Notifier {
     /// Connects to the service manager, if there is one.
-    pub fn from_env(plugins: &[PluginDir]) -> Notifier {
+    pub fn from_env() -> Notifier {
         let address = env::var_os("NOTIFY_SOCKET").filter(|address| !address.is_empty());
         let manager = address.and_then(|address| match connect(&address) {
             Ok(manager) => Some(manager),
@@ -134,16 +130,18 @@ impl Notifier {
                 None
             }
         });
-        let names: Vec<_> = plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        Notifier {
-            manager,
-            serving: format!("Serving {}", names.join(", ")),
-        }
+        Notifier { manager }
     }
 
-    /// Reports that all plugins can be called.
-    pub fn ready(&self) {
-        self.notify(&format!("READY=1\nSTATUS={}", self.serving));
+    /// Reports that `plugins` can be called.
+    pub fn ready<'a>(&self, plugins: impl Iterator<Item = &'a str>) {
+        let plugins: Vec<_> = plugins.collect();
+        let plugins = if plugins.is_empty() {
+            "no plugin".to_owned()
+        } else {
+            plugins.join(", ")
+        };
+        self.notify(&format!("READY=1\nSTATUS=Serving {plugins}"));
     }
 
     /// Reports that scripts are being reloaded, until [`Notifier::ready`].

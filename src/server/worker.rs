@@ -2,124 +2,228 @@
 
 use super::acceptor::{ACCEPT_BACKOFF, Acceptor};
 use super::connection::Connections;
-use super::endpoint::Listener;
-use super::order::{Event, Order, Settling, WorkerError};
-use crate::plugin::{Plugin, PluginSpec};
+use super::endpoint::{Address, Listener};
+use super::order::{Event, Order, WorkerError};
+use super::state::create_private;
+use crate::plugin::{News, OpenError, Plugin, PluginSpec};
+use crate::protocol::Interface;
+use crate::telemetry::chain;
+use std::future::pending;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::runtime;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::{error, info, warn};
 
 /// What a plugin's thread works with.
 pub struct Worker {
     /// The plugin to open.
     pub spec: PluginSpec,
-    /// Its bound listener.
-    pub listener: Listener,
+    /// Where it is served.
+    pub address: Address,
+    /// Takes what became of the scripts when the plugin was first opened.
+    pub opened: Option<oneshot::Sender<Vec<News>>>,
+    /// Whether calls may be answered: not before all plugins are opened, if all must be right.
+    pub gate: watch::Receiver<bool>,
     /// The orders of the main thread.
     pub orders: UnboundedReceiver<Order>,
     /// Takes reports to the main thread.
     pub report: UnboundedSender<Event>,
+    /// The reloads that were ordered while the plugin was being opened.
+    pub late: Vec<(bool, oneshot::Sender<Vec<News>>)>,
+}
+
+/// Why calls are not answered any more.
+enum End {
+    /// The plugin, in whose place a stand-in answered, may be opened now.
+    Retry,
+    /// The order to drain.
+    Drain(Option<Duration>),
 }
 
 impl Worker {
     /// Serves until ordered to end.
-    pub fn run(self) -> Result<(), WorkerError> {
+    pub fn run(self, listener: Listener) -> Result<(), WorkerError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        let result = LocalSet::new().block_on(&runtime, self.serve());
+        let result = LocalSet::new().block_on(&runtime, self.serve(listener));
         // A file operation that hangs must not hold up the end.
         runtime.shutdown_background();
         result
     }
 
-    async fn serve(mut self) -> Result<(), WorkerError> {
-        let begun = Instant::now();
-        let Some(plugin) = self.open().await? else {
-            return Ok(());
-        };
-        let acceptor = Acceptor::new(self.listener)?;
-        let ms = begun.elapsed().as_secs_f64() * 1000.0;
-        info!(
-            plugin = self.spec.name,
-            ms = format_args!("{ms:.1}"),
-            "ready"
-        );
-        // Nobody receives it while the process ends.
-        let _ = self.report.send(Event::Ready(plugin.meters().clone()));
-        plugin.resume_logs().await;
-        drop(Settling(self.report.clone()));
-        let watching = spawn_local(watch(plugin.clone()));
-        let connections = Connections::new(plugin.clone());
-        accept(
-            &acceptor,
-            &connections,
-            &plugin,
-            &mut self.orders,
-            &self.report,
-        )
-        .await;
-        drop(acceptor);
-        connections.drain().await;
-        plugin.shut_down().await;
-        watching.abort();
+    async fn serve(mut self, listener: Listener) -> Result<(), WorkerError> {
+        let acceptor = Acceptor::new(listener)?;
+        while let Some(plugin) = self.open().await? {
+            let connections = Connections::new(plugin.clone());
+            match self.answer(&acceptor, &connections, &plugin).await {
+                End::Retry => {
+                    connections.drain().await;
+                    self.spec.activated = plugin.is_activated();
+                }
+                End::Drain(within) => {
+                    drop(acceptor);
+                    self.drain(&plugin, connections, within).await;
+                    return Ok(());
+                }
+            }
+        }
         Ok(())
     }
 
-    /// Opens the plugin. Returns `None` if the end is ordered first.
-    async fn open(&mut self) -> Result<Option<Rc<Plugin>>, WorkerError> {
-        tokio::select! {
-            opened = Plugin::open(self.spec.clone()) => {
-                opened.map(Some).map_err(WorkerError::Open)
-            }
-            () = drain_ordered(&mut self.orders, &self.report) => Ok(None),
+    async fn drain(&self, plugin: &Plugin, connections: Connections, within: Option<Duration>) {
+        let draining = async {
+            connections.drain().await;
+            plugin.shut_down().await;
+        };
+        let Some(limit) = within else {
+            return draining.await;
+        };
+        if timeout(limit, draining).await.is_err() {
+            let (plugin, seconds) = (&self.spec.name, limit.as_secs_f32());
+            warn!(plugin, "abandoning calls in flight after {seconds} s");
         }
     }
-}
 
-/// Waits for the order to drain. A reload that is ordered now is under way: the scripts are being read.
-async fn drain_ordered(orders: &mut UnboundedReceiver<Order>, report: &UnboundedSender<Event>) {
-    while matches!(orders.recv().await, Some(Order::Reload { .. })) {
-        drop(Settling(report.clone()));
+    /// Opens the plugin, or what stands in for it. Returns `None` if the end is ordered first.
+    async fn open(&mut self) -> Result<Option<Rc<Plugin>>, WorkerError> {
+        let begun = Instant::now();
+        let opening = open(self.spec.clone());
+        let opened = tokio::select! {
+            opened = opening => opened,
+            () = drain_ordered(&mut self.orders, &mut self.late) => return Ok(None),
+        };
+        let plugin = match opened {
+            Ok(plugin) => plugin,
+            Err(error) if self.spec.strict => return Err(WorkerError::Open(error)),
+            Err(error) => self.stand_in(&error).await?,
+        };
+        if let Some(opened) = self.opened.take() {
+            // Nobody may wait for it.
+            let _ = opened.send(plugin.standing().await);
+        }
+        tokio::select! {
+            _ = self.gate.wait_for(|open| *open) => {}
+            () = drain_ordered(&mut self.orders, &mut self.late) => return Ok(None),
+        }
+        if !plugin.is_stand_in() {
+            self.announce(&plugin, begun);
+            plugin.resume_logs().await;
+        }
+        if self.spec.activated {
+            plugin.forsake_logs();
+        }
+        // Nobody receives it while the process ends.
+        let _ = self.report.send(Event::Ready(plugin.meters().clone()));
+        Ok(Some(plugin))
+    }
+
+    async fn stand_in(&self, error: &OpenError) -> Result<Rc<Plugin>, OpenError> {
+        error!(
+            plugin = self.spec.name,
+            "cannot be opened, its calls fail until this is mended (then save a file of it, or run `moondock \
+             reload`): {}",
+            chain(error)
+        );
+        Plugin::stand_in(self.spec.clone(), error).await
+    }
+
+    fn announce(&self, plugin: &Plugin, begun: Instant) {
+        let interfaces: Vec<_> = plugin.interfaces().map(Interface::name).collect();
+        let (socket, address) = match &self.address {
+            Address::Unix(path) => (Some(path.display().to_string()), None),
+            Address::Inet(address) => (None, Some(address.to_string())),
+        };
+        let ms = begun.elapsed().as_secs_f64() * 1000.0;
+        info!(
+            plugin = self.spec.name,
+            interfaces = interfaces.join(", "),
+            socket,
+            address,
+            ms = format_args!("{ms:.1}"),
+            "ready"
+        );
+    }
+
+    /// Answers calls until the order to drain, or until a stand-in may give way to its plugin.
+    async fn answer(
+        &mut self,
+        acceptor: &Acceptor,
+        connections: &Connections,
+        plugin: &Rc<Plugin>,
+    ) -> End {
+        for (accept_grants, done) in self.late.drain(..) {
+            spawn_local(reload(plugin.clone(), accept_grants, done));
+        }
+        let mut watching = spawn_local(watch(plugin.clone()));
+        let end = loop {
+            tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(Order::Reload { accept_grants, done }) if plugin.is_stand_in() => {
+                        self.late.push((accept_grants, done));
+                        break End::Retry;
+                    }
+                    Some(Order::Reload { accept_grants, done }) => {
+                        spawn_local(reload(plugin.clone(), accept_grants, done));
+                    }
+                    Some(Order::Drain { within }) => break End::Drain(within),
+                    None => break End::Drain(None),
+                },
+                _ = &mut watching => break End::Retry,
+                accepted = acceptor.accept(connections) => if let Err(error) = accepted {
+                    warn!("cannot accept a connection: {error}");
+                    sleep(ACCEPT_BACKOFF).await;
+                }
+            }
+        };
+        watching.abort();
+        end
     }
 }
 
+/// Creates the plugin's state directory, and opens the plugin.
+async fn open(spec: PluginSpec) -> Result<Rc<Plugin>, OpenError> {
+    create_private(&spec.state).map_err(|source| OpenError::State {
+        dir: spec.state.display().to_string(),
+        source,
+    })?;
+    Plugin::open(spec).await
+}
+
+/// Waits for the order to drain, and collects orders to reload.
+async fn drain_ordered(
+    orders: &mut UnboundedReceiver<Order>,
+    late: &mut Vec<(bool, oneshot::Sender<Vec<News>>)>,
+) {
+    while let Some(Order::Reload {
+        accept_grants,
+        done,
+    }) = orders.recv().await
+    {
+        late.push((accept_grants, done));
+    }
+}
+
+/// Watches the plugin's files. Returns only for a stand-in, once something has changed.
 async fn watch(plugin: Rc<Plugin>) {
     let watching: JoinHandle<()> = spawn_local(plugin.watch());
     if watching.await.is_err_and(|e| e.is_panic()) {
         error!("saved scripts are no longer noticed: send SIGHUP to load them");
+        pending::<()>().await;
     }
 }
 
-async fn accept(
-    acceptor: &Acceptor,
-    connections: &Connections,
-    plugin: &Rc<Plugin>,
-    orders: &mut UnboundedReceiver<Order>,
-    report: &UnboundedSender<Event>,
-) {
-    loop {
-        tokio::select! {
-            biased;
-            order = orders.recv() => match order {
-                Some(Order::Reload { accept_grants }) => {
-                    spawn_local(reload(plugin.clone(), accept_grants, Settling(report.clone())));
-                }
-                Some(Order::Drain) | None => return,
-            },
-            accepted = acceptor.accept(connections) => if let Err(error) = accepted {
-                warn!("cannot accept a connection: {error}");
-                sleep(ACCEPT_BACKOFF).await;
-            }
-        }
-    }
-}
-
-async fn reload(plugin: Rc<Plugin>, accept_grants: bool, settling: Settling) {
-    plugin.reload(accept_grants).await;
-    drop(settling);
+async fn reload(plugin: Rc<Plugin>, accept_grants: bool, done: oneshot::Sender<Vec<News>>) {
+    let news = if plugin.is_stand_in() {
+        plugin.standing().await
+    } else {
+        plugin.reload(accept_grants).await
+    };
+    // Nobody may wait for it.
+    let _ = done.send(news);
 }

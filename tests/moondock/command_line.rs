@@ -1,6 +1,7 @@
 //! Options, environment, help.
 
 use crate::harness::process::{Setup, VOLUME};
+use std::fs;
 use std::process::Command;
 
 fn moondock(args: &[&str]) -> (Option<i32>, String) {
@@ -107,6 +108,66 @@ fn a_directory_without_plugins_is_an_error_that_lists_the_files() {
 
 #[test]
 fn two_plugins_of_one_name_are_refused() {
-    let setup = Setup::with_volume().arg("scripts").arg("scripts/vol");
+    let setup = Setup::with_volume().arg("scripts/vol").arg("other/vol");
+    fs::create_dir_all(setup.path().join("other/vol")).unwrap();
+    fs::write(setup.path().join("other/vol/volume.lua"), VOLUME).unwrap();
     assert!(setup.refused().contains("two plugins are named `vol`"));
+}
+
+#[test]
+fn a_plugin_may_be_named_beside_its_directory_of_plugins() {
+    let setup = Setup::with_volume().arg("scripts").arg("scripts/vol");
+    let served = setup.start();
+    served.assert_answers();
+    assert!(!served.log().contains("ERROR"), "{}", served.log());
+}
+
+/// What is in the way, and what to do about it, without numbers of errors.
+#[test]
+fn unusable_directories_are_explained_with_a_cure() {
+    let setup = || {
+        let setup = Setup::with_volume();
+        fs::write(setup.path().join("file"), "").unwrap();
+        setup
+    };
+    for (setup, parts) in [
+        (
+            setup().arg("nothing"),
+            [
+                "there is no directory `",
+                "nothing`: name the directory of a plugin",
+            ],
+        ),
+        (
+            setup().arg("file"),
+            ["file` is a file: pass the directory", "that contains it"],
+        ),
+        (
+            setup().arg("--state=file"),
+            [
+                "file` for state: a file is in the way: ",
+                "choose another directory with `--state`",
+            ],
+        ),
+        (
+            setup().arg("--sockets=file"),
+            [
+                "file`: a file is in the way: ",
+                "choose another directory with `--sockets`",
+            ],
+        ),
+        (
+            setup().arg("--state=/proc/none"),
+            [
+                "`/proc/none` for state: ",
+                "choose another directory with `--state`",
+            ],
+        ),
+    ] {
+        let error = setup.refused();
+        for part in parts {
+            assert!(error.contains(part), "`{part}` is not in {error}");
+        }
+        assert!(!error.contains("os error"), "{error}");
+    }
 }

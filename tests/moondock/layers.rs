@@ -136,7 +136,7 @@ const RESERVED: &[Reserved] = &[
         exceptions: &[
             (
                 "server/socket.rs",
-                "the umask of a socket that is born private",
+                "the mode of a socket that is born private",
             ),
             (
                 "server/own_file.rs",
@@ -153,16 +153,8 @@ const RESERVED: &[Reserved] = &[
         word: "rustix::process",
         parts: &["sys"],
         exceptions: &[
-            (
-                "server/socket.rs",
-                "the umask of a socket that is born private",
-            ),
             ("server/signals.rs", "the signals of the process itself"),
             ("server/init.rs", "PID 1 reaps and passes signals on"),
-            (
-                "server/mod.rs",
-                "the number of the process that is asked to reload",
-            ),
         ],
     },
     Reserved {

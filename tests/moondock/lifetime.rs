@@ -98,21 +98,178 @@ fn sighup_loads_the_scripts_again() {
 }
 
 #[test]
-fn a_driver_that_does_not_load_exits_with_the_reason() {
-    let setup = Setup::with_volume().plugin("bad", "volume.lua", "return {{{\n");
+fn a_broken_driver_answers_with_its_diagnostic_beside_the_others() {
+    let setup = Setup::with_volume()
+        .plugin("bad", "volume.lua", "return {{{\n")
+        .plugin("bad", "network.lua", "return 7")
+        .plugin("toml", "volume.lua", VOLUME)
+        .plugin("toml", "plugin.toml", "grants = = 1\n")
+        .plugin("policy", "authz.lua", "return {{{\n");
+    let mut served = setup.start();
+    served.assert_answers();
+    served.wait_for_log(
+        "volume.lua cannot be loaded, its calls fail until this is fixed: plugin=bad\nvolume.lua:2",
+    );
+    let activated = served.call("bad", "Plugin.Activate", "").body;
+    assert!(
+        activated.contains("VolumeDriver") && activated.contains("NetworkDriver"),
+        "{activated}"
+    );
+    for (plugin, method, body, part) in [
+        (
+            "bad",
+            "VolumeDriver.Create",
+            r#"{"Name":"v"}"#,
+            "the script is broken: volume.lua:2",
+        ),
+        (
+            "bad",
+            "NetworkDriver.GetCapabilities",
+            "",
+            "the script is broken: network.lua",
+        ),
+        (
+            "toml",
+            "VolumeDriver.Create",
+            r#"{"Name":"v"}"#,
+            "the script is broken: plugin.toml:1",
+        ),
+    ] {
+        let answer = served.call(plugin, method, body);
+        assert!(
+            answer.status == 500 && answer.body.contains(part),
+            "{answer:?}"
+        );
+    }
+    let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
+    let denied = served.call("policy", "AuthZPlugin.AuthZReq", request);
+    assert!(denied.body.contains("\"Allow\":false"), "{denied:?}");
+    // An error of `get` would make the engine forget the volume.
+    assert!(
+        served
+            .connect("bad")
+            .call("VolumeDriver.Get", r#"{"Name":"v"}"#)
+            .is_err()
+    );
+    for (file, text) in [("bad/volume.lua", VOLUME), ("toml/plugin.toml", "")] {
+        fs::write(served.setup().scripts().join(file), text).unwrap();
+    }
+    for plugin in ["bad", "toml"] {
+        served.wait_for("the mended script", |served| {
+            served
+                .call(plugin, "VolumeDriver.Create", r#"{"Name":"v"}"#)
+                .status
+                == 200
+        });
+    }
+}
+
+/// Each in its own way keeps its plugin from being served, and no other.
+#[test]
+fn what_cannot_be_served_is_logged_and_the_rest_is_served() {
+    let long = "a".repeat(21);
+    let setup = ["UPPER", "Backup copy", &long, "taken", "file"]
+        .iter()
+        .fold(Setup::with_volume(), |setup, name| {
+            setup.plugin(name, "volume.lua", VOLUME)
+        });
+    let _owner = std::os::unix::net::UnixListener::bind(setup.socket("taken")).unwrap();
+    fs::write(setup.socket("file"), "precious").unwrap();
     let command = setup.command();
-    let mut served = setup.launch(command);
-    assert_eq!(served.wait().code(), Some(1));
-    served.wait_for_log("the plugin `bad` failed");
-    served.wait_for_log("volume.lua:2");
-    assert!(!served.setup().socket("bad").exists());
-    assert!(!served.setup().socket("vol").exists());
+    let served = setup.launch(command);
+    for part in [
+        "ERROR not served: `UPPER` cannot be the name of a plugin",
+        "ERROR not served: `Backup copy` cannot be the name of a plugin",
+        "it has 21 bytes, which exceeds the limit of 20",
+        "taken.sock` is in use by process",
+        "file.sock` is in the way: it is not a socket",
+    ] {
+        served.wait_for_log(part);
+    }
+    served.wait_for_log("ready plugin=vol");
+    served.assert_answers();
+}
+
+#[test]
+fn a_plugin_without_its_state_answers_with_the_reason_until_it_is_mended() {
+    let policy = "return { request = function() return true end }";
+    let setup = Setup::with_volume()
+        .plugin("guard", "authz.lua", policy)
+        .plugin("guard", "volume.lua", VOLUME);
+    fs::create_dir(setup.state()).unwrap();
+    fs::write(setup.state().join("guard"), "not a directory").unwrap();
+    let mut served = setup.start();
+    served.assert_answers();
+    served.wait_for_log("ERROR cannot be opened, its calls fail until this is mended");
+    let activated = served.call("guard", "Plugin.Activate", "").body;
+    assert!(
+        activated.contains("authz") && activated.contains("VolumeDriver"),
+        "{activated}"
+    );
+    let request = r#"{"RequestMethod":"GET","RequestUri":"/_ping"}"#;
+    let denied = served.call("guard", "AuthZPlugin.AuthZReq", request).body;
+    assert!(
+        denied.contains("\"Allow\":false") && denied.contains("cannot use the state in"),
+        "{denied}"
+    );
+    let failed = served.call("guard", "VolumeDriver.Create", r#"{"Name":"v"}"#);
+    assert!(
+        failed.status == 500 && failed.body.contains("the plugin cannot be opened"),
+        "{failed:?}"
+    );
+    fs::remove_file(served.setup().state().join("guard")).unwrap();
+    served.signal(Signal::HUP);
+    served.wait_for("the policy", |served| {
+        served
+            .call("guard", "AuthZPlugin.AuthZReq", request)
+            .body
+            .contains("\"Allow\":true")
+    });
+    // The engine, which asks once, was answered before there was a place to count that.
+    let counted = fs::read_to_string(served.setup().state().join("guard/activation"));
+    assert_eq!(counted.unwrap(), "1\n");
+}
+
+#[test]
+fn strictly_nothing_is_served_unless_everything_is() {
+    let bad = |file: &str, text: &str| {
+        Setup::with_volume()
+            .arg("--strict")
+            .plugin("bad", file, text)
+    };
+    let badly_named = Setup::with_volume()
+        .arg("--strict")
+        .plugin("UPPER", "volume.lua", VOLUME);
+    let taken = Setup::with_volume()
+        .arg("--strict")
+        .plugin("taken", "volume.lua", VOLUME);
+    fs::write(taken.socket("taken"), "precious").unwrap();
+    for (setup, part) in [
+        (
+            bad("volume.lua", "return {{{\n"),
+            "the plugin `bad` failed: volume.lua:2",
+        ),
+        (
+            bad("network.lua", "return 7"),
+            "the plugin `bad` failed: network.lua",
+        ),
+        (badly_named, "`UPPER` cannot be the name of a plugin"),
+        (taken, "taken.sock` is in the way"),
+    ] {
+        let error = setup.refused();
+        assert!(error.contains(part), "{error}");
+        assert!(!error.contains("ready"), "{error}");
+        assert!(!setup.socket("bad").exists() && !setup.socket("vol").exists());
+    }
+    let served = bad("authz.lua", "return {{{\n").start();
+    served.assert_answers();
 }
 
 #[test]
 fn the_reason_of_an_exit_is_a_json_event_in_a_json_log() {
     let setup = Setup::with_volume()
         .plugin("bad", "volume.lua", "return {{{\n")
+        .arg("--strict")
         .arg("--log-format=json");
     for line in setup.refused().lines() {
         let event: serde_json::Value =
@@ -185,7 +342,9 @@ fn pid_1_exits_with_its_child() {
 #[test]
 fn pid_1_delays_its_exit_after_a_failed_start() {
     needs!(root);
-    let unloadable = Setup::new().plugin("vol", "volume.lua", "return nothing");
+    let unloadable = Setup::new()
+        .plugin("vol", "volume.lua", "return nothing")
+        .arg("--managed");
     let misled = Setup::with_volume().env("MOONDOCK_LOG_LEVEL", "loud");
     for (setup, code) in [(unloadable, 1), (misled, 2)] {
         let mut served = as_pid_1(setup);

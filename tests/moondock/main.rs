@@ -25,6 +25,7 @@ mod citations;
 mod collector;
 mod command_line;
 mod diagnostics;
+mod directories;
 mod documents;
 mod files;
 mod firewall;

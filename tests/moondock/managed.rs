@@ -88,6 +88,7 @@ fn a_driver_does_not_start_with_an_invalid_setting() {
     let error = telling()
         .env("RETRIES", "many")
         .arg("--settings-from-env")
+        .arg("--managed")
         .refused();
     let part =
         "plugin.toml:3: the variable `RETRIES` sets `retries`, and `many` is not a whole number";

@@ -331,10 +331,11 @@ fn metrics_addresses_beyond_loopback_are_refused() {
 }
 
 #[test]
-fn an_address_in_use_is_refused() {
+fn an_address_in_use_is_refused_strictly() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let error = Setup::with_volume()
+        .arg("--strict")
         .arg("--metrics")
         .arg(&address)
         .refused();
@@ -346,8 +347,18 @@ fn an_address_in_use_is_refused() {
     let socket = setup.path().join("m.sock");
     let _owner = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     let error = setup
+        .arg("--strict")
         .arg("--metrics")
         .arg(&format!("unix://{}", socket.display()))
         .refused();
     assert!(error.contains("is in use by process"), "{error}");
+}
+
+#[test]
+fn plugins_are_served_without_metrics_if_their_address_is_in_use() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let served = Setup::with_volume().arg("--metrics").arg(&address).start();
+    served.wait_for_log(&format!("ERROR cannot serve metrics at `{address}`"));
+    served.assert_answers();
 }

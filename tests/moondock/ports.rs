@@ -161,11 +161,12 @@ fn a_spec_file_replaced_by_another_process_is_kept() {
 }
 
 #[test]
-fn a_port_in_use_is_an_error_and_leaves_no_files() {
+fn a_port_in_use_is_strictly_an_error_and_leaves_no_files() {
     let owner = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = owner.local_addr().unwrap();
     let setup = Setup::with_volume().plugin("aaa", "volume.lua", VOLUME);
     let setup = setup
+        .arg("--strict")
         .arg("--listen=aaa=tcp://127.0.0.1:0")
         .arg(&format!("--listen=vol=tcp://{address}"));
     let error = setup.refused();
@@ -176,6 +177,25 @@ fn a_port_in_use_is_an_error_and_leaves_no_files() {
         "{error}"
     );
     assert_eq!(fs::read_dir(setup.specs()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_port_in_use_does_not_keep_other_plugins_from_being_served() {
+    let owner = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = owner.local_addr().unwrap();
+    let setup = Setup::with_volume()
+        .plugin("aaa", "volume.lua", VOLUME)
+        .arg(&format!("--listen=aaa=tcp://{address}"))
+        .arg("--listen=gone=tcp://127.0.0.1:0");
+    let command = setup.command();
+    let served = setup.launch(command);
+    served.wait_for_log(&format!(
+        "ERROR not served: cannot listen on `{address}` for the plugin `aaa`"
+    ));
+    served.wait_for_log("unknown plugin `gone`: use one of `aaa`, `vol`");
+    served.wait_for_log("ready plugin=vol");
+    served.assert_answers();
+    assert_eq!(fs::read_dir(served.setup().specs()).unwrap().count(), 0);
 }
 
 #[test]
@@ -196,7 +216,9 @@ fn invalid_transports_are_refused_before_binding() {
         ),
         ("vl=unix", "unknown plugin `vl`: use one of `vol`"),
     ] {
-        let setup = Setup::with_volume().arg(&format!("--listen={listen}"));
+        let setup = Setup::with_volume()
+            .arg("--strict")
+            .arg(&format!("--listen={listen}"));
         let error = setup.refused();
         assert!(
             error.contains(part) && error.contains("--listen"),

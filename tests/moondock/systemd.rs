@@ -95,9 +95,9 @@ fn unmatched_activated_sockets_are_refused_with_a_cure() {
     for (setup, names, extra, part) in [
         (
             two(Setup::with_volume()),
-            "x",
+            "X",
             None,
-            "socket named `x`, and no plugin has that name: set `FileDescriptorName=`",
+            "socket named `X`, and no plugin has that name: set `FileDescriptorName=`",
         ),
         (
             two(Setup::with_volume()),
@@ -213,7 +213,7 @@ fn systemd_is_notified_of_start_reload_and_stop() {
 }
 
 #[test]
-fn a_driver_that_does_not_load_is_never_reported_ready() {
+fn a_driver_that_does_not_load_is_strictly_never_reported_ready() {
     let address =
         SocketAddr::from_abstract_name(format!("moondock-{}", std::process::id())).unwrap();
     let manager = patient(UnixDatagram::bind_addr(&address).unwrap());
@@ -223,6 +223,7 @@ fn a_driver_that_does_not_load_is_never_reported_ready() {
     );
     let setup = Setup::new()
         .plugin("bad", "volume.lua", "return {{{\n")
+        .arg("--strict")
         .env("NOTIFY_SOCKET", &name);
     assert!(setup.refused().contains("volume.lua"));
     assert!(told(&manager).starts_with("STOPPING=1\n"));

@@ -190,6 +190,14 @@ fn explain(error: &io::Error) -> String {
     }
 }
 
+/// Returns the existing directories in which a change can alter what `directory` leads to.
+pub fn ways_to(directory: &Path) -> Vec<PathBuf> {
+    let place = directory.canonicalize();
+    let place = place.unwrap_or_else(|_| directory.to_owned());
+    let around = around(directory, &place);
+    around.into_iter().filter(|at| at.is_dir()).collect()
+}
+
 /// Returns the directory, its parent, and the directories of the links that lead to it.
 fn around(directory: &Path, place: &Path) -> BTreeSet<PathBuf> {
     let parents = [directory.parent(), place.parent()];

@@ -5,6 +5,7 @@ use crate::harness::process::{Served, Setup};
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Output};
 
 /// Answers `Create` with `mark` and which of the two grants are in force.
@@ -85,17 +86,19 @@ fn a_manifest_with_more_grants_waits_for_acceptance() {
         "first net- id+",
         "nothing of the snapshot counts before"
     );
+    let output = served.reload_verb(&[]);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let told = String::from_utf8(output.stdout).unwrap();
+    let refused =
+        "vol/plugin.toml: grants not accepted: plugin.toml:3: `net` must be accepted first";
+    assert!(told.starts_with(refused), "{told}");
     let output = served.reload_verb(&["--accept-grants"]);
     assert!(output.status.success(), "{output:?}");
-    let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(
-        told,
-        format!(
-            "process {} reloads its scripts and accepts new grants: see its log\n",
-            served.pid()
-        )
+        String::from_utf8(output.stdout).unwrap(),
+        "vol/volume.lua: live (generation 2)\n"
     );
-    served.wait_for_answer("second net+ id+");
+    assert_eq!(served.answer(), "second net+ id+");
 }
 
 #[test]
@@ -197,7 +200,9 @@ fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_a
     );
     served.save("plugin.toml", &manifest(&["net"]));
     served.wait_for_log("`net` must be accepted first");
-    assert!(denial(&served).contains("unknown grant `nett`"));
+    served.wait_for("what is in its way now", |served| {
+        denial(served).contains("`net` must be accepted first")
+    });
     served.signal(Signal::USR1);
     served.wait_for("the grant", |served| {
         denial(served).contains(r#""Msg":"nil""#)
@@ -206,12 +211,14 @@ fn a_policy_whose_manifest_is_broken_at_the_start_has_no_grants_until_they_are_a
 
 #[test]
 fn reload_loads_every_script_again() {
-    let mut served = started(&[]);
+    let served = started(&[]);
     let output = served.reload_verb(&[]);
     assert!(output.status.success(), "{output:?}");
-    served.wait_for("a new generation", |served| {
-        served.log().contains("INFO live ")
-    });
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "vol/volume.lua: unchanged (generation 2)\n"
+    );
+    served.wait_for_log("INFO live ");
 }
 
 #[test]
@@ -226,30 +233,52 @@ fn reload_reports_that_nothing_serves() {
 }
 
 #[test]
-fn reload_signals_only_a_serving_process() {
+fn reload_reports_a_process_that_does_not_serve_yet() {
     let place = tempfile::tempdir().unwrap();
     let lock = fs::File::create(place.path().join(".lock")).unwrap();
     lock.lock().unwrap();
-    fs::write(
-        place.path().join(".lock"),
-        format!("{}\n", std::process::id()),
-    )
-    .unwrap();
+    fs::write(place.path().join(".lock"), "4711\n").unwrap();
     let told = reload(place.path());
-    assert!(told.contains("but is not serving yet"), "{told}");
-    // An id from another container, where it means this process; here it is that of a stranger.
-    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
-    fs::write(
-        place.path().join(".lock"),
-        format!("{}\nserving\n", stranger.id()),
-    )
-    .unwrap();
-    let told = reload(place.path());
-    let alive = stranger.try_wait().unwrap().is_none();
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
     assert!(
-        told.contains("is it in another container?") && alive,
+        told.contains("process 4711 uses the state in")
+            && told.contains("takes no requests there (yet)"),
+        "{told}"
+    );
+}
+
+/// The process is killed, or stops answering, while it is asked.
+#[test]
+fn reload_fails_if_the_process_ends_before_it_reports() {
+    let place = tempfile::tempdir().unwrap();
+    let socket = UnixListener::bind(place.path().join(".control")).unwrap();
+    let ending = std::thread::spawn(move || drop(socket.accept().unwrap()));
+    let told = reload(place.path());
+    ending.join().unwrap();
+    assert!(
+        told.contains("ended, or failed, before it reported"),
+        "{told}"
+    );
+}
+
+#[test]
+fn reload_is_possible_only_for_the_owner_of_the_state() {
+    needs!(root);
+    let served = Setup::with_volume().start();
+    let output = Command::new("setpriv")
+        .args([
+            "--reuid=65534",
+            "--clear-groups",
+            env!("CARGO_BIN_EXE_moondock"),
+            "reload",
+            "--state",
+        ])
+        .arg(served.setup().state())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        told.contains("run this as the user that moondock runs as"),
         "{told}"
     );
 }

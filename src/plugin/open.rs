@@ -1,0 +1,202 @@
+//! Opening a plugin, and the grants that its manifest may have.
+
+use super::link::Link;
+use super::reload::Terms;
+use super::slot::Release;
+use super::{CallError, Loaded, Manifest, OpenError, PANICKED, Plugin};
+use crate::grants::{Grant, Granted};
+use crate::host::MANIFEST;
+use crate::protocol::Interface;
+use crate::script::{Diagnostic, Sources, misnamed};
+use crate::telemetry::chain;
+use futures_util::future::join_all;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// Why a manifest is not taken over.
+pub(super) enum Refusal {
+    /// It cannot be read.
+    Unreadable(Diagnostic),
+    /// It has grants that nobody accepted.
+    Unaccepted(Diagnostic),
+}
+
+impl Plugin {
+    /// Loads all scripts for the first time, each on its thread: the first, which is the policy if
+    /// there is one, on this thread, where connections are accepted. A script that cannot be loaded
+    /// answers each call with its diagnostic; with `strict`, only a policy does.
+    pub(super) async fn load_first(&self, sources: &Arc<Sources>) -> Result<(), OpenError> {
+        self.report_problems(sources);
+        let release = self
+            .first_manifest(sources)
+            .map(|manifest| release(manifest, sources));
+        for (number, interface) in present(sources).enumerate() {
+            let link = if number == 0 {
+                Link::here(self.core.clone(), interface)
+            } else {
+                self.thread_for(interface)?
+            };
+            self.set_link(interface, Rc::new(link));
+        }
+        let loading =
+            present(sources).map(|interface| self.load_script(interface, release.clone()));
+        for (interface, loaded) in present(sources).zip(join_all(loading).await) {
+            match loaded {
+                Ok(()) => {}
+                Err(error) if self.core.spec.strict && interface != Interface::Authz => {
+                    return Err(OpenError::Script(error));
+                }
+                Err(diagnostic) => self.core.report_broken(&interface.file(), &diagnostic),
+            }
+        }
+        match self.interfaces().next() {
+            Some(_) => Ok(()),
+            None => Err(OpenError::Empty(self.core.spec.dir.display().to_string())),
+        }
+    }
+
+    /// Returns the first manifest, whose grants are accepted; unless the plugin was opened before,
+    /// with grants that it exceeds.
+    fn first_manifest(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
+        let accepted = &self.core.spec.accepted;
+        if accepted.get().is_some() {
+            let agreed = self.agreed(sources, Terms::Changed);
+            return agreed.map_err(|refusal| refusal.diagnostic().clone());
+        }
+        accepted.set(Granted::default());
+        let manifest = self.manifest_of(sources)?;
+        self.accept(&manifest);
+        Ok(manifest)
+    }
+
+    /// Answers each call with the reason why the plugin cannot be opened.
+    pub(super) async fn break_all(&self, reason: &OpenError) {
+        let is_readable = self.stands_in_for.as_ref().is_some_and(|it| it.is_readable);
+        let sources = self.sources.borrow().clone();
+        let is_present = |interface: &Interface| !is_readable || has_script(&sources, *interface);
+        for interface in Interface::ALL.into_iter().filter(is_present) {
+            let link = Rc::new(Link::here(self.core.clone(), interface));
+            let error = CallError::Unopened(chain(reason));
+            // Nothing of it can panic.
+            let _ = link
+                .run(|runner| async move { runner.slot.break_with(error) })
+                .await;
+            self.set_link(interface, link);
+        }
+    }
+
+    pub(super) fn thread_for(&self, interface: Interface) -> Result<Link, OpenError> {
+        Link::thread(self.core.clone(), interface).map_err(|source| OpenError::Thread {
+            script: interface.file(),
+            source,
+        })
+    }
+
+    async fn load_script(
+        &self,
+        interface: Interface,
+        release: Result<Release, Diagnostic>,
+    ) -> Result<(), Diagnostic> {
+        let panicked = move || Diagnostic::of_file(interface.file(), PANICKED);
+        let link = self.link(interface).ok_or_else(panicked)?;
+        let loading = link.run(move |runner| async move { runner.slot.load_first(release).await });
+        if let Ok(loaded) = loading.await {
+            return loaded;
+        }
+        let breaking = link.run(move |runner| async move {
+            runner.slot.break_with(CallError::Broken(panicked()));
+        });
+        // Nothing of it can panic.
+        let _ = breaking.await;
+        Err(panicked())
+    }
+
+    /// Returns the manifest unless it has grants that are not accepted. Its grants apply from now
+    /// on, also to scripts that are running.
+    pub(super) fn agreed(&self, sources: &Sources, terms: Terms) -> Result<Manifest, Refusal> {
+        let manifest = self.manifest_of(sources).map_err(Refusal::Unreadable)?;
+        if terms == Terms::AllAndAccept {
+            let grants: Vec<_> = manifest.grants.iter().map(ToString::to_string).collect();
+            tracing::info!(plugin = self.name(), ?grants, "accepted");
+            self.accept(&manifest);
+            return Ok(manifest);
+        }
+        let accepted = self.core.spec.accepted.get().unwrap_or_default();
+        if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
+            let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
+            let diagnostic = unaccepted(line, &grants).excerpt_from(text_of);
+            return Err(Refusal::Unaccepted(diagnostic));
+        }
+        let granted = manifest.grants.clone().into();
+        self.core.shared.grant_within(&accepted, granted);
+        Ok(manifest)
+    }
+
+    fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
+        Manifest::read_with(sources, &self.core.spec.surroundings.variables)
+    }
+
+    fn accept(&self, manifest: &Manifest) {
+        let granted = Granted::from(manifest.grants.clone());
+        self.core.spec.accepted.set(granted.clone());
+        self.core.shared.grant(granted);
+    }
+
+    pub(super) fn report_problems(&self, sources: &Sources) {
+        for (file, problem) in &sources.problems {
+            tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
+        }
+        for diagnostic in misnamed(sources) {
+            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns what is wrong with the manifest.
+    pub fn diagnostic(&self) -> &Diagnostic {
+        match self {
+            Self::Unreadable(diagnostic) | Self::Unaccepted(diagnostic) => diagnostic,
+        }
+    }
+}
+
+impl From<Refusal> for Loaded {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unreadable(diagnostic) => Self::Kept(diagnostic.to_string()),
+            Refusal::Unaccepted(diagnostic) => Self::Unaccepted(diagnostic.to_string()),
+        }
+    }
+}
+
+/// Returns what a script is loaded from.
+pub(super) fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {
+    Release {
+        manifest: Arc::new(manifest),
+        sources: sources.clone(),
+    }
+}
+
+fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
+    let grants: Vec<_> = grants.iter().map(|grant| format!("`{grant}`")).collect();
+    let message = format!(
+        "{} must be accepted first: a saved file gives scripts no new grants",
+        grants.join(", ")
+    );
+    Diagnostic::of_file(MANIFEST, message)
+        .at(Some(line))
+        .cure("run `moondock reload --accept-grants`, or start moondock again")
+}
+
+/// Whether there is a script of the interface.
+pub(super) fn has_script(sources: &Sources, interface: Interface) -> bool {
+    sources.files.contains_key(Path::new(&interface.file()))
+}
+
+fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {
+    Interface::ALL
+        .into_iter()
+        .filter(|interface| has_script(sources, *interface))
+}

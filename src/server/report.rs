@@ -1,0 +1,154 @@
+//! What a reload did, for the administrator.
+
+use crate::plugin::News;
+use serde_json::{Value, json};
+use std::mem::take;
+use tokio::sync::oneshot;
+
+/// What a reload did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// A line, or several, for each plugin and script: `ops/volume.lua: live (generation 3)`.
+    pub lines: Vec<String>,
+    /// Whether everything that is on disk was taken over.
+    pub is_complete: bool,
+    /// Whether a plugin ended meanwhile. The client is told by a line.
+    pub has_ended: bool,
+}
+
+/// Changes that plugins are carrying out, each on its own thread.
+#[derive(Default)]
+pub struct Round {
+    lines: Vec<String>,
+    problems: usize,
+    has_ended: bool,
+    waiting: Vec<(String, oneshot::Receiver<Vec<News>>)>,
+}
+
+impl Report {
+    /// Returns the report as JSON.
+    pub fn to_json(&self) -> String {
+        json!({ "lines": self.lines, "complete": self.is_complete }).to_string()
+    }
+
+    /// Reads a report, unless a part is missing.
+    pub fn from_json(text: &str) -> Option<Report> {
+        let report: Value = serde_json::from_str(text).ok()?;
+        let lines = report["lines"].as_array()?.iter();
+        Some(Report {
+            lines: lines
+                .map(|line| line.as_str().map(str::to_owned))
+                .collect::<Option<_>>()?,
+            is_complete: report["complete"].as_bool()?,
+            has_ended: false,
+        })
+    }
+}
+
+impl Round {
+    /// Whether no plugin is carrying out a change.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Notes a change of a plugin.
+    pub fn note(&mut self, plugin: &str, change: &str) {
+        self.lines.push(format!("{plugin}: {change}"));
+    }
+
+    /// Notes what could not be taken over.
+    pub fn note_problem(&mut self, problem: String) {
+        self.lines.push(problem);
+        self.problems += 1;
+    }
+
+    /// Whether the plugin is carrying out a change.
+    pub fn awaits(&self, plugin: &str) -> bool {
+        self.waiting.iter().any(|(name, _)| name == plugin)
+    }
+
+    /// Returns where the plugin sends what became of its scripts.
+    pub fn expect(&mut self, plugin: &str) -> oneshot::Sender<Vec<News>> {
+        let (sender, news) = oneshot::channel();
+        self.waiting.push((plugin.to_owned(), news));
+        sender
+    }
+
+    /// Waits until all plugins are done.
+    pub async fn report(mut self) -> Report {
+        for (plugin, news) in take(&mut self.waiting) {
+            self.add_all(&plugin, news.await.ok());
+        }
+        Report {
+            lines: self.lines,
+            is_complete: self.problems == 0,
+            has_ended: self.has_ended,
+        }
+    }
+
+    /// Adds what became of a plugin's scripts; `None` if the plugin has ended.
+    fn add_all(&mut self, plugin: &str, news: Option<Vec<News>>) {
+        if news.is_none() {
+            self.has_ended = true;
+            self.note_problem(format!("{plugin}: ended, see the log"));
+        }
+        for news in news.unwrap_or_default() {
+            self.add(plugin, &news);
+        }
+    }
+
+    fn add(&mut self, plugin: &str, News { file, result }: &News) {
+        let place = match file {
+            Some(file) => format!("{plugin}/{file}"),
+            None => plugin.to_owned(),
+        };
+        self.lines.push(format!("{place}: {result}"));
+        self.problems += usize::from(!result.is_taken_over());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Loaded;
+
+    #[tokio::test]
+    async fn a_report_is_complete_if_everything_was_taken_over() {
+        let done = |result| vec![News::of("volume.lua", result)];
+        for (news, line, is_complete) in [
+            (
+                done(Loaded::Live(2)),
+                "p/volume.lua: live (generation 2)",
+                true,
+            ),
+            (
+                done(Loaded::Unchanged(2)),
+                "p/volume.lua: unchanged (generation 2)",
+                true,
+            ),
+            (
+                done(Loaded::Kept("why".into())),
+                "p/volume.lua: kept: why",
+                false,
+            ),
+            (
+                vec![News::of_all(Loaded::Broken("why".into()))],
+                "p: broken: why",
+                false,
+            ),
+        ] {
+            let mut round = Round::default();
+            round.expect("p").send(news).unwrap();
+            let report = round.report().await;
+            assert_eq!(
+                (report.lines.clone(), report.is_complete),
+                (vec![line.to_owned()], is_complete)
+            );
+            assert_eq!(Report::from_json(&report.to_json()), Some(report));
+        }
+        let mut round = Round::default();
+        drop(round.expect("p"));
+        assert!(!round.report().await.is_complete);
+        assert_eq!(Report::from_json("{\"lines\":[\"p"), None);
+    }
+}
