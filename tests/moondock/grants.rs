@@ -58,6 +58,7 @@ const CALLS: &[(&str, &str)] = &[
     ("net.neighbours", "'nic'"),
     ("net.rename", "'nic', 'new'"),
     ("net.routes", ""),
+    ("net.routes_overlapping", "'10.0.0.0/8'"),
     ("net.set_down", "'nic'"),
     ("net.set_hairpin", "'nic', true"),
     ("net.set_mac", "'nic', '02:00:00:00:00:01'"),

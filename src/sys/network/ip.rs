@@ -114,6 +114,15 @@ impl Cidr {
         }))
     }
 
+    /// Returns the digit of the address family and the bits of the prefix as text: `410` for
+    /// `128.0.0.0/2`. Of two networks, one contains the other if its text begins the other's.
+    pub fn prefix_bits(&self) -> String {
+        let family = if self.address.is_ipv4() { '4' } else { '6' };
+        let top = to_bits(self.address) << (128 - u32::from(self.bits()));
+        let bits = (0..self.prefix).map(|n| if top << n >> 127 == 1 { '1' } else { '0' });
+        std::iter::once(family).chain(bits).collect()
+    }
+
     fn host_mask(&self) -> u128 {
         match self.bits() - self.prefix {
             128 => u128::MAX,
@@ -314,6 +323,19 @@ mod tests {
         assert!(!cidr("::/0").contains(&cidr("10.0.0.0/8")));
         assert!(cidr("10.0.0.7/24").overlaps(&cidr("10.0.0.200/25")));
         assert!(!cidr("10.0.0.0/25").overlaps(&cidr("10.0.0.128/25")));
+    }
+
+    #[test]
+    fn bits_of_prefixes_nest_like_networks() {
+        let bits = |net: &str| parse_either(net).unwrap().prefix_bits();
+        assert_eq!(bits("128.0.0.0/2"), "410");
+        assert_eq!(bits("10.0.0.0/8"), "400001010");
+        assert_eq!(bits("0.0.0.0/0"), "4");
+        assert_eq!(bits("::/0"), "6");
+        assert_eq!(bits("fd00::/8"), "611111101");
+        assert_eq!(bits("10.1.2.3").len(), 33);
+        assert_eq!(bits("::1"), format!("6{}1", "0".repeat(127)));
+        assert!(bits("10.1.2.0/24").starts_with(&bits("10.0.0.0/8")));
     }
 
     #[test]
