@@ -52,14 +52,18 @@ fn a_veth_pair_is_created_and_attached() {
                 net.set_master("host0", "br0")
                 assert(net.link("host0").master == "br0")
                 for _, link in net.links() do assert((link.master == "br0") == (link.name == "host0")) end
-                net.set_hairpin("host0", true)
+                net.set_hairpin("host0", true) net.set_isolated("host0", true)
             "#,
             )
             .await;
-        assert!(sh("ip -d link show host0").contains("hairpin on"));
+        let shown = sh("ip -d link show host0");
+        assert!(
+            shown.contains("hairpin on") && shown.contains("isolated on"),
+            "{shown}"
+        );
         script
             .run::<()>(
-                r#"net.set_hairpin("host0", false) net.set_master("host0", nil) net.delete_link("cont0")"#,
+                r#"net.set_isolated("host0", false) net.set_hairpin("host0", false) net.set_master("host0", nil) net.delete_link("cont0")"#,
             )
             .await;
         assert_eq!(sh("ip -o link | wc -l").trim(), "2");

@@ -10,8 +10,8 @@ use self::addresses::{
     prefix_bits, subnets,
 };
 use self::links::{
-    create_bridge, create_veth, delete_link, link, links, rename, set_down, set_hairpin, set_mac,
-    set_master, set_mtu, set_up,
+    create_bridge, create_veth, delete_link, link, links, rename, set_down, set_hairpin,
+    set_isolated, set_mac, set_master, set_mtu, set_up,
 };
 use self::tables::{
     add_address, add_neighbour, add_route, addresses, delete_address, delete_neighbour,
@@ -40,6 +40,7 @@ pub const MODULE: Module = Module {
         function("set_mtu", Needs::Net, |lua, bind| bind.waiting(lua, set_mtu)),
         function("rename", Needs::Net, |lua, bind| bind.waiting(lua, rename)),
         function("set_hairpin", Needs::Net, |lua, bind| bind.waiting(lua, set_hairpin)),
+        function("set_isolated", Needs::Net, |lua, bind| bind.waiting(lua, set_isolated)),
         function("addresses", Needs::Net, |lua, bind| bind.waiting(lua, addresses)),
         function("add_address", Needs::Net, |lua, bind| bind.waiting(lua, add_address)),
         function("delete_address", Needs::Net, |lua, bind| bind.waiting(lua, delete_address)),

@@ -238,12 +238,28 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
     })
 }
 
-/// Returns the locally administered MAC of an address: `02:42` and its last four bytes. A container
-/// that restarts with its address has the same MAC, so its neighbours' caches stay valid (protocol
-/// 15).
+/// Returns the locally administered MAC of an address: `02:42` and the four bytes of an IPv4
+/// address, or `02` and five bytes of a hash of all of an IPv6 address. A container that restarts
+/// with its address has the same MAC, so its neighbours' caches stay valid (protocol 15).
 pub fn mac(ip: IpAddr) -> Mac {
-    let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
-    Mac([0x02, 0x42, a, b, c, d])
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            Mac([0x02, 0x42, a, b, c, d])
+        }
+        IpAddr::V6(ip) => {
+            let mut mac = [0x02; 6];
+            mac[1..].copy_from_slice(&fnv1a(&ip.octets()).to_be_bytes()[3..]);
+            Mac(mac)
+        }
+    }
+}
+
+/// Returns the FNV-1a hash, which must not change: containers keep their addresses by it.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn width(ip: IpAddr) -> u8 {
@@ -384,10 +400,14 @@ mod tests {
             mac(parse_ip("10.0.0.5").unwrap()).to_string(),
             "02:42:0a:00:00:05"
         );
-        assert_eq!(
-            mac(parse_ip("fd00::1:2").unwrap()).to_string(),
-            "02:42:00:01:00:02"
+        let of = |ip: &str| mac(parse_ip(ip).unwrap()).to_string();
+        assert_eq!(of("fd55::9"), of("fd55:0::9"));
+        assert_ne!(
+            of("fd55::9"),
+            of("fd55::1:0:0:9"),
+            "the last four bytes are the same"
         );
+        assert!(of("fd55::9").starts_with("02:"));
         assert_eq!(
             "02:42:0A:00:00:05".parse(),
             Ok(mac(parse_ip("10.0.0.5").unwrap()))
