@@ -198,7 +198,7 @@ function hooks.free_network(req)
   store.transaction(function(tx)
     for n = 1, 3000 do
       local ip = net.ip_add("10.1.0.2", n)
-      record.id, record.address = string.format("%064x", n), ip .. "/16"
+      record.id, record.address, record.short = string.format("%064x", n), ip .. "/16", nil
       tx:set(`@endpoint/{record.network}/{record.id}`, record)
       tx:set(`@address/{ip}/{record.network}`, record.id)
     end
