@@ -3,18 +3,20 @@
 
 local firewall = require("@moondock/firewall")
 local ipam = require("@moondock/ipam")
+local log = require("@moondock/log")
 local net = require("@moondock/net")
 local network = require("@moondock/network")
+local plugin = require("@moondock/plugin")
 
 -- The name of an interface has at most 15 bytes.
 local function bridge_of(n)
-  return n.options.bridge or "md-" .. string.sub(n.id, 1, 12)
+  return n.options.bridge or "md-" .. n.short
 end
 local function host_side(e)
-  return "mdh" .. string.sub(e.id, 1, 12)
+  return "mdh" .. e.short
 end
 local function container_side(e)
-  return "mdc" .. string.sub(e.id, 1, 12)
+  return "mdc" .. e.short
 end
 
 -- The MAC address identifies the bridge as ours.
@@ -30,6 +32,7 @@ end
 
 local function make_bridge(n)
   local bridge = bridge_of(n)
+  network.check_host(n, bridge)
   if net.link(bridge) == nil then
     net.create_bridge(bridge, { mac = mac_of(n), mtu = n.options.mtu })
   elseif not is_ours(n) then
@@ -50,12 +53,59 @@ local function publish(n)
     subnets = n.subnets,
     masquerade = n.options.masquerade and not n.internal,
     internal = n.internal,
+    icc = n.options.icc,
     isolate = n.options.isolate,
     ports = n.ports,
   })
 end
 
+-- Docker's other modes open containers to the outside. Here nothing but published ports is open.
+local function gateway_mode(family)
+  return {
+    values = { "nat" },
+    aliases = { "com.docker.network.bridge.gateway_mode_" .. family },
+    doc = "only published ports are reachable; see `masquerade` and `--internal`",
+  }
+end
+
+-- Returns the ports of a bridge.
+local function ports_of(bridge)
+  local list = {}
+  for _, link in net.links() do
+    if link.master == bridge then table.insert(list, link.name) end
+  end
+  return list
+end
+
+-- Reports what a lost state left in the kernel, or removes it if the settings say so.
+local function leftovers(networks)
+  local known, own = {}, {}
+  for _, n in networks do
+    known[n.id], own[bridge_of(n)] = true, true
+  end
+  for id, bridge in firewall.bridges() do
+    if not known[id] then
+      local links = if own[bridge] then {} else ports_of(bridge)
+      local fields = { network = id, bridge = bridge, links = table.concat(links, " ") }
+      if not plugin.settings().remove_leftovers then
+        log.warn(
+          "the kernel has a network that is not in the state: set `remove_leftovers`",
+          fields
+        )
+        continue
+      end
+      firewall.remove(id)
+      for _, link in links do
+        net.delete_link(link)
+      end
+      if not own[bridge] then net.delete_link(bridge) end
+      log.info("removed a network that is not in the state", fields)
+    end
+  end
+end
+
 return network.driver({
+  start = leftovers,
   has_pool = ipam.has_pool,
 
   options = {
@@ -76,6 +126,30 @@ return network.driver({
       default = "true",
       doc = "whether other networks of this driver cannot be reached",
     },
+    icc = {
+      type = "boolean",
+      default = "true",
+      aliases = { "com.docker.network.bridge.enable_icc" },
+      doc = "whether containers of the network reach each other",
+    },
+    host_ip = {
+      pattern = "%d+%.%d+%.%d+%.%d+",
+      aliases = { "com.docker.network.bridge.host_binding_ipv4" },
+      doc = "the host's address for ports that are published on none",
+    },
+    prefix = {
+      pattern = "%a[%w_-]*",
+      aliases = { "com.docker.network.container_iface_prefix" },
+      doc = "of the interface's name in the container, by default eth",
+    },
+    inhibit_ipv4 = {
+      type = "boolean",
+      default = "false",
+      aliases = { "com.docker.network.bridge.inhibit_ipv4" },
+      doc = "whether the bridge gets no IPv4 address",
+    },
+    gateway_mode_ipv4 = gateway_mode("ipv4"),
+    gateway_mode_ipv6 = gateway_mode("ipv6"),
   },
 
   create = function(n)
@@ -83,7 +157,8 @@ return network.driver({
     make_bridge(n)
     if n.ipv6 then allow_ipv6(bridge) end
     for _, gateway in n.gateways do
-      net.add_address(bridge, gateway)
+      local v4 = not string.find(gateway, ":", 1, true)
+      if not (v4 and n.options.inhibit_ipv4) then net.add_address(bridge, gateway) end
     end
     net.set_up(bridge)
     net.sysctl_set("net.ipv4.ip_forward", "1")
@@ -100,8 +175,11 @@ return network.driver({
     net.delete_link(host) -- left by an interrupted call
     net.create_veth(host, container, { peer_mac = e.mac, mtu = n.options.mtu })
     net.set_master(host, bridge_of(n))
+    -- With br_netfilter, a container reaches its own published port only by this.
+    net.set_hairpin(host, true)
+    net.set_isolated(host, not n.options.icc)
     net.set_up(host)
-    return { interface = container, host_interface = host }
+    return { interface = container, host_interface = host, prefix = n.options.prefix }
   end,
 
   leave = function(_, e)
@@ -109,4 +187,8 @@ return network.driver({
   end,
 
   publish = publish,
+
+  host_ip = function(n)
+    return if n.options.host_ip == "0.0.0.0" then nil else n.options.host_ip
+  end,
 })

@@ -6,6 +6,7 @@ use crate::sys::network::firewall::{self, Firewall, FirewallError, Network, Port
 use crate::sys::network::ip::{self, AddressError};
 use crate::sys::network::netlink::NetError;
 use mlua::{Lua, Table, Value};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// The module's functions.
@@ -16,6 +17,7 @@ pub const MODULE: Module = Module {
         function("apply",     Needs::Net, |lua, bind| bind.waiting(lua, apply)),
         function("remove",    Needs::Net, |lua, bind| bind.waiting(lua, remove)),
         function("list",      Needs::Net, |lua, bind| bind.waiting(lua, list)),
+        function("bridges",   Needs::Net, |lua, bind| bind.waiting(lua, bridges)),
         function("free_port", Needs::Net, |lua, bind| bind.waiting(lua, free_port)),
     ],
 };
@@ -51,6 +53,14 @@ async fn list(_: Lua, host: Rc<Host>, (): ()) -> Result<Vec<String>, FirewallFai
     Ok(own(&host)?.list().await?)
 }
 
+async fn bridges(
+    _: Lua,
+    host: Rc<Host>,
+    (): (),
+) -> Result<BTreeMap<String, String>, FirewallFailure> {
+    Ok(own(&host)?.bridges().await?)
+}
+
 async fn free_port(
     _: Lua,
     _: Rc<Host>,
@@ -70,6 +80,7 @@ fn network(rules: &Value) -> Result<Network, FirewallFailure> {
         "subnets",
         "masquerade",
         "internal",
+        "icc",
         "isolate",
         "ports",
     ];
@@ -84,6 +95,7 @@ fn network(rules: &Value) -> Result<Network, FirewallFailure> {
             .collect::<Result<_, _>>()?,
         masquerade: record.optional("masquerade")?.unwrap_or_default(),
         internal: record.optional("internal")?.unwrap_or_default(),
+        icc: record.optional("icc")?.unwrap_or(true),
         isolate: record.optional("isolate")?.unwrap_or_default(),
         ports: ports.into_iter().map(port).collect::<Result<_, _>>()?,
     })

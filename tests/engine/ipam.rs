@@ -27,7 +27,7 @@ impl Bed {
             .to_owned()
     }
 
-    fn run_once(&self, network: &str, args: &[&str]) -> Output {
+    pub fn run_once(&self, network: &str, args: &[&str]) -> Output {
         let head = ["run", "--rm", "--network", network];
         self.docker(
             &[

@@ -25,6 +25,7 @@ mod authors;
 mod authz;
 mod authz_bodies;
 mod bed_test;
+mod bridges;
 mod collector;
 mod crash;
 mod crash_anywhere;

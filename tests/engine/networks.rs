@@ -13,13 +13,13 @@ const ANSWER_ONE_PACKET: &str = r#"alarm 20; $s = IO::Socket::INET->new(LocalPor
 const SOON: Duration = Duration::from_secs(5);
 
 /// A GET by bash itself, as a static busybox cannot look up addresses outside a container.
-fn fetch(address: &str, port: u16) -> String {
+pub fn fetch(address: &str, port: u16) -> String {
     format!(
         "exec 3<>/dev/tcp/{address}/{port} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && timeout 2 cat <&3"
     )
 }
 
-fn hello(output: &Output) -> bool {
+pub fn hello(output: &Output) -> bool {
     output.stdout.ends_with("hello\n")
 }
 
@@ -32,7 +32,7 @@ impl Bed {
     }
 
     /// Runs a command in a container's network namespace, with all rights there.
-    fn in_sandbox(&self, container: &str, argv: &[&str]) -> Output {
+    pub fn in_sandbox(&self, container: &str, argv: &[&str]) -> Output {
         let pid = self.inspect(container, "{{.State.Pid}}");
         self.exec_in_ns(&[&["nsenter", "-t", &pid, "-n", "--"], argv].concat())
     }

@@ -4,7 +4,9 @@ use crate::harness::lua::Script;
 use crate::harness::netns::Namespace;
 use crate::harness::world::{World, answer, ask, ask_udp, serve};
 use std::io::Write;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
+use std::path::Path;
+use std::time::Duration;
 
 const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -158,6 +160,155 @@ fn published_ports_answer_from_everywhere() {
         "0"
     );
     assert_eq!(ask(&world.outside, "192.0.2.1:8080"), None);
+}
+
+/// With `br_netfilter`, frames within a bridge pass the rules for routed packets.
+#[test]
+fn published_ports_answer_whatever_others_set() {
+    needs!(root);
+    let settings = [
+        "net.bridge.bridge-nf-call-iptables=1 net.bridge.bridge-nf-call-ip6tables=1",
+        "net.bridge.bridge-nf-call-iptables=0 net.bridge.bridge-nf-call-ip6tables=0",
+        "net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
+        "net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1",
+        "net.ipv4.conf.all.rp_filter=2 net.ipv4.conf.default.rp_filter=2",
+        "net.ipv4.conf.all.route_localnet=1",
+        "net.netfilter.nf_conntrack_tcp_be_liberal=1",
+    ];
+    for setting in settings {
+        let world = World::new();
+        if setting.contains("bridge") && !Path::new("/proc/sys/net/bridge").exists() {
+            continue; // the module is not loaded, which is the second of its two values
+        }
+        world.host.sh(&format!("sysctl -qw {setting}"));
+        world.bridge(1);
+        world.outside.enter(serve);
+        let (server, neighbour) = (world.container(1, 2), world.container(1, 3));
+        let apply = format!(r#"firewall.apply("{ID}", {})"#, rules(1, PORTS));
+        world.lua("p", &apply);
+        eprintln!("with {setting}");
+        published_ports_answer(&world, &server, &neighbour);
+    }
+}
+
+#[test]
+fn without_icc_containers_reach_each_other_by_published_ports_only() {
+    needs!(root);
+    let world = World::new();
+    // With br_netfilter, the bridge keeps published ports from its containers, too.
+    world
+        .host
+        .sh("sysctl -qw net.bridge.bridge-nf-call-iptables=0 || true");
+    world.bridge(1);
+    world.outside.enter(serve);
+    let (server, neighbour) = (world.container(1, 2), world.container(1, 3));
+    world.lua(
+        "p",
+        r#"for _, port in { "h1-2", "h1-3" } do net.set_isolated(port, true) end"#,
+    );
+    let apply = format!(
+        r#"firewall.apply("{ID}", {})"#,
+        rules(1, &format!("icc = false, {PORTS}"))
+    );
+    world.lua("p", &apply);
+    assert_eq!(ask(&neighbour, "10.1.0.2:80"), None);
+    assert_eq!(ask(&neighbour, "[fd00:1::2]:80"), None);
+    // Not by way of the gateway either.
+    neighbour.sh("ip route add 10.1.0.2 via 10.1.0.1");
+    assert_eq!(ask(&neighbour, "10.1.0.2:80"), None);
+    assert_eq!(ask(&neighbour, "192.0.2.1:8080"), answer("10.1.0.1"));
+    assert_eq!(ask(&server, "192.0.2.9:80"), answer("192.0.2.1"));
+    assert_eq!(ask(&world.outside, "192.0.2.1:8080"), answer("192.0.2.9"));
+    assert_eq!(ask(&world.host, "10.1.0.2:80"), answer("10.1.0.1"));
+}
+
+/// The kernel keeps to what it decided about a flow's first packet, while packets come.
+#[test]
+fn a_udp_client_that_keeps_sending_is_answered_once_the_port_is_published() {
+    needs!(root);
+    let world = World::new();
+    world.bridge(1);
+    let (one, two) = (world.container(1, 2), world.container(1, 3));
+    for (host, outside) in [
+        ("192.0.2.1:8080", "0.0.0.0:5000"),
+        ("[fd99::1]:8080", "[::]:5000"),
+    ] {
+        let client = world.outside.enter(|| UdpSocket::bind(outside).unwrap());
+        client
+            .set_read_timeout(Some(Duration::from_millis(400)))
+            .unwrap();
+        let asked = |text: &str| {
+            // An error is the answer of the host that nobody listens.
+            let _ = client.send_to(text.as_bytes(), host);
+            let mut buffer = [0; 64];
+            client.recv(&mut buffer).ok()
+        };
+        let ip = |n: u8| {
+            if host.starts_with('[') {
+                format!("fd00:1::{n}")
+            } else {
+                format!("10.1.0.{n}")
+            }
+        };
+        let port = |n: u8| {
+            let ip = ip(n);
+            rules(
+                1,
+                &format!(
+                    r#"ports = {{ {{ protocol = "udp", host_port = 8080, ip = "{ip}", port = 80 }} }}"#
+                ),
+            )
+        };
+        assert_eq!(asked("before"), None);
+        world.lua("p", &format!(r#"firewall.apply("a", {})"#, port(2)));
+        assert!(asked("published").is_some(), "{host}");
+        one.sh("ip link set eth0 down");
+        assert_eq!(asked("gone"), None, "{host}");
+        world.lua("p", &format!(r#"firewall.apply("a", {})"#, port(3)));
+        assert!(asked("moved").is_some(), "{host}");
+        world.lua("p", &format!(r#"firewall.apply("a", {})"#, rules(1, "")));
+        assert_eq!(asked("removed"), None, "{host}");
+        one.sh("ip link set eth0 up; ip -6 addr add fd00:1::2/64 dev eth0 nodad; ip route replace default via 10.1.0.1; ip -6 route replace default via fd00:1::1");
+        world.lua("p", &format!(r#"firewall.apply("a", {})"#, port(2)));
+        assert!(asked("again").is_some(), "{host}");
+        world.lua("p", r#"firewall.remove("a")"#);
+        assert_eq!(asked("after the end"), None, "{host}");
+    }
+    drop(two);
+}
+
+#[test]
+fn flows_of_others_are_kept() {
+    needs!(root);
+    let world = World::new();
+    world.bridge(1);
+    world.outside.enter(serve);
+    let (server, neighbour) = (world.container(1, 2), world.container(1, 3));
+    let publish = |port: u16| {
+        let one =
+            format!(r#"{{ protocol = "udp", host_port = {port}, ip = "10.1.0.2", port = 80 }}"#);
+        let apply = rules(1, &format!("ports = {{ {one} }}"));
+        world.lua("p", &format!(r#"firewall.apply("a", {apply})"#));
+    };
+    publish(9999);
+    // The server of the container's flow has the port that is published next.
+    let client = neighbour.enter(|| UdpSocket::bind("0.0.0.0:5000").unwrap());
+    client
+        .set_read_timeout(Some(Duration::from_millis(400)))
+        .unwrap();
+    client.send_to(b"?", "192.0.2.9:80").unwrap();
+    client.recv(&mut [0; 64]).unwrap();
+    let flows = || {
+        world
+            .host
+            .sh("grep -c dport=80 /proc/net/nf_conntrack || true")
+    };
+    let before = flows();
+    publish(80);
+    if Path::new("/proc/net/nf_conntrack").exists() {
+        assert_eq!(flows(), before);
+    }
+    drop(server);
 }
 
 #[test]

@@ -115,6 +115,16 @@ fn arithmetic(lua: &Lua) -> mlua::Result<Table> {
         })?,
     )?;
     net.set(
+        "prefix_bits",
+        lua.create_function(|_, a: String| {
+            let (address, prefix) = either(&a)?;
+            let family = if address.is_ipv4() { '4' } else { '6' };
+            let all = format!("{:0128b}", bits(address));
+            let bits = &all[128 - usize::from(width(address))..][..usize::from(prefix)];
+            Ok(format!("{family}{bits}"))
+        })?,
+    )?;
+    net.set(
         "ip_add",
         lua.create_function(|_, (a, n): (String, i64)| {
             let a = ip(&a)?;

@@ -52,14 +52,18 @@ fn a_veth_pair_is_created_and_attached() {
                 net.set_master("host0", "br0")
                 assert(net.link("host0").master == "br0")
                 for _, link in net.links() do assert((link.master == "br0") == (link.name == "host0")) end
-                net.set_hairpin("host0", true)
+                net.set_hairpin("host0", true) net.set_isolated("host0", true)
             "#,
             )
             .await;
-        assert!(sh("ip -d link show host0").contains("hairpin on"));
+        let shown = sh("ip -d link show host0");
+        assert!(
+            shown.contains("hairpin on") && shown.contains("isolated on"),
+            "{shown}"
+        );
         script
             .run::<()>(
-                r#"net.set_hairpin("host0", false) net.set_master("host0", nil) net.delete_link("cont0")"#,
+                r#"net.set_isolated("host0", false) net.set_hairpin("host0", false) net.set_master("host0", nil) net.delete_link("cont0")"#,
             )
             .await;
         assert_eq!(sh("ip -o link | wc -l").trim(), "2");
@@ -123,6 +127,11 @@ fn routes_neighbours_and_sysctls_are_changed() {
                 net.add_route({ destination = "10.3.0.0/16", device = "br0" })
                 assert(net.delete_route({ destination = "10.3.0.0/16", device = "br0" }))
                 assert(#net.routes(255) > 0 and #net.routes(77) == 0)
+                net.add_route({ destination = "0.0.0.0/0", gateway = "10.1.0.9" })
+                for cidr, found in { ["10.1.0.5"] = 1, ["10.0.0.0/8"] = 1, ["10.2.0.0/16"] = 0, ["fd00:1::/48"] = 1 } do
+                    assert(#net.routes_overlapping(cidr) == found, cidr)
+                end
+                assert(net.routes_overlapping("10.1.0.0/25")[1].device == "br0")
 
                 net.add_neighbour("br0", "10.1.0.5", "02:42:0a:01:00:05")
                 net.add_neighbour("br0", "10.1.0.5", "02:42:0a:01:00:06")

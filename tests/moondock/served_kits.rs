@@ -134,3 +134,109 @@ fn a_list_is_whole_however_many_volumes_there_are() {
         assert_eq!(names.len(), 5001);
     });
 }
+
+/// After `release_pool` of `fill`, the only pool is leased to its last address.
+const FULL: &str = r#"
+local net, store = require("@moondock/net"), require("@moondock/store")
+local hooks = require("@moondock/ipam").driver({
+  pools = {},
+  in_use = function() return true end,
+})
+local release = hooks.release_pool
+function hooks.release_pool(req)
+  if req.PoolID ~= "fill" then return release(req) end
+  local pool = store.list("@pool/")[1].value
+  store.transaction(function(tx)
+    for n = pool.passed, 4094 do
+      tx:set(`@lease/{pool.id}/{net.ip_add("10.1.0.0", n)}`, { kind = "address", process = "an earlier one", activation = 0 })
+    end
+    pool.used, pool.passed = 4094, 4096
+    tx:set("@pool/" .. pool.id, pool)
+  end)
+end
+return hooks
+"#;
+
+#[test]
+fn a_pool_that_is_full_to_the_last_does_not_cost_more() {
+    let manifest = |cpu: u32| format!("grants = [\"net\"]\n[limits]\ncpu_ms = {cpu}\n");
+    let scripts = Scripts::new([("ipam.lua", FULL), ("plugin.toml", &manifest(60_000))]);
+    scripts.open(async |plugin| {
+        let pool = json!({ "AddressSpace": "p-local", "Pool": "10.1.0.0/20", "SubPool": "", "Options": {}, "V6": false });
+        let (_, reply) = plugin.call("IpamDriver.RequestPool", pool).await;
+        let any = json!({ "PoolID": reply["PoolID"], "Address": "", "Options": {} });
+        assert_eq!(plugin.call("IpamDriver.RequestAddress", any.clone()).await.0, 200);
+        let fill = json!({ "PoolID": "fill" });
+        assert_eq!(plugin.call("IpamDriver.ReleasePool", fill).await.0, 200);
+        plugin.scripts().write("plugin.toml", &manifest(40));
+        plugin.reload().await;
+
+        let full = plugin.error("IpamDriver.RequestAddress", any.clone()).await;
+        assert_eq!(full, "no free address left in 10.1.0.0/20");
+        let one = json!({ "PoolID": reply["PoolID"], "Address": "10.1.7.7" });
+        assert_eq!(plugin.call("IpamDriver.ReleaseAddress", one).await.0, 200);
+        let (_, given) = plugin.call("IpamDriver.RequestAddress", any).await;
+        assert_eq!(given["Address"], "10.1.7.7/20");
+        let whole = json!({ "PoolID": reply["PoolID"] });
+        let (status, answer) = plugin.call("IpamDriver.ReleasePool", whole).await;
+        assert_eq!(status, 200, "{answer}");
+    });
+}
+
+/// Without links. After `free_network`, the network has thousands of endpoints.
+const CROWDED: &str = r#"
+local net, store = require("@moondock/net"), require("@moondock/store")
+local hooks = require("@moondock/network").driver({
+  create = function() end,
+  delete = function() end,
+  join = function() return { interface = "x" } end,
+  leave = function() end,
+  publish = function() end,
+})
+function hooks.free_network(req)
+  local record = store.list("@endpoint/")[1].value
+  store.transaction(function(tx)
+    for n = 1, 3000 do
+      local ip = net.ip_add("10.1.0.2", n)
+      record.id, record.address, record.short = string.format("%064x", n), ip .. "/16", nil
+      tx:set(`@endpoint/{record.network}/{record.id}`, record)
+      tx:set(`@address/{ip}/{record.network}`, record.id)
+    end
+  end)
+end
+return hooks
+"#;
+
+#[test]
+fn a_network_with_thousands_of_endpoints_takes_another() {
+    let manifest = |cpu: u32| format!("grants = [\"net\"]\n[limits]\ncpu_ms = {cpu}\n");
+    let scripts = Scripts::new([("network.lua", CROWDED), ("plugin.toml", &manifest(60_000))]);
+    scripts.open(async |plugin| {
+        let network = "a".repeat(64);
+        let pool = json!({ "Pool": "10.1.0.0/16", "Gateway": "10.1.0.1/16" });
+        let create = json!({ "NetworkID": network, "IPv4Data": [pool], "IPv6Data": [] });
+        assert_eq!(plugin.call("NetworkDriver.CreateNetwork", create).await.0, 200);
+        let endpoint = |id: &str, address: &str| {
+            let interface = json!({ "Address": address, "AddressIPv6": "", "MacAddress": "" });
+            json!({ "NetworkID": network, "EndpointID": id.repeat(64), "Interface": interface })
+        };
+        let first = endpoint("e", "10.1.0.2/16");
+        assert_eq!(plugin.call("NetworkDriver.CreateEndpoint", first).await.0, 200);
+        let fill = json!({ "NetworkID": network });
+        assert_eq!(plugin.call("NetworkDriver.FreeNetwork", fill).await.0, 200);
+        plugin.scripts().write("plugin.toml", &manifest(40));
+        plugin.reload().await;
+
+        let taken = plugin.error("NetworkDriver.CreateEndpoint", endpoint("c", "10.1.9.9/16")).await;
+        assert!(taken.contains("address 10.1.9.9 is reserved for endpoint"), "{taken}");
+        let another = endpoint("f", "10.1.200.2/16");
+        let port = json!({ "com.docker.network.portmap": [{ "Proto": 6, "HostIP": "", "HostPort": 80, "HostPortEnd": 80, "Port": 80 }] });
+        for method in ["CreateEndpoint", "Join", "ProgramExternalConnectivity", "Leave", "DeleteEndpoint"] {
+            let mut body = another.clone();
+            body["SandboxKey"] = "/x".into();
+            body["Options"] = port.clone();
+            let (status, reply) = plugin.call(&format!("NetworkDriver.{method}"), body).await;
+            assert_eq!(status, 200, "{method}: {reply}");
+        }
+    });
+}

@@ -35,6 +35,10 @@ pub fn overlaps(_: &Lua, _: &Host, (a, b): (String, String)) -> Result<bool, Net
     Ok(ip::parse_either(&a)?.overlaps(&ip::parse_either(&b)?))
 }
 
+pub fn prefix_bits(_: &Lua, _: &Host, cidr: String) -> Result<String, NetFailure> {
+    Ok(ip::parse_either(&cidr)?.prefix_bits())
+}
+
 pub fn ip_add(_: &Lua, _: &Host, (address, n): (String, Value)) -> Result<String, NetFailure> {
     Ok(ip::add(ip::parse_ip(&address)?, typed("n", &n)?)?.to_string())
 }

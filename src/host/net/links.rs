@@ -112,6 +112,16 @@ pub async fn set_hairpin(
         .await?)
 }
 
+pub async fn set_isolated(
+    _: Lua,
+    _: Rc<Host>,
+    (name, on): (String, Value),
+) -> Result<(), NetFailure> {
+    Ok(Netlink::open()?
+        .set_isolated(&name.parse()?, typed("on", &on)?)
+        .await?)
+}
+
 fn mac(options: &Record, field: &'static str) -> Result<Option<Mac>, NetFailure> {
     Ok(options
         .optional::<String>(field)?

@@ -7,15 +7,15 @@ mod tables;
 
 use self::addresses::{
     canonical, contains, ip_add, ip_compare, ip_distance, mac_from_ip, overlaps, parse_cidr,
-    subnets,
+    prefix_bits, subnets,
 };
 use self::links::{
-    create_bridge, create_veth, delete_link, link, links, rename, set_down, set_hairpin, set_mac,
-    set_master, set_mtu, set_up,
+    create_bridge, create_veth, delete_link, link, links, rename, set_down, set_hairpin,
+    set_isolated, set_mac, set_master, set_mtu, set_up,
 };
 use self::tables::{
     add_address, add_neighbour, add_route, addresses, delete_address, delete_neighbour,
-    delete_route, neighbours, routes, sysctl_get, sysctl_set,
+    delete_route, neighbours, routes, routes_overlapping, sysctl_get, sysctl_set,
 };
 use super::record::RecordError;
 use super::{Module, Needs, function};
@@ -40,10 +40,12 @@ pub const MODULE: Module = Module {
         function("set_mtu", Needs::Net, |lua, bind| bind.waiting(lua, set_mtu)),
         function("rename", Needs::Net, |lua, bind| bind.waiting(lua, rename)),
         function("set_hairpin", Needs::Net, |lua, bind| bind.waiting(lua, set_hairpin)),
+        function("set_isolated", Needs::Net, |lua, bind| bind.waiting(lua, set_isolated)),
         function("addresses", Needs::Net, |lua, bind| bind.waiting(lua, addresses)),
         function("add_address", Needs::Net, |lua, bind| bind.waiting(lua, add_address)),
         function("delete_address", Needs::Net, |lua, bind| bind.waiting(lua, delete_address)),
         function("routes", Needs::Net, |lua, bind| bind.waiting(lua, routes)),
+        function("routes_overlapping", Needs::Net, |lua, bind| bind.waiting(lua, routes_overlapping)),
         function("add_route", Needs::Net, |lua, bind| bind.waiting(lua, add_route)),
         function("delete_route", Needs::Net, |lua, bind| bind.waiting(lua, delete_route)),
         function("neighbours", Needs::Net, |lua, bind| bind.waiting(lua, neighbours)),
@@ -55,6 +57,7 @@ pub const MODULE: Module = Module {
         function("canonical", Needs::Nothing, |lua, bind| bind.pure(lua, canonical)),
         function("contains", Needs::Nothing, |lua, bind| bind.pure(lua, contains)),
         function("overlaps", Needs::Nothing, |lua, bind| bind.pure(lua, overlaps)),
+        function("prefix_bits", Needs::Nothing, |lua, bind| bind.pure(lua, prefix_bits)),
         function("ip_add", Needs::Nothing, |lua, bind| bind.pure(lua, ip_add)),
         function("ip_compare", Needs::Nothing, |lua, bind| bind.pure(lua, ip_compare)),
         function("ip_distance", Needs::Nothing, |lua, bind| bind.pure(lua, ip_distance)),

@@ -48,6 +48,21 @@ pub async fn routes(lua: Lua, _: Rc<Host>, table: Value) -> Result<Vec<Table>, N
         .collect::<mlua::Result<_>>()?)
 }
 
+pub async fn routes_overlapping(
+    lua: Lua,
+    _: Rc<Host>,
+    cidr: String,
+) -> Result<Vec<Table>, NetFailure> {
+    let wanted = ip::parse_either(&cidr)?;
+    let routes = Netlink::open()?.routes(None).await?;
+    let meets = |route: &Route| route.destination.prefix > 0 && route.destination.overlaps(&wanted);
+    Ok(routes
+        .into_iter()
+        .filter(meets)
+        .map(|route| route_table(&lua, route))
+        .collect::<mlua::Result<_>>()?)
+}
+
 pub async fn add_route(_: Lua, _: Rc<Host>, route: Value) -> Result<(), NetFailure> {
     let (destination, gateway, device) = read_route(&route)?;
     Ok(Netlink::open()?

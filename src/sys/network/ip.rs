@@ -114,6 +114,15 @@ impl Cidr {
         }))
     }
 
+    /// Returns the digit of the address family and the bits of the prefix as text: `410` for
+    /// `128.0.0.0/2`. Of two networks, one contains the other if its text begins the other's.
+    pub fn prefix_bits(&self) -> String {
+        let family = if self.address.is_ipv4() { '4' } else { '6' };
+        let top = to_bits(self.address) << (128 - u32::from(self.bits()));
+        let bits = (0..self.prefix).map(|n| if top << n >> 127 == 1 { '1' } else { '0' });
+        std::iter::once(family).chain(bits).collect()
+    }
+
     fn host_mask(&self) -> u128 {
         match self.bits() - self.prefix {
             128 => u128::MAX,
@@ -229,12 +238,28 @@ pub fn distance(a: IpAddr, b: IpAddr) -> Result<f64, AddressError> {
     })
 }
 
-/// Returns the locally administered MAC of an address: `02:42` and its last four bytes. A container
-/// that restarts with its address has the same MAC, so its neighbours' caches stay valid (protocol
-/// 15).
+/// Returns the locally administered MAC of an address: `02:42` and the four bytes of an IPv4
+/// address, or `02` and five bytes of a hash of all of an IPv6 address. A container that restarts
+/// with its address has the same MAC, so its neighbours' caches stay valid (protocol 15).
 pub fn mac(ip: IpAddr) -> Mac {
-    let [.., a, b, c, d] = to_bits(ip).to_be_bytes();
-    Mac([0x02, 0x42, a, b, c, d])
+    match ip {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            Mac([0x02, 0x42, a, b, c, d])
+        }
+        IpAddr::V6(ip) => {
+            let mut mac = [0x02; 6];
+            mac[1..].copy_from_slice(&fnv1a(&ip.octets()).to_be_bytes()[3..]);
+            Mac(mac)
+        }
+    }
+}
+
+/// Returns the FNV-1a hash, which must not change: containers keep their addresses by it.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
 fn width(ip: IpAddr) -> u8 {
@@ -317,6 +342,19 @@ mod tests {
     }
 
     #[test]
+    fn bits_of_prefixes_nest_like_networks() {
+        let bits = |net: &str| parse_either(net).unwrap().prefix_bits();
+        assert_eq!(bits("128.0.0.0/2"), "410");
+        assert_eq!(bits("10.0.0.0/8"), "400001010");
+        assert_eq!(bits("0.0.0.0/0"), "4");
+        assert_eq!(bits("::/0"), "6");
+        assert_eq!(bits("fd00::/8"), "611111101");
+        assert_eq!(bits("10.1.2.3").len(), 33);
+        assert_eq!(bits("::1"), format!("6{}1", "0".repeat(127)));
+        assert!(bits("10.1.2.0/24").starts_with(&bits("10.0.0.0/8")));
+    }
+
+    #[test]
     fn addition_stays_within_the_address_family() {
         assert_eq!(
             add(parse_ip("10.0.0.255").unwrap(), 1).unwrap().to_string(),
@@ -362,10 +400,14 @@ mod tests {
             mac(parse_ip("10.0.0.5").unwrap()).to_string(),
             "02:42:0a:00:00:05"
         );
-        assert_eq!(
-            mac(parse_ip("fd00::1:2").unwrap()).to_string(),
-            "02:42:00:01:00:02"
+        let of = |ip: &str| mac(parse_ip(ip).unwrap()).to_string();
+        assert_eq!(of("fd55::9"), of("fd55:0::9"));
+        assert_ne!(
+            of("fd55::9"),
+            of("fd55::1:0:0:9"),
+            "the last four bytes are the same"
         );
+        assert!(of("fd55::9").starts_with("02:"));
         assert_eq!(
             "02:42:0A:00:00:05".parse(),
             Ok(mac(parse_ip("10.0.0.5").unwrap()))

@@ -1,5 +1,6 @@
 //! The network: addresses, links and routes, kernel parameters, the firewall, HTTP requests.
 
+mod conntrack;
 pub mod firewall;
 pub mod http;
 pub mod ip;

@@ -17,7 +17,7 @@ use super::sysctl::{self, SysctlError};
 use crate::sys::blocking;
 use crate::sys::processes::ProcessError;
 use nft::{Family, Seen};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,9 @@ pub enum FirewallError {
     /// The bridge is missing, or cannot be read.
     #[error(transparent)]
     Net(#[from] NetError),
+    /// The kernel did not forget the flows to a port that was published or is no more.
+    #[error("cannot delete tracked UDP connections: {0}")]
+    Flows(io::Error),
     /// `route_localnet` could not be set.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
@@ -114,6 +117,7 @@ impl Firewall {
             Ok(self.application(seen, id, network))
         };
         let before = self.commit(id, application).await?;
+        self.forget_flows(&before, id, &network.ports).await;
         if let Some(left) = self
             .sole_bridge(&before, id)
             .filter(|left| left != network.bridge.as_str())
@@ -142,8 +146,10 @@ impl Firewall {
         if let Some(left) = self.sole_bridge(&seen, id) {
             route_localnet(&left, false).await?;
         }
-        self.commit(id, async |seen| Ok(self.removal(seen, id)))
+        let before = self
+            .commit(id, async |seen| Ok(self.removal(seen, id)))
             .await?;
+        self.forget_flows(&before, id, &[]).await;
         Ok(true)
     }
 
@@ -157,6 +163,23 @@ impl Firewall {
             .map(|entry| entry.id)
             .collect();
         Ok(ids.into_iter().collect())
+    }
+
+    /// Forgets UDP flows from before a change of ports. The rules hold all the same if the kernel
+    /// does not allow it.
+    async fn forget_flows(&self, before: &Seen, id: &str, ports: &[Port]) {
+        if let Err(error) = ports::forget_flows(before, id, ports).await {
+            tracing::warn!(plugin = self.plugin, id, %error, "flows to a UDP port that has changed were not forgotten");
+        }
+    }
+
+    /// Returns the networks that have rules, by their IDs, with their bridges.
+    pub async fn bridges(&self) -> Result<BTreeMap<String, String>, FirewallError> {
+        let entries = self.look().await?.entries(&self.table());
+        Ok(entries
+            .into_iter()
+            .map(|entry| (entry.id, entry.bridge))
+            .collect())
     }
 
     /// Returns the bridge of a network, unless another network has rules for it.

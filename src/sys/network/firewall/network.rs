@@ -33,6 +33,10 @@ pub struct Port {
 
 /// The firewall settings of a network.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a field of `firewall.apply`"
+)]
 pub struct Network {
     /// The bridge.
     pub bridge: LinkName,
@@ -42,6 +46,8 @@ pub struct Network {
     pub masquerade: bool,
     /// Whether no traffic enters or leaves.
     pub internal: bool,
+    /// Whether its containers reach each other by their own addresses.
+    pub icc: bool,
     /// Whether it is isolated from other networks of the plugin.
     pub isolate: bool,
     /// The published ports.

@@ -2,20 +2,27 @@
 
 use super::nft::{self, Family, PREFIX, Rule, Seen};
 use super::{FirewallError, Network, Port, Protocol};
+use crate::sys::blocking;
+use crate::sys::network::conntrack::{self, Flow};
+use crate::sys::network::netlink::Netlink;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt,
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A published port in the ruleset.
+#[derive(Clone, PartialEq)]
 struct Published {
     id: String,
     family: Family,
     protocol: String,
     host_ip: Option<IpAddr>,
     port: u64,
+    /// Where in a container it leads.
+    to: Option<SocketAddr>,
 }
 
 /// Rejects ports that another network publishes, and new ports that a process of the host uses.
@@ -98,7 +105,31 @@ impl Published {
             protocol: protocol.to_owned(),
             host_ip,
             port: port.as_u64()?,
+            to: rule.expr.iter().find_map(target),
         })
+    }
+
+    /// Returns the same published port of a network's settings.
+    fn of(id: &str, port: &Port) -> Self {
+        Self {
+            id: id.to_owned(),
+            family: port.family(),
+            protocol: port.protocol.to_string(),
+            host_ip: port.host_ip.filter(|ip| !ip.is_unspecified()),
+            port: port.host_port.into(),
+            to: Some(SocketAddr::new(port.ip, port.port)),
+        }
+    }
+
+    /// Returns whether a flow is sent to this port.
+    fn gets(&self, flow: &Flow, local: &BTreeSet<IpAddr>) -> bool {
+        let ip = flow.to.ip();
+        u64::from(flow.to.port()) == self.port
+            && ip.is_ipv4() == (self.family == Family::Ip)
+            && match self.host_ip {
+                Some(host_ip) => ip == host_ip,
+                None => ip.is_loopback() || local.contains(&ip),
+            }
     }
 
     fn meets(
@@ -148,6 +179,53 @@ fn published(seen: &Seen) -> Vec<Published> {
         .filter(|rule| rule.table.starts_with(PREFIX))
         .filter_map(Published::read)
         .collect()
+}
+
+/// Forgets the UDP flows that began under other settings of a network, whose packets would still go
+/// where they went before. `ports` are those that it publishes now.
+pub async fn forget_flows(before: &Seen, id: &str, ports: &[Port]) -> Result<(), FirewallError> {
+    let its_udp = |port: &Published| port.id == id && port.protocol == Protocol::Udp.as_str();
+    let old: Vec<Published> = published(before).into_iter().filter(its_udp).collect();
+    let new: Vec<Published> = ports.iter().map(|port| Published::of(id, port)).collect();
+    let new: Vec<Published> = new.into_iter().filter(its_udp).collect();
+    let (mut gone, mut come) = (Vec::new(), Vec::new());
+    for port in &old {
+        if !new.contains(port) {
+            gone.push(port.clone());
+        }
+    }
+    for port in new {
+        if !old.contains(&port) {
+            come.push(port);
+        }
+    }
+    if gone.is_empty() && come.is_empty() {
+        return Ok(());
+    }
+    let local: BTreeSet<IpAddr> = Netlink::open()?
+        .all_addresses()
+        .await?
+        .into_iter()
+        .collect();
+    let stale = move |flow: &Flow| {
+        let target = come.iter().find(|port| port.gets(flow, &local));
+        match target {
+            Some(port) => port.to != Some(flow.answered_from),
+            None => gone
+                .iter()
+                .any(|port| port.gets(flow, &local) && port.to == Some(flow.answered_from)),
+        }
+    };
+    let forgotten = blocking(move || conntrack::forget(stale)).await;
+    forgotten.map(|_| ()).map_err(FirewallError::Flows)
+}
+
+/// Returns where a statement that translates the destination leads.
+fn target(statement: &Value) -> Option<SocketAddr> {
+    let to = statement.get("dnat")?;
+    let ip = to.get("addr")?.as_str()?.parse().ok()?;
+    let port = to.get("port")?.as_u64()?;
+    Some(SocketAddr::new(ip, u16::try_from(port).ok()?))
 }
 
 /// Returns the protocol and the value with which a statement compares a field.

@@ -313,9 +313,15 @@ impl Place<'_> {
         let mut rules = vec![
             vec![iif("!=", network), oif("!=", network), verdict("return")],
             vec![ct("state", &["established", "related"]), verdict("accept")],
-            vec![iif("==", network), oif("==", network), verdict("accept")],
             vec![ct("status", &["dnat"]), verdict("accept")],
         ];
+        if network.icc {
+            rules.push(vec![
+                iif("==", network),
+                oif("==", network),
+                verdict("accept"),
+            ]);
+        }
         let among = |key: &str, set: &str| matches("==", meta(key), format!("@{set}").into());
         if !network.isolate {
             rules.push(vec![

@@ -15,6 +15,20 @@ impl Netlink {
         Ok(messages.iter().filter_map(cidr).collect())
     }
 
+    /// Returns the addresses of all devices.
+    pub async fn all_addresses(&self) -> Result<Vec<IpAddr>, NetError> {
+        let found = self.handle.address().get().execute();
+        let messages: Vec<AddressMessage> = found
+            .try_collect()
+            .await
+            .map_err(|e| refused("addresses".to_owned(), e))?;
+        Ok(messages
+            .iter()
+            .filter_map(cidr)
+            .map(|cidr| cidr.address)
+            .collect())
+    }
+
     /// Adds an address to a device, unless it has it already.
     ///
     /// IPv6 addresses skip duplicate address detection, which would never complete on a bridge

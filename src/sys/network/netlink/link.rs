@@ -174,6 +174,22 @@ impl Netlink {
 
     /// Sets whether a bridge may send a frame back to the port that it came from.
     pub async fn set_hairpin(&self, name: &LinkName, on: bool) -> Result<(), NetError> {
+        self.change_port(name, "hairpin mode", |port| port.hairpin(on))
+            .await
+    }
+
+    /// Sets whether a port of a bridge reaches only ports that are not isolated.
+    pub async fn set_isolated(&self, name: &LinkName, on: bool) -> Result<(), NetError> {
+        self.change_port(name, "isolation", |port| port.isolated(on))
+            .await
+    }
+
+    async fn change_port(
+        &self,
+        name: &LinkName,
+        what: &str,
+        change: impl FnOnce(LinkMessageBuilder<LinkBridgePort>) -> LinkMessageBuilder<LinkBridgePort>,
+    ) -> Result<(), NetError> {
         let link = self
             .link(name)
             .await?
@@ -183,9 +199,9 @@ impl Netlink {
                 "the link is not a port of a bridge: use `net.set_master` first",
             ));
         }
-        let message = LinkBridgePort::new(link.index).hairpin(on).build();
+        let message = change(LinkBridgePort::new(link.index)).build();
         let done = self.handle.link().set_port(message).execute().await;
-        done.map_err(|e| refused(format!("link `{name}`: hairpin mode"), e))
+        done.map_err(|e| refused(format!("link `{name}`: {what}"), e))
     }
 
     async fn create(&self, what: String, message: LinkMessage) -> Result<(), NetError> {
