@@ -9,6 +9,8 @@ use crate::harness::wait::wait_for;
 use crate::logs::numbers;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
+/// For what depends on how fast a busy disk is.
+const LONG: Duration = Duration::from_secs(300);
 /// What a command may take longer than with `json-file`, on a busy machine. It was minutes, or for ever.
 const EXTRA: Duration = Duration::from_secs(6);
 const SPILLED: &str = "log stream is spilled to disk, because its script does not keep up";
@@ -176,25 +178,21 @@ fn a_broken_save_and_a_killed_moondock_keep_no_container_from_its_user() {
 fn every_line_is_there_in_order_once_the_log_script_works_again() {
     needs!(engine);
     let bed = Bed::with_stuck_logs(RAISES, "");
-    let begun = Instant::now();
-    bed.run_logged("web", &[], "seq 1 300000").ok();
-    println!("300,000 lines were printed within {:.1?}", begun.elapsed());
+    // 3 MB each as the engine frames them, three times what a FIFO holds.
+    bed.run_logged("web", &[], "seq 1 100000").ok();
     bed.docker(&["start", "-a", "web"]).ok();
     bed.moondock_kill9();
     bed.serve_logs();
     bed.mend_logs();
-    let text = || bed.logs(&["--tail", "1", "web"]);
-    wait_for("both runs", TIMEOUT, || {
-        text() == "300000"
-            && bed
-                .moondock_log()
-                .matches("log script has caught up")
-                .count()
-                >= 2
+    wait_for("both runs", LONG, || {
+        bed.moondock_log()
+            .matches("log script has caught up")
+            .count()
+            == 2
     });
     let found = numbers(&bed.logs(&["web"]));
-    assert_eq!(found.len(), 600_000);
-    assert!(found.into_iter().eq((1..=300_000).chain(1..=300_000)));
+    assert_eq!(found.len(), 200_000);
+    assert!(found.into_iter().eq((1..=100_000).chain(1..=100_000)));
     let journal = bed.dir().join("state/jsonlog/logs");
     wait_for("an empty journal", TIMEOUT, || {
         fs::read_dir(&journal).unwrap().count() == 0
@@ -205,7 +203,7 @@ fn every_line_is_there_in_order_once_the_log_script_works_again() {
 fn lines_are_dropped_and_counted_when_too_much_of_the_log_is_on_disk() {
     needs!(engine);
     let bed = Bed::with_stuck_logs(RAISES, "\nspill_mib = 1\n");
-    bed.run_logged("web", &[], "seq 1 300000").ok();
+    bed.run_logged("web", &[], "seq 1 200000").ok();
     bed.mend_logs();
     let total = || {
         let log = bed.moondock_log();
@@ -214,8 +212,8 @@ fn lines_are_dropped_and_counted_when_too_much_of_the_log_is_on_disk() {
         digits.parse::<usize>().unwrap_or(0)
     };
     let kept = || numbers(&bed.logs(&["web"]));
-    wait_for("all to be written or counted", TIMEOUT, || {
-        kept().len() + total() == 300_000
+    wait_for("all to be written or counted", LONG, || {
+        kept().len() + total() == 200_000
     });
     assert!(total() > 0 && kept().is_sorted(), "{} dropped", total());
     assert!(

@@ -213,7 +213,8 @@ impl Stream {
     /// Waits for a larger batch, unless one is there, and gives other tasks their turn.
     async fn pace(&self, begun: Instant) {
         let is_running = self.control.ordered() == Order::Run;
-        if is_running && self.queue.waiting() < self.registry.settings().batch_kib << 10 {
+        let is_small = self.queue.waiting() < self.registry.settings().batch_kib << 10;
+        if is_running && is_small && !self.queue.has_spilled() {
             sleep_until(begun + BATCH_INTERVAL).await;
         }
         // With a full FIFO nothing above waits, and dozens of batches would follow each other.
