@@ -1,7 +1,7 @@
 //! The position of a stream in its FIFO.
 
 use super::settings::LogSettings;
-use crate::protocol::{Cut, FrameError, LogEntry, cut};
+use crate::protocol::{Cut, FrameError, LogEntry, Measured, cut, measure};
 use crate::sys::files::fifo::{Fifo, Peek};
 use crate::sys::state::journal::Mark;
 use sha2::{Digest, Sha256};
@@ -41,8 +41,8 @@ pub(super) struct Front {
     /// The number of the first entry.
     pub first: u64,
     /// The number of entries.
-    pub count: u64,
-    /// The bytes that the container printed, with a newline for each entry.
+    pub count: usize,
+    /// About as many bytes as the container printed.
     pub printed: usize,
 }
 
@@ -119,25 +119,30 @@ impl Cursor {
             if self.fifo.peek(limit, &mut bytes)? != Peek::Bytes {
                 return Ok(None);
             }
-            match cut(&bytes, usize::MAX, FRAME_LIMIT)? {
-                Cut::Entries(entries, length) => {
+            match measure(&bytes, FRAME_LIMIT)? {
+                Measured::Frames {
+                    count,
+                    length,
+                    printed,
+                } => {
                     bytes.truncate(length);
+                    let first = self.seq.get();
                     return Ok(Some(Front {
                         bytes,
-                        first: self.seq.get(),
-                        count: entries.len() as u64,
-                        printed: entries.iter().map(|entry| entry.line.len() + 1).sum(),
+                        first,
+                        count,
+                        printed,
                     }));
                 }
-                Cut::Short(whole) if bytes.len() == limit => limit = whole,
-                Cut::Short(_) => return Ok(None),
+                Measured::Short(whole) if bytes.len() == limit => limit = whole,
+                Measured::Short(_) => return Ok(None),
             }
         }
     }
 
     /// Removes what [`Cursor::front`] returned.
     pub fn discard(&self, front: &Front) -> io::Result<()> {
-        self.advance(front.bytes.len(), front.count)
+        self.advance(front.bytes.len(), front.count as u64)
     }
 
     /// Continues at entry number `seq`. Removes `bytes` if the FIFO begins with them.

@@ -266,8 +266,7 @@ impl Keeper {
             match queue.drop_front(excess.min(PORTION)) {
                 Ok(Some(front)) => {
                     printed += front.printed;
-                    let entries = usize::try_from(front.count).unwrap_or(usize::MAX);
-                    self.drops.count(entries, front.bytes.len());
+                    self.drops.count(front.count, front.bytes.len());
                 }
                 Ok(None) => break,
                 Err(error) => {

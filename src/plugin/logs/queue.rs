@@ -150,7 +150,7 @@ impl Queue {
         };
         let spill = self.spill.clone();
         let (front, piece) = blocking(move || {
-            let piece = spill.write(front.first, front.count, &front.bytes)?;
+            let piece = spill.write(front.first, front.count as u64, &front.bytes)?;
             io::Result::Ok((front, piece))
         })
         .await?;
