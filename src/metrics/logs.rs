@@ -19,6 +19,8 @@ pub struct LogCounters {
     pub dropped_entries: AtomicU64,
     /// Bytes of dropped entries and of corrupt streams.
     pub dropped_bytes: AtomicU64,
+    /// Bytes of entries that are on disk, because the script was too slow to take them.
+    pub spilled_bytes: AtomicU64,
 }
 
 impl LogCounters {

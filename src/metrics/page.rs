@@ -188,6 +188,15 @@ pub const METRICS: &[Metric] = &[
         }),
     },
     Metric {
+        name: "moondock_log_spilled_bytes",
+        kind: MetricKind::Gauge,
+        labels: &["plugin"],
+        help: "Bytes of log entries that are on disk until the script takes them.",
+        values: Values::Plugin(|meters, lines| {
+            lines.of(meters, &[], meters.logs().spilled_bytes.load(Relaxed));
+        }),
+    },
+    Metric {
         name: "moondock_open_connections",
         kind: MetricKind::Gauge,
         labels: &["plugin"],

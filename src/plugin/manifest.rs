@@ -233,6 +233,10 @@ mod tests {
                 "plugin.toml:2: unknown variant `wait`, expected `block` or `drop`",
             ),
             (
+                "[log]\nspill_mib = 2000000",
+                "plugin.toml:2: `spill_mib` must be between 0 and 1048576",
+            ),
+            (
                 "[log]\nbuffer_kib = 1",
                 "plugin.toml:2: `buffer_kib` must be between 64 and 16384",
             ),

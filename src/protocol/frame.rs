@@ -45,6 +45,22 @@ pub enum Cut {
     Short(usize),
 }
 
+/// The size of the beginning of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measured {
+    /// Complete frames.
+    Frames {
+        /// Their number.
+        count: usize,
+        /// Their length in bytes.
+        length: usize,
+        /// About as many bytes as the container has printed for them.
+        printed: usize,
+    },
+    /// An incomplete frame, and how many bytes it has at least.
+    Short(usize),
+}
+
 /// A corrupt frame. The beginning of the next frame is then unknown.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
@@ -65,6 +81,8 @@ enum First {
 
 /// The length of a frame's header in bytes.
 const HEADER: usize = 4;
+/// What a frame contains besides the line, in bytes.
+const OVERHEAD: usize = 20;
 
 /// Decodes the complete frames at the beginning of `bytes`, at most `count` of them.
 ///
@@ -87,17 +105,49 @@ pub fn cut(bytes: &[u8], count: usize, limit: usize) -> Result<Cut, FrameError> 
     Ok(Cut::Entries(entries, taken))
 }
 
-fn first(bytes: &[u8], limit: usize) -> Result<First, FrameError> {
+/// Measures the complete frames at the beginning of `bytes`, without decoding them.
+///
+/// # Errors
+/// A first frame that is longer than `limit` bytes.
+pub fn measure(bytes: &[u8], limit: usize) -> Result<Measured, FrameError> {
+    let (mut count, mut length, mut printed) = (0, 0, 0);
+    loop {
+        match body(&bytes[length..], limit) {
+            Ok((Some(body), whole)) => {
+                count += 1;
+                length += whole;
+                // With the newline.
+                printed += body.len().saturating_sub(OVERHEAD) + 1;
+            }
+            Ok((None, whole)) if count == 0 => return Ok(Measured::Short(whole)),
+            Err(error) if count == 0 => return Err(error),
+            _ => {
+                return Ok(Measured::Frames {
+                    count,
+                    length,
+                    printed,
+                });
+            }
+        }
+    }
+}
+
+/// Returns the body of the first frame, or `None` and how many bytes the frame has at least.
+fn body(bytes: &[u8], limit: usize) -> Result<(Option<&[u8]>, usize), FrameError> {
     let Some((header, rest)) = bytes.split_first_chunk::<HEADER>() else {
-        return Ok(First::Incomplete(HEADER));
+        return Ok((None, HEADER));
     };
     let length = u32::from_be_bytes(*header) as usize;
     if length > limit {
         return Err(FrameError::TooLong { length, limit });
     }
-    match rest.get(..length) {
-        None => Ok(First::Incomplete(HEADER + length)),
-        Some(body) => Ok(First::Entry(LogEntry::decode(body)?, HEADER + length)),
+    Ok((rest.get(..length), HEADER + length))
+}
+
+fn first(bytes: &[u8], limit: usize) -> Result<First, FrameError> {
+    match body(bytes, limit)? {
+        (None, length) => Ok(First::Incomplete(length)),
+        (Some(body), length) => Ok(First::Entry(LogEntry::decode(body)?, length)),
     }
 }
 
@@ -205,6 +255,40 @@ mod tests {
         let foreign = cut(b"\0\0\0\x02\xff\xff", 10, 1000).unwrap_err();
         assert_eq!(foreign.to_string(), "a frame is not a log entry");
         assert!(foreign.source().is_some());
+    }
+
+    #[test]
+    fn frames_are_measured_as_they_are_cut() {
+        let mut bytes = Vec::new();
+        for line in ["", "hello", &"x".repeat(16 << 10)] {
+            let line = LogEntry {
+                partial: false,
+                partial_log_metadata: None,
+                ..entry(line)
+            };
+            frame(&line, &mut bytes);
+        }
+        let whole = bytes.len();
+        let printed = match measure(&bytes, 20_000) {
+            Ok(Measured::Frames {
+                count: 3,
+                length,
+                printed,
+            }) if length == whole => printed,
+            other => panic!("{other:?}"),
+        };
+        let really = 1 + 6 + (16 << 10) + 1;
+        assert!(
+            printed.abs_diff(really) < 10,
+            "{printed} instead of {really}"
+        );
+        assert_eq!(measure(&bytes[..3], 20_000), Ok(Measured::Short(4)));
+        assert_eq!(measure(&bytes[..9], 20_000), Ok(Measured::Short(22)));
+        bytes.extend_from_slice(b"\xff\xff\xff\xff");
+        assert!(
+            matches!(measure(&bytes, 20_000), Ok(Measured::Frames { length, .. }) if length == whole)
+        );
+        assert!(measure(&bytes[whole..], 20_000).is_err());
     }
 
     proptest! {

@@ -24,7 +24,7 @@ mod secret;
 mod volume;
 
 pub use form::{Form, is_rfc3339};
-pub use frame::{Cut, FrameError, LogEntry, PartialMetadata, cut, frame};
+pub use frame::{Cut, FrameError, LogEntry, Measured, PartialMetadata, cut, frame, measure};
 pub use interface::Interface;
 pub use log::{
     CONFIG as READ_CONFIG, ENTRY as LOG_ENTRY, INFO as LOG_INFO, READ_LOG, STOP_LOG, WRITE_ENTRIES,

@@ -14,7 +14,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 impl Bed {
     /// An engine, and moondock with the shipped `jsonlog`, whose `plugin.toml` is changed so.
-    fn with_jsonlog(change: impl Fn(String) -> String) -> Bed {
+    pub fn with_jsonlog(change: impl Fn(String) -> String) -> Bed {
         let bed = Bed::new();
         let manifest = fs::read_to_string(format!("{SHIPPED}/plugin.toml")).unwrap();
         let manifest = manifest.replace("/var/lib/moondock/logs", &bed.log_root());
@@ -28,11 +28,11 @@ impl Bed {
         bed
     }
 
-    fn log_root(&self) -> String {
+    pub fn log_root(&self) -> String {
         self.dir().join("logs").display().to_string()
     }
 
-    fn serve_logs(&self) {
+    pub fn serve_logs(&self) {
         let (scripts, state) = (self.dir().join("scripts"), self.dir().join("state"));
         let argv = [
             env!("CARGO_BIN_EXE_moondock"),
@@ -44,7 +44,7 @@ impl Bed {
         self.plugin_start(&argv.map(str::to_owned), "/run/docker/plugins/jsonlog.sock");
     }
 
-    fn run_logged(&self, name: &str, args: &[&str], script: &str) -> Output {
+    pub fn run_logged(&self, name: &str, args: &[&str], script: &str) -> Output {
         let head = [
             "run",
             "--name",
@@ -57,12 +57,12 @@ impl Bed {
         self.docker(&[&head, args, &["busybox", "sh", "-c", script]].concat())
     }
 
-    fn logs(&self, args: &[&str]) -> String {
+    pub fn logs(&self, args: &[&str]) -> String {
         self.docker(&[&["logs"], args].concat()).ok()
     }
 }
 
-fn numbers(text: &str) -> Vec<usize> {
+pub fn numbers(text: &str) -> Vec<usize> {
     text.lines()
         .map(|line| line.parse().unwrap_or_else(|_| panic!("`{line}`")))
         .collect()

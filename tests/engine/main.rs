@@ -31,6 +31,7 @@ mod crash;
 mod crash_anywhere;
 mod ipam;
 mod logs;
+mod logs_stuck;
 mod managed;
 mod managed_all;
 mod managed_life;

@@ -6,6 +6,8 @@ mod fifo;
 mod killed;
 mod reading;
 mod slow;
+mod spilled;
+mod spilled_killed;
 
 use crate::harness::recorded::calls;
 use crate::harness::scripted::{Scripted, Scripts};

@@ -1,6 +1,7 @@
 //! The two ends of a stream's control: what it is ordered to do, and how far it has come.
 
 use super::info::StreamInfo;
+use std::cell::Cell;
 use tokio::sync::watch;
 
 /// What a stream is ordered to do. A later order goes beyond those before it.
@@ -12,6 +13,8 @@ pub(super) enum Order {
     EndWhenDeserted,
     /// To end when it is empty.
     Stop,
+    /// To give up the FIFO, which the engine is about to remove.
+    Leave,
 }
 
 /// The progress of a stream towards its end.
@@ -19,7 +22,7 @@ pub(super) enum Order {
 pub(super) enum Progress {
     /// It goes on.
     Open,
-    /// All that was written before it was stopped is delivered.
+    /// All that was written before it was stopped is delivered, or on disk.
     Drained,
     /// Its task is over.
     Ended,
@@ -32,18 +35,27 @@ pub(super) struct Control {
     pub container: String,
     /// The container's name, for the log.
     pub name: String,
+    /// The number of the stream, which is higher than those of earlier streams.
+    pub number: u64,
+    /// The bytes of it that are on disk.
+    pub spilled: Cell<u64>,
     order: watch::Sender<Order>,
     progress: watch::Sender<Progress>,
+    /// Whether something may be left to deliver.
+    backlog: watch::Sender<bool>,
 }
 
 impl Control {
     /// Creates the control of a stream that goes on.
-    pub fn new(info: &StreamInfo) -> Self {
+    pub fn new(info: &StreamInfo, number: u64) -> Self {
         Self {
             container: info.container.clone(),
             name: info.name.clone(),
+            number,
+            spilled: Cell::new(0),
             order: watch::Sender::new(Order::Run),
             progress: watch::Sender::new(Progress::Open),
+            backlog: watch::Sender::new(true),
         }
     }
 
@@ -72,7 +84,7 @@ impl Control {
         (now, changed)
     }
 
-    /// Waits until a stopped stream is empty.
+    /// Waits until nothing is left in the FIFO of a stopped stream.
     pub async fn drained(&self) {
         self.reached(Progress::Drained).await;
     }
@@ -91,6 +103,22 @@ impl Control {
     pub fn reach(&self, progress: Progress) {
         self.progress
             .send_if_modified(|now| progress > std::mem::replace(now, progress.max(*now)));
+        if progress == Progress::Ended {
+            self.set_backlog(false);
+        }
+    }
+
+    /// Records whether something is left to deliver.
+    pub fn set_backlog(&self, is_there: bool) {
+        self.backlog
+            .send_if_modified(|now| std::mem::replace(now, is_there) != is_there);
+    }
+
+    /// Waits until nothing is left to deliver.
+    pub async fn caught_up(&self) {
+        let mut receiver = self.backlog.subscribe();
+        // `self` holds the sender.
+        let _ = receiver.wait_for(|is_there| !is_there).await;
     }
 
     async fn reached(&self, progress: Progress) {

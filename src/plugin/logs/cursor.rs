@@ -1,7 +1,7 @@
 //! The position of a stream in its FIFO.
 
 use super::settings::LogSettings;
-use crate::protocol::{Cut, FrameError, LogEntry, cut};
+use crate::protocol::{Cut, FrameError, LogEntry, Measured, cut, measure};
 use crate::sys::files::fifo::{Fifo, Peek};
 use crate::sys::state::journal::Mark;
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::io;
 
 /// The longest frame in bytes, which is also the limit of the engine's own reader.
-const FRAME_LIMIT: usize = 1_000_000;
+pub(super) const FRAME_LIMIT: usize = 1_000_000;
 /// The size of a page in bytes. A frame may begin in the middle of a page of the FIFO.
 const PAGE: usize = 4096;
 
@@ -34,7 +34,19 @@ pub(super) enum Seen {
     Deserted,
 }
 
-/// Entries that are still in the FIFO.
+/// Complete frames at the beginning of a FIFO.
+pub(super) struct Front {
+    /// The frames.
+    pub bytes: Vec<u8>,
+    /// The number of the first entry.
+    pub first: u64,
+    /// The number of entries.
+    pub count: usize,
+    /// About as many bytes as the container printed.
+    pub printed: usize,
+}
+
+/// Entries that are still in the FIFO, or on disk.
 pub(super) struct Batch {
     pub entries: Vec<LogEntry>,
     pub mark: Mark,
@@ -91,38 +103,63 @@ impl Cursor {
     }
 
     fn batch(&self, entries: Vec<LogEntry>, length: usize) -> Batch {
-        let mark = Mark {
-            seq: self.seq.get(),
-            count: entries.len() as u64,
-            length: length as u64,
-            digest: digest(&self.seen[..length]),
-        };
-        Batch { entries, mark }
+        Batch::new(entries, self.seq.get(), &self.seen[..length])
     }
 
     /// Removes a batch from the FIFO.
     pub fn consume(&self, batch: &Batch) -> io::Result<()> {
-        self.fifo.consume(batch.length())?;
-        self.seq.set(batch.mark.seq + batch.mark.count);
+        self.advance(batch.length(), batch.mark.count)
+    }
+
+    /// Reads the oldest entries, of at most `limit` bytes unless the first is longer. Returns `None`
+    /// if there is no complete entry.
+    pub fn front(&self, limit: usize) -> Result<Option<Front>, ReadError> {
+        let (mut limit, mut bytes) = (limit.max(1), Vec::new());
+        loop {
+            if self.fifo.peek(limit, &mut bytes)? != Peek::Bytes {
+                return Ok(None);
+            }
+            match measure(&bytes, FRAME_LIMIT)? {
+                Measured::Frames {
+                    count,
+                    length,
+                    printed,
+                } => {
+                    bytes.truncate(length);
+                    let first = self.seq.get();
+                    return Ok(Some(Front {
+                        bytes,
+                        first,
+                        count,
+                        printed,
+                    }));
+                }
+                Measured::Short(whole) if bytes.len() == limit => limit = whole,
+                Measured::Short(_) => return Ok(None),
+            }
+        }
+    }
+
+    /// Removes what [`Cursor::front`] returned.
+    pub fn discard(&self, front: &Front) -> io::Result<()> {
+        self.advance(front.bytes.len(), front.count as u64)
+    }
+
+    /// Continues at entry number `seq`. Removes `bytes` if the FIFO begins with them.
+    pub fn continue_at(&self, seq: u64, bytes: &[u8]) -> io::Result<()> {
+        self.seq.set(seq);
+        let mut front = Vec::new();
+        self.fifo.peek(bytes.len().max(1), &mut front)?;
+        if !bytes.is_empty() && front == bytes {
+            self.fifo.consume(bytes.len())?;
+        }
         Ok(())
     }
 
-    /// Removes the oldest entries, of at most `limit` bytes unless the first is longer. Returns how
-    /// many entries and bytes it removed; `None` if there is no complete entry.
-    pub fn discard(&self, mut limit: usize) -> Option<(usize, usize)> {
-        let mut bytes = Vec::new();
-        loop {
-            self.fifo.peek(limit, &mut bytes).ok()?;
-            match cut(&bytes, usize::MAX, FRAME_LIMIT) {
-                Ok(Cut::Entries(entries, length)) => {
-                    self.fifo.consume(length).ok()?;
-                    self.seq.set(self.seq.get() + entries.len() as u64);
-                    return Some((entries.len(), length));
-                }
-                Ok(Cut::Short(whole)) if bytes.len() == limit => limit = whole,
-                _ => return None,
-            }
-        }
+    fn advance(&self, bytes: usize, entries: u64) -> io::Result<()> {
+        self.fifo.consume(bytes)?;
+        self.seq.set(self.seq.get() + entries);
+        Ok(())
     }
 
     /// Removes all bytes, also of incomplete entries, and returns how many.
@@ -166,7 +203,18 @@ impl Cursor {
 }
 
 impl Batch {
-    /// Returns the length of the batch in the FIFO, in bytes.
+    /// Creates a batch of entries, the first of which is number `seq`, from their frames.
+    pub fn new(entries: Vec<LogEntry>, seq: u64, frames: &[u8]) -> Self {
+        let mark = Mark {
+            seq,
+            count: entries.len() as u64,
+            length: frames.len() as u64,
+            digest: digest(frames),
+        };
+        Self { entries, mark }
+    }
+
+    /// Returns the length of the batch as framed by the engine, in bytes.
     pub fn length(&self) -> usize {
         usize::try_from(self.mark.length).unwrap_or(usize::MAX)
     }

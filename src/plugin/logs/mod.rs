@@ -7,6 +7,8 @@ mod deliver;
 mod drops;
 mod entry;
 mod info;
+mod keeper;
+mod queue;
 mod read;
 mod registry;
 mod resume;
@@ -15,8 +17,9 @@ mod stream;
 
 pub use self::settings::{LogSettings, OnSlow};
 
-use self::control::Order;
+use self::control::{Control, Order};
 use self::info::StreamInfo;
+use self::queue::Queue;
 use self::registry::Registry;
 use self::stream::Stream;
 use super::outcome::Outcome;
@@ -32,9 +35,11 @@ use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How long `StopLogging` waits for the rest of the log. After the answer, the engine removes the
-/// FIFO.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long `StopLogging` waits for the rest of the log, while the engine holds the container's lock.
+/// After the answer, the engine removes the FIFO.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(1500);
+/// How long `StopLogging` then waits until the rest is on disk.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The name of the state directory in a diagnostic.
 const STATE_DIR: &str = "the state directory";
@@ -96,7 +101,14 @@ impl Logs {
         let mark = self.note(&info).await.map_err(|e| failed(STATE_DIR, &e))?;
         registry.forsake(Some(&info.container));
         let control = registry.register(&info);
-        let stream = Stream::new(registry.clone(), info, control, fifo, mark);
+        let queue = match Queue::open(registry, &info.id, control.clone(), Some(fifo), None).await {
+            Ok(queue) => queue,
+            Err(error) => {
+                registry.unregister(&info);
+                return Err(failed(STATE_DIR, &error));
+            }
+        };
+        let stream = Stream::new(registry.clone(), info, control, queue, mark);
         registry.slot.spawn(stream.run());
         Ok(())
     }
@@ -109,7 +121,7 @@ impl Logs {
     }
 
     /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after
-    /// [`DRAIN_TIMEOUT`].
+    /// [`DRAIN_TIMEOUT`] and [`LEAVE_TIMEOUT`].
     pub async fn stop(&self, method: &'static Method, body: &[u8]) -> Outcome {
         match file_of(body) {
             Ok(file) => Outcome::ok(b"{}".to_vec(), self.stop_stream(&file).await),
@@ -123,8 +135,9 @@ impl Logs {
         let Some(control) = self.registry.stream(file) else {
             return file.to_owned();
         };
-        control.order(Order::Stop);
-        if timeout(DRAIN_TIMEOUT, control.drained()).await.is_err() {
+        if !drains(&control, Order::Stop, DRAIN_TIMEOUT).await
+            && !drains(&control, Order::Leave, LEAVE_TIMEOUT).await
+        {
             let (plugin, container) = (self.registry.slot.name(), &control.name);
             tracing::warn!(
                 plugin,
@@ -155,6 +168,12 @@ impl Logs {
     pub async fn shut_down(&self) {
         self.registry.shut_down().await;
     }
+}
+
+/// Gives a stream the order. Returns whether nothing is left in its FIFO within `limit`.
+async fn drains(control: &Control, order: Order, limit: Duration) -> bool {
+    control.order(order);
+    timeout(limit, control.drained()).await.is_ok()
 }
 
 fn file_of(body: &[u8]) -> Result<String, String> {

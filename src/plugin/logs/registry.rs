@@ -8,7 +8,7 @@ use crate::plugin::slot::Slot;
 use crate::sys::files::fifo::{Fifo, Scratch};
 use crate::sys::locks::{Held, Locks};
 use crate::sys::state::journal::Journal;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::path::Path;
@@ -29,6 +29,8 @@ pub(super) struct Registry {
     pub counters: Arc<LogCounters>,
     /// The streams by the path of their FIFO.
     streams: RefCell<BTreeMap<String, Rc<Control>>>,
+    /// The number of streams that were ever registered.
+    started: Cell<u64>,
     /// The senders that wake the followers of a log, by the container's ID.
     written: RefCell<HashMap<String, watch::Sender<()>>>,
     scratch: RefCell<Option<Rc<Scratch>>>,
@@ -46,6 +48,7 @@ impl Registry {
             counters: slot.core.meters.logs().clone(),
             slot,
             streams: RefCell::default(),
+            started: Cell::default(),
             written: RefCell::default(),
             scratch: RefCell::default(),
             starting: Locks::default(),
@@ -55,7 +58,9 @@ impl Registry {
 
     /// Adds a stream, and returns its control.
     pub fn register(&self, info: &StreamInfo) -> Rc<Control> {
-        let control = Rc::new(Control::new(info));
+        let number = self.started.get();
+        self.started.set(number + 1);
+        let control = Rc::new(Control::new(info, number));
         let mut streams = self.streams.borrow_mut();
         let before = streams.insert(info.file.clone(), control.clone());
         let mut written = self.written.borrow_mut();
@@ -97,6 +102,23 @@ impl Registry {
     /// Returns the stream of a FIFO.
     pub fn stream(&self, file: &str) -> Option<Rc<Control>> {
         self.streams.borrow().get(file).cloned()
+    }
+
+    /// Returns the streams of the same container that began before.
+    pub fn former(&self, control: &Control) -> Vec<Rc<Control>> {
+        let streams = self.streams.borrow();
+        streams
+            .values()
+            .filter(|other| other.container == control.container && other.number < control.number)
+            .cloned()
+            .collect()
+    }
+
+    /// Returns the bytes on disk of all streams of a container.
+    pub fn spilled(&self, container: &str) -> u64 {
+        let streams = self.streams.borrow();
+        let of_container = streams.values().filter(|one| one.container == container);
+        of_container.map(|one| one.spilled.get()).sum()
     }
 
     /// Orders the streams of `container`, or all, to end once they are empty and nobody can write

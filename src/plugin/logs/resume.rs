@@ -1,12 +1,13 @@
 //! Resuming the log streams of a previous process.
 
-use super::control::{Control, Progress};
+use super::control::{Control, Order, Progress};
 use super::info::StreamInfo;
+use super::queue::Queue;
 use super::registry::Registry;
-use super::stream::{Stream, finish_gone};
+use super::stream::Stream;
 use crate::sys::blocking;
 use crate::sys::files::fifo::Fifo;
-use crate::sys::state::journal::{Mark, MarkFile};
+use crate::sys::state::journal::MarkFile;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,21 +60,14 @@ async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) 
     let (plugin, container) = (registry.slot.name().to_owned(), info.name.clone());
     let mut is_reported = false;
     loop {
-        let error = match open(&registry, &info) {
-            Ok((fifo, file, mark)) => {
-                tracing::info!(plugin, container, "log stream resumed");
-                let stream = Stream::new(registry, info, control, fifo, file);
-                if let Some(mark) = mark {
-                    stream.resume(&mark);
-                }
-                return stream.run().await;
+        let error = match open(&registry, &info, &control).await {
+            Ok((queue, mark)) => {
+                return Stream::new(registry, info, control, queue, mark)
+                    .run()
+                    .await;
             }
             Err(error) => error,
         };
-        if has_gone(&error) {
-            tracing::info!(plugin, container, %error, "log stream ended meanwhile");
-            return finish_gone(&registry, &info, &control).await;
-        }
         if !std::mem::replace(&mut is_reported, true) {
             tracing::error!(plugin, container, %error, "cannot resume the log stream yet");
         }
@@ -83,11 +77,34 @@ async fn reopen(registry: Rc<Registry>, info: StreamInfo, control: Rc<Control>) 
     }
 }
 
-fn open(registry: &Registry, info: &StreamInfo) -> io::Result<(Fifo, MarkFile, Option<Mark>)> {
-    let fifo = registry.open_fifo(&info.file)?;
+async fn open(
+    registry: &Rc<Registry>,
+    info: &StreamInfo,
+    control: &Rc<Control>,
+) -> io::Result<(Queue, MarkFile)> {
+    let (plugin, container) = (registry.slot.name(), &info.name);
+    let fifo = open_fifo(registry, info)?;
     let file = registry.journal.mark_file(&info.id)?;
-    let mark = file.get()?;
-    Ok((fifo, file, mark))
+    let (mark, is_there) = (file.get()?, fifo.is_some());
+    let queue = Queue::open(registry, &info.id, control.clone(), fifo, mark).await?;
+    if is_there || queue.has_spilled() {
+        tracing::info!(plugin, container, "log stream resumed");
+    } else {
+        tracing::info!(plugin, container, "log stream ended meanwhile");
+    }
+    if !is_there {
+        control.order(Order::Stop);
+    }
+    Ok((queue, file))
+}
+
+/// Opens the FIFO of a stream. Returns `None` if it is gone.
+fn open_fifo(registry: &Registry, info: &StreamInfo) -> io::Result<Option<Fifo>> {
+    match registry.open_fifo(&info.file) {
+        Ok(fifo) => Ok(Some(fifo)),
+        Err(error) if has_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether the FIFO is gone: the engine removes it when its container has ended.

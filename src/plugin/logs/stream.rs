@@ -1,19 +1,17 @@
-//! The life of one log stream: read from its FIFO, delivered to the script, consumed.
+//! The life of one log stream: read from its queue, delivered to the script, consumed.
 
 use super::control::{Control, Order, Progress};
-use super::cursor::{Batch, Cursor, ReadError, Seen};
+use super::cursor::{Batch, ReadError, Seen};
 use super::deliver::{Delivered, Delivery};
-use super::drops::{Drops, REPORT_INTERVAL};
+use super::drops::Drops;
 use super::info::StreamInfo;
+use super::keeper::Keeper;
+use super::queue::Queue;
 use super::registry::Registry;
-use super::settings::OnSlow;
 use crate::protocol::STOP_LOG;
 use crate::sys::blocking;
-use crate::sys::files::fifo::Fifo;
-use crate::sys::state::journal::{Mark, MarkFile};
+use crate::sys::state::journal::MarkFile;
 use crate::telemetry::chain;
-use std::cell::Cell;
-use std::convert::Infallible;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::task::yield_now;
@@ -24,10 +22,6 @@ use tokio::time::{Instant, sleep, sleep_until};
 const BATCH_INTERVAL: Duration = Duration::from_millis(5);
 /// How long a stopped stream waits for the engine to close the FIFO, or for the rest of a frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a FIFO from which entries may be dropped is checked while the script is slow.
-const ROOM_INTERVAL: Duration = Duration::from_millis(5);
-/// The bytes that are dropped before other tasks get their turn.
-const DROP_PORTION: usize = 128 << 10;
 
 /// How a stream came to an end.
 #[derive(PartialEq, Eq)]
@@ -43,37 +37,38 @@ pub(super) struct Stream {
     registry: Rc<Registry>,
     info: Rc<StreamInfo>,
     control: Rc<Control>,
-    cursor: Cursor,
+    queue: Queue,
     delivery: Delivery,
-    drops: Drops,
-    /// Whether the batch that the script has was consumed already, to make room.
-    is_consumed: Cell<bool>,
+    drops: Rc<Drops>,
+    keeper: Keeper,
 }
 
 impl Stream {
-    /// Creates a stream that the engine has just started.
+    /// Creates a stream of a queue. `mark` is the file that records which batch the script has.
     pub fn new(
         registry: Rc<Registry>,
         info: StreamInfo,
         control: Rc<Control>,
-        fifo: Fifo,
+        queue: Queue,
         mark: MarkFile,
     ) -> Self {
         let info = Rc::new(info);
+        let drops = Rc::new(Drops::new(registry.clone(), info.clone()));
+        let has_spilled = queue.has_spilled();
         Self {
-            cursor: Cursor::new(fifo),
+            queue,
             delivery: Delivery::new(registry.clone(), info.clone(), mark),
-            drops: Drops::new(registry.clone(), info.clone()),
+            keeper: Keeper::new(
+                registry.clone(),
+                control.clone(),
+                drops.clone(),
+                has_spilled,
+            ),
+            drops,
             registry,
             info,
             control,
-            is_consumed: Cell::new(false),
         }
-    }
-
-    /// Continues where a previous process left the stream.
-    pub fn resume(&self, mark: &Mark) {
-        self.cursor.resume(mark);
     }
 
     /// Runs until the stream ends.
@@ -90,12 +85,14 @@ impl Stream {
     }
 
     async fn pump(&mut self) -> Result<End, ReadError> {
+        self.wait_for_former().await;
         // Since when a stream that is to end has waited for more.
         let mut waiting_since = None;
         while !self.registry.is_shutting_down() {
-            let is_cut = match self.cursor.peek(&self.registry.settings())? {
+            let is_cut = match self.queue.peek(&self.registry.settings()).await? {
                 Seen::Batch(batch) => {
                     waiting_since = None;
+                    self.control.set_backlog(true);
                     if !self.hand_over(&batch).await? {
                         return Ok(End::Interrupted);
                     }
@@ -105,6 +102,7 @@ impl Stream {
                 Seen::Piece => true,
                 Seen::Deserted | Seen::Nothing => false,
             };
+            self.control.set_backlog(false);
             if self.is_to_end(is_cut) {
                 let since = waiting_since.get_or_insert_with(Instant::now);
                 if since.elapsed() > CLOSE_TIMEOUT {
@@ -116,18 +114,49 @@ impl Stream {
         Ok(End::Interrupted)
     }
 
+    /// Waits until earlier streams of the container are delivered, unless this one is over before it
+    /// has any entry.
+    async fn wait_for_former(&self) {
+        let former = self.registry.former(&self.control);
+        let caught_up = async {
+            for stream in former {
+                stream.caught_up().await;
+            }
+        };
+        let waiting = async {
+            tokio::select! {
+                biased;
+                () = caught_up => {}
+                () = self.over() => {}
+                () = self.registry.shutdown() => {}
+            }
+        };
+        self.keeper.during(&self.queue, None, waiting).await;
+    }
+
+    /// Waits until the stream is stopped with nothing in it.
+    async fn over(&self) {
+        loop {
+            let (ordered, changed) = self.control.next_order();
+            if ordered >= Order::Stop && self.queue.is_empty() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits for the next writer of a deserted FIFO. Returns `false` if none will come.
     fn reopened(&mut self) -> Result<bool, ReadError> {
         if self.control.ordered() >= Order::EndWhenDeserted {
             return Ok(false);
         }
-        Ok(self.cursor.reopen()?)
+        Ok(self.queue.reopen()?)
     }
 
     /// Whether nothing more is expected, neither an entry nor, after a cut frame, the rest of it.
     fn is_to_end(&self, is_cut: bool) -> bool {
         let ordered = self.control.ordered();
-        let ends = ordered == Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
+        let ends = ordered >= Order::Stop || (is_cut && ordered == Order::EndWhenDeserted);
         if ends {
             self.control.reach(Progress::Drained);
         }
@@ -135,16 +164,16 @@ impl Stream {
     }
 
     /// Waits for bytes in the FIFO, an order, or the shutdown of the process.
-    async fn wait(&self) -> Result<(), ReadError> {
+    async fn wait(&mut self) -> Result<(), ReadError> {
         let (ordered, changed) = self.control.next_order();
         // Nothing reports that the last writer of a stream that is to end has gone.
         let interval = match ordered {
             Order::Run => Duration::from_hours(1),
             Order::EndWhenDeserted => Duration::from_secs(1),
-            Order::Stop => Duration::from_millis(100),
+            Order::Stop | Order::Leave => Duration::from_millis(100),
         };
         tokio::select! {
-            changed = self.cursor.changed() => changed?,
+            changed = self.queue.changed() => changed?,
             () = changed => {}
             () = self.registry.shutdown() => {}
             () = sleep(interval) => {}
@@ -152,85 +181,44 @@ impl Stream {
         Ok(())
     }
 
-    /// Delivers the batch to the script, then removes it from the FIFO. Returns `false`, leaving
-    /// the FIFO untouched, if the process shuts down first.
+    /// Delivers the batch to the script, then removes it from the queue. Returns `false`, leaving
+    /// the queue untouched, if the process shuts down first.
     async fn hand_over(&self, batch: &Batch) -> Result<bool, ReadError> {
         let begun = Instant::now();
         let (entries, bytes) = (batch.entries.len(), batch.length());
-        self.is_consumed.set(false);
-        let delivered = tokio::select! {
-            delivered = self.delivery.deliver(batch, &self.drops) => delivered,
-            never = self.keep_room(batch) => match never {},
-        };
-        match delivered {
+        let delivery = self.delivery.deliver(batch, &self.drops);
+        match self.keeper.during(&self.queue, Some(batch), delivery).await {
             Delivered::All => self.registry.counters.handed_over(entries, bytes),
             Delivered::Some(taken) => self.drops.count(entries - taken, bytes),
             Delivered::Interrupted => return Ok(false),
         }
-        if !self.is_consumed.get() {
-            self.cursor.consume(batch)?;
-        }
+        self.consume(batch).await?;
         self.registry.notify_written(&self.info.container);
         self.drops.report();
         self.pace(begun).await;
         Ok(true)
     }
 
+    async fn consume(&self, batch: &Batch) -> Result<(), ReadError> {
+        let was_spilled = self.queue.has_spilled();
+        self.queue.consume(batch).await?;
+        if !was_spilled {
+            self.keeper.taken(batch.length());
+        } else if !self.queue.has_spilled() {
+            self.keeper.report_end_of_spill();
+        }
+        Ok(())
+    }
+
     /// Waits for a larger batch, unless one is there, and gives other tasks their turn.
     async fn pace(&self, begun: Instant) {
         let is_running = self.control.ordered() == Order::Run;
-        if is_running && self.cursor.waiting() < self.registry.settings().batch_kib << 10 {
+        let is_small = self.queue.waiting() < self.registry.settings().batch_kib << 10;
+        if is_running && is_small && !self.queue.has_spilled() {
             sleep_until(begun + BATCH_INTERVAL).await;
         }
         // With a full FIFO nothing above waits, and dozens of batches would follow each other.
         yield_now().await;
-    }
-
-    /// Keeps room in the FIFO if a slow script must not block the container: first the batch that
-    /// the script has is consumed, then the oldest entries are dropped.
-    async fn keep_room(&self, batch: &Batch) -> Infallible {
-        loop {
-            let may_drop = self.registry.settings().on_slow == OnSlow::Drop;
-            sleep(if may_drop {
-                ROOM_INTERVAL
-            } else {
-                REPORT_INTERVAL
-            })
-            .await;
-            // Where frames do not share pages, a FIFO is full at half of its capacity.
-            let unit = self.cursor.capacity() / 8;
-            if !may_drop || self.cursor.waiting() <= unit * 3 {
-                continue;
-            }
-            if !self.is_consumed.replace(true) {
-                self.consume_early(batch);
-            }
-            self.drop_down_to(unit).await;
-            self.drops.report();
-        }
-    }
-
-    fn consume_early(&self, batch: &Batch) {
-        if let Err(error) = self.cursor.consume(batch) {
-            let (plugin, container) = (self.registry.slot.name(), &self.info.name);
-            tracing::warn!(plugin, container, %error, "cannot read the log stream");
-        }
-    }
-
-    /// Drops the oldest entries until `limit` bytes are left. A container may write as fast as this
-    /// drops.
-    async fn drop_down_to(&self, limit: usize) {
-        loop {
-            let excess = self.cursor.waiting().saturating_sub(limit);
-            if excess == 0 {
-                return;
-            }
-            let Some((entries, bytes)) = self.cursor.discard(excess.min(DROP_PORTION)) else {
-                return;
-            };
-            self.drops.count(entries, bytes);
-            yield_now().await;
-        }
     }
 
     /// Empties a corrupt stream for as long as it is open, so that the container is not blocked.
@@ -244,13 +232,13 @@ impl Stream {
         );
         self.control.reach(Progress::Drained);
         while !self.registry.is_shutting_down() {
-            let (discarded, ordered) = (self.cursor.discard_all(), self.control.ordered());
+            let (discarded, ordered) = (self.queue.discard_all(), self.control.ordered());
             if discarded > 0 {
                 self.registry.counters.dropped(0, discarded);
-            } else if ordered == Order::Stop || self.wait().await.is_err() {
+            } else if ordered >= Order::Stop || self.wait().await.is_err() {
                 return End::Finished;
             }
-            let is_gone = self.cursor.is_deserted() && !self.reopened().unwrap_or(false);
+            let is_gone = self.queue.is_deserted() && !self.reopened().unwrap_or(false);
             if is_gone {
                 return End::Finished;
             }
@@ -264,12 +252,6 @@ impl Drop for Stream {
     fn drop(&mut self) {
         self.control.reach(Progress::Ended);
     }
-}
-
-/// Finishes a stream whose FIFO was removed while no process read it.
-pub(super) async fn finish_gone(registry: &Registry, info: &StreamInfo, control: &Control) {
-    finish(registry, info).await;
-    control.reach(Progress::Ended);
 }
 
 /// Calls the script's hook `stop`, and removes the stream.

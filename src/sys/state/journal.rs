@@ -4,6 +4,7 @@
 use crate::sys::files;
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
+use crate::sys::state::spill::Spill;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -36,6 +37,7 @@ pub struct MarkFile(Arc<File>);
 
 const OPEN: &str = "json";
 const MARK: &str = "mark";
+const SPILL: &str = "spill";
 const MARK_LENGTH: usize = 56;
 
 impl Journal {
@@ -67,8 +69,14 @@ impl Journal {
         Ok(MarkFile(Arc::new(options.open(self.path(id, MARK))?)))
     }
 
-    /// Removes a stream.
+    /// Returns the spill of a stream.
+    pub fn spill(&self, id: &str) -> Spill {
+        Spill::new(self.path(id, SPILL))
+    }
+
+    /// Removes a stream, whose spill is empty.
     pub fn remove(&self, id: &str) -> io::Result<()> {
+        self.spill(id).close();
         at(&self.path(id, OPEN), files::remove)?;
         at(&self.path(id, MARK), files::remove)?;
         Ok(())
@@ -79,7 +87,7 @@ impl Journal {
         self.path(id, OPEN)
     }
 
-    /// Returns the recorded streams and their descriptions, sorted by name.
+    /// Returns the recorded streams and their descriptions, in the order in which they began.
     pub fn open_streams(&self) -> io::Result<Vec<(String, io::Result<Vec<u8>>)>> {
         let names = match fs::read_dir(&self.dir) {
             Ok(names) => names,
@@ -92,11 +100,12 @@ impl Journal {
             if path.extension().is_some_and(|end| end == OPEN)
                 && let Some(id) = path.file_stem().and_then(|stem| stem.to_str())
             {
-                found.push((id.to_owned(), fs::read(&path)));
+                let begun = fs::metadata(&path).and_then(|note| note.modified()).ok();
+                found.push((begun, id.to_owned(), fs::read(&path)));
             }
         }
-        found.sort_by(|(one, _), (other, _)| one.cmp(other));
-        Ok(found)
+        found.sort_by(|one, other| (one.0, &one.1).cmp(&(other.0, &other.1)));
+        Ok(found.into_iter().map(|(_, id, text)| (id, text)).collect())
     }
 
     fn path(&self, id: &str, ending: &str) -> PathBuf {
@@ -169,6 +178,9 @@ mod tests {
         assert!(journal.open_streams().unwrap().is_empty());
         let place = journal.add("b", b"two").unwrap();
         journal.add("a", b"one").unwrap();
+        let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1);
+        let note = File::open(journal.note("a")).unwrap();
+        note.set_modified(later).unwrap();
         assert_eq!(place.get().unwrap(), None);
         for seq in [1, u64::MAX] {
             let mark = Mark {
@@ -195,7 +207,8 @@ mod tests {
             .collect();
         assert_eq!(
             open,
-            [("a".into(), b"one".to_vec()), ("b".into(), b"two".to_vec())]
+            [("b".into(), b"two".to_vec()), ("a".into(), b"one".to_vec())],
+            "in the order of their beginning"
         );
         journal.remove("b").unwrap();
         journal.remove("b").unwrap();

@@ -1,4 +1,5 @@
-//! What a plugin keeps on disk: its store, and the journal of its log streams.
+//! What a plugin keeps on disk: its store, and the journal and the spill of its log streams.
 
 pub mod journal;
+pub mod spill;
 pub mod store;

@@ -69,6 +69,7 @@ How the log of a container reaches `log.lua`. The [guide](../guides/logs.md) say
 fn log_rows() -> String {
     let LogSettings {
         buffer_kib,
+        spill_mib,
         batch_entries,
         batch_kib,
         ..
@@ -76,7 +77,7 @@ fn log_rows() -> String {
     let rows = [
         (
             "on_slow",
-            "What happens if the script fails, or is slower than the container. `block`: the container waits in its next write, and nothing is lost. \
+            "What happens if the script fails, or is slower than the container. `block`: the container waits in its next write, for half a second; then entries are moved to disk. \
              `drop`: the oldest entries are dropped and counted.",
             "`block`".to_owned(),
         ),
@@ -84,6 +85,11 @@ fn log_rows() -> String {
             "buffer_kib",
             "Size of a container's FIFO, in KiB: 64 to 16384, rounded up to a power of two. Applies to new streams.",
             buffer_kib.to_string(),
+        ),
+        (
+            "spill_mib",
+            "With `block`, how much of a container's log may be on disk, in MiB: 0 to 1048576. When it is full, the oldest entries in the FIFO are dropped and counted.",
+            spill_mib.to_string(),
         ),
         (
             "batch_entries",
