@@ -7,6 +7,7 @@
 
 mod listen;
 mod local;
+mod misnamed;
 
 pub use self::listen::{Access, ListenError, Tls, Transport};
 pub use self::local::{LocalAddress, LocalAddressError};
@@ -78,7 +79,12 @@ pub enum ConfigError {
     Read { path: PathBuf, source: io::Error },
     #[error("`{}` is a file: pass the directory that contains it", .0.display())]
     File(PathBuf),
-    #[error("no plugin in `{}`: neither it nor a directory in it contains one of {}", .0.display(), interface_files())]
+    #[error(
+        "no plugin in `{}`: neither it nor a directory in it contains one of {}{}",
+        .0.display(),
+        interface_files(),
+        misnamed::near_script(.0)
+    )]
     NoPlugin(PathBuf),
     #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
     Name {

@@ -28,6 +28,7 @@ pub use self::reply::{Reply, ReplyStream};
 pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
 pub use self::surroundings::Surroundings;
+pub use self::validate::never_asked;
 
 use self::core::Core;
 use self::link::Link;

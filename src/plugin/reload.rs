@@ -2,7 +2,7 @@
 
 use super::link::Link;
 use super::slot::{Lost, Release};
-use super::{Manifest, OpenError, Plugin};
+use super::{Manifest, OpenError, Plugin, never_asked};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
@@ -224,6 +224,8 @@ impl Plugin {
         }
         let accepted = self.accepted.borrow();
         if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
+            let declared = Granted::from(manifest.grants.clone());
+            self.core.shared.await_acceptance(&declared);
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
             return Err(unaccepted(line, &grants).excerpt_from(text_of));
         }
@@ -248,6 +250,11 @@ impl Plugin {
         }
         for diagnostic in misnamed(sources) {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        if !self.core.spec.surroundings.managed {
+            for diagnostic in never_asked(self.name(), sources) {
+                tracing::warn!(plugin = self.name(), "{diagnostic}");
+            }
         }
     }
 }
