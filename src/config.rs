@@ -2,6 +2,7 @@
 
 mod listen;
 mod local;
+mod misnamed;
 mod roster;
 
 pub use self::listen::{Access, ListenError, Listens, PRIVATE, Tls, Transport};
@@ -80,7 +81,12 @@ pub enum ConfigError {
     Missing(PathBuf),
     #[error("`{}` is a file: pass the directory that contains it", .0.display())]
     File(PathBuf),
-    #[error("no plugin in `{}`: neither it nor a directory in it contains one of {}", .0.display(), interface_files())]
+    #[error(
+        "no plugin in `{}`: neither it nor a directory in it contains one of {}{}",
+        .0.display(),
+        interface_files(),
+        misnamed::near_script(.0)
+    )]
     NoPlugin(PathBuf),
     #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
     Name {

@@ -9,6 +9,7 @@ pub mod territory;
 mod words;
 
 pub use granted::{Granted, Refused};
+pub use words::FORMS;
 
 use std::fmt::{self, Display};
 use std::path::{Component, Path, PathBuf};
@@ -50,8 +51,10 @@ pub struct HttpHost {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum GrantError {
-    #[error("unknown grant `{0}`: write one of {FORMS}")]
-    Unknown(String),
+    #[error("unknown grant `{0}`: {1}")]
+    Unknown(String, String),
+    #[error("`{0}` has a wildcard, which no grant has: {1}")]
+    Wildcard(String, &'static str),
     #[error("`{0}` needs an absolute path without `.` and `..`")]
     Path(String),
     #[error("`{0}` needs the name of a program, such as `exec:mkfs.ext4`, or its absolute path")]
@@ -66,7 +69,8 @@ pub enum GrantError {
     Valueless(String, &'static str),
 }
 
-const FORMS: &str = "`fs.read:PATH`, `fs.write:PATH`, `exec:NAME`, `http:HOST[:PORT]`, `net`, `mount`, `docker`, `env:NAME`";
+const BELOW: &str = "a grant of a directory covers everything below it";
+const EACH: &str = "write a grant for each name";
 
 impl FromStr for Grant {
     type Err = GrantError;
@@ -87,7 +91,10 @@ impl FromStr for Grant {
                 Err(GrantError::Valueless(own(), word))
             }
         };
+        let is_wild = value.is_some_and(|value| value.contains('*'));
         match kind {
+            "fs.read" | "fs.write" if is_wild => Err(GrantError::Wildcard(own(), BELOW)),
+            "exec" | "env" if is_wild => Err(GrantError::Wildcard(own(), EACH)),
             "fs.read" => path(value)
                 .map(Self::FsRead)
                 .ok_or_else(|| GrantError::Path(own())),
@@ -107,7 +114,7 @@ impl FromStr for Grant {
             "net" => valueless(Self::Net, "net"),
             "mount" => valueless(Self::Mount, "mount"),
             "docker" => valueless(Self::Docker, "docker"),
-            _ => Err(GrantError::Unknown(own())),
+            _ => Err(GrantError::Unknown(own(), words::expected(text))),
         }
     }
 }
@@ -246,9 +253,22 @@ mod tests {
         for (text, part) in [
             (
                 "exce:id",
-                "unknown grant `exce:id`: write one of `fs.read:PATH`",
+                "unknown grant `exce:id`: did you mean `exec:NAME`?",
             ),
-            ("", "unknown grant ``"),
+            ("", "unknown grant ``: write one of `fs.read:PATH`"),
+            (
+                "fs.wirte:/srv",
+                "unknown grant `fs.wirte:/srv`: did you mean `fs.write:PATH`?",
+            ),
+            ("fs.write /srv", "did you mean `fs.write:PATH`?"),
+            (
+                "fs.write:/srv/*",
+                "has a wildcard, which no grant has: a grant of a directory covers",
+            ),
+            (
+                "exec:mkfs.*",
+                "has a wildcard, which no grant has: write a grant for each name",
+            ),
             ("net:eth0", "write `net`"),
             ("fs.read", "needs an absolute path"),
             ("fs.read:etc", "needs an absolute path"),

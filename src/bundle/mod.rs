@@ -8,6 +8,7 @@ mod config;
 mod contents;
 mod derive;
 mod needs;
+mod paths;
 mod reference;
 mod rootfs;
 
@@ -84,6 +85,8 @@ pub struct Bundle {
     pub config: PluginConfig,
     /// The parts of the root file system.
     pub parts: Vec<Part>,
+    /// What will probably not work.
+    pub warnings: Vec<String>,
     /// Notes for the author.
     pub notes: Vec<String>,
     /// The size of all files, each counted once, in bytes.
@@ -163,10 +166,12 @@ pub async fn bundle(request: &BundleSpec) -> Result<Bundle, BundleError> {
         .notes
         .into_iter()
         .chain(derive::note_on_paths(&subject, &config))
+        .chain(paths::note_on_existence(&config))
         .collect();
     Ok(Bundle {
-        config,
         parts: contents.parts,
+        warnings: paths::warn_of_unreachable(&subject).into_iter().collect(),
+        config,
         notes,
         size,
     })

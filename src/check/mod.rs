@@ -5,7 +5,7 @@
 mod grants;
 
 use crate::host::{MANIFEST, Shared};
-use crate::plugin::{Manifest, NO_STATE, OpenError, PluginSpec, lint_policy};
+use crate::plugin::{Manifest, NO_STATE, OpenError, PluginSpec, lint_policy, never_asked};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use std::path::Path;
@@ -65,6 +65,9 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
         }
     }
     inspection.check_all_syntax();
+    for diagnostic in never_asked(&spec.name, &inspection.sources.clone()) {
+        inspection.report(Severity::Warning, diagnostic);
+    }
     if inspection.interfaces.is_empty() {
         inspection.report(Severity::Error, no_interface());
     }

@@ -87,6 +87,7 @@ fn describe(request: &BundleSpec, made: &Bundle) -> String {
     let mut lines = vec![format!("{} in {}", request.name, request.out.display())];
     lines.extend(made.parts.iter().map(part));
     lines.push(format!("  {:<14} {:>8}", "in all", bytes(made.size)));
+    lines.extend(made.warnings.iter().map(|text| format!("warning: {text}")));
     lines.extend(made.notes.iter().map(|note| format!("note: {note}")));
     lines.push(String::new());
     lines.join("\n")

@@ -6,20 +6,28 @@ use thiserror::Error;
 
 /// The grants of one plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Granted(Vec<Grant>);
+pub struct Granted {
+    grants: Vec<Grant>,
+    /// What a saved `plugin.toml` declares and nobody has accepted yet.
+    declared: Vec<Grant>,
+}
 
 /// The error of a script that uses a resource without a grant. It names the missing grant.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{what} is not granted: add \"{grant}\" to `grants` in plugin.toml")]
-pub struct Refused {
-    what: String,
-    grant: Grant,
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum Refused {
+    #[error("{what} is not granted: add \"{grant}\" to `grants` in plugin.toml")]
+    Missing { what: String, grant: Grant },
+    #[error(
+        "{0} is not granted yet: its grant is in plugin.toml but not accepted: run `moondock reload --accept-grants`"
+    )]
+    Unaccepted(String),
 }
 
 impl Granted {
     /// Returns whether one of the grants allows all of `wanted`.
     pub fn allows(&self, wanted: &Grant) -> bool {
-        self.0.iter().any(|own| own.covers(wanted))
+        self.grants.iter().any(|own| own.covers(wanted))
     }
 
     /// Requires that one of the grants allows all of `wanted`.
@@ -30,31 +38,51 @@ impl Granted {
         if self.allows(wanted) {
             Ok(())
         } else {
-            Err(Refused::thing(wanted))
+            Err(Refused::thing(wanted, self.declares(wanted)))
         }
     }
 
     /// Returns an iterator over the grants.
     pub fn iter(&self) -> impl Iterator<Item = &Grant> {
-        self.0.iter()
+        self.grants.iter()
+    }
+
+    /// Adds what a saved `plugin.toml` declares, for the errors about it.
+    #[must_use]
+    pub fn declaring(self, declared: &Granted) -> Self {
+        Self {
+            declared: declared.grants.clone(),
+            ..self
+        }
+    }
+
+    /// Returns whether one of the declared grants would allow all of `wanted`.
+    fn declares(&self, wanted: &Grant) -> bool {
+        self.declared.iter().any(|own| own.covers(wanted))
     }
 }
 
 impl From<Vec<Grant>> for Granted {
     fn from(grants: Vec<Grant>) -> Self {
-        Self(grants)
+        Self {
+            grants,
+            declared: Vec::new(),
+        }
     }
 }
 
 impl Refused {
-    /// Creates the error for the missing `grant`.
-    pub fn thing(grant: &Grant) -> Self {
+    /// Creates the error for the missing `grant`, which may be declared already.
+    fn thing(grant: &Grant, is_declared: bool) -> Self {
         let what = match grant {
             Grant::Exec(program) => format!("`{program}`"),
             Grant::Env(variable) => format!("`{variable}`"),
             other => format!("`{other}`"),
         };
-        Self {
+        if is_declared {
+            return Self::Unaccepted(what);
+        }
+        Self::Missing {
             what,
             grant: grant.clone(),
         }
@@ -63,7 +91,7 @@ impl Refused {
     /// Creates the error for a path that a script gave as `asked` and that leads to `real`. It
     /// proposes a grant of the directory around the path, because scripts mostly use its neighbours
     /// too.
-    pub fn path(asked: &Path, real: &Path, write: bool) -> Self {
+    pub fn path(asked: &Path, real: &Path, write: bool, is_declared: bool) -> Self {
         let around = real
             .parent()
             .filter(|around| around.parent().is_some())
@@ -78,7 +106,10 @@ impl Refused {
         } else {
             format!("`{}` leads to `{}`, which", asked.display(), real.display())
         };
-        Self { what, grant }
+        if is_declared {
+            return Self::Unaccepted(what);
+        }
+        Self::Missing { what, grant }
     }
 }
 
@@ -114,10 +145,17 @@ mod tests {
                 "`/s/l` leads to `/etc/x`, which is not granted: add \"fs.read:/etc\"",
             ),
         ] {
-            let refused = Refused::path(Path::new(asked), Path::new(real), write).to_string();
+            let refused =
+                Refused::path(Path::new(asked), Path::new(real), write, false).to_string();
             assert_eq!(refused, format!("{message} to `grants` in plugin.toml"));
         }
-        let granted = Granted::from(vec![Grant::Net]);
+        let declared = Granted::from(vec![Grant::Mount]);
+        let granted = Granted::from(vec![Grant::Net]).declaring(&declared);
+        let refused = granted.require(&Grant::Mount).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "`mount` is not granted yet: its grant is in plugin.toml but not accepted: run `moondock reload --accept-grants`"
+        );
         assert!(granted.require(&Grant::Net).is_ok());
         let refused = granted
             .require(&Grant::Exec("sh".into()))

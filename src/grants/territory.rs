@@ -10,6 +10,8 @@ pub struct Territory {
     roots: Vec<Root>,
     /// A wider set of paths, which no root may leave.
     bounds: Option<Vec<Root>>,
+    /// Paths that are declared and not accepted yet.
+    declared: Vec<Root>,
 }
 
 /// A granted path, with everything below it.
@@ -41,6 +43,8 @@ pub enum Denied {
         real: PathBuf,
         /// The intended use.
         access: Access,
+        /// Whether a grant of it is declared and not accepted yet.
+        is_declared: bool,
     },
     /// The path is a granted path or a link that leads to one, and must not be replaced.
     Root(PathBuf),
@@ -60,7 +64,14 @@ impl Territory {
         Self {
             roots,
             bounds: None,
+            declared: Vec::new(),
         }
+    }
+
+    /// Adds paths that are declared and not accepted yet, for the errors about them.
+    #[must_use]
+    pub fn declaring(self, declared: Vec<Root>) -> Self {
+        Self { declared, ..self }
     }
 
     /// Restricts the territory to paths within `bounds`, which a root below them may leave by a
@@ -88,6 +99,7 @@ impl Territory {
         }
         Err(Denied::Outside {
             asked: path.to_owned(),
+            is_declared: allow(&self.declared),
             real: place.real,
             access,
         })

@@ -123,7 +123,10 @@ fn render(lua: &Lua, host: &Host, fields: &Table) -> Result<String, String> {
     let mut rendered = Vec::new();
     for pair in fields.pairs::<LuaString, Value>() {
         let (key, value) = pair.map_err(|_| "the keys of the fields must be strings".to_owned())?;
-        rendered.push((text(&key), field(lua, host, &value)));
+        rendered.push((
+            field(lua, host, &Value::String(key)),
+            field(lua, host, &value),
+        ));
         if rendered.len() == MAX_FIELDS {
             break;
         }
@@ -150,7 +153,7 @@ fn field(lua: &Lua, host: &Host, value: &Value) -> String {
         return text(word);
     }
     match values::encode(lua, &host.budget, value, false) {
-        Ok(json) => clip(String::from_utf8_lossy(&json).into_owned()),
+        Ok(json) => one_line(&String::from_utf8_lossy(&json)),
         Err(_) => format!("<{}>", value.type_name()),
     }
 }

@@ -38,6 +38,7 @@ pub use crate::sys::state::store::StoreSize;
 pub use binding::Binding;
 pub use budget::{Budget, Exhausted, Limits};
 pub use closed::{close, closing, hint, keys, unknown_field};
+pub use frames::own_frame;
 pub use near::nearest;
 pub use needs::Needs;
 pub use protected::{keep_error, keep_pcall};

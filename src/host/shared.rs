@@ -114,6 +114,13 @@ impl Shared {
         self.set_reach(granted, territory);
     }
 
+    /// Notes what a saved `plugin.toml` declares and nobody has accepted, for the errors about it.
+    pub fn await_acceptance(&self, declared: &Granted) {
+        let Reach { granted, territory } = self.reach();
+        let territory = Territory::clone(&territory).declaring(roots(declared));
+        self.set_reach(Granted::clone(&granted).declaring(declared), territory);
+    }
+
     fn reach(&self) -> Reach {
         let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
         reach.clone()

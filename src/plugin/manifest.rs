@@ -2,6 +2,7 @@
 
 mod grants;
 mod limits;
+mod wording;
 
 use self::grants::DeclaredGrant;
 use self::limits::LimitSettings;
@@ -67,10 +68,11 @@ impl Manifest {
     }
 
     fn parse(bytes: &[u8], variables: &Variables) -> Result<Self, Diagnostic> {
-        let text = std::str::from_utf8(bytes)
-            .map_err(|error| Diagnostic::of_file(MANIFEST, error.to_string()))?;
+        let text = std::str::from_utf8(bytes).map_err(|_| {
+            Diagnostic::of_file(MANIFEST, "the file is not in UTF-8: save it as UTF-8")
+        })?;
         let located = |invalid: InvalidValue| invalid.locate(text);
-        let mut manifest: Self = toml::from_str(text).map_err(|e| syntax_error(text, &e))?;
+        let mut manifest: Self = toml::from_str(text).map_err(|e| wording::describe(text, &e))?;
         manifest.validate().map_err(located)?;
         settings::apply(variables, &mut manifest.settings).map_err(located)?;
         manifest.parse_grants(text)?;
@@ -119,12 +121,6 @@ impl Manifest {
     pub fn deadline(&self, method: &Method) -> Duration {
         self.limits.deadline(method)
     }
-}
-
-fn syntax_error(text: &str, error: &toml::de::Error) -> Diagnostic {
-    let line = error.span().map(|span| line_at(text, span.start));
-    let message = error.message().lines().next().unwrap_or_default();
-    Diagnostic::of_file(MANIFEST, message).at(line)
 }
 
 #[cfg(test)]
@@ -210,7 +206,10 @@ mod tests {
     #[test]
     fn errors_have_the_line_of_their_key() {
         let cases = [
-            ("a = 1", "plugin.toml:1: unknown field `a`"),
+            (
+                "a = 1",
+                "plugin.toml:1: unknown key `a`; there are description, settings",
+            ),
             (
                 "[limits]\nmemory_mib = 17592186044416",
                 "plugin.toml:2: `memory_mib` must be between 2 and 1048576",
@@ -230,7 +229,7 @@ mod tests {
             ),
             (
                 "[log]\non_slow = \"wait\"",
-                "plugin.toml:2: unknown variant `wait`, expected `block` or `drop`",
+                "plugin.toml:2: `on_slow` must be `block` or `drop`, not `wait`",
             ),
             (
                 "[log]\nspill_mib = 2000000",

@@ -3,7 +3,7 @@
 use super::link::Link;
 use super::reload::Terms;
 use super::slot::Release;
-use super::{CallError, Loaded, Manifest, OpenError, PANICKED, Plugin};
+use super::{CallError, Loaded, Manifest, OpenError, PANICKED, Plugin, never_asked};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
@@ -124,6 +124,8 @@ impl Plugin {
         }
         let accepted = self.core.spec.accepted.get().unwrap_or_default();
         if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
+            let declared = Granted::from(manifest.grants.clone());
+            self.core.shared.await_acceptance(&declared);
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
             let diagnostic = unaccepted(line, &grants).excerpt_from(text_of);
             return Err(Refusal::Unaccepted(diagnostic));
@@ -149,6 +151,11 @@ impl Plugin {
         }
         for diagnostic in misnamed(sources) {
             tracing::warn!(plugin = self.name(), "{diagnostic}");
+        }
+        if !self.core.spec.surroundings.managed {
+            for diagnostic in never_asked(self.name(), sources) {
+                tracing::warn!(plugin = self.name(), "{diagnostic}");
+            }
         }
     }
 }

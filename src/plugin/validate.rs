@@ -1,9 +1,11 @@
 //! Invalid values in `plugin.toml`.
 
 use crate::host::MANIFEST;
-use crate::script::Diagnostic;
+use crate::protocol::Interface;
+use crate::script::{Diagnostic, Sources};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 /// An invalid value, found under its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +28,24 @@ impl InvalidValue {
         let line = text.find(&self.key).map(|offset| line_at(text, offset));
         Diagnostic::of_file(MANIFEST, self.message).at(line)
     }
+}
+
+/// Returns a warning for each script that the engine will never ask, because the plugin has the name
+/// of one of its own drivers.
+pub fn never_asked(name: &str, sources: &Sources) -> Vec<Diagnostic> {
+    let is_hidden = |interface: &Interface| {
+        let has_script = sources.files.contains_key(Path::new(&interface.file()));
+        has_script && interface.built_in().contains(&name)
+    };
+    let hidden = Interface::ALL.into_iter().filter(is_hidden);
+    let warning = |interface: Interface| {
+        let message = format!(
+            "Docker has a {} driver `{name}` of its own, and will never ask this one",
+            interface.name()
+        );
+        Diagnostic::of_file(interface.file(), message).cure("rename the plugin's directory")
+    };
+    hidden.map(warning).collect()
 }
 
 /// Returns an error unless `value` is in `range`.

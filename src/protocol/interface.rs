@@ -71,6 +71,33 @@ impl Interface {
         }
     }
 
+    /// Returns the names of the engine's own drivers, which it uses instead of a plugin of the same
+    /// name.
+    pub fn built_in(self) -> &'static [&'static str] {
+        match self {
+            Interface::Volume => &["local"],
+            Interface::Network => &[
+                "bridge", "host", "none", "null", "overlay", "macvlan", "ipvlan", "default",
+            ],
+            Interface::Ipam => &["default", "null"],
+            Interface::Log => &[
+                "json-file",
+                "local",
+                "none",
+                "syslog",
+                "journald",
+                "gelf",
+                "fluentd",
+                "awslogs",
+                "splunk",
+                "gcplogs",
+                "logentries",
+                "etwlogs",
+            ],
+            Interface::Authz | Interface::Metrics | Interface::Secret => &[],
+        }
+    }
+
     /// Whether the reply to `Plugin.Activate` may name the interface. An engine that finds a
     /// metrics collector by a socket waits for itself without end (protocol 1.5).
     pub fn is_announced(self) -> bool {

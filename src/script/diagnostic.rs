@@ -1,5 +1,6 @@
 //! Messages for the author of a script, with their place.
 
+use super::cures::{cure_of, cure_of_syntax};
 use super::failure::{CallFailure, Raised};
 use super::place::{OWN, Place, split_frame, split_place};
 use std::fmt;
@@ -30,62 +31,6 @@ struct Excerpt {
 
 /// The limit of a message in bytes; the rest is cut off.
 const MAX_MESSAGE: usize = 1 << 10;
-
-/// Cures by a part of the message. `{}` stands for what follows that part.
-const CURES: &[(&str, &str)] = &[
-    (
-        "returned a second value, \"",
-        "nothing reads a second value: report a failure with `error(\"{}, 0)`",
-    ),
-    (
-        "returned a second value",
-        "nothing reads a second value: return one, and report a failure with `error(\"…\", 0)`",
-    ),
-    (
-        "attempt to index nil",
-        "the value before the dot is nil here: check it first (`if x then …`)",
-    ),
-    (
-        "attempt to call a nil value",
-        "no function of this name exists here: check the spelling, or `require` its module",
-    ),
-    (
-        "attempt to call missing method",
-        "no function of this name exists here: check the spelling",
-    ),
-    (
-        "attempt to yield across",
-        "a function that waits cannot be called from a `table.sort` or `string.gsub` callback or a metamethod: call it first and pass the result in",
-    ),
-    (
-        "attempt to concatenate nil",
-        "one of the values joined by `..` is nil: check it first, or use `tostring`",
-    ),
-    (
-        "attempt to modify a readonly table",
-        "the library and Moondock's modules cannot be changed: use a table of your own",
-    ),
-    (
-        "attempt to perform arithmetic",
-        "one of the operands is not a number: check it, or use `tonumber`",
-    ),
-    (
-        "attempt to compare",
-        "the two values are of different types: convert one of them first",
-    ),
-    (
-        "stack overflow",
-        "look for a function that calls itself endlessly",
-    ),
-    (
-        "Expected 'end'",
-        "a `function`, `if`, `for` or `while` above has no `end`",
-    ),
-    (
-        "Expected '}'",
-        "a table above is not closed, or a comma is missing",
-    ),
-];
 
 impl Diagnostic {
     /// Creates a diagnostic about a file as a whole.
@@ -199,7 +144,9 @@ impl Diagnostic {
             return self;
         };
         let text = String::from_utf8_lossy(text).into_owned();
+        let text = text.trim_start_matches('\u{feff}');
         if let Some(line) = text.lines().nth(line.saturating_sub(1)) {
+            self.cure = self.cure.or_else(|| cure_of_syntax(&self.message, line));
             let (from, to) = columns(line, &self.message);
             self.excerpt = Some(Box::new(Excerpt {
                 text: line.replace('\t', "    "),
@@ -306,13 +253,6 @@ fn first_line(message: &str) -> String {
         ..=MAX_MESSAGE => line.to_owned(),
         _ => format!("{}…", &line[..line.floor_char_boundary(MAX_MESSAGE)]),
     }
-}
-
-fn cure_of(message: &str) -> Option<String> {
-    CURES.iter().find_map(|(part, cure)| {
-        let (_, rest) = message.split_once(part)?;
-        Some(cure.replace("{}", rest))
-    })
 }
 
 /// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.

@@ -19,7 +19,7 @@ pub(super) fn check_hooks(
     sources: &Sources,
 ) -> Result<Functions, Problems> {
     let Some(Value::Table(table)) = returned else {
-        return Err(not_a_table(interface, returned).into());
+        return Err(not_a_table(interface, returned, sources).into());
     };
     let check = Check { interface, sources };
     let (mut hooks, mut problems, mut intended) = (BTreeMap::new(), Vec::new(), BTreeSet::new());
@@ -45,16 +45,35 @@ pub(super) fn check_hooks(
     Problems::of(problems).map_or(Ok(hooks), Err)
 }
 
-fn not_a_table(interface: Interface, returned: Option<&Value>) -> Diagnostic {
+fn not_a_table(interface: Interface, returned: Option<&Value>, sources: &Sources) -> Diagnostic {
     let what = match returned {
         None | Some(Value::Nil) => "nothing".to_owned(),
         Some(value) => format!("a {}", type_of(value)),
     };
     let name = interface.name();
     let message = format!("the script must return a table of hooks; it returned {what}");
-    Diagnostic::of_file(interface.file(), message).cure(format!(
-        "begin with `local {name} = {{}}` and end with `return {name}`"
-    ))
+    let diagnostic = Diagnostic::of_file(interface.file(), message);
+    let text = sources.files.get(Path::new(&interface.file()));
+    match text.and_then(|text| forgotten_return(text)) {
+        Some((line, call)) => diagnostic
+            .at(Some(line))
+            .cure(format!("write `return {call}({{ … }})`")),
+        None => diagnostic.cure(format!(
+            "begin with `local {name} = {{}}` and end with `return {name}`"
+        )),
+    }
+}
+
+/// Finds a statement that makes a driver with a kit and does nothing with it: `volume.driver({ … })`.
+fn forgotten_return(text: &[u8]) -> Option<(usize, &str)> {
+    let lines = std::str::from_utf8(text).ok()?.lines().enumerate();
+    let mut calls = lines.filter_map(|(index, line)| {
+        let call = line.split(['(', '{']).next()?.trim();
+        let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
+        let is_call = call.contains('.') && call.ends_with("driver") && call.chars().all(plain);
+        is_call.then_some((index + 1, call))
+    });
+    calls.next()
 }
 
 /// Returns the methods that a script can answer.

@@ -1,6 +1,7 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, nothing else.
 
 use super::place::{OWN, PRELUDE};
+use super::syntax::compile;
 use crate::host::{Host, MODULES, Module, close, nearest};
 use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, File, include_dir};
@@ -65,9 +66,8 @@ impl Loader {
     pub fn compile(&self, lua: &Lua, path: &Path) -> mlua::Result<Function> {
         self.used.borrow_mut().insert(path.to_owned());
         let text = self.sources.files.get(path);
-        lua.load(text.map(Vec::as_slice).unwrap_or_default())
-            .set_name(format!("={}", path.display()))
-            .into_function()
+        let text = text.map(Vec::as_slice).unwrap_or_default();
+        compile(lua, &path.display().to_string(), text)
     }
 
     /// Returns the files that were looked up so far.
@@ -231,7 +231,7 @@ fn unknown_own(name: &str) -> Error {
 }
 
 /// Returns the names after `@moondock/` that scripts can require, std modules before kits.
-fn own_names() -> Vec<&'static str> {
+pub(super) fn own_names() -> Vec<&'static str> {
     let modules = MODULES.iter().map(|module| module.name);
     modules.chain(kits()).collect()
 }

@@ -1,8 +1,10 @@
 //! One loaded Lua program: its state, its files, its diagnostics.
 
 mod codec;
+mod cures;
 mod diagnostic;
 mod failure;
+mod globals;
 mod hooks;
 mod loader;
 mod misnamed;

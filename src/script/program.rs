@@ -1,5 +1,6 @@
 //! One generation of one interface's script.
 
+use super::globals;
 use super::hooks::check_hooks;
 use super::loader::{Loader, kit_text};
 use super::place::Place;
@@ -219,6 +220,7 @@ fn install_globals(vm: &Vm, sources: &Arc<Sources>, host: &Rc<Host>) -> mlua::Re
     let loader = Loader::install(vm.lua(), sources.clone(), host.clone())?;
     let print = log::print(vm.lua(), host)?;
     vm.lua().globals().raw_set("print", print)?;
+    globals::close_all(vm.lua(), sources.clone())?;
     vm.seal()?;
     Ok(loader)
 }

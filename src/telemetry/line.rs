@@ -126,8 +126,13 @@ impl Visit for Line {
         self.number(value);
     }
 
-    /// Quotes values that could be mistaken for another field or line.
+    /// Quotes values that could be mistaken for another field or line. The fields of a script's line
+    /// are rendered and quoted already.
     fn record_str(&mut self, field: &Field, value: &str) {
+        if field.name() == "fields" {
+            self.text.push(' ');
+            return self.text.push_str(value);
+        }
         let plain = |c: u8| c > b' ' && c != b'"' && c != b'=' && c != 0x7f;
         if value.is_empty() || !value.bytes().all(plain) {
             return self.write(field, format_args!("{value:?}"));

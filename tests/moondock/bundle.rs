@@ -444,6 +444,35 @@ fn bundling_a_policy_warns_of_paths_that_it_will_not_see() {
 }
 
 #[test]
+fn bundling_a_driver_warns_of_volumes_that_containers_will_not_see() {
+    let place = Workplace::new(&[(
+        "p/volume.lua",
+        "return require(\"@moondock/volume\").driver({ mount = function(v) return \"/srv\" end })\n",
+    )]);
+    place.write(
+        "p/plugin.toml",
+        "grants = [\"fs.write:/srv\", \"fs.read:/no/such/path\"]",
+    );
+    let told = bundled(&place, &[]);
+    for part in [
+        "warning: volume.lua may write `/srv`, which containers do not see: keep volumes below `/var/lib/moondock`, with \
+         the grant `fs.write:/var/lib/moondock/…`\n",
+        "note: must exist on the host when the plugin is enabled: `/no/such/path` (missing on this machine), `/srv`\n",
+    ] {
+        assert!(told.contains(part), "{told}");
+    }
+    place.write(
+        "p/plugin.toml",
+        "grants = [\"fs.write:/var/lib/moondock/x\"]",
+    );
+    let told = bundled(&place, &["--force"]);
+    assert!(
+        !told.contains("warning:") && !told.contains("must exist"),
+        "{told}"
+    );
+}
+
+#[test]
 fn foreign_bundles_are_not_overwritten() {
     let place = plugin("");
     place.write("out/config.json", "{}");

@@ -1,6 +1,7 @@
 //! What authors are told of each kind of mistake, to the letter: the whole of it by `check` or in the log, one line
 //! of it to Docker.
 
+mod messages;
 mod places;
 mod silent;
 
@@ -253,7 +254,7 @@ fn mistakes_in_a_manifest_are_diagnosed() {
     for (text, message, excerpt) in [
         (
             "grant = [\"exec:id\"]\n",
-            "plugin.toml:1: unknown field `grant`, expected one of `description`, `settings`, `grants`, `limits`, `metrics`, `log`",
+            "plugin.toml:1: unknown key `grant`; did you mean `grants`?",
             "1 | grant = [\"exec:id\"]\n  | ^^^^^",
         ),
         (
@@ -289,12 +290,11 @@ fn a_runtime_error_is_a_diagnostic_in_the_log_and_one_line_for_the_user() {
     assert_called(
         "req.Name:uper()",
         "volume.create",
-        "volume.lua:5: attempt to call missing method 'uper' of string",
+        "volume.lua:5: `string` has no `uper`; did you mean `upper`?",
         "
   |
 5 |   req.Name:uper()
-  |            ^^^^
-  cure: no function of this name exists here: check the spelling",
+  |            ^^^^",
     );
     assert_called(
         "rules.check(req.Opts)",

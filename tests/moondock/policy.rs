@@ -322,7 +322,7 @@ fn unknown_fields_of_a_request_raise() {
             "(function() getmetatable(req).__index = nil end)()",
             "attempt to index string",
         ),
-        ("req.body.Image.x.y", "attempt to index"),
+        ("req.body.Image.x.y", "`string` has no `x`"),
     ] {
         let hook = format!("local value = {expression}\n  return true");
         let denial = policy(&hook).open(async |plugin| plugin.decision(create()).await.unwrap());

@@ -23,11 +23,11 @@ fn the_next_call_cleans_up_after_a_create_that_timed_out() {
     let scripts = Scripts::new([("volume.lua", VOLUME), ("plugin.toml", manifest)]);
     scripts.open(async |plugin| {
         plugin
-            .call("VolumeDriver.Create", json!({ "Name": "a" }))
+            .call("VolumeDriver.Create", json!({ "Name": "ab" }))
             .await;
         let made = async || {
             let (_, reply) = plugin
-                .call("VolumeDriver.Get", json!({ "Name": "a" }))
+                .call("VolumeDriver.Get", json!({ "Name": "ab" }))
                 .await;
             reply["Volume"]["Status"]["made"].as_array().unwrap().len()
         };
@@ -79,11 +79,11 @@ fn errors_of_drivers_keep_their_line_through_a_kit() {
         let refusal =
             "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";
         let error = plugin
-            .error("VolumeDriver.Create", json!({ "Name": "a" }))
+            .error("VolumeDriver.Create", json!({ "Name": "ab" }))
             .await;
         assert_eq!(
             error,
-            format!("volume.lua:10: fs.mkdir: `/nonexistent/volumes/a` {refusal}")
+            format!("volume.lua:10: fs.mkdir: `/nonexistent/volumes/ab` {refusal}")
         );
         let log = plugin.log();
         assert!(log.contains("10 |     fs.mkdir(path(v))"), "{log}");

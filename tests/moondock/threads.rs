@@ -26,7 +26,7 @@ fn busy_driver() -> Scripts {
 
 async fn burn(plugin: &Scripted) {
     let error = plugin
-        .error("VolumeDriver.Create", json!({ "Name": "v" }))
+        .error("VolumeDriver.Create", json!({ "Name": "vv" }))
         .await;
     assert!(error.contains("3000 ms of CPU time"), "{error}");
 }

@@ -65,7 +65,8 @@ impl From<Denied> for PathFailure {
                 asked,
                 real,
                 access,
-            } => Refused::path(&asked, &real, access == Access::Write).into(),
+                is_declared,
+            } => Refused::path(&asked, &real, access == Access::Write, is_declared).into(),
             Denied::Root(path) => Self::Granted(path.display().to_string()),
             Denied::System(error) => error.into(),
         }

@@ -101,6 +101,29 @@ fn a_manifest_with_more_grants_waits_for_acceptance() {
     assert_eq!(served.answer(), "second net+ id+");
 }
 
+/// The author would otherwise be told to add what is there already.
+#[test]
+fn a_grant_that_is_saved_and_not_accepted_is_named_as_such() {
+    let body = "local function why(f, ...) return string.match(select(2, pcall(f, ...)), '[^:]+ is not granted.*') end\n\
+                error(why(net.link, 'nic') .. '; ' .. why(fs.read, '/etc/hostname') .. '; ' .. why(process.run, { argv = { 'id' } }), 0)";
+    let setup = Setup::new().plugin("vol", "volume.lua", &driver("", body));
+    let mut served = setup.plugin("vol", "plugin.toml", &manifest(&[])).start();
+    served.save("plugin.toml", &manifest(&["net", "fs.read:/etc"]));
+    served.wait_for_log("must be accepted first");
+    let waits = "is not granted yet: its grant is in plugin.toml but not accepted: run `moondock reload --accept-grants`";
+    assert_eq!(
+        served.answer(),
+        format!(
+            " `net` {waits};  `/etc/hostname` {waits};  `id` is not granted: add \"exec:id\" to `grants` in plugin.toml"
+        )
+    );
+    served.save("plugin.toml", &manifest(&[]));
+    served.wait_for_answer(
+        " `net` is not granted: add \"net\" to `grants` in plugin.toml;  `/etc/hostname` is not granted: add \
+         \"fs.read:/etc\" to `grants` in plugin.toml;  `id` is not granted: add \"exec:id\" to `grants` in plugin.toml",
+    );
+}
+
 #[test]
 fn undoing_new_grants_resumes_reloading() {
     let mut served = started(&["exec:id"]);

@@ -369,7 +369,7 @@ pub const BOMBS: &[Case] = &[
     (
         "kept between calls",
         MEMORY,
-        "kept = kept or {} while true do kept[#kept + 1] = {} end",
+        "kept = rawget(getfenv(), 'kept') or {} while true do kept[#kept + 1] = {} end",
     ),
     ("split", MEMORY, "return ('x,'):rep(4e6):split(',')"),
     (

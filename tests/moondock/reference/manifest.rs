@@ -1,6 +1,7 @@
 //! `docs/reference/plugin-toml.md`: the keys of `plugin.toml`.
 
 use super::methods::deadline_of;
+use moondock::grants::FORMS;
 use moondock::host::Limits;
 use moondock::plugin::{LogSettings, MetricsSettings};
 use moondock::protocol::{Interface, methods};
@@ -41,16 +42,9 @@ Everything else that a script could do to the machine raises, with the line to a
 
 | grant | allows |
 |---|---|
-| `fs.read:PATH` | Reading PATH and everything below it. |
-| `fs.write:PATH` | Changing PATH and everything below it, and reading it. |
-| `exec:NAME` | Running the program NAME from `/usr/local/sbin`, `/usr/local/bin`, `/usr/sbin`, `/usr/bin`, `/sbin` or `/bin`. |
-| `exec:/PATH` | Running the program with this path. |
-| `net` | Reading and changing links, addresses, routes, neighbours, network sysctls, and the plugin's firewall rules. |
-| `mount` | Mounting and unmounting on paths that `fs.write` covers, and listing all mounts. |
-| `http:HOST[:PORT]` | Requests to a host. |
-| `docker` | Requests to the engine's own API. |
-| `env:NAME` | Reading a variable of the environment. |
+";
 
+const GRANTS: &str = "
 A path is absolute, without `.` and `..`, and need not exist yet. `{settings.NAME}` stands for the value of a setting, `{settings.A.B}` for one in a table. A list of strings gives a grant
 for each.
 
@@ -107,6 +101,13 @@ fn log_rows() -> String {
         .collect()
 }
 
+fn forms() -> String {
+    FORMS
+        .iter()
+        .map(|(form, allows)| format!("| `{form}` | {allows} |\n"))
+        .collect()
+}
+
 /// The page.
 pub fn page() -> String {
     let limits = Limits::default();
@@ -134,6 +135,8 @@ pub fn page() -> String {
     page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | Deadline of a call, in ms; at most the default. | see below |\n";
     page += &metrics_rows();
     page += EXAMPLE;
+    page += &forms();
+    page += GRANTS;
     page += LOG;
     page += &log_rows();
     page += "\n## Deadlines\n\nThey are below the engine's own limits, so that the engine gets a reason.\n\n| hooks | ms |\n|---|---|\n";

@@ -1,0 +1,76 @@
+//! Files that were probably meant to be the script of an interface.
+
+use crate::protocol::Interface;
+use std::path::{Path, PathBuf};
+
+/// How many letters of a file's name may be wrong.
+const EDITS: usize = 2;
+
+/// Describes the first file in a directory, or in one of its children, that is nearly the script of
+/// an interface: misspelt, or a link to nothing. Begins with a separator; empty if there is none.
+pub fn near_script(dir: &Path) -> String {
+    let below = || children(dir).iter().find_map(|child| near_script_in(child));
+    let found = near_script_in(dir).or_else(below);
+    found.map_or_else(String::new, |what| format!("; {what}"))
+}
+
+/// Returns what a directory contains, sorted; nothing if it cannot be read.
+fn children(dir: &Path) -> Vec<PathBuf> {
+    let entries = dir.read_dir().into_iter().flatten().flatten();
+    let mut children: Vec<_> = entries.map(|entry| entry.path()).collect();
+    children.sort();
+    children
+}
+
+fn near_script_in(dir: &Path) -> Option<String> {
+    children(dir).iter().find_map(|path| {
+        let (shown, name) = (path.display(), path.file_name()?.to_str()?);
+        let meant = Interface::ALL.map(Interface::file);
+        let meant = meant.iter().find(|file| is_near(name, file))?;
+        let target = path.read_link().ok().filter(|_| !path.exists());
+        match target {
+            Some(target) if name == meant => {
+                let target = target.display();
+                Some(format!(
+                    "`{shown}` is a link to `{target}`, which does not exist"
+                ))
+            }
+            _ if path.is_dir() => Some(format!("`{shown}` is a directory, not a script")),
+            _ => Some(format!("rename `{shown}` to `{meant}`")),
+        }
+    })
+}
+
+fn is_near(name: &str, file: &str) -> bool {
+    let parts = |name: &str| {
+        let (stem, extension) = name.rsplit_once('.')?;
+        Some((stem.to_lowercase(), extension.to_lowercase()))
+    };
+    let Some(((stem, extension), (meant, _))) = parts(name).zip(parts(file)) else {
+        return false;
+    };
+    let edits = EDITS.min(meant.len() / 3);
+    ["lua", "luau"].contains(&extension.as_str()) && strsim::osa_distance(&stem, &meant) <= edits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn misspelt_names_are_near_and_others_are_not() {
+        for (name, file) in [
+            ("volumes.lua", "volume.lua"),
+            ("Volume.lua", "volume.lua"),
+            ("volume.luau", "volume.lua"),
+            ("auhtz.lua", "authz.lua"),
+            ("logs.lua", "log.lua"),
+        ] {
+            assert!(is_near(name, file), "{name}");
+        }
+        for name in ["rules.lua", "volume.toml", "lib.lua", "README"] {
+            let files = Interface::ALL.map(Interface::file);
+            assert!(!files.iter().any(|file| is_near(name, file)), "{name}");
+        }
+    }
+}
