@@ -29,6 +29,7 @@ mod collector;
 mod crash;
 mod crash_anywhere;
 mod ipam;
+mod jsonlog;
 mod logs;
 mod managed;
 mod managed_all;
