@@ -1,5 +1,6 @@
 -- Keeps the logs of containers in files:
 -- `docker run --log-driver jsonlog --log-opt max-size=10m --log-opt max-file=3 …`
+-- It takes the options of Docker's `json-file`.
 local logs = require("@moondock/logs")
 local settings = require("@moondock/plugin").settings()
 

@@ -30,6 +30,7 @@ mod collector;
 mod crash;
 mod crash_anywhere;
 mod ipam;
+mod jsonlog;
 mod logs;
 mod logs_stuck;
 mod managed;

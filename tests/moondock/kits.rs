@@ -60,6 +60,9 @@ fn load(lua: &Lua, file: &Path) -> Table {
         .set("nearest", lua.create_function(nearest).unwrap())
         .unwrap();
     globals
+        .set("matching", lua.create_function(matching).unwrap())
+        .unwrap();
+    globals
         .set(
             "world",
             source(lua, &Path::new(DIRECTORY).join("world.luau"))
@@ -89,10 +92,19 @@ fn source(lua: &Lua, path: &Path) -> mlua::Result<Function> {
         .into_function()
 }
 
-/// `@moondock/names`.
+/// `nearest` of `@moondock/names`.
 fn nearest(_: &Lua, (name, names): (String, Vec<String>)) -> mlua::Result<Option<String>> {
     let near = moondock::host::nearest(&name, names.iter().map(String::as_str));
     Ok(near.map(str::to_owned))
+}
+
+/// `matching` of `@moondock/names`.
+fn matching(_: &Lua, (pattern, names): (String, Vec<String>)) -> mlua::Result<Vec<String>> {
+    let pattern = regex_lite::Regex::new(&pattern).map_err(mlua::Error::external)?;
+    Ok(names
+        .into_iter()
+        .filter(|name| pattern.is_match(name))
+        .collect())
 }
 
 /// The pure functions of `@moondock/net`.

@@ -5,7 +5,7 @@ use crate::authz_traffic::calls;
 use crate::harness::scripted::{Scripts, request, request_with};
 use serde_json::{Value, json};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("authz.lua", include_str!("../../scripts/ops/authz.lua")),
     (
         "policy/containers.lua",
@@ -14,6 +14,10 @@ const FILES: [(&str, &str); 5] = [
     (
         "policy/networks.lua",
         include_str!("../../scripts/ops/policy/networks.lua"),
+    ),
+    (
+        "policy/paths.lua",
+        include_str!("../../scripts/ops/policy/paths.lua"),
     ),
     (
         "policy/settings.lua",

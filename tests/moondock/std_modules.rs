@@ -346,6 +346,24 @@ fn names_finds_the_nearest() {
 }
 
 #[test]
+fn names_finds_those_that_match() {
+    holds(
+        r#"
+        local function matching(pattern, ...) return table.concat(names.matching(pattern, { ... }), " ") end
+        same("abc cab", matching("ab", "abc", "ba", "cab"))
+        same("abc", matching("^(ab|x)[[:alpha:]]$", "abc", "cab", "ab1"))
+        same("A1 é1", matching([[^(?i)[a\x{e9}]\d$]], "A1", "é1", "a٣", "b1"))
+        same("", matching("x"))
+        fails("no regular expression", names.matching, "(a", { "a" })
+        fails("no regular expression", names.matching, "a(?=b)", { "ab" })
+        fails("no regular expression", names.matching, "((a{50}){50}){50}", { "a" })
+        fails("`names` must have at most 65536 bytes", names.matching, "a", { string.rep("a", 65537) })
+        names.matching("(a+)+$", { string.rep("a", 60000) .. "b" })
+        "#,
+    );
+}
+
+#[test]
 fn json_errors_have_a_position() {
     holds(
         r#"
