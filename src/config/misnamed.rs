@@ -1,5 +1,10 @@
 //! Files that were probably meant to be the script of an interface.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the directories that the command line names"
+)]
+
 use crate::protocol::Interface;
 use std::path::{Path, PathBuf};
 
