@@ -120,11 +120,13 @@ fn json<S: Subscriber + for<'a> registry::LookupSpan<'a>>(
         .boxed()
 }
 
-/// Applies the level to Moondock and to scripts. Libraries log warnings and errors only.
+/// Applies the level to Moondock and to scripts. Libraries log warnings and errors only; notify warns
+/// of every directory that was removed.
 fn filter(level: Level) -> Targets {
     let level = LevelFilter::from(level);
     Targets::new()
         .with_targets([("moondock", level), ("script", level)])
+        .with_target("notify", level.min(LevelFilter::ERROR))
         .with_default(level.min(LevelFilter::WARN))
 }
 

@@ -278,9 +278,9 @@ impl<'a> Fleet<'a> {
         !self.members.is_empty()
     }
 
-    /// Whether no change is being carried out.
+    /// Whether calls are answered, and no change is being carried out.
     pub fn is_settled(&self) -> bool {
-        self.unsettled == 0
+        self.unsettled == 0 && *self.gate.borrow()
     }
 
     /// Returns the names of the plugins that are served.

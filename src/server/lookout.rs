@@ -4,9 +4,18 @@ use super::order::{Event, Request};
 use crate::config::{Found, Roster};
 use crate::plugin::{Watcher, ways_to};
 use std::path::PathBuf;
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::error;
+
+/// How long reading the directories may take, as of a server that does not answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is wrong if the directories cannot be read.
+pub const HANGS: &str =
+    "the directories of plugins cannot be read: new and removed ones go unnoticed";
 
 /// Takes requests to look for plugins. Without a request, it only looks.
 pub type Requests = UnboundedSender<Option<Request>>;
@@ -27,15 +36,15 @@ async fn look(
     let mut watcher = watcher(&roster);
     let mut request = None;
     loop {
-        let Some((found, directories)) = read(roster.clone()).await else {
-            error!("plugins that come and go are no longer noticed: restart moondock");
-            return;
-        };
+        let (found, directories) = read(roster.clone()).await.unzip();
+        if found.is_none() {
+            error!("{HANGS}");
+        }
         if report.send(Event::Found(found, request.take())).is_err() {
             return;
         }
         // Only another reading sees what came into a directory before it was followed.
-        if let Some(watcher) = &mut watcher
+        if let (Some(watcher), Some(directories)) = (&mut watcher, directories)
             && watcher.follow(&directories)
         {
             continue;
@@ -70,7 +79,8 @@ async fn changed(watcher: &mut Option<Watcher>) {
     }
 }
 
-/// Reads the directories. Returns what is found, and the directories to watch for more.
+/// Reads the directories. Returns what is found, and the directories to watch for more; `None` if a
+/// directory hangs.
 async fn read(roster: Roster) -> Option<(Found, Vec<PathBuf>)> {
     let reading = spawn_blocking(move || {
         let found = roster.find();
@@ -78,5 +88,5 @@ async fn read(roster: Roster) -> Option<(Found, Vec<PathBuf>)> {
         let directories = collections.chain(found.unfinished().cloned()).collect();
         (found, directories)
     });
-    reading.await.ok()
+    timeout(READ_TIMEOUT, reading).await.ok()?.ok()
 }

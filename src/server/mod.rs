@@ -174,7 +174,10 @@ impl Main<'_> {
                     Event::Asked(request) => self.pass_on(fleet, request),
                     Event::Found(found, request) => {
                         let mut round = Round::default();
-                        fleet.take_in(&found, &mut round);
+                        match found {
+                            Some(found) => drop(fleet.take_in(&found, &mut round)),
+                            None => round.note_problem(lookout::HANGS.to_owned()),
+                        }
                         match request {
                             Some(request) => fleet.reload(request, round),
                             None if round.is_idle() => {}

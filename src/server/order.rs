@@ -44,8 +44,8 @@ pub enum Event {
     Settled(Report),
     /// Somebody asks for a reload.
     Asked(Request),
-    /// The directories were read, for a request or because they changed.
-    Found(Found, Option<Request>),
+    /// The directories were read, for a request or because they changed; `None` if they could not be.
+    Found(Option<Found>, Option<Request>),
     /// A plugin's thread has ended.
     Ended {
         /// The plugin's name.

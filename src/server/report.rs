@@ -3,7 +3,13 @@
 use crate::plugin::News;
 use serde_json::{Value, json};
 use std::mem::take;
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// How long plugins may take to load their scripts, whose top level may run for 5 s. A directory
+/// that hangs must not hold up the report on the others.
+const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a reload did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -76,8 +82,15 @@ impl Round {
 
     /// Waits until all plugins are done.
     pub async fn report(mut self) -> Report {
+        let deadline = Instant::now() + ROUND_TIMEOUT;
         for (plugin, news) in take(&mut self.waiting) {
-            self.add_all(&plugin, news.await.ok());
+            match timeout_at(deadline, news).await {
+                Ok(news) => self.add_all(&plugin, news.ok()),
+                Err(_) => self.note_problem(format!(
+                    "{plugin}: still loads its scripts after {} s",
+                    ROUND_TIMEOUT.as_secs()
+                )),
+            }
         }
         Report {
             lines: self.lines,

@@ -5,6 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
 use crate::harness::wait::wait_for;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -19,7 +20,53 @@ end
 return authz
 "#;
 
+const ALL: &str = "return { request = function() return true end }\n";
+
+/// A volume driver whose volumes are below `root`.
+fn driver(root: &str) -> String {
+    format!(
+        r#"local store = require("@moondock/store")
+local volume = {{}}
+local function of(req) return {{ Name = req.Name, Mountpoint = "{root}" }} end
+function volume.create(req) store.set(req.Name, true) end
+function volume.remove(req) store.delete(req.Name) end
+function volume.mount(req) return {{ Mountpoint = "{root}" }} end
+function volume.unmount(req) end
+function volume.get(req) return if store.get(req.Name) then {{ Volume = of(req) }} else nil end
+function volume.list()
+  local all = {{}}
+  for _, entry in store.list() do table.insert(all, of({{ Name = entry.key }})) end
+  return {{ Volumes = all }}
+end
+return volume
+"#
+    )
+}
+
 impl Bed {
+    /// A bed whose policy allows everything, beside plugins with these volume drivers.
+    fn with_drivers(drivers: &[(&str, &str)]) -> Bed {
+        let bed = Bed::new();
+        bed.write_script("scripts/ops/authz.lua", ALL);
+        for (plugin, text) in drivers {
+            bed.write_script(&format!("scripts/{plugin}/volume.lua"), text);
+        }
+        bed.moondock_start(&bed.dir().join("scripts"), &[]);
+        bed.engine_start(&["ops"]);
+        bed
+    }
+
+    fn create_with(&self, driver: &str, volume: &str) -> Output {
+        self.docker(&["volume", "create", "-d", driver, volume])
+    }
+
+    /// A directory on the bed's machine, for a driver's volumes.
+    fn root(&self) -> String {
+        let root = self.dir().join("root");
+        std::fs::create_dir_all(&root).unwrap();
+        root.display().to_string()
+    }
+
     fn save(&self, name: &str, text: &str) {
         self.write_script(&format!("scripts/ops/{name}"), text);
     }
@@ -159,4 +206,79 @@ fn a_new_interface_requires_an_engine_restart() {
     });
     bed.engine_restart();
     bed.volume_create("late", &[]).ok();
+}
+
+#[test]
+fn an_engine_with_a_policy_starts_beside_a_broken_plugin() {
+    needs!(engine);
+    let bed = Bed::with_drivers(&[("bad", "return {{{\n"), ("UPPER", "return 7")]);
+    let failed = bed.create_with("bad", "data");
+    assert!(
+        failed.text().contains("the script is broken: volume.lua:2"),
+        "{}",
+        failed.text()
+    );
+    bed.write_script("scripts/bad/volume.lua", &driver(&bed.root()));
+    wait_for("the mended driver", SOON, || {
+        bed.create_with("bad", "data").code == Some(0)
+    });
+    bed.docker(&[
+        "run",
+        "--rm",
+        "-v",
+        "data:/data",
+        "busybox",
+        "touch",
+        "/data/x",
+    ])
+    .ok();
+    assert!(bed.dir().join("root/x").exists());
+    assert!(
+        bed.moondock_log()
+            .contains("not served: `UPPER` cannot be the name")
+    );
+}
+
+#[test]
+fn docker_uses_a_driver_whose_directory_is_new_and_none_whose_directory_is_gone() {
+    needs!(engine);
+    let bed = Bed::with_drivers(&[]);
+    let state = bed.dir().join("state").display().to_string();
+    let reload = || bed.exec_in_ns(&[env!("CARGO_BIN_EXE_moondock"), "reload", "--state", &state]);
+    let directory = bed.dir().join("scripts/new");
+    let serve = || {
+        bed.write_script("draft/volume.lua", &driver(&bed.root()));
+        std::fs::rename(bed.dir().join("draft"), &directory).unwrap();
+    };
+    serve();
+    wait_for("a volume of the new driver", SOON, || {
+        bed.create_with("new", "data").code == Some(0)
+    });
+    bed.docker(&[
+        "run",
+        "--rm",
+        "-v",
+        "data:/data",
+        "busybox",
+        "touch",
+        "/data/x",
+    ])
+    .ok();
+    assert!(bed.dir().join("root/x").exists());
+    let told = reload().ok();
+    assert!(
+        told.contains("new/volume.lua: unchanged") && told.contains("ops/authz.lua: unchanged"),
+        "{told}"
+    );
+    std::fs::remove_dir_all(&directory).unwrap();
+    wait_for("its end", SOON, || {
+        bed.moondock_log()
+            .contains("gone: its directory was removed, its state is kept plugin=new")
+    });
+    bed.create_with("new", "other").fails();
+    bed.docker(&["run", "--rm", "busybox", "true"]).ok();
+    serve();
+    wait_for("the volume of before", SOON, || {
+        bed.docker(&["volume", "inspect", "data"]).code == Some(0)
+    });
 }

@@ -309,3 +309,23 @@ fn control_characters_are_escaped_for_the_terminal() {
         ended.stdout
     );
 }
+
+#[test]
+fn check_goes_on_after_a_directory_that_cannot_be_served() {
+    let place = Workplace::new(&[
+        ("scripts/UPPER/authz.lua", POLICY),
+        ("scripts/Backup copy/authz.lua", POLICY),
+        ("scripts/good/authz.lua", POLICY),
+        ("scripts/half/README", ""),
+    ]);
+    let checked = place.run(&["check"]);
+    for part in [
+        "good\n  authz.lua     request\n",
+        "error: `UPPER` cannot be the name of a plugin",
+        "error: `Backup copy` cannot be the name of a plugin",
+        "1 plugin: 2 errors, no warnings\n",
+    ] {
+        assert!(checked.stdout.contains(part), "{}", checked.stdout);
+    }
+    assert_eq!(checked.code, Some(1));
+}

@@ -139,6 +139,41 @@ fn unmatched_activated_sockets_are_refused_with_a_cure() {
     }
 }
 
+/// Its clients must not wait for a plugin that nobody serves.
+#[test]
+fn an_activated_socket_answers_while_its_plugin_has_no_directory() {
+    needs!(program, "systemd-socket-activate");
+    let setup = Setup::with_volume();
+    let options = [
+        listening(&setup, "vol"),
+        listening(&setup, "nas"),
+        "--fdname=vol:nas".into(),
+    ];
+    let mut served = activated(setup, &options);
+    served.wait_for("the socket", |served| served.setup().connect("vol").is_ok());
+    served.assert_answers();
+    let create = |served: &Served| {
+        let answer = served.call("nas", "VolumeDriver.Create", r#"{"Name":"v"}"#);
+        (answer.status, answer.body)
+    };
+    let directory = served.setup().scripts().join("nas");
+    for _ in 0..2 {
+        let (status, body) = create(&served);
+        assert!(
+            status == 500 && body.contains("cannot read the scripts in"),
+            "{status} {body}"
+        );
+        let draft = served.setup().path().join("draft");
+        fs::create_dir(&draft).unwrap();
+        fs::write(draft.join("volume.lua"), VOLUME).unwrap();
+        fs::rename(draft, &directory).unwrap();
+        served.wait_for("its plugin", |served| create(served).0 == 200);
+        fs::remove_dir_all(&directory).unwrap();
+        served.wait_for("its end", |served| create(served).0 == 500);
+    }
+    served.assert_answers();
+}
+
 /// As of a unit with `Accept=yes`.
 #[test]
 fn an_activated_connection_is_refused() {
@@ -226,7 +261,8 @@ fn a_driver_that_does_not_load_is_strictly_never_reported_ready() {
         .arg("--strict")
         .env("NOTIFY_SOCKET", &name);
     assert!(setup.refused().contains("volume.lua"));
-    assert!(told(&manager).starts_with("STOPPING=1\n"));
+    let first = told(&manager);
+    assert!(first.starts_with("STOPPING=1\n"), "{first}");
 }
 
 #[test]

@@ -51,5 +51,10 @@ fn sighup_reloads_without_a_file_watcher() {
             response.body.contains("/new/good"),
             "{resource}: {response:?}"
         );
+        let new = served.setup().scripts().join("new");
+        fs::create_dir(&new).unwrap();
+        fs::write(new.join("volume.lua"), VOLUME).unwrap();
+        served.signal(Signal::HUP);
+        served.wait_for_log("ready plugin=new");
     }
 }

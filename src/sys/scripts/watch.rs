@@ -25,6 +25,8 @@ pub struct Watcher {
     refused: BTreeSet<PathBuf>,
     /// The scripts that are open for writing, by the time of the first write.
     open: BTreeMap<PathBuf, Instant>,
+    /// Whether [`Watcher::saw_writing`] saw a change that nothing may have read.
+    unread: bool,
 }
 
 /// The meaning of an event for scripts.
@@ -54,6 +56,7 @@ impl Watcher {
             followed: BTreeSet::new(),
             refused: BTreeSet::new(),
             open: BTreeMap::new(),
+            unread: false,
         })
     }
 
@@ -90,7 +93,8 @@ impl Watcher {
 
     /// Waits until something has changed and settled.
     pub async fn changed(&mut self) {
-        while self.next().await == Sign::Nothing {}
+        while !self.unread && self.next().await == Sign::Nothing {}
+        self.unread = false;
         self.settled().await;
     }
 
@@ -109,12 +113,15 @@ impl Watcher {
         changed
     }
 
-    /// Returns whether a script was written since the scripts had settled.
+    /// Returns whether a script was written since the scripts had settled. Other changes end the next
+    /// [`Watcher::changed`].
     pub fn saw_writing(&mut self) -> bool {
         self.flush_events();
         let mut seen = false;
         while let Ok(event) = self.events.try_recv() {
-            seen |= self.note(event) == Sign::Writing;
+            let sign = self.note(event);
+            seen |= sign == Sign::Writing;
+            self.unread |= sign == Sign::Change;
         }
         seen
     }
@@ -199,6 +206,20 @@ mod tests {
     const WRITE: EventKind = EventKind::Modify(ModifyKind::Data(DataChange::Any));
     const CLOSE: EventKind = EventKind::Access(AccessKind::Close(AccessMode::Write));
     const CHMOD: EventKind = EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any));
+
+    /// A file may be removed after it was read, and before anybody asks whether one is written.
+    #[tokio::test]
+    async fn a_change_that_ends_no_reading_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.lua");
+        std::fs::write(&file, "").unwrap();
+        let mut watcher = Watcher::new().unwrap();
+        watcher.follow(&[dir.path().to_owned()]);
+        std::fs::remove_file(file).unwrap();
+        assert!(!watcher.saw_writing());
+        let noticed = tokio::time::timeout(Duration::from_secs(20), watcher.changed());
+        noticed.await.unwrap();
+    }
 
     #[test]
     fn lost_events_count_as_any_change() {
