@@ -28,6 +28,7 @@ mod bed_test;
 mod collector;
 mod crash;
 mod crash_anywhere;
+mod hanging;
 mod ipam;
 mod logs;
 mod logs_stuck;
