@@ -29,6 +29,7 @@ mod bridges;
 mod collector;
 mod crash;
 mod crash_anywhere;
+mod hanging;
 mod ipam;
 mod jsonlog;
 mod logs;
