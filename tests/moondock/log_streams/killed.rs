@@ -62,8 +62,17 @@ fn last_line(log: &ContainerLog) -> usize {
     lines.map(number).next().unwrap_or_default()
 }
 
+/// Waits for as long as another line comes, however slow the disk is.
 fn wait_for_line(served: &mut Served, log: &ContainerLog, line: usize) {
-    served.wait_for(&format!("line {line}"), |_| last_line(log) >= line);
+    loop {
+        let last = last_line(log);
+        if last >= line {
+            return;
+        }
+        served.wait_for(&format!("line {line}, after {last}"), |_| {
+            last_line(log) > last
+        });
+    }
 }
 
 /// Writes lines until the process that reads them has been killed again and again, at moments that nobody chose.
