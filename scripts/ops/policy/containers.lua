@@ -143,7 +143,11 @@ local function logging(driver, options)
     if not HARMLESS_LOG_OPTIONS[option] then to = to or `what {option} names` end
   end
   return to
-    and unless_listed("log_drivers", equals(driver), `logging: containers may not log to {to}`)
+    and unless_listed(
+      "log_drivers",
+      settings.names(driver),
+      `logging: containers may not log to {to}`
+    )
 end
 
 local function cgroup_parent(path)

@@ -32,13 +32,8 @@ end
 local function network_driver(body)
   local driver = body.Driver or ""
   if driver == "" then return nil end
-  -- A managed plugin's driver is named by its repository and tag: `acme/ops:1.0`.
-  local short = string.match(driver, "([^/:]+):[^/:]+$") or driver
-  local function allows(entry)
-    return entry == driver or entry == short
-  end
   local reason = `networks: networks may not be of the driver {driver}`
-  return unless_listed("network_drivers", allows, reason)
+  return unless_listed("network_drivers", settings.names(driver), reason)
 end
 
 local function network_options(body)

@@ -29,6 +29,15 @@ function M.equals(value)
   end
 end
 
+-- Like `equals`, for a driver. The engine names that of a managed plugin by its repository and tag:
+-- `acme/ops:1.0`.
+function M.names(driver)
+  local short = string.match(driver, "([^/:]+):[^/:]+$") or driver
+  return function(entry)
+    return entry == driver or entry == short
+  end
+end
+
 -- Docker accepts a single string for some lists.
 function M.each(list)
   return if type(list) == "string" then { list } else list or {}
