@@ -120,24 +120,31 @@ impl Binding {
 
     /// Converts the arguments.
     fn arguments<A: FromLuaMulti>(&self, lua: &Lua, args: MultiValue) -> mlua::Result<A> {
-        let (module, function) = self.name.split_once('.').unwrap_or_default();
-        if let Some(Value::Table(first)) = args.front()
-            && first.to_pointer() as usize == self.module
-        {
-            return Err(self.error(&format!(
-                "`{module}` is a module: write `{}(…)`, with a dot",
-                self.name
-            )));
+        match args.front() {
+            Some(Value::Table(first)) if first.to_pointer() as usize == self.module => Err(self
+                .error(&format!(
+                    "`{}` is a module: write `{}(…)`, with a dot",
+                    self.names().0,
+                    self.name
+                ))),
+            _ => A::from_lua_args(args, 1, None, lua).map_err(|error| self.wrong_argument(&error)),
         }
-        A::from_lua_args(args, 1, None, lua).map_err(|error| {
-            let stub = Stub::of(module);
-            let parameters = stub.signature(function).map(|s| s.parameters);
-            self.error(&wrong_argument(
-                stub,
-                &parameters.unwrap_or_default(),
-                &error,
-            ))
-        })
+    }
+
+    fn wrong_argument(&self, error: &mlua::Error) -> mlua::Error {
+        let (module, function) = self.names();
+        let stub = Stub::of(module);
+        let parameters = stub.signature(function).map(|s| s.parameters);
+        self.error(&wrong_argument(
+            stub,
+            &parameters.unwrap_or_default(),
+            error,
+        ))
+    }
+
+    /// Returns the names of the module and of the function in it.
+    fn names(&self) -> (&str, &str) {
+        self.name.split_once('.').unwrap_or_default()
     }
 
     fn check_budget(&self, lua: &Lua) -> mlua::Result<()> {

@@ -66,12 +66,27 @@ impl Exhausted {
 ///
 /// A *slice* is the time between two points at which the script yields. Calls of one script
 /// interleave only at these points, so one budget is enough for all of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Budget {
     deadline: Cell<Option<Duration>>,
     limit: Cell<Duration>,
     tick: Cell<i128>,
     exhausted: Cell<Option<Exhausted>>,
+}
+
+/// What Moondock's own code may use in a new state before the first slice, such as the reads of absent
+/// names while a script is compiled.
+const BEFORE: Duration = Duration::from_secs(1);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            deadline: Cell::default(),
+            limit: Cell::new(BEFORE),
+            tick: Cell::default(),
+            exhausted: Cell::default(),
+        }
+    }
 }
 
 impl Budget {

@@ -2,26 +2,60 @@
 //! meant.
 
 use super::near::nearest;
-use mlua::{Lua, MetaMethod, Table, Value};
+use super::protected::PRELUDE;
+use mlua::{Function, Lua, LuaString, MetaMethod, Table, Value};
 
-/// Creates a metatable for tables whose absent fields are read through `check`, which returns what
-/// is wrong with a name, if anything is. Fields can still be set, and are found like any other.
+/// The `__index` of closed tables. It passes what is absent and not known to `check`: scripts read
+/// fields that are known and absent all the time, which Lua answers faster than a function of Rust.
+const INDEX: &str = r#"
+local type, getmetatable = type, getmetatable
+return function(table, key)
+  local meta = getmetatable(table)
+  if meta.known[key] or type(key) ~= "string" then return nil end
+  return meta.check(table, key)
+end
+"#;
+
+const KEPT: &str = "moondock.index";
+
+/// Makes the `__index` of closed tables, before the state has a budget: later, code that runs between
+/// calls would count against the call before it.
+///
+/// # Errors
+/// Only if memory is exhausted.
+pub fn keep_index(lua: &Lua) -> mlua::Result<Function> {
+    let index: Function = lua.load(INDEX).set_name(PRELUDE).call(())?;
+    lua.set_named_registry_value(KEPT, &index)?;
+    Ok(index)
+}
+
+fn index(lua: &Lua) -> mlua::Result<Function> {
+    match lua.named_registry_value::<Option<Function>>(KEPT)? {
+        Some(kept) => Ok(kept),
+        None => keep_index(lua),
+    }
+}
+
+/// Creates a metatable for tables of which reading any other field than `known` raises what
+/// `problem` returns. Fields can still be set, and are found like any other.
 ///
 /// # Errors
 /// Only if memory is exhausted.
 pub fn closing(
     lua: &Lua,
-    check: impl Fn(&Lua, &Table, &str) -> Option<String> + 'static,
+    known: &[&str],
+    problem: impl Fn(&Lua, &Table, &str) -> String + 'static,
 ) -> mlua::Result<Table> {
-    let index = move |lua: &Lua, (table, key): (Table, Value)| {
-        let name = key.as_string().map(mlua::LuaString::to_string_lossy);
-        match name.and_then(|name| check(lua, &table, &name)) {
-            None => Ok(Value::Nil),
-            Some(problem) => Err(mlua::Error::runtime(problem)),
-        }
+    let check = move |lua: &Lua, (table, key): (Table, LuaString)| -> mlua::Result<()> {
+        let problem = problem(lua, &table, &key.to_string_lossy());
+        Err(mlua::Error::runtime(problem))
     };
+    let known = lua.create_table_from(known.iter().map(|name| (*name, true)))?;
+    known.set_readonly(true);
     let metatable = lua.create_table()?;
-    metatable.raw_set(MetaMethod::Index.name(), lua.create_function(index)?)?;
+    metatable.raw_set("known", known)?;
+    metatable.raw_set("check", lua.create_function(check)?)?;
+    metatable.raw_set(MetaMethod::Index.name(), index(lua)?)?;
     metatable.set_readonly(true);
     Ok(metatable)
 }
@@ -33,11 +67,8 @@ pub fn closing(
 /// Only if memory is exhausted.
 pub fn close(lua: &Lua, table: &Table, name: &str) -> mlua::Result<()> {
     let (owned, call) = (name.to_owned(), uncallable(name));
-    let metatable = closing(lua, move |_, table, key| {
-        Some(format!(
-            "`{owned}` has no `{key}`{}",
-            hint(key, &keys(table))
-        ))
+    let metatable = closing(lua, &[], move |_, table, key| {
+        format!("`{owned}` has no `{key}`{}", hint(key, &keys(table)))
     })?;
     metatable.set_readonly(false);
     metatable.raw_set(MetaMethod::Call.name(), lua.create_function(call)?)?;
@@ -49,10 +80,9 @@ pub fn close(lua: &Lua, table: &Table, name: &str) -> mlua::Result<()> {
     Ok(())
 }
 
-/// Returns the message about a field that `subject` does not have, unless it is `known`.
-pub fn unknown_field(subject: &str, known: &[&str], name: &str) -> Option<String> {
-    let is_known = known.contains(&name);
-    (!is_known).then(|| format!("{subject} has no field `{name}`{}", hint(name, known)))
+/// Returns the message about a field that `subject` does not have.
+pub fn unknown_field(subject: &str, known: &[&str], name: &str) -> String {
+    format!("{subject} has no field `{name}`{}", hint(name, known))
 }
 
 /// Makes the answer to a call of the table `name` itself.

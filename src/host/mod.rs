@@ -37,7 +37,7 @@ pub mod time;
 pub use crate::sys::state::store::StoreSize;
 pub use binding::Binding;
 pub use budget::{Budget, Exhausted, Limits};
-pub use closed::{close, closing, hint, keys, unknown_field};
+pub use closed::{close, closing, hint, keep_index, keys, unknown_field};
 pub use frames::own_frame;
 pub use near::nearest;
 pub use needs::Needs;

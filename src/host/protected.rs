@@ -5,6 +5,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+/// The chunk name of Moondock's own code in a state, whose frames are left out of traces.
+pub const PRELUDE: &str = "=moondock";
+
 const PCALL: &str = "moondock.pcall";
 const ERROR: &str = "moondock.error";
 
@@ -49,7 +52,7 @@ pub(super) async fn call_protected(lua: &Lua, args: impl IntoLuaMulti) -> mlua::
 /// Wraps `run`, which returns what `pcall` does: results are returned, errors are raised unchanged.
 pub(super) fn raising(lua: &Lua, run: &Function) -> mlua::Result<Function> {
     let error = kept(lua, ERROR, "error")?;
-    lua.load(RAISING).set_name("=moondock").call((run, error))
+    lua.load(RAISING).set_name(PRELUDE).call((run, error))
 }
 
 /// A call within a call, which lifts the memory limit while it is dropped: mlua then cleans up its

@@ -67,7 +67,10 @@ impl Results {
         };
         let known: Vec<_> = fields.iter().map(|field| field.name).collect();
         let subject = format!("the result of `{}`", self.function);
-        let metatable = closing(lua, move |_, _, name| unknown_field(&subject, &known, name))?;
+        let names = known.clone();
+        let metatable = closing(lua, &names, move |_, _, name| {
+            unknown_field(&subject, &known, name)
+        })?;
         Ok(Some(Form { metatable, each }))
     }
 }

@@ -55,21 +55,21 @@ pub(super) fn close_all(lua: &Lua, sources: Arc<Sources>) -> mlua::Result<()> {
         let file = place.map(|(file, _)| file).unwrap_or_default();
         let text = sources.files.get(Path::new(&file));
         let text = String::from_utf8_lossy(text.map(Vec::as_slice).unwrap_or_default());
-        Some(undefined(name, &declared(&text), keys(globals)))
+        undefined(name, &declared(&text), &keys(globals))
     };
-    globals.set_metatable(Some(closing(lua, missing)?))
+    globals.set_metatable(Some(closing(lua, &[], missing)?))
 }
 
 fn close_library(lua: &Lua, library: &Table, name: &str) -> mlua::Result<()> {
     let own = name.to_owned();
     let missing = move |_: &Lua, library: &Table, key: &str| {
         let instead = elsewhere(&format!("{own}.{key}"));
-        Some(match instead {
+        match instead {
             Some(instead) => format!("`{own}` has no `{key}`: {instead}"),
             None => format!("`{own}` has no `{key}`{}", hint(key, &keys(library))),
-        })
+        }
     };
-    library.set_metatable(Some(closing(lua, missing)?))
+    library.set_metatable(Some(closing(lua, &[], missing)?))
 }
 
 fn elsewhere(name: &str) -> Option<&'static str> {
@@ -79,7 +79,7 @@ fn elsewhere(name: &str) -> Option<&'static str> {
 
 /// Returns the message about a name that is no variable. `declared` has the names that the file
 /// declares, with their lines.
-fn undefined(name: &str, declared: &BTreeMap<&str, usize>, globals: Vec<String>) -> String {
+fn undefined(name: &str, declared: &BTreeMap<&str, usize>, globals: &[String]) -> String {
     if let Some(instead) = elsewhere(name) {
         return format!("Luau has no `{name}` here: {instead}");
     }
@@ -184,8 +184,8 @@ mod tests {
             ),
             ("zzz", "no variable `zzz`: declare it with `local zzz = …`"),
         ] {
-            let globals = vec!["print".to_owned()];
-            assert_eq!(undefined(name, &declared, globals), message);
+            let globals = ["print".to_owned()];
+            assert_eq!(undefined(name, &declared, &globals), message);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::failure::message_of;
 use super::place::PRELUDE;
-use crate::host::{Exhausted, Host, keep_error, keep_pcall};
+use crate::host::{Exhausted, Host, keep_error, keep_index, keep_pcall};
 use mlua::{Function, Lua, LuaString, Table, Value};
 use std::rc::Rc;
 
@@ -26,6 +26,7 @@ pub(super) fn load(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Fu
         lua.globals().raw_set(name, Value::Nil)?;
     }
     keep_error(lua)?;
+    keep_index(lua)?;
     let enter = lua.load(TEXT).set_name(PRELUDE).call(values)?;
     keep_pcall(lua)?;
     Ok(enter)

@@ -25,15 +25,19 @@ fn metatable(lua: &Lua, shape: &'static Shape) -> mlua::Result<Table> {
     {
         return Ok(metatable.clone());
     }
-    let metatable = closing(lua, |_, _, name| unknown(shape, name))?;
+    let metatable = closing(lua, &names(shape), |_, _, name| unknown(shape, name))?;
     let mut known = lua.remove_app_data::<Metatables>().unwrap_or_default();
     known.0.insert(address, metatable.clone());
     lua.set_app_data(known);
     Ok(metatable)
 }
 
-fn unknown(shape: &Shape, name: &str) -> Option<String> {
-    let known: Vec<_> = shape.fields.iter().map(|field| field.name).collect();
+fn names(shape: &Shape) -> Vec<&'static str> {
+    shape.fields.iter().map(|field| field.name).collect()
+}
+
+fn unknown(shape: &Shape, name: &str) -> String {
+    let known = names(shape);
     let subject = match known[..] {
         [] => "the request".to_owned(),
         _ => format!("`{}`", shape.name),
