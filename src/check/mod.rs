@@ -4,8 +4,8 @@
 
 mod grants;
 
-use crate::host::{MANIFEST, Shared};
-use crate::plugin::{Manifest, NO_STATE, OpenError, PluginSpec, lint_policy, never_asked};
+use crate::host::MANIFEST;
+use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use std::path::Path;
@@ -60,12 +60,12 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     inspection.report_misnamed_files();
     let manifest = inspection.read_manifest(spec).await;
     for interface in Interface::ALL {
-        if inspection.has_file(&interface.file()) {
+        if inspection.sources.has(&interface.file()) {
             inspection.load(interface, spec, &manifest).await?;
         }
     }
     inspection.check_all_syntax();
-    for diagnostic in never_asked(&spec.name, &inspection.sources.clone()) {
+    for diagnostic in never_asked(&spec.name, &inspection.sources) {
         inspection.report(Severity::Warning, diagnostic);
     }
     if inspection.interfaces.is_empty() {
@@ -81,10 +81,6 @@ impl Inspection {
         findings
             .filter(|finding| finding.severity == severity)
             .count()
-    }
-
-    fn has_file(&self, file: &str) -> bool {
-        self.sources.files.contains_key(Path::new(file))
     }
 
     /// Reports a finding, unless the same was reported before.
@@ -202,11 +198,7 @@ async fn load(
     manifest: &Manifest,
     sources: &Arc<Sources>,
 ) -> Result<Result<Script, Problems>, OpenError> {
-    let shared = Shared::open(spec.name.clone(), NO_STATE.into()).await;
-    let shared = shared.map_err(|source| OpenError::State {
-        dir: NO_STATE.to_owned(),
-        source,
-    })?;
+    let shared = spec.without_state().await?;
     let loading = Script::load(
         interface,
         1,

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tracing::Level;
 
 /// A directory that does not exist, for a state that is never written.
-pub const NO_STATE: &str = "/nonexistent";
+const NO_STATE: &str = "/nonexistent";
 
 /// The name, the directories and the environment of a plugin.
 #[derive(Debug, Clone)]
@@ -59,6 +59,18 @@ impl Accepted {
 }
 
 impl PluginSpec {
+    /// Opens what the plugin's scripts share, without a state that can be used.
+    ///
+    /// # Errors
+    /// None is expected: nothing is there to be read.
+    pub async fn without_state(&self) -> Result<Shared, OpenError> {
+        let shared = Shared::open(self.name.clone(), NO_STATE.into()).await;
+        shared.map_err(|source| OpenError::State {
+            dir: NO_STATE.to_owned(),
+            source,
+        })
+    }
+
     /// Describes a plugin that runs as a service, and is opened only as a whole.
     pub fn new(name: impl Into<String>, dir: PathBuf, state: PathBuf) -> Self {
         Self {
@@ -119,11 +131,7 @@ impl Core {
 
     /// Creates the parts of a plugin whose state is not used.
     pub async fn without_state(spec: PluginSpec) -> Result<Self, OpenError> {
-        let shared = Shared::open(spec.name.clone(), NO_STATE.into()).await;
-        let shared = shared.map_err(|source| OpenError::State {
-            dir: NO_STATE.to_owned(),
-            source,
-        })?;
+        let shared = spec.without_state().await?;
         Ok(Self::new(spec, shared))
     }
 
@@ -152,9 +160,9 @@ impl Core {
     }
 
     /// Reports that a script cannot be loaded, and none of its versions runs.
-    pub fn report_broken(&self, file: &str, problem: &Diagnostic) {
+    pub fn report_broken(&self, interface: Interface, problem: &Diagnostic) {
         let plugin = self.name();
-        if file == Interface::Authz.file() {
+        if interface == Interface::Authz {
             tracing::error!(
                 plugin,
                 "every request is denied until this is fixed:\n{problem}"
@@ -162,7 +170,8 @@ impl Core {
         } else {
             tracing::error!(
                 plugin,
-                "{file} cannot be loaded, its calls fail until this is fixed:\n{problem}"
+                "{} cannot be loaded, its calls fail until this is fixed:\n{problem}",
+                interface.file()
             );
         }
     }

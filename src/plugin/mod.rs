@@ -22,7 +22,7 @@ mod surroundings;
 mod validate;
 
 pub use self::collector::MetricsSettings;
-pub use self::core::{Accepted, NO_STATE, PluginSpec};
+pub use self::core::{Accepted, PluginSpec};
 pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
@@ -111,7 +111,7 @@ impl Plugin {
         }));
         let core = Core::without_state(spec).await?;
         let plugin = Rc::new(Self::new(core, sources, Some(stand_in)));
-        plugin.break_all(reason).await;
+        plugin.break_all().await;
         Ok(plugin)
     }
 

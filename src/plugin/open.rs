@@ -8,7 +8,6 @@ use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Sources, misnamed};
-use crate::telemetry::chain;
 use futures_util::future::join_all;
 use std::path::Path;
 use std::rc::Rc;
@@ -47,7 +46,7 @@ impl Plugin {
                 Err(error) if self.core.spec.strict && interface != Interface::Authz => {
                     return Err(OpenError::Script(error));
                 }
-                Err(diagnostic) => self.core.report_broken(&interface.file(), &diagnostic),
+                Err(diagnostic) => self.core.report_broken(interface, &diagnostic),
             }
         }
         match self.interfaces().next() {
@@ -56,8 +55,8 @@ impl Plugin {
         }
     }
 
-    /// Returns the first manifest, whose grants are accepted; unless the plugin was opened before,
-    /// with grants that it exceeds.
+    /// Returns the manifest of a plugin that is being opened. The first time, its grants are
+    /// accepted; later it must stay within those.
     fn first_manifest(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
         let accepted = &self.core.spec.accepted;
         if accepted.get().is_some() {
@@ -71,14 +70,17 @@ impl Plugin {
     }
 
     /// Answers each call with the reason why the plugin cannot be opened.
-    pub(super) async fn break_all(&self, reason: &OpenError) {
-        let is_readable = self.stands_in_for.as_ref().is_some_and(|it| it.is_readable);
+    pub(super) async fn break_all(&self) {
+        let Some(stand_in) = &self.stands_in_for else {
+            return;
+        };
         let sources = self.sources.borrow().clone();
-        let is_present = |interface: &Interface| !is_readable || has_script(&sources, *interface);
+        let is_present =
+            |interface: &Interface| !stand_in.is_readable || has_script(&sources, *interface);
         for interface in Interface::ALL.into_iter().filter(is_present) {
             let link = Rc::new(Link::here(self.core.clone(), interface));
-            let error = CallError::Unopened(chain(reason));
-            // Nothing of it can panic.
+            let error = CallError::Unopened(stand_in.reason.clone());
+            // This cannot panic.
             let _ = link
                 .run(|runner| async move { runner.slot.break_with(error) })
                 .await;
@@ -107,7 +109,7 @@ impl Plugin {
         let breaking = link.run(move |runner| async move {
             runner.slot.break_with(CallError::Broken(panicked()));
         });
-        // Nothing of it can panic.
+        // This cannot panic.
         let _ = breaking.await;
         Err(panicked())
     }
@@ -199,7 +201,7 @@ fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
 
 /// Whether there is a script of the interface.
 pub(super) fn has_script(sources: &Sources, interface: Interface) -> bool {
-    sources.files.contains_key(Path::new(&interface.file()))
+    sources.has(&interface.file())
 }
 
 fn present(sources: &Sources) -> impl Iterator<Item = Interface> + '_ {

@@ -78,6 +78,9 @@ impl Plugin {
     /// Loads everything again, changed or not. New grants are taken over only with `accept_grants`.
     /// Returns what became of each script.
     pub async fn reload(self: &Rc<Self>, accept_grants: bool) -> Vec<News> {
+        if self.is_stand_in() {
+            return self.standing().await;
+        }
         let terms = if accept_grants {
             Terms::AllAndAccept
         } else {
@@ -95,7 +98,7 @@ impl Plugin {
         }
     }
 
-    /// Returns what became of each script so far.
+    /// Returns the present state of each script.
     pub async fn standing(&self) -> Vec<News> {
         if let Some(stand_in) = &self.stands_in_for {
             return vec![News::of_all(Loaded::Broken(stand_in.reason.clone()))];
@@ -146,8 +149,8 @@ impl Plugin {
         self.core.spec.read_sources().await
     }
 
-    /// Passes the files to the threads of their scripts. The caller holds the turn of reading, so
-    /// that no script gets an older version after a newer one.
+    /// Passes the files to the threads of their scripts. The caller holds `reading`, so that no
+    /// script gets an older version after a newer one.
     fn take_over(
         self: &Rc<Self>,
         sources: Result<Sources, OpenError>,
@@ -179,8 +182,8 @@ impl Plugin {
         }
     }
 
-    /// Keeps what runs because the directory cannot be read. Who removes the directory of a plugin
-    /// that is served only while it has one has nothing to mend.
+    /// Keeps what runs because the directory cannot be read. This is no error if the plugin ends
+    /// with its directory.
     fn keep_unreadable(&self, error: &OpenError) -> Loaded {
         let problem = chain(error);
         if self.core.spec.leaves && error.is_absence() {
@@ -191,7 +194,7 @@ impl Plugin {
         Loaded::Kept(problem)
     }
 
-    /// Has scripts of which nothing runs answer with what is in their way now.
+    /// Makes the scripts without a live generation answer with this problem.
     fn explain_broken(&self, diagnostic: &Diagnostic) {
         for link in self.interfaces().filter_map(|i| self.link(i)) {
             let diagnostic = diagnostic.clone();

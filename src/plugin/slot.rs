@@ -11,7 +11,6 @@ use crate::sys::memory::Held;
 use futures_util::FutureExt;
 use std::cell::RefCell;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
@@ -115,7 +114,7 @@ impl Slot {
     pub async fn load_first(&self, release: Result<Release, Diagnostic>) -> Result<(), Diagnostic> {
         let _turn = self.loading.lock().await;
         let loaded = match release {
-            Ok(release) => self.load(&release).await,
+            Ok(release) => self.load_new(&release).await,
             Err(diagnostic) => Err(diagnostic),
         };
         match loaded {
@@ -141,7 +140,7 @@ impl Slot {
         }
     }
 
-    /// Returns what became of the script so far.
+    /// Returns the present state of the script.
     pub fn standing(&self) -> Loaded {
         match &*self.state.borrow() {
             State::Live(live) => Loaded::Live(live.script.generation),
@@ -156,7 +155,7 @@ impl Slot {
         let _turn = self.loading.lock().await;
         let live = self.live().ok();
         let file = self.interface.file();
-        let is_there = release.sources.files.contains_key(Path::new(&file));
+        let is_there = release.sources.has(&file);
         let is_changed = live
             .as_ref()
             .is_none_or(|live| live.script.is_changed_by(&release.sources));
@@ -168,7 +167,7 @@ impl Slot {
             }
             _ => {}
         }
-        match self.load(&release).await {
+        match self.load_new(&release).await {
             Ok(new) => {
                 self.announce(&new);
                 let generation = new.script.generation;
@@ -182,7 +181,7 @@ impl Slot {
             Err(diagnostic) if live.is_some() => self.keep(diagnostic.to_string()),
             Err(diagnostic) => {
                 self.core.meters.add(Tally::Refused);
-                self.core.report_broken(&file, &diagnostic);
+                self.core.report_broken(self.interface, &diagnostic);
                 self.break_with(CallError::Broken(diagnostic.clone()));
                 Loaded::Broken(diagnostic.to_string())
             }
@@ -252,6 +251,15 @@ impl Slot {
         }
     }
 
+    /// Loads a generation of new files, and judges their text.
+    async fn load_new(&self, release: &Release) -> Result<Live, Diagnostic> {
+        let live = self.load(release).await?;
+        for warning in lint_policy(&live.script)? {
+            tracing::warn!(plugin = self.name(), "{warning}");
+        }
+        Ok(live)
+    }
+
     async fn load(&self, release: &Release) -> Result<Live, Diagnostic> {
         let script = Script::load(
             self.interface,
@@ -261,12 +269,8 @@ impl Slot {
             Arc::new(release.manifest.settings.clone()),
             release.manifest.limits(),
         );
-        let script = script.await?;
-        for warning in lint_policy(&script)? {
-            tracing::warn!(plugin = self.name(), "{warning}");
-        }
         Ok(Live {
-            script: Rc::new(script),
+            script: Rc::new(script.await?),
             manifest: release.manifest.clone(),
         })
     }

@@ -5,7 +5,6 @@ use crate::protocol::Interface;
 use crate::script::{Diagnostic, Sources};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
-use std::path::Path;
 
 /// An invalid value, found under its key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +33,7 @@ impl InvalidValue {
 /// of one of its own drivers.
 pub fn never_asked(name: &str, sources: &Sources) -> Vec<Diagnostic> {
     let is_hidden = |interface: &Interface| {
-        let has_script = sources.files.contains_key(Path::new(&interface.file()));
+        let has_script = sources.has(&interface.file());
         has_script && interface.built_in().contains(&name)
     };
     let hidden = Interface::ALL.into_iter().filter(is_hidden);

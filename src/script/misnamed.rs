@@ -17,7 +17,7 @@ pub fn misnamed(sources: &Sources) -> Vec<Diagnostic> {
     });
     let misnamed = names.filter_map(|(file, stem)| {
         let expected = intended(stem)?.file();
-        let is_alone = !sources.files.contains_key(Path::new(&expected));
+        let is_alone = !sources.has(&expected);
         (is_alone && !is_required(sources, stem)).then(|| warning(file, &expected))
     });
     misnamed.collect()

@@ -7,7 +7,6 @@ use crate::plugin::Plugin;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::cell::Cell;
 use std::error::Error;
 use std::pin::pin;
 use std::rc::Rc;
@@ -92,13 +91,11 @@ async fn converse(
     mut end: watch::Receiver<bool>,
 ) {
     let _counted = plugin.meters().connected();
-    let (busy, clock) = (Cell::new(false), HeadClock::default());
+    let clock = HeadClock::default();
     let service = service_fn(async |request| {
-        busy.set(true);
         clock.stop();
         let answer = answer(&plugin, peer, request).await;
         clock.reset();
-        busy.set(false);
         answer
     });
     let stream = TokioIo::new(Timed::new(stream, clock.clone()));
@@ -115,7 +112,7 @@ async fn converse(
         result
     } else {
         connection.as_mut().graceful_shutdown();
-        if !busy.get() {
+        if !clock.is_answering() {
             let _ = timeout(CLOSE_TIMEOUT, connection).await;
             return;
         }

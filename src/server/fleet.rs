@@ -2,7 +2,7 @@
 
 use super::ServeError;
 use super::endpoint::{self, Endpoint};
-use super::order::{Event, Order, Request, WorkerError};
+use super::order::{Event, Order, Reload, Request, WorkerError};
 use super::own_file::OwnFile;
 use super::report::{Report, Round};
 use super::systemd::Activation;
@@ -241,10 +241,10 @@ impl<'a> Fleet<'a> {
             if member.is_draining || round.awaits(name) {
                 continue;
             }
-            let order = Order::Reload {
+            let order = Order::Reload(Reload {
                 accept_grants: request.accept_grants,
                 done: round.expect(name),
-            };
+            });
             // A worker that has ended is reported as such.
             let _ = member.orders.send(order);
         }
@@ -297,7 +297,7 @@ impl<'a> Fleet<'a> {
         &self.report
     }
 
-    /// Waits for the next event. A plugin that has ended is a member no more.
+    /// Waits for the next event. A plugin that has ended is no longer a member.
     pub async fn event(&mut self) -> Event {
         let Some(event) = self.events.recv().await else {
             return std::future::pending().await;

@@ -44,6 +44,11 @@ impl HeadClock {
         self.0.is_answering.set(false);
     }
 
+    /// Whether a request is being answered.
+    pub fn is_answering(&self) -> bool {
+        self.0.is_answering.get()
+    }
+
     /// Waits until a head has taken longer than `timeout`.
     pub async fn run_out(&self, timeout: Duration) {
         let is_late = |since: Instant| since.elapsed() > timeout;
@@ -54,7 +59,7 @@ impl HeadClock {
 
     fn start(&self) {
         let state = &self.0;
-        if !state.is_answering.get() && state.since.get().is_none() {
+        if !self.is_answering() && state.since.get().is_none() {
             state.since.set(Some(Instant::now()));
         }
     }

@@ -14,17 +14,21 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 pub enum Order {
     /// Load the scripts again.
-    Reload {
-        /// With all that `plugin.toml` grants now.
-        accept_grants: bool,
-        /// Takes what became of the scripts.
-        done: oneshot::Sender<Vec<News>>,
-    },
+    Reload(Reload),
     /// Finish what is in flight, then end. Calls that take longer are abandoned.
     Drain {
         /// The time limit, unless the whole process has one.
         within: Option<Duration>,
     },
+}
+
+/// An order to load the scripts of a plugin again.
+#[derive(Debug)]
+pub struct Reload {
+    /// With all that `plugin.toml` grants now.
+    pub accept_grants: bool,
+    /// Takes what became of the scripts.
+    pub done: oneshot::Sender<Vec<News>>,
 }
 
 /// A request to look for plugins and to load all scripts again.

@@ -3,7 +3,7 @@
 use super::acceptor::{ACCEPT_BACKOFF, Acceptor};
 use super::connection::Connections;
 use super::endpoint::{Address, Listener};
-use super::order::{Event, Order, WorkerError};
+use super::order::{Event, Order, Reload, WorkerError};
 use super::state::create_private;
 use crate::plugin::{News, OpenError, Plugin, PluginSpec};
 use crate::protocol::Interface;
@@ -33,7 +33,7 @@ pub struct Worker {
     /// Takes reports to the main thread.
     pub report: UnboundedSender<Event>,
     /// The reloads that were ordered while the plugin was being opened.
-    pub late: Vec<(bool, oneshot::Sender<Vec<News>>)>,
+    pub late: Vec<Reload>,
 }
 
 /// Why calls are not answered any more.
@@ -156,20 +156,20 @@ impl Worker {
         connections: &Connections,
         plugin: &Rc<Plugin>,
     ) -> End {
-        for (accept_grants, done) in self.late.drain(..) {
-            spawn_local(reload(plugin.clone(), accept_grants, done));
+        for order in self.late.drain(..) {
+            spawn_local(reload(plugin.clone(), order));
         }
         let mut watching = spawn_local(watch(plugin.clone()));
         let end = loop {
             tokio::select! {
                 biased;
                 order = self.orders.recv() => match order {
-                    Some(Order::Reload { accept_grants, done }) if plugin.is_stand_in() => {
-                        self.late.push((accept_grants, done));
+                    Some(Order::Reload(order)) if plugin.is_stand_in() => {
+                        self.late.push(order);
                         break End::Retry;
                     }
-                    Some(Order::Reload { accept_grants, done }) => {
-                        spawn_local(reload(plugin.clone(), accept_grants, done));
+                    Some(Order::Reload(order)) => {
+                        spawn_local(reload(plugin.clone(), order));
                     }
                     Some(Order::Drain { within }) => break End::Drain(within),
                     None => break End::Drain(None),
@@ -196,16 +196,9 @@ async fn open(spec: PluginSpec) -> Result<Rc<Plugin>, OpenError> {
 }
 
 /// Waits for the order to drain, and collects orders to reload.
-async fn drain_ordered(
-    orders: &mut UnboundedReceiver<Order>,
-    late: &mut Vec<(bool, oneshot::Sender<Vec<News>>)>,
-) {
-    while let Some(Order::Reload {
-        accept_grants,
-        done,
-    }) = orders.recv().await
-    {
-        late.push((accept_grants, done));
+async fn drain_ordered(orders: &mut UnboundedReceiver<Order>, late: &mut Vec<Reload>) {
+    while let Some(Order::Reload(order)) = orders.recv().await {
+        late.push(order);
     }
 }
 
@@ -218,12 +211,8 @@ async fn watch(plugin: Rc<Plugin>) {
     }
 }
 
-async fn reload(plugin: Rc<Plugin>, accept_grants: bool, done: oneshot::Sender<Vec<News>>) {
-    let news = if plugin.is_stand_in() {
-        plugin.standing().await
-    } else {
-        plugin.reload(accept_grants).await
-    };
+async fn reload(plugin: Rc<Plugin>, order: Reload) {
+    let news = plugin.reload(order.accept_grants).await;
     // Nobody may wait for it.
-    let _ = done.send(news);
+    let _ = order.done.send(news);
 }

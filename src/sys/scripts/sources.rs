@@ -33,6 +33,13 @@ pub struct Sources {
     pub problems: Vec<(PathBuf, String)>,
 }
 
+impl Sources {
+    /// Returns whether there is a file, by its path below the directory.
+    pub fn has(&self, file: &str) -> bool {
+        self.files.contains_key(Path::new(file))
+    }
+}
+
 /// Reads the scripts below `directory`, following links that stay below it at every hop.
 ///
 /// Reads until two results agree, so that a directory that is replaced meanwhile (Kubernetes,
