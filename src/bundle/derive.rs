@@ -21,7 +21,7 @@ pub const BINARY: &str = "/usr/bin/moondock";
 pub const SOCKET_MAX: usize = 20;
 /// File systems of the kernel, of which a plugin has its own.
 const KERNEL: [&str; 2] = ["/proc", "/sys"];
-const DEVICES: &str = "/dev";
+pub(super) const DEVICES: &str = "/dev";
 
 /// Variables that `serve` reads: name, default value and description.
 pub const VARIABLES: &[(&str, &str, &str)] = &[

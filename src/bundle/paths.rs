@@ -2,7 +2,7 @@
 
 use super::Subject;
 use super::config::{Mount, PluginConfig};
-use super::derive::PROPAGATED;
+use super::derive::{DEVICES, PROPAGATED};
 use crate::grants::Grant;
 use crate::protocol::{Method, methods};
 use crate::sys::files::paths::exists;
@@ -40,7 +40,7 @@ fn written_outside(grant: &Grant) -> Option<String> {
 
 /// Returns a note about the paths that the engine mounts, which must exist by then.
 pub fn note_on_existence(config: &PluginConfig) -> Option<String> {
-    let is_granted = |mount: &&Mount| mount.source == mount.destination && mount.source != "/dev";
+    let is_granted = |mount: &&Mount| mount.source == mount.destination && mount.source != DEVICES;
     let mounted: Vec<_> = config.mounts.iter().filter(is_granted).collect();
     let shown = |mount: &&Mount| {
         let missing = if exists(Path::new(&mount.source)) {

@@ -139,8 +139,7 @@ impl Found {
         match child.metadata() {
             Ok(found) if !found.is_dir() => return,
             Err(error) if error.kind() == ErrorKind::NotFound => return,
-            Ok(_) => {}
-            Err(error) => self.problems.push(read_error(&child)(error)),
+            _ => {}
         }
         self.children.insert(child.clone());
         if let Err(error) = child.read_dir() {

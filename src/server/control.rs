@@ -101,7 +101,7 @@ async fn answer(mut client: net::UnixStream, report: UnboundedSender<Event>) -> 
         accept_grants,
         answer: Some(answer),
     };
-    // Nobody receives it while the process ends; the client is told by the end of its connection.
+    // While the process ends, nobody receives it, and the connection to the client closes.
     let _ = report.send(Event::Asked(request));
     let told = answered.await.map_err(io::Error::other)?;
     client.write_all(told.to_json().as_bytes()).await

@@ -257,13 +257,13 @@ impl<'a> Fleet<'a> {
         self.unsettled += 1;
         let report = self.report.clone();
         tokio::spawn(async move {
-            let done = round.report().await;
+            let (done, has_ended) = round.report().await;
             if let Some(answer) = answer {
                 // The client may have hung up.
-                let _ = answer.send(done.clone());
+                let _ = answer.send(done);
             }
             // Nobody receives it while the process ends.
-            let _ = report.send(Event::Settled(done));
+            let _ = report.send(Event::Settled { has_ended });
         });
     }
 
@@ -303,17 +303,17 @@ impl<'a> Fleet<'a> {
             return std::future::pending().await;
         };
         match &event {
-            Event::Settled(report) => self.settle(report),
+            Event::Settled { has_ended } => self.settle(*has_ended),
             Event::Ended { plugin, .. } => drop(self.members.remove(plugin)),
             _ => {}
         }
         event
     }
 
-    fn settle(&mut self, report: &Report) {
+    fn settle(&mut self, has_ended: bool) {
         self.unsettled -= 1;
-        // Strictly, nobody is answered before all plugins are opened.
-        if self.unsettled == 0 && !report.has_ended {
+        // With `strict`, nobody is answered before all plugins are opened.
+        if self.unsettled == 0 && !has_ended {
             self.gate.send_replace(true);
         }
     }

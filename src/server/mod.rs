@@ -169,8 +169,8 @@ impl Main<'_> {
                 },
                 event = fleet.event() => match event {
                     Event::Ready(meters) => self.scraped.show(meters),
-                    Event::Settled(_) if fleet.is_settled() => self.notifier.ready(fleet.names()),
-                    Event::Settled(_) => {}
+                    Event::Settled { .. } if fleet.is_settled() => self.notifier.ready(fleet.names()),
+                    Event::Settled { .. } => {}
                     Event::Asked(request) => self.pass_on(fleet, request),
                     Event::Found(found, request) => {
                         let mut round = Round::default();

@@ -45,7 +45,10 @@ pub enum Event {
     /// A plugin is served, with these counters.
     Ready(Arc<Meters>),
     /// Plugins have carried out a change.
-    Settled(Report),
+    Settled {
+        /// Whether one of them ended meanwhile.
+        has_ended: bool,
+    },
     /// Somebody asks for a reload.
     Asked(Request),
     /// The directories were read, for a request or because they changed; `None` if they could not be.

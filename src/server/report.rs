@@ -12,14 +12,12 @@ use tokio::time::{Instant, timeout_at};
 const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a reload did.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Report {
     /// A line, or several, for each plugin and script: `ops/volume.lua: live (generation 3)`.
     pub lines: Vec<String>,
     /// Whether everything that is on disk was taken over.
     pub is_complete: bool,
-    /// Whether a plugin ended meanwhile. The client is told by a line.
-    pub has_ended: bool,
 }
 
 /// Changes that plugins are carrying out, each on its own thread.
@@ -46,7 +44,6 @@ impl Report {
                 .map(|line| line.as_str().map(str::to_owned))
                 .collect::<Option<_>>()?,
             is_complete: report["complete"].as_bool()?,
-            has_ended: false,
         })
     }
 }
@@ -80,8 +77,8 @@ impl Round {
         sender
     }
 
-    /// Waits until all plugins are done.
-    pub async fn report(mut self) -> Report {
+    /// Waits until all plugins are done. Returns the report, and whether a plugin has ended.
+    pub async fn report(mut self) -> (Report, bool) {
         let deadline = Instant::now() + ROUND_TIMEOUT;
         for (plugin, news) in take(&mut self.waiting) {
             match timeout_at(deadline, news).await {
@@ -92,11 +89,11 @@ impl Round {
                 )),
             }
         }
-        Report {
+        let report = Report {
             lines: self.lines,
             is_complete: self.problems == 0,
-            has_ended: self.has_ended,
-        }
+        };
+        (report, self.has_ended)
     }
 
     /// Adds what became of a plugin's scripts; `None` if the plugin has ended.
@@ -152,7 +149,7 @@ mod tests {
         ] {
             let mut round = Round::default();
             round.expect("p").send(news).unwrap();
-            let report = round.report().await;
+            let (report, _) = round.report().await;
             assert_eq!(
                 (report.lines.clone(), report.is_complete),
                 (vec![line.to_owned()], is_complete)
@@ -161,7 +158,7 @@ mod tests {
         }
         let mut round = Round::default();
         drop(round.expect("p"));
-        assert!(!round.report().await.is_complete);
+        assert!(!round.report().await.0.is_complete);
         assert_eq!(Report::from_json("{\"lines\":[\"p"), None);
     }
 }

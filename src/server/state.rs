@@ -143,10 +143,6 @@ fn holder(file: &mut File) -> Option<u32> {
     file.rewind()
         .and_then(|()| file.read_to_string(&mut text))
         .ok()?;
-    parse(&text)
-}
-
-fn parse(text: &str) -> Option<u32> {
     text.lines().next()?.trim().parse().ok()
 }
 
