@@ -2,30 +2,43 @@
 
 use super::arguments::wrong_argument;
 use super::protected::raising;
-use super::results::Results;
+use super::results::close_result;
 use super::stubs::Stub;
 use super::{Host, Needs};
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
-use std::fmt::Display;
+use std::fmt::{self, Display, Formatter};
 use std::future::Future;
 use std::rc::Rc;
+
+/// The name of a host function: `fs.read`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// The module's name.
+    pub module: &'static str,
+    /// The function's name in the module.
+    pub function: &'static str,
+}
+
+impl Display for Name {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        write!(f, "{}.{}", self.module, self.function)
+    }
+}
 
 /// The host of a function, what the function needs, and the name that its errors begin with.
 pub struct Binding {
     host: Rc<Host>,
-    name: String,
+    name: Name,
     needs: Needs,
     /// The address of the module's table.
     module: usize,
-    results: Results,
 }
 
 impl Binding {
-    /// Binds the function `name` (`fs.read`) of a module's table to the host of a script.
-    pub(super) fn new(host: Rc<Host>, name: String, needs: Needs, module: &Table) -> Self {
+    /// Binds a function of a module's table to the host of a script.
+    pub(super) fn new(host: Rc<Host>, name: Name, needs: Needs, module: &Table) -> Self {
         Self {
             host,
-            results: Results::of(&name),
             name,
             needs,
             module: module.to_pointer() as usize,
@@ -80,7 +93,7 @@ impl Binding {
                 let args = binding.arguments(&lua, args)?;
                 let outcome = f(lua.clone(), binding.host.clone(), args).await;
                 let result = outcome.map_err(|e| binding.error(&e))?;
-                binding.results.close(&lua, result)
+                close_result(&lua, binding.name, result)
             }
         })
     }
@@ -114,7 +127,7 @@ impl Binding {
             check(&self, lua)?;
             let args = self.arguments(lua, args)?;
             let result = f(lua, &self.host, args).map_err(|e| self.error(&e))?;
-            self.results.close(lua, result)
+            close_result(lua, self.name, result)
         })
     }
 
@@ -124,27 +137,20 @@ impl Binding {
             Some(Value::Table(first)) if first.to_pointer() as usize == self.module => Err(self
                 .error(&format!(
                     "`{}` is a module: write `{}(…)`, with a dot",
-                    self.names().0,
-                    self.name
+                    self.name.module, self.name
                 ))),
             _ => A::from_lua_args(args, 1, None, lua).map_err(|error| self.wrong_argument(&error)),
         }
     }
 
     fn wrong_argument(&self, error: &mlua::Error) -> mlua::Error {
-        let (module, function) = self.names();
-        let stub = Stub::of(module);
-        let parameters = stub.signature(function).map(|s| s.parameters);
+        let stub = Stub::of(self.name.module);
+        let parameters = stub.signature(self.name.function).map(|s| s.parameters);
         self.error(&wrong_argument(
             stub,
             &parameters.unwrap_or_default(),
             error,
         ))
-    }
-
-    /// Returns the names of the module and of the function in it.
-    fn names(&self) -> (&str, &str) {
-        self.name.split_once('.').unwrap_or_default()
     }
 
     fn check_budget(&self, lua: &Lua) -> mlua::Result<()> {

@@ -18,6 +18,13 @@ pub struct Limits {
     pub log_lines: usize,
 }
 
+impl Limits {
+    /// Returns why a call ends when the script's state needs more memory.
+    pub fn out_of_memory(&self) -> Exhausted {
+        Exhausted::Memory(self.memory >> 20)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! Tables with a fixed set of names: reading another one raises, with the name that was probably
 //! meant.
 
-use super::near::nearest;
+use super::near::{nearest, suggestion};
 use super::protected::PRELUDE;
 use mlua::{Function, Lua, LuaString, MetaMethod, Table, Value};
 
@@ -100,7 +100,7 @@ fn uncallable(name: &str) -> impl Fn(&Lua, Table) -> mlua::Result<()> + 'static 
 pub fn hint<'a>(name: &str, known: &'a [impl AsRef<str> + 'a]) -> String {
     let known = || known.iter().map(AsRef::as_ref);
     match nearest(name, known()) {
-        Some(near) => format!("; did you mean `{near}`?"),
+        Some(near) => suggestion(Some(near)),
         None if known().next().is_none() => String::new(),
         None => format!("; there are {}", known().collect::<Vec<_>>().join(", ")),
     }

@@ -1,9 +1,10 @@
 //! Frames of the call stack.
 
+use super::protected::PRELUDE;
 use mlua::Lua;
 
-/// What the names of Moondock's own files begin with: its kits, and the prelude.
-const OWN: [&str; 2] = ["@moondock/", "moondock"];
+/// What the names of kits and std modules begin with.
+pub const OWN: &str = "@moondock/";
 
 /// Returns the file and line of the innermost frame that is in one of the author's own files.
 pub fn own_frame(lua: &Lua) -> Option<(String, usize)> {
@@ -15,7 +16,10 @@ pub fn own_frame(lua: &Lua) -> Option<(String, usize)> {
         })
     };
     let is_own = |file: &str| {
-        file.starts_with(OWN[0]) || file == OWN[1] || file == "[C]" || file.starts_with("__mlua")
+        file.starts_with(OWN)
+            || file == &PRELUDE[1..]
+            || file == "[C]"
+            || file.starts_with("__mlua")
     };
     (0..)
         .map_while(frame)

@@ -35,13 +35,13 @@ pub mod store;
 pub mod time;
 
 pub use crate::sys::state::store::StoreSize;
-pub use binding::Binding;
+pub use binding::{Binding, Name};
 pub use budget::{Budget, Exhausted, Limits};
 pub use closed::{close, closing, hint, keep_index, keys, unknown_field};
-pub use frames::own_frame;
-pub use near::nearest;
+pub use frames::{OWN, own_frame};
+pub use near::{nearest, suggestion};
 pub use needs::Needs;
-pub use protected::{keep_error, keep_pcall};
+pub use protected::{PRELUDE, keep_error, keep_pcall};
 pub use shared::{Host, Shared};
 pub use values::SELF_FILLING;
 
@@ -100,7 +100,10 @@ impl Module {
     pub fn table(&self, lua: &Lua, host: &Rc<Host>) -> mlua::Result<Table> {
         let table = lua.create_table()?;
         for function in self.functions {
-            let name = format!("{}.{}", self.name, function.name);
+            let name = Name {
+                module: self.name,
+                function: function.name,
+            };
             let binding = Binding::new(host.clone(), name, function.needs, &table);
             table.raw_set(function.name, (function.make)(lua, binding)?)?;
         }

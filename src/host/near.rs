@@ -30,6 +30,11 @@ pub fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&
     best.map(|(_, other)| other)
 }
 
+/// Returns the end of a message about an unknown name: the near one, if there is one.
+pub fn suggestion(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
 /// Rates by Jaro and Winkler, whose measure is too low for an edit in a short name (`mut` for
 /// `mtu`).
 fn similarity(name: &str, other: &str) -> f64 {

@@ -1,9 +1,10 @@
 //! `@moondock/store`: the durable state of a plugin, and locks for its calls.
 
 use super::arguments::wrong_argument;
+use super::binding::Name;
 use super::protected::call_protected;
 use super::record::{Record, RecordError};
-use super::results::Results;
+use super::results::close_result;
 use super::stubs::Stub;
 use super::{Host, Module, Needs, close, function, values};
 use crate::sys::locks::{Caller, Held, LockError};
@@ -228,7 +229,7 @@ type Act<A, R> = fn(&Lua, &Host, &mut Transaction, A) -> Outcome<R>;
 impl Tx {
     /// Creates the argument: a table of functions, which are called with a colon or a dot.
     fn table(self, lua: &Lua) -> mlua::Result<Table> {
-        let (tx, table) = (Rc::new(self), lua.create_table_with_capacity(0, 4)?);
+        let (tx, table) = (Rc::new(self), lua.create_table_with_capacity(0, 5)?);
         tx.add(lua, &table, "get", tx_get)?;
         tx.add(lua, &table, "set", tx_set)?;
         tx.add(lua, &table, "delete", tx_delete)?;
@@ -316,7 +317,11 @@ fn tx_list(
     let found = tx.list(&prefix_of(prefix)?);
     let list = lua.create_table_with_capacity(found.len(), 0)?;
     append(lua, host, &list, &found)?;
-    Ok(Results::of("store.list").close(lua, list)?)
+    let of = Name {
+        module: MODULE.name,
+        function: "list",
+    };
+    Ok(close_result(lua, of, list)?)
 }
 
 fn text(key: &LuaString) -> Outcome<String> {

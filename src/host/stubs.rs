@@ -51,7 +51,7 @@ impl Stub {
     }
 
     /// Returns the type of a method of the objects of type `ty`, without `self`.
-    pub fn method(self, ty: &str, method: &str) -> Option<Signature> {
+    pub fn method(self, ty: &'static str, method: &str) -> Option<Signature> {
         let field = self
             .fields(ty)?
             .into_iter()
@@ -74,19 +74,16 @@ impl Stub {
     }
 
     /// Returns the fields of a type: of a table type, or of the name of one.
-    pub fn fields(self, ty: &str) -> Option<Vec<Named>> {
+    pub fn fields(self, ty: &'static str) -> Option<Vec<Named>> {
         let ty = plain(ty);
-        let table = match self.alias(ty) {
-            Some(alias) => alias,
-            None => find(self.types, ty).or_else(|| find(self.functions, ty))?,
-        };
+        let table = self.alias(ty).unwrap_or(ty);
         let inner = table.starts_with('{').then(|| bracketed(table))?;
         let fields = named(inner);
         (!fields.is_empty() && !inner.trim_start().starts_with('[')).then_some(fields)
     }
 
     /// Describes the values of a type: `a string`, or `a table such as { mode = "0755" }`.
-    pub fn noun(self, ty: &str) -> String {
+    pub fn noun(self, ty: &'static str) -> String {
         let ty = plain(ty);
         if let Some(fields) = self.fields(ty) {
             return table_noun(&fields);
@@ -175,12 +172,6 @@ fn plain(ty: &str) -> &str {
 
 fn after<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
     text.split_once(mark).map(|(_, rest)| rest)
-}
-
-/// Finds a text in a stub, to return it with the stub's lifetime.
-fn find(stub: &'static str, text: &str) -> Option<&'static str> {
-    let at = stub.find(text)?;
-    Some(&stub[at..at + text.len()])
 }
 
 /// Returns what is between the bracket at the beginning of a text and the one that closes it.

@@ -27,11 +27,11 @@ pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
 pub use self::news::{Loaded, News};
+pub use self::open::never_asked;
 pub use self::reply::{Reply, ReplyStream};
 pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
 pub use self::surroundings::Surroundings;
-pub use self::validate::never_asked;
 pub use crate::sys::scripts::sources::ways_to;
 pub use crate::sys::scripts::watch::Watcher;
 

@@ -3,7 +3,7 @@
 use super::link::Link;
 use super::reload::Terms;
 use super::slot::Release;
-use super::{CallError, Loaded, Manifest, OpenError, PANICKED, Plugin, never_asked};
+use super::{CallError, Loaded, Manifest, OpenError, PANICKED, Plugin};
 use crate::grants::{Grant, Granted};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
@@ -197,6 +197,21 @@ fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
     Diagnostic::of_file(MANIFEST, message)
         .at(Some(line))
         .cure("run `moondock reload --accept-grants`, or start moondock again")
+}
+
+/// Returns a warning for each script that the engine will never ask, because the plugin has the name
+/// of one of its own drivers.
+pub fn never_asked(name: &str, sources: &Sources) -> Vec<Diagnostic> {
+    let is_hidden = |interface: &Interface| interface.built_in().contains(&name);
+    let hidden = present(sources).filter(is_hidden);
+    let warning = |interface: Interface| {
+        let message = format!(
+            "Docker has a {} driver `{name}` of its own, and will never ask this one",
+            interface.name()
+        );
+        Diagnostic::of_file(interface.file(), message).cure("rename the plugin's directory")
+    };
+    hidden.map(warning).collect()
 }
 
 /// Whether there is a script of the interface.

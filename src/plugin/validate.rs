@@ -1,8 +1,7 @@
 //! Invalid values in `plugin.toml`.
 
 use crate::host::MANIFEST;
-use crate::protocol::Interface;
-use crate::script::{Diagnostic, Sources};
+use crate::script::Diagnostic;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
@@ -27,24 +26,6 @@ impl InvalidValue {
         let line = text.find(&self.key).map(|offset| line_at(text, offset));
         Diagnostic::of_file(MANIFEST, self.message).at(line)
     }
-}
-
-/// Returns a warning for each script that the engine will never ask, because the plugin has the name
-/// of one of its own drivers.
-pub fn never_asked(name: &str, sources: &Sources) -> Vec<Diagnostic> {
-    let is_hidden = |interface: &Interface| {
-        let has_script = sources.has(&interface.file());
-        has_script && interface.built_in().contains(&name)
-    };
-    let hidden = Interface::ALL.into_iter().filter(is_hidden);
-    let warning = |interface: Interface| {
-        let message = format!(
-            "Docker has a {} driver `{name}` of its own, and will never ask this one",
-            interface.name()
-        );
-        Diagnostic::of_file(interface.file(), message).cure("rename the plugin's directory")
-    };
-    hidden.map(warning).collect()
 }
 
 /// Returns an error unless `value` is in `range`.

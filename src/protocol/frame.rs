@@ -71,14 +71,6 @@ pub enum FrameError {
     NotAnEntry(#[from] DecodeError),
 }
 
-/// The first frame of a stream.
-enum First {
-    /// The entry of a complete frame, and the length of the frame in bytes.
-    Entry(LogEntry, usize),
-    /// How many bytes an incomplete frame has at least.
-    Incomplete(usize),
-}
-
 /// The length of a frame's header in bytes.
 const HEADER: usize = 4;
 /// What a frame contains besides the line, in bytes.
@@ -93,11 +85,11 @@ pub fn cut(bytes: &[u8], count: usize, limit: usize) -> Result<Cut, FrameError> 
     let (mut entries, mut taken) = (Vec::new(), 0);
     while entries.len() < count {
         match first(&bytes[taken..], limit) {
-            Ok(First::Entry(entry, length)) => {
+            Ok((Some(entry), length)) => {
                 entries.push(entry);
                 taken += length;
             }
-            Ok(First::Incomplete(length)) if entries.is_empty() => return Ok(Cut::Short(length)),
+            Ok((None, length)) if entries.is_empty() => return Ok(Cut::Short(length)),
             Err(error) if entries.is_empty() => return Err(error),
             _ => break,
         }
@@ -144,11 +136,10 @@ fn body(bytes: &[u8], limit: usize) -> Result<(Option<&[u8]>, usize), FrameError
     Ok((rest.get(..length), HEADER + length))
 }
 
-fn first(bytes: &[u8], limit: usize) -> Result<First, FrameError> {
-    match body(bytes, limit)? {
-        (None, length) => Ok(First::Incomplete(length)),
-        (Some(body), length) => Ok(First::Entry(LogEntry::decode(body)?, length)),
-    }
+/// Returns the entry of the first frame, or `None`, and how many bytes the frame has at least.
+fn first(bytes: &[u8], limit: usize) -> Result<(Option<LogEntry>, usize), FrameError> {
+    let (body, length) = body(bytes, limit)?;
+    Ok((body.map(LogEntry::decode).transpose()?, length))
 }
 
 /// Appends the frame of an entry to `bytes`.

@@ -1,4 +1,4 @@
-//! What to do about a mistake, by what Luau says of it.
+//! What to do about a mistake, by a part of its message.
 
 /// Cures by a part of the message. `{}` stands for what follows that part.
 const CURES: &[(&str, &str)] = &[

@@ -2,7 +2,7 @@
 
 use super::place::{OWN, PRELUDE};
 use super::syntax::compile;
-use crate::host::{Host, MODULES, Module, close, nearest};
+use crate::host::{Host, MODULES, Module, close, nearest, suggestion};
 use crate::sys::scripts::sources::Sources;
 use include_dir::{Dir, File, include_dir};
 use mlua::{Error, Function, Lua, Table, Value};
@@ -163,9 +163,8 @@ impl Loader {
         }
         let files = self.sources.files.keys().filter_map(|file| file.to_str());
         let names = files.map(|file| file.trim_end_matches(".lua"));
-        let hint = nearest(&path.to_string_lossy(), names)
-            .map(|near| format!("; did you mean `./{near}`?"))
-            .unwrap_or_default();
+        let near = nearest(&path.to_string_lossy(), names).map(|near| format!("./{near}"));
+        let hint = suggestion(near.as_deref());
         Error::runtime(format!(
             "`{name}`: there is no `{}.lua` in this plugin{hint}",
             path.display()

@@ -3,11 +3,7 @@
 /// A file and a line, counted from 1.
 pub type Place = (String, usize);
 
-/// What the names of kits begin with.
-pub(super) const OWN: &str = "@moondock/";
-
-/// The chunk name of the prelude, whose frames are left out of traces.
-pub(super) const PRELUDE: &str = "=moondock";
+pub(super) use crate::host::{OWN, PRELUDE};
 
 /// Returns whether Luau put a place in front of the message.
 pub(super) fn has_place(message: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use super::failure::message_of;
 use super::place::PRELUDE;
-use crate::host::{Exhausted, Host, keep_error, keep_index, keep_pcall};
+use crate::host::{Host, keep_error, keep_index, keep_pcall};
 use mlua::{Function, Lua, LuaString, Table, Value};
 use std::rc::Rc;
 
@@ -11,16 +11,16 @@ const TEXT: &str = include_str!("prelude.luau");
 /// Globals that scripts do not get, or not in Luau's version.
 const REMOVED: [&str; 4] = ["loadstring", "require", "collectgarbage", "newproxy"];
 
-/// Runs the prelude, and returns its function that wraps hooks. `memory` is the state's limit.
-pub(super) fn load(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Function> {
+/// Runs the prelude, and returns its function that wraps hooks.
+pub(super) fn load(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {
     let values = (
         Lua::poll_pending(),
-        out_of_memory(lua, host.clone(), memory)?,
+        out_of_memory(lua, host.clone())?,
         lua.create_function(|lua, raised: Value| lua.create_string(message_of(&raised)))?,
         lua.create_function(find_text)?,
         lua.create_function(split_text)?,
         lua.create_function(span_of_sets)?,
-        memory / 1024 / 4 * 3,
+        host.limits.memory / 1024 / 4 * 3,
     );
     for name in REMOVED {
         lua.globals().raw_set(name, Value::Nil)?;
@@ -33,9 +33,9 @@ pub(super) fn load(lua: &Lua, host: &Rc<Host>, memory: usize) -> mlua::Result<Fu
 }
 
 /// Makes the function that ends the running slice when the state is out of memory.
-fn out_of_memory(lua: &Lua, host: Rc<Host>, memory: usize) -> mlua::Result<Function> {
+fn out_of_memory(lua: &Lua, host: Rc<Host>) -> mlua::Result<Function> {
     lua.create_function(move |lua, ()| -> mlua::Result<()> {
-        let why = Exhausted::Memory(memory >> 20);
+        let why = host.limits.out_of_memory();
         host.budget.exhaust(why);
         Err(host.stopped(lua, why))
     })

@@ -41,8 +41,8 @@ impl Vm {
         // Otherwise the compiler takes `for … in next, t` for Luau's own `next`, and bypasses the
         // prelude's.
         lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
-        let enter = prelude::load(&lua, &host, host.limits.memory)?;
-        lua.set_interrupt(interrupt(host.clone(), host.limits.memory));
+        let enter = prelude::load(&lua, &host)?;
+        lua.set_interrupt(interrupt(host.clone()));
         Ok(Self { lua, enter, host })
     }
 
@@ -160,7 +160,7 @@ impl Vm {
     }
 
     fn out_of_memory(&self) -> CallFailure {
-        self.exhausted(Exhausted::Memory(self.host.limits.memory >> 20))
+        self.exhausted(self.host.limits.out_of_memory())
     }
 
     fn exhausted(&self, why: Exhausted) -> CallFailure {
@@ -169,12 +169,12 @@ impl Vm {
 }
 
 /// Makes the function that Luau calls every few steps of a script.
-fn interrupt(host: Rc<Host>, limit: usize) -> impl Fn(&Lua) -> mlua::Result<VmState> {
+fn interrupt(host: Rc<Host>) -> impl Fn(&Lua) -> mlua::Result<VmState> {
     let live = Cell::new(0);
     move |lua| {
         let checked = host.budget.check();
         if checked.map_err(|why| host.stopped(lua, why))? {
-            collect_if_needed(lua, limit, &live)?;
+            collect_if_needed(lua, host.limits.memory, &live)?;
         }
         Ok(VmState::Continue)
     }

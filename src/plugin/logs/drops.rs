@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The shortest time between two reports.
-pub(super) const REPORT_INTERVAL: Duration = Duration::from_secs(5);
+const REPORT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The count of a stream's dropped entries.
 pub(super) struct Drops {
@@ -78,7 +78,8 @@ impl Drops {
     }
 }
 
-fn is_due(last: &Cell<Option<Instant>>) -> bool {
+/// Whether the last report was long enough ago for another.
+pub(super) fn is_due(last: &Cell<Option<Instant>>) -> bool {
     last.get()
         .is_none_or(|last| last.elapsed() > REPORT_INTERVAL)
 }

@@ -4,7 +4,7 @@
 
 use super::control::{Control, Order, Progress};
 use super::cursor::{Batch, ReadError};
-use super::drops::{Drops, REPORT_INTERVAL};
+use super::drops::{Drops, is_due};
 use super::queue::Queue;
 use super::registry::Registry;
 use super::settings::{LogSettings, OnSlow};
@@ -282,11 +282,7 @@ impl Keeper {
 
     /// Reports that entries are on disk, once until the script has caught up.
     fn report_spill(&self) {
-        let is_due = self
-            .last_report
-            .get()
-            .is_none_or(|last| last.elapsed() > REPORT_INTERVAL);
-        if is_due && !self.is_reported.replace(true) {
+        if is_due(&self.last_report) && !self.is_reported.replace(true) {
             self.last_report.set(Some(Instant::now()));
             let (plugin, container) = (self.registry.slot.name(), &self.control.name);
             tracing::warn!(

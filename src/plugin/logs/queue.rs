@@ -27,7 +27,7 @@ pub(super) struct Queue {
     /// `None` once the engine has removed the FIFO.
     cursor: RefCell<Option<Cursor>>,
     /// Why the rest of the FIFO cannot be read.
-    broken: Cell<Option<ReadError>>,
+    broken: RefCell<Option<ReadError>>,
     /// Whether the batch that is being delivered was removed from the FIFO already.
     is_consumed: Cell<bool>,
     control: Rc<Control>,
@@ -64,7 +64,7 @@ impl Queue {
             spill,
             pieces: RefCell::new(pieces),
             cursor: RefCell::new(cursor),
-            broken: Cell::new(None),
+            broken: RefCell::new(None),
             is_consumed: Cell::new(false),
             control,
             counters: registry.counters.clone(),
@@ -178,15 +178,12 @@ impl Queue {
 
     /// Gives up the FIFO, which cannot be read further, once what is on disk is delivered.
     pub fn give_up(&self, error: ReadError) {
-        self.broken.set(Some(error));
+        self.broken.replace(Some(error));
     }
 
     /// Whether the FIFO cannot be read further.
     pub fn is_given_up(&self) -> bool {
-        let error = self.broken.take();
-        let is_broken = error.is_some();
-        self.broken.set(error);
-        is_broken
+        self.broken.borrow().is_some()
     }
 
     /// Removes all bytes from the FIFO, also of incomplete entries, and returns how many.

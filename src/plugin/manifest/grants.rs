@@ -1,7 +1,7 @@
 //! `grants` of `plugin.toml`: replaces settings by their values, and parses the lines.
 
 use crate::grants::{Grant, GrantError};
-use crate::script::nearest;
+use crate::host::{nearest, suggestion};
 use toml::{Spanned, Table, Value};
 
 /// A grant, and the offset in bytes of the line that declares it.
@@ -18,7 +18,7 @@ pub enum GrantsError {
     Unclosed(String),
     #[error("`{{{0}}}` is not a setting: write `{{settings.NAME}}`")]
     NotASetting(String),
-    #[error("unknown setting `{name}`{}", hint(near.as_deref()))]
+    #[error("unknown setting `{name}`{}", suggestion(near.as_deref()))]
     UnknownSetting { name: String, near: Option<String> },
     #[error("the setting `{0}` is of the type {1}: use a string or a list of strings in a grant")]
     Type(String, &'static str),
@@ -119,10 +119,6 @@ fn values<'a>(name: &str, settings: &'a Table) -> Result<Vec<&'a str>, GrantsErr
         name: name.to_owned(),
         near: None,
     })
-}
-
-fn hint(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 fn strings<'a>(name: &str, value: &'a Value) -> Result<Vec<&'a str>, GrantsError> {

@@ -11,6 +11,7 @@ mod values;
 
 use self::names::{Names, Subject};
 use self::values::Values;
+use crate::host::suggestion;
 use crate::script::{Diagnostic, Token, TokenKind, tokens};
 use std::path::Path;
 
@@ -131,7 +132,8 @@ impl Source<'_> {
         }
         for at in at + 2..self.tokens.len() {
             match self.kind(at) {
-                // An `if` in an expression has no `end`: the table has not been followed to its.
+                // An `if` in an expression has no `end`, so the depth may be wrong here: stop at the
+                // next statement.
                 TokenKind::Name("local" | "return") if depth == 1 => break,
                 TokenKind::Text(key) if depth == 1 && self.is_sign(at + 1, "]") => {
                     keys.push((at, key));
@@ -173,18 +175,15 @@ impl Source<'_> {
     }
 
     fn is_sign(&self, at: usize, sign: &str) -> bool {
-        self.kind(at) == TokenKind::Sign(sign)
+        names::sign(self.tokens, at, sign)
     }
 
     fn kind(&self, at: usize) -> TokenKind<'_> {
-        self.tokens
-            .get(at)
-            .map_or(TokenKind::Other, |token| token.kind)
+        names::kind(self.tokens, at)
     }
 
     fn diagnostic(&self, at: usize, message: String, near: Option<&str>) -> Diagnostic {
-        let hint = near.map(|near| format!("; did you mean `{near}`?"));
-        let message = message + &hint.unwrap_or_default();
+        let message = message + &suggestion(near);
         Diagnostic::of_file(self.file, message).at(self.tokens.get(at).map(|token| token.line))
     }
 }

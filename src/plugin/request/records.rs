@@ -2,8 +2,8 @@
 //! policy, and raises.
 
 use crate::authz::query_of;
-use crate::script::nearest;
-use mlua::{Lua, MetaMethod, Table, Value};
+use crate::host::{closing, nearest, suggestion};
+use mlua::{Lua, Table};
 
 /// What a table is, which says what can be read of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -48,26 +48,12 @@ impl Record {
         }
     }
 
-    /// Creates the metatable of such tables. It lets everything be done with them but to read an
-    /// unknown name.
+    /// Creates the metatable of such tables: reading any other name raises.
     pub fn metatable(self, lua: &Lua) -> mlua::Result<Table> {
-        let index = move |_: &Lua, (_, key): (Value, Value)| match key.as_string() {
-            Some(name) => self.absent(&name.to_str()?),
-            None => Ok(Value::Nil),
-        };
-        let meta = lua.create_table()?;
-        meta.raw_set(MetaMethod::Index.name(), lua.create_function(index)?)?;
-        meta.set_readonly(true);
-        Ok(meta)
-    }
-
-    /// Returns `nil` for a known name.
-    fn absent(self, name: &str) -> mlua::Result<Value> {
-        if self.names().contains(&name) {
-            return Ok(Value::Nil);
-        }
-        let names = self.names().iter().copied();
-        Err(unknown(&self.missing(name), nearest(name, names)))
+        closing(lua, self.names(), move |_, _, name| {
+            let near = nearest(name, self.names().iter().copied());
+            self.missing(name) + &suggestion(near)
+        })
     }
 
     fn missing(self, name: &str) -> String {
@@ -83,8 +69,7 @@ impl Record {
 
 /// Returns the error about an unknown name, with the near one.
 pub fn unknown(what: &str, near: Option<&str>) -> mlua::Error {
-    let hint = near.map(|near| format!("; did you mean `{near}`?"));
-    mlua::Error::runtime(format!("{what}{}", hint.unwrap_or_default()))
+    mlua::Error::runtime(what.to_owned() + &suggestion(near))
 }
 
 #[cfg(test)]

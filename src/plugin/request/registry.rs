@@ -7,6 +7,7 @@ use crate::script::{Script, nearest};
 use mlua::{Function, IntoLua, Lua, MetaMethod, Table, Value};
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
 use std::rc::Rc;
@@ -282,12 +283,11 @@ impl RunningRequest {
     /// Makes reading an unknown name of a table raise.
     pub fn as_record(&self, lua: &Lua, table: Table, record: Record) -> mlua::Result<Table> {
         let mut metas = self.registry.record_metas.borrow_mut();
-        let meta = match metas.get(&record) {
-            Some(meta) => meta.clone(),
-            None => record.metatable(lua)?,
+        let meta = match metas.entry(record) {
+            Entry::Occupied(made) => made.into_mut(),
+            Entry::Vacant(place) => place.insert(record.metatable(lua)?),
         };
         table.set_metatable(Some(meta.clone()))?;
-        metas.entry(record).or_insert(meta);
         Ok(table)
     }
 

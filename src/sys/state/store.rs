@@ -220,13 +220,13 @@ impl Transaction {
             file,
             mut database,
             changes,
-            ..
+            size,
         } = self;
         if changes.is_empty() {
             return Ok(());
         }
         let path = file.path.clone();
-        let commit = spawn_blocking(move || file.write(&mut database, changes));
+        let commit = spawn_blocking(move || file.write(&mut database, changes, size));
         commit
             .await
             .unwrap_or_else(|panic| Err(failed(&path, &panic)))
@@ -279,7 +279,12 @@ impl StoreFile {
 
     /// Writes the changes. The database is taken out of its place meanwhile, so that a panic closes
     /// it.
-    fn write(&self, place: &mut Option<Database>, changes: Changes) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        place: &mut Option<Database>,
+        changes: Changes,
+        size: StoreSize,
+    ) -> Result<(), StoreError> {
         let database = match place.take() {
             Some(database) => database,
             None => self.load()?,
@@ -294,7 +299,7 @@ impl StoreFile {
             .committed
             .write()
             .unwrap_or_else(PoisonError::into_inner);
-        committed.get_or_insert_default().apply(changes);
+        committed.get_or_insert_default().apply(changes, size);
         Ok(())
     }
 }

@@ -121,7 +121,7 @@ impl<'s> Names<'s> {
                 let open = (at..tokens.len()).find(|at| sign(tokens, *at, "("));
                 self.declare_others(tokens, open.map_or(tokens.len(), |open| open + 1));
             }
-            // An assignment. In a table, it is a field, which costs the variable its judgement.
+            // An assignment, or a field of a table: then the variable is not judged.
             TokenKind::Name(name) if sign(tokens, at + 1, "=") => {
                 let is_local = at > 0 && kind(tokens, at - 1) == TokenKind::Name("local");
                 if !is_local {
@@ -198,10 +198,12 @@ fn name<'s>(tokens: &[Token<'s>], at: usize) -> Option<&'s str> {
     }
 }
 
-fn sign(tokens: &[Token<'_>], at: usize, sign: &str) -> bool {
+/// Returns whether the token at `at` is this sign.
+pub fn sign(tokens: &[Token<'_>], at: usize, sign: &str) -> bool {
     kind(tokens, at) == TokenKind::Sign(sign)
 }
 
-fn kind<'s>(tokens: &[Token<'s>], at: usize) -> TokenKind<'s> {
+/// Returns what the token at `at` is.
+pub fn kind<'s>(tokens: &[Token<'s>], at: usize) -> TokenKind<'s> {
     tokens.get(at).map_or(TokenKind::Other, |token| token.kind)
 }

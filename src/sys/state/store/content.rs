@@ -61,18 +61,10 @@ impl Content {
         }
     }
 
-    /// Makes the changes.
-    pub fn apply(&mut self, changes: Changes) {
-        for (key, change) in changes {
-            let grown = change.as_ref().map_or(0, |value| key.len() + value.len());
-            let length = key.len();
-            let before = match change {
-                Some(value) => self.map.insert(key, value),
-                None => self.map.remove(&key),
-            };
-            self.bytes += grown;
-            self.bytes -= before.map_or(0, |value| length + value.len());
-        }
+    /// Makes the changes of a transaction, which leave content of this size.
+    pub fn apply(&mut self, changes: Changes, size: StoreSize) {
+        apply(&mut self.map, changes);
+        self.bytes = size.bytes;
     }
 }
 
