@@ -5,7 +5,7 @@ mod local;
 mod misnamed;
 mod roster;
 
-pub use self::listen::{Access, ListenError, Listens, PRIVATE, Tls, Transport};
+pub use self::listen::{Access, ListenError, Listens, Tls, Transport};
 pub use self::local::{LocalAddress, LocalAddressError};
 pub use self::roster::{Found, PluginDir, Roster};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf, absolute};
 use thiserror::Error;
 
 /// The mode of a socket for its owner.
-pub const PRIVATE: u32 = 0o600;
+const PRIVATE: u32 = 0o600;
 
 /// The mode of a socket for its owner and its group.
 const GROUP_MODE: u32 = 0o660;
@@ -60,12 +60,19 @@ struct Listen {
     transport: Transport,
 }
 
-impl Default for Transport {
+impl Default for Access {
+    /// For the owner alone.
     fn default() -> Self {
-        Transport::Unix(Access {
+        Access {
             mode: PRIVATE,
             group: None,
-        })
+        }
+    }
+}
+
+impl Default for Transport {
+    fn default() -> Self {
+        Transport::Unix(Access::default())
     }
 }
 

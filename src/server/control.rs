@@ -7,9 +7,8 @@ use super::acceptor::ACCEPT_BACKOFF;
 use super::order::{Event, Request};
 use super::own_file::OwnFile;
 use super::report::Report;
-use super::socket::{SocketError, bind};
+use super::socket::{SocketError, listen_privately};
 use super::state::{self, StateError};
-use crate::config::{Access, PRIVATE};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
@@ -57,14 +56,7 @@ pub enum ControlError {
 /// # Errors
 /// Fails if the socket cannot be bound.
 pub fn listen(dir: &Path, report: UnboundedSender<Event>) -> Result<OwnFile, SocketError> {
-    let path = dir.join(CONTROL_SOCKET);
-    let access = Access {
-        mode: PRIVATE,
-        group: None,
-    };
-    let (listener, file) = bind(&path, &access)?;
-    let listener =
-        UnixListener::from_std(listener).map_err(|source| SocketError::Bind { path, source })?;
+    let (listener, file) = listen_privately(&dir.join(CONTROL_SOCKET), "--state")?;
     tokio::spawn(serve(listener, report));
     Ok(file)
 }

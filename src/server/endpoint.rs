@@ -14,6 +14,9 @@ use thiserror::Error;
 use tokio_rustls::rustls::ServerConfig;
 use tracing::info;
 
+/// What chooses the directory of sockets.
+const SOCKETS: &str = "--sockets";
+
 /// A bound endpoint. Clients wait in its queue until the plugin is served.
 #[derive(Debug)]
 pub struct Endpoint {
@@ -115,7 +118,7 @@ pub fn bind<'a>(
 /// Removes the stale files by which an engine would find a plugin at another address.
 fn clear(config: &Config, plugin: &str, transport: &Transport) -> Result<(), EndpointError> {
     if transport.address().is_some() {
-        socket::clear(&config.socket(plugin)?)?;
+        socket::clear(&config.socket(plugin)?, SOCKETS)?;
         spec::clear(&config.places.specs, plugin)?;
     }
     Ok(())
@@ -137,8 +140,8 @@ fn of_systemd(plugin: &str, listener: io::Result<UnixListener>) -> Result<Endpoi
 
 fn bind_unix(config: &Config, plugin: &str, access: &Access) -> Result<Endpoint, EndpointError> {
     let path = config.socket(plugin)?;
-    socket::make_directory(&config.places.sockets)?;
-    let (listener, file) = socket::bind(&path, access)?;
+    socket::make_directory(&config.places.sockets, SOCKETS)?;
+    let (listener, file) = socket::bind(&path, access, SOCKETS)?;
     Ok(Endpoint {
         listener: Listener::Unix(listener),
         address: Address::Unix(path),

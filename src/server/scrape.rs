@@ -2,9 +2,9 @@
 
 use super::acceptor::ACCEPT_BACKOFF;
 use super::own_file::OwnFile;
-use super::socket::{SocketError, bind, make_directory};
+use super::socket::{SocketError, listen_privately, make_directory};
 use super::stream::AnyStream;
-use crate::config::{Access, LocalAddress};
+use crate::config::LocalAddress;
 use crate::metrics::{CONTENT_TYPE, Meters, Process, page};
 use bytes::Bytes;
 use http_body_util::Full;
@@ -25,6 +25,9 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
+
+/// What chooses the address.
+const OPTION: &str = "--metrics";
 
 /// The limit on concurrent clients; others wait.
 const MAX_CLIENTS: usize = 16;
@@ -96,19 +99,10 @@ impl Scraped {
 }
 
 fn bind_unix(path: &Path) -> Result<(Listener, Option<OwnFile>), ScrapeError> {
-    path.parent().map_or(Ok(()), make_directory)?;
-    let failed = |source| SocketError::Bind {
-        path: path.to_owned(),
-        source,
-    };
-    let (listener, file) = bind(
-        path,
-        &Access {
-            mode: 0o600,
-            group: None,
-        },
-    )?;
-    let listener = UnixListener::from_std(listener).map_err(failed)?;
+    if let Some(dir) = path.parent() {
+        make_directory(dir, OPTION)?;
+    }
+    let (listener, file) = listen_privately(path, OPTION)?;
     info!(socket = %path.display(), "serving metrics");
     Ok((Listener::Unix(listener), Some(file)))
 }

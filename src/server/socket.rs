@@ -26,10 +26,20 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum SocketError {
-    #[error("cannot create the directory of sockets `{}`: {}", path.display(), cure(source, "--sockets"))]
-    Directory { path: PathBuf, source: io::Error },
-    #[error("cannot bind `{}`: {}", path.display(), cure(source, "--sockets"))]
-    Bind { path: PathBuf, source: io::Error },
+    #[error("cannot create the directory of sockets `{}`: {}", path.display(), cure(source, option))]
+    Directory {
+        path: PathBuf,
+        /// What chooses the directory.
+        option: &'static str,
+        source: io::Error,
+    },
+    #[error("cannot bind `{}`: {}", path.display(), cure(source, option))]
+    Bind {
+        path: PathBuf,
+        /// What chooses the directory.
+        option: &'static str,
+        source: io::Error,
+    },
     #[error("`{}` is in the way: it is not a socket, so it is left unchanged", .0.display())]
     NotASocket(PathBuf),
     #[error("`{}` is in use by {owner}: stop that first", path.display())]
@@ -57,49 +67,70 @@ const BACKLOG: i32 = 4096;
 /// The file with the numbers of groups.
 const GROUPS: &str = "/etc/group";
 
-/// Creates the directory of sockets if it is missing, as the engine does.
-pub fn make_directory(dir: &Path) -> Result<(), SocketError> {
+/// Creates the directory of sockets, which `option` chooses, if it is missing, as the engine does.
+pub fn make_directory(dir: &Path, option: &'static str) -> Result<(), SocketError> {
     fs::create_dir_all(dir).map_err(|source| SocketError::Directory {
         path: dir.to_owned(),
+        option,
         source,
     })
 }
 
-/// Binds `path` with the mode and group of `access`, replacing a stale socket.
+/// Binds `path`, for nobody else, in a directory that `option` chooses, and listens.
+pub fn listen_privately(
+    path: &Path,
+    option: &'static str,
+) -> Result<(tokio::net::UnixListener, OwnFile), SocketError> {
+    let (listener, file) = bind(path, &Access::default(), option)?;
+    let listener = tokio::net::UnixListener::from_std(listener);
+    Ok((listener.map_err(failure(path, option))?, file))
+}
+
+/// Makes the error of binding `path`, in a directory that `option` chooses.
+fn failure(path: &Path, option: &'static str) -> impl Fn(io::Error) -> SocketError {
+    let path = path.to_owned();
+    move |source| SocketError::Bind {
+        path: path.clone(),
+        option,
+        source,
+    }
+}
+
+/// Binds `path`, in a directory that `option` chooses, with the mode and group of `access`, replacing
+/// a stale socket.
 ///
 /// The listener is non-blocking, and clients wait in its queue until they are served. The socket is
 /// prepared under another name and renamed, so it appears listening and with its final access.
-pub fn bind(path: &Path, access: &Access) -> Result<(UnixListener, OwnFile), SocketError> {
-    let failed = |source| SocketError::Bind {
-        path: path.to_owned(),
-        source,
-    };
+pub fn bind(
+    path: &Path,
+    access: &Access,
+    option: &'static str,
+) -> Result<(UnixListener, OwnFile), SocketError> {
+    let failed = failure(path, option);
     let group = access
         .group
         .as_deref()
         .map(|group| group_id(path, group))
         .transpose()?;
-    check_stale(path)?;
+    check_stale(path, &failed)?;
     let draft = path.with_extension("new");
-    let listener = bind_private(&draft).map_err(failed)?;
-    let placed = set_access(&draft, path, access, group).and_then(|()| {
+    let listener = bind_private(&draft).map_err(&failed)?;
+    let placed = set_access(&draft, path, access, group, &failed).and_then(|()| {
         fs::rename(&draft, path)
             .and_then(|()| OwnFile::new(path))
-            .map_err(failed)
+            .map_err(&failed)
     });
     if placed.is_err() {
-        remove(&draft).map_err(failed)?;
+        remove(&draft).map_err(&failed)?;
     }
     Ok((listener, placed?))
 }
 
-/// Removes a stale socket at `path`, which the engine would find before a spec file (protocol 1.1).
-pub fn clear(path: &Path) -> Result<(), SocketError> {
-    check_stale(path)?;
-    remove(path).map_err(|source| SocketError::Bind {
-        path: path.to_owned(),
-        source,
-    })
+/// Removes a stale socket at `path`, in a directory that `option` chooses, which the engine would find before a spec file (protocol 1.1).
+pub fn clear(path: &Path, option: &'static str) -> Result<(), SocketError> {
+    let failed = failure(path, option);
+    check_stale(path, &failed)?;
+    remove(path).map_err(failed)
 }
 
 /// Binds a socket that is private from the start. A mode set after `bind` would come too late; the
@@ -120,18 +151,14 @@ fn set_access(
     path: &Path,
     access: &Access,
     group: Option<u32>,
+    failed: impl Fn(io::Error) -> SocketError,
 ) -> Result<(), SocketError> {
     chown(draft, None, group).map_err(|source| SocketError::Group {
         path: path.to_owned(),
         group: access.group.clone().unwrap_or_default(),
         source,
     })?;
-    fs::set_permissions(draft, Permissions::from_mode(access.mode)).map_err(|source| {
-        SocketError::Bind {
-            path: path.to_owned(),
-            source,
-        }
-    })
+    fs::set_permissions(draft, Permissions::from_mode(access.mode)).map_err(failed)
 }
 
 fn group_id(path: &Path, group: &str) -> Result<u32, SocketError> {
@@ -159,14 +186,10 @@ pub fn listens(socket: &UnixListener) -> io::Result<bool> {
     Ok(socket_acceptconn(socket)?)
 }
 
-fn check_stale(path: &Path) -> Result<(), SocketError> {
-    let failed = |source| SocketError::Bind {
-        path: path.to_owned(),
-        source,
-    };
+fn check_stale(path: &Path, failed: impl Fn(io::Error) -> SocketError) -> Result<(), SocketError> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        other => other.map_err(failed)?,
+        other => other.map_err(&failed)?,
     };
     if !found.file_type().is_socket() {
         return Err(SocketError::NotASocket(path.to_owned()));
