@@ -43,8 +43,8 @@ const HEADER: usize = 16;
 /// The length of `struct nfgenmsg`, which follows the header.
 const FAMILY: usize = 4;
 
-/// Makes the kernel forget the UDP flows that are `stale`. Returns how many there were. Blocks.
-pub fn forget(stale: impl Fn(&Flow) -> bool) -> io::Result<usize> {
+/// Makes the kernel forget the UDP flows that are `stale`. Blocks.
+pub fn forget(stale: impl Fn(&Flow) -> bool) -> io::Result<()> {
     let socket = socket_with(
         AddressFamily::NETLINK,
         SocketType::RAW,
@@ -64,7 +64,7 @@ pub fn forget(stale: impl Fn(&Flow) -> bool) -> io::Result<usize> {
             _ => {}
         }
     }
-    Ok(found.len())
+    Ok(())
 }
 
 /// A tracked connection, and the attributes by which it can be deleted.
@@ -77,9 +77,10 @@ struct Connection {
 impl Connection {
     fn read(body: &[u8]) -> Option<Self> {
         let attributes = body.get(FAMILY..)?;
-        let (protocol, _, to) = tuple(attribute(attributes, TUPLE_ORIG)?)?;
+        let original = attribute(attributes, TUPLE_ORIG)?;
+        let (protocol, _, to) = tuple(original)?;
         let (_, answered_from, _) = tuple(attribute(attributes, TUPLE_REPLY)?)?;
-        let mut key = encoded(TUPLE_ORIG | NESTED, attribute(attributes, TUPLE_ORIG)?);
+        let mut key = encoded(TUPLE_ORIG | NESTED, original);
         if let Some(zone) = attribute(attributes, ZONE) {
             key.extend(encoded(ZONE, zone));
         }

@@ -17,7 +17,7 @@ use super::sysctl::{self, SysctlError};
 use crate::sys::blocking;
 use crate::sys::processes::ProcessError;
 use nft::{Family, Seen};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -155,14 +155,7 @@ impl Firewall {
 
     /// Returns the IDs of the networks that have rules.
     pub async fn list(&self) -> Result<Vec<String>, FirewallError> {
-        let ids: BTreeSet<String> = self
-            .look()
-            .await?
-            .entries(&self.table())
-            .into_iter()
-            .map(|entry| entry.id)
-            .collect();
-        Ok(ids.into_iter().collect())
+        Ok(self.bridges().await?.into_keys().collect())
     }
 
     /// Forgets UDP flows from before a change of ports. The rules hold all the same if the kernel

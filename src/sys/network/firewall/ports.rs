@@ -185,20 +185,15 @@ fn published(seen: &Seen) -> Vec<Published> {
 /// where they went before. `ports` are those that it publishes now.
 pub async fn forget_flows(before: &Seen, id: &str, ports: &[Port]) -> Result<(), FirewallError> {
     let its_udp = |port: &Published| port.id == id && port.protocol == Protocol::Udp.as_str();
-    let old: Vec<Published> = published(before).into_iter().filter(its_udp).collect();
-    let new: Vec<Published> = ports.iter().map(|port| Published::of(id, port)).collect();
-    let new: Vec<Published> = new.into_iter().filter(its_udp).collect();
-    let (mut gone, mut come) = (Vec::new(), Vec::new());
-    for port in &old {
-        if !new.contains(port) {
-            gone.push(port.clone());
-        }
-    }
-    for port in new {
-        if !old.contains(&port) {
-            come.push(port);
-        }
-    }
+    let old: Vec<_> = published(before).into_iter().filter(its_udp).collect();
+    let new = ports.iter().map(|port| Published::of(id, port));
+    let new: Vec<_> = new.filter(its_udp).collect();
+    let gone: Vec<_> = old
+        .iter()
+        .filter(|port| !new.contains(port))
+        .cloned()
+        .collect();
+    let come: Vec<_> = new.into_iter().filter(|port| !old.contains(port)).collect();
     if gone.is_empty() && come.is_empty() {
         return Ok(());
     }
@@ -216,8 +211,8 @@ pub async fn forget_flows(before: &Seen, id: &str, ports: &[Port]) -> Result<(),
                 .any(|port| port.gets(flow, &local) && port.to == Some(flow.answered_from)),
         }
     };
-    let forgotten = blocking(move || conntrack::forget(stale)).await;
-    forgotten.map(|_| ()).map_err(FirewallError::Flows)
+    let forgetting = blocking(move || conntrack::forget(stale)).await;
+    forgetting.map_err(FirewallError::Flows)
 }
 
 /// Returns where a statement that translates the destination leads.
