@@ -73,7 +73,13 @@ mod tests {
         ] {
             assert!(is_near(name, file), "{name}");
         }
-        for name in ["rules.lua", "volume.toml", "lib.lua", "README"] {
+        for name in [
+            "rules.lua",
+            "volume.toml",
+            "lib.lua",
+            "log_test.lua",
+            "README",
+        ] {
             let files = Interface::ALL.map(Interface::file);
             assert!(!files.iter().any(|file| is_near(name, file)), "{name}");
         }

@@ -161,6 +161,13 @@ impl Loader {
         if let Some((file, why)) = problems.find(|(file, _)| file.with_extension("") == path) {
             return Error::runtime(format!("`{name}`: `{}` {why}", file.display()));
         }
+        let mut tests = self.sources.tests.keys();
+        if let Some(file) = tests.find(|file| file.with_extension("") == path) {
+            return Error::runtime(format!(
+                "`{name}`: `{}` is a test, which scripts cannot require: give it a name that does not end in _test",
+                file.display()
+            ));
+        }
         let files = self.sources.files.keys().filter_map(|file| file.to_str());
         let names = files.map(|file| file.trim_end_matches(".lua"));
         let near = nearest(&path.to_string_lossy(), names).map(|near| format!("./{near}"));

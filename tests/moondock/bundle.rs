@@ -177,6 +177,8 @@ fn a_bundle_contains_scripts_and_granted_programs_and_runs_alone() {
     for (path, text) in [
         ("lib/a.luau", "return {}"),
         (".git/x.lua", "?"),
+        ("volume_test.lua", "return {}"),
+        ("lib/a_test.luau", "return {}"),
         ("volume.lua~", "?"),
         ("README", "no"),
     ] {

@@ -203,6 +203,12 @@ fn a_failed_require_names_the_module() {
             "./zzz",
         ),
         (
+            "./lib/a_test",
+            "`./lib/a_test`: `lib/a_test.lua` is a test, which scripts cannot require: give it a name that does not \
+             end in _test",
+            "./lib/a_test",
+        ),
+        (
             "../other/x",
             "`../other/x` is outside the directory of the plugin: move the file into it",
             "../other/x",
@@ -238,7 +244,11 @@ fn a_failed_require_names_the_module() {
         let main = format!("local rules = require(\"{name}\")\nreturn rules\n");
         let pointer = "^".repeat(caret.len());
         assert_eq!(
-            checked(&[("authz.lua", &main), ("lib/rules.lua", "return {}\n")]),
+            checked(&[
+                ("authz.lua", &main),
+                ("lib/rules.lua", "return {}\n"),
+                ("lib/a_test.lua", "return {}\n"),
+            ]),
             format!(
                 "authz.lua:1: {message}
   |

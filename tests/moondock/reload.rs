@@ -217,6 +217,7 @@ fn changes_of_required_files_reload_the_script() {
 fn unrelated_files_reload_nothing() {
     let mut served = started("first");
     write(&served.path("unused.lua"), "return 1");
+    write(&served.path("volume_test.lua"), "an error");
     write(&served.path("volume.lua"), &driver("second"));
     served.wait_for_mark("second");
     served.wait_for_takeovers(1);

@@ -65,6 +65,9 @@ fn only_scripts_and_settings_are_read() {
     for name in ["plugin.toml", "volume.lua", "lib/a.luau", "lib/deep/b.lua"] {
         plugin.write(name, name);
     }
+    for name in ["volume_test.lua", "lib/a_test.luau"] {
+        plugin.write(name, name);
+    }
     for name in [
         "README.md",
         ".hidden.lua",
@@ -83,6 +86,8 @@ fn only_scripts_and_settings_are_read() {
         ["lib/a.luau", "lib/deep/b.lua", "plugin.toml", "volume.lua"]
     );
     assert_eq!(sources.files[Path::new("lib/a.luau")], b"lib/a.luau");
+    let tests: Vec<_> = sources.tests.keys().collect();
+    assert_eq!(tests, ["lib/a_test.luau", "volume_test.lua"].map(Path::new));
     assert_eq!(sources.problems, []);
     let outer = plugin.0.path().canonicalize().unwrap();
     assert_eq!(

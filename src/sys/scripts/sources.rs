@@ -27,6 +27,8 @@ const ATTEMPTS: usize = 12;
 pub struct Sources {
     /// `plugin.toml`, `*.lua` and `*.luau`, by their paths below the directory, as in `require`.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// The files whose names end in `_test`. They are no part of what is served.
+    pub tests: BTreeMap<PathBuf, Vec<u8>>,
     /// The existing directories in which a change can alter `files`.
     pub watch: Vec<PathBuf>,
     /// The files that were left out, by their paths below the directory, with the reason.
@@ -168,7 +170,8 @@ impl Reading {
     }
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
-        if self.sources.files.len() >= MAX_FILES {
+        let Sources { files, tests, .. } = &mut self.sources;
+        if files.len() + tests.len() >= MAX_FILES {
             return Err(io::Error::other(format!("more than {MAX_FILES} scripts")));
         }
         let file = File::from(open_beneath(&self.top, path, OFlags::RDONLY)?);
@@ -183,7 +186,8 @@ impl Reading {
                 MAX_SIZE >> 10
             )));
         }
-        self.sources.files.insert(path.to_owned(), text);
+        let kind = if is_test(path) { tests } else { files };
+        kind.insert(path.to_owned(), text);
         Ok(())
     }
 }
@@ -245,6 +249,12 @@ fn is_source(path: &Path) -> bool {
 /// Returns whether a file may be a source by its name, wherever it is.
 pub(super) fn may_be_source(path: &Path) -> bool {
     path.ends_with(MANIFEST) || is_script(path)
+}
+
+/// Returns whether a script is a test by its name.
+fn is_test(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str());
+    stem.is_some_and(|stem| stem.ends_with("_test"))
 }
 
 fn is_script(path: &Path) -> bool {
