@@ -7,7 +7,7 @@ mod roster;
 
 pub use self::listen::{Access, ListenError, Listens, Tls, Transport};
 pub use self::local::{LocalAddress, LocalAddressError};
-pub use self::roster::{Found, PluginDir, Roster};
+pub use self::roster::{Found, PluginDir, Roster, name_problem};
 
 use crate::protocol::Interface;
 use std::io::{self, ErrorKind};
@@ -74,7 +74,8 @@ pub enum ConfigError {
         source: Arc<io::Error>,
     },
     #[error(
-        "there is no directory `{}`: name the directory of a plugin, or of several; each contains one of {}",
+        "there is no directory `{}`: name the directory of a plugin, or of several; each contains one of {}; \
+         make one with `moondock new NAME INTERFACE`",
         .0.display(),
         interface_files()
     )]

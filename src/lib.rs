@@ -11,6 +11,7 @@
 //!   and [`metrics`] counts.
 //! * [`check`] finds errors of a plugin without an engine.
 //! * [`bundle`] makes a managed plugin from a directory.
+//! * [`scaffold`] makes the directory of a new plugin from what is [`shipped`] in the binary.
 #![cfg_attr(
     test,
     allow(
@@ -32,7 +33,9 @@ pub mod host;
 pub mod metrics;
 pub mod plugin;
 pub mod protocol;
+pub mod scaffold;
 pub mod script;
 pub mod server;
+pub mod shipped;
 pub mod sys;
 pub mod telemetry;

@@ -3,8 +3,10 @@
 pub mod bundle;
 pub mod call;
 pub mod check;
+pub mod new;
 pub mod reload;
 pub mod serve;
+pub mod types;
 
 use crate::config::{PluginDir, Roster};
 use crate::grants::is_invisible;
@@ -38,11 +40,13 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    New(new::New),
     Serve(serve::Serve),
     Check(check::Check),
     Call(call::Call),
     Reload(reload::Reload),
     Bundle(bundle::BundleArgs),
+    Types(types::Types),
 }
 
 #[derive(Debug, Args)]
@@ -108,11 +112,13 @@ impl Verb {
 
     fn run(self) -> Result<ExitCode> {
         match self {
+            Verb::New(new) => new.run(),
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Call(call) => call.run(),
             Verb::Reload(reload) => reload.run(),
             Verb::Bundle(bundle) => bundle.run(),
+            Verb::Types(types) => types.run(),
         }
     }
 }
@@ -139,6 +145,17 @@ fn visible(text: &str) -> String {
         }
     };
     text.chars().map(shown).collect()
+}
+
+/// Writes a path as one word of a shell's command.
+fn in_shell(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+@%:,".contains(c);
+    if text.chars().all(is_plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
 }
 
 /// Prints to stdout. A closed pipe is not an error.

@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 const EDITS: usize = 2;
 
 /// Describes the first file in a directory, or in one of its children, that is nearly the script of
-/// an interface: misspelt, or a link to nothing. Begins with a separator; empty if there is none.
+/// an interface: misspelt, or a link to nothing. If there is none, says how to make a plugin.
 pub fn near_script(dir: &Path) -> String {
     let below = || children(dir).iter().find_map(|child| near_script_in(child));
     let found = near_script_in(dir).or_else(below);
-    found.map_or_else(String::new, |what| format!("; {what}"))
+    let cure = found.unwrap_or_else(|| "make one with `moondock new NAME INTERFACE`".to_owned());
+    format!("; {cure}")
 }
 
 /// Returns what a directory contains, sorted; nothing if it cannot be read.

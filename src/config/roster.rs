@@ -184,7 +184,8 @@ fn real_name(dir: &Path) -> Result<String, ConfigError> {
         .into_owned())
 }
 
-fn name_problem(name: &str) -> Option<String> {
+/// Returns why a plugin cannot have this name, unless it can.
+pub fn name_problem(name: &str) -> Option<String> {
     let plain = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
     if name.len() > NAME_MAX {
         return Some(format!(

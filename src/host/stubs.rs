@@ -1,9 +1,7 @@
 //! The types of host functions, as the stubs in `scripts/types` have them: for messages about
 //! arguments, and for the fields of results.
 
-use include_dir::{Dir, include_dir};
-
-static STUBS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/types");
+use crate::shipped::TYPES;
 
 /// What a stub's types end with, and its functions begin with.
 const FUNCTIONS: &str = "return (nil :: any) :: {";
@@ -36,7 +34,7 @@ pub struct Signature {
 impl Stub {
     /// Returns the stub of a module.
     pub fn of(module: &str) -> Self {
-        let file = STUBS.get_file(format!("{module}.luau"));
+        let file = TYPES.get_file(format!("{module}.luau"));
         let text = file.and_then(|file| file.contents_utf8());
         let (types, functions) = text
             .and_then(|text| text.split_once(FUNCTIONS))

@@ -3,8 +3,9 @@
 use super::place::{OWN, PRELUDE};
 use super::syntax::compile;
 use crate::host::{Host, MODULES, Module, close, nearest, suggestion};
+use crate::shipped::KITS;
 use crate::sys::scripts::sources::Sources;
-use include_dir::{Dir, File, include_dir};
+use include_dir::File;
 use mlua::{Error, Function, Lua, Table, Value};
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -12,10 +13,6 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// The kits. `NAME/init.luau` is the kit `@moondock/NAME`; only kits can require the other files,
-/// by their path: `@moondock/NAME/mounts`.
-static KITS: Dir = include_dir!("$CARGO_MANIFEST_DIR/scripts/kits");
 
 /// The `require` of one state.
 pub struct Loader {

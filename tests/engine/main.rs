@@ -40,6 +40,7 @@ mod managed_life;
 mod managed_registry;
 mod managed_scripts;
 mod networks;
+mod new;
 mod podman;
 mod reload;
 mod secrets;

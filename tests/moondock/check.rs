@@ -289,6 +289,10 @@ fn check_fails_without_a_plugin() {
     let checked = Workplace::new(&[]).run(&["check", "."]);
     assert!(checked.stderr.contains("no plugin in `.`"), "{checked:?}");
     assert_eq!(checked.code, Some(1));
+    let checked = Workplace::new(&[]).run(&["check", "mydisk"]);
+    for part in ["there is no directory `", "`moondock new NAME INTERFACE`"] {
+        assert!(checked.stderr.contains(part), "{checked:?}");
+    }
 }
 
 /// An administrator decides by what stands there, so a plugin cannot write over it.

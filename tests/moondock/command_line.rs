@@ -104,6 +104,10 @@ fn a_directory_without_plugins_is_an_error_that_lists_the_files() {
     let error = Setup::new().refused();
     assert!(error.contains("no plugin in `scripts`"), "{error}");
     assert!(error.contains("authz.lua, volume.lua"), "{error}");
+    assert!(
+        error.contains("make one with `moondock new NAME INTERFACE`"),
+        "{error}"
+    );
 }
 
 #[test]

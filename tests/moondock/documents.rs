@@ -41,9 +41,8 @@ impl Block {
             .split("$ ")
             .skip(1)
             .filter_map(|part| part.split_once('\n'));
-        let ours = |command: &str| {
-            command.starts_with("moondock check ") || command.starts_with("moondock call ")
-        };
+        let verbs = ["new", "check", "call"].map(|verb| format!("moondock {verb} "));
+        let ours = |command: &str| verbs.iter().any(|verb| command.starts_with(verb));
         all.filter(|(command, _)| ours(command))
             .map(|(command, out)| (command, out.to_owned()))
             .collect()

@@ -7,6 +7,7 @@ pub mod fifo;
 pub mod paths;
 pub mod places;
 pub mod remove;
+pub mod whole;
 
 use self::paths::PathError;
 use self::places::{Place, fd_path};

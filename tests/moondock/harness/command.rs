@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
 /// A directory in which commands are run.
@@ -15,6 +15,17 @@ pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl From<Output> for Ended {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Self {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
 }
 
 impl Workplace {
@@ -56,13 +67,7 @@ impl Workplace {
             .unwrap();
         // A command that does not read its stdin may have ended already.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ended {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        Ended::from(child.wait_with_output().unwrap())
     }
 
     /// Where a command makes its temporary files.
@@ -90,4 +95,26 @@ impl Workplace {
         found.sort();
         found
     }
+}
+
+/// Runs `moondock COMMAND` on a file system of a size, after a script that may call it as `$0`. The
+/// code is another one, and stdout has the difference, if files were added, removed or changed.
+pub fn run_on_small_disk(size: &str, prepare: &str, command: &str) -> Ended {
+    let script = format!(
+        "mount -t tmpfs -o size={size} none \"$1\" && cd \"$1\" || exit 9
+         {{ {prepare}
+         }} > /dev/null 2>&1
+         before=$(find . -type f -exec sha256sum '{{}}' +; find . -type d)
+         \"$0\" {command}; code=$?
+         after=$(find . -type f -exec sha256sum '{{}}' +; find . -type d)
+         [ \"$before\" = \"$after\" ] || {{ echo \"$before -- $after\"; exit 8; }}
+         exit $code"
+    );
+    let dir = TempDir::new().unwrap();
+    let ended = Command::new("unshare")
+        .args(["--mount", "sh", "-c", &script])
+        .arg(env!("CARGO_BIN_EXE_moondock"))
+        .arg(dir.path())
+        .output();
+    Ended::from(ended.unwrap())
 }

@@ -1,0 +1,18 @@
+-- Run by `moondock test`, without Docker.
+
+local test = require("@moondock/test")
+
+local CONTAINER = { ContainerID = string.rep("c", 64), ContainerName = "/web" }
+
+test.case("lines are taken", function()
+  test.call("log.write_batch", {
+    Entries = { { time = "0", line = "hello", source = "stdout" } },
+    Info = CONTAINER,
+  })
+end)
+
+test.case("an unknown option does not start the container", function()
+  local info = table.clone(CONTAINER) :: any
+  info.Config = { colour = "red" }
+  test.fails("log.start", { Info = info }, "colour")
+end)

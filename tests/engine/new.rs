@@ -1,0 +1,150 @@
+//! Plugins that `moondock new` makes, as they are, in a real engine.
+
+use crate::harness::bed::Bed;
+use crate::harness::cli::Output;
+use std::fs;
+use std::process::Command;
+
+/// Makes a plugin in the bed, with its directories in the bed too, and serves it.
+fn serve_new(bed: &Bed, name: &str, args: &[&str]) {
+    let moondock = env!("CARGO_BIN_EXE_moondock");
+    let dir = bed.dir().join("scripts").join(name);
+    Output::of(Command::new(moondock).arg("new").arg(&dir).args(args)).ok();
+    let manifest = dir.join("plugin.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    let own = format!("\"{}/", bed.dir().display());
+    fs::write(&manifest, text.replace("\"/var/lib/moondock/", &own)).unwrap();
+    let path = |path: &str| bed.dir().join(path).display().to_string();
+    let argv = [
+        moondock,
+        "serve",
+        &path("scripts"),
+        "--state",
+        &path("state"),
+    ];
+    let socket = format!("/run/docker/plugins/{name}.sock");
+    bed.plugin_start(&argv.map(str::to_owned), &socket);
+}
+
+#[test]
+fn a_new_volume_driver_keeps_files() {
+    needs!(engine);
+    for args in [&["volume"][..], &["volume", "--raw"]] {
+        let bed = Bed::new();
+        serve_new(&bed, "mydisk", args);
+        bed.engine_start(&[]);
+        let run = |command: &str| {
+            let volume = ["-v", "notes:/data", "busybox", "sh", "-c", command];
+            bed.docker(&[&["run", "--rm"], &volume[..]].concat()).ok()
+        };
+        bed.docker(&["volume", "create", "-d", "mydisk", "notes"])
+            .ok();
+        run("echo hello > /data/greeting");
+        assert_eq!(run("cat /data/greeting"), "hello");
+        let on_host = bed.dir().join("volumes/mydisk/notes/greeting");
+        assert_eq!(fs::read_to_string(&on_host).unwrap(), "hello\n");
+        bed.docker(&["volume", "create", "-d", "mydisk", "../etc"])
+            .fails();
+        bed.docker(&["volume", "rm", "notes"]).ok();
+        assert!(!on_host.exists());
+    }
+}
+
+#[test]
+fn a_new_policy_denies_what_it_says() {
+    needs!(engine);
+    let bed = Bed::new();
+    serve_new(&bed, "guard", &["authz"]);
+    bed.engine_start(&["guard"]);
+    let run = |args: &str| {
+        let args: Vec<_> = args.split(' ').collect();
+        bed.docker(&[&["run", "--rm"], &args[..]].concat())
+    };
+    assert_eq!(run("busybox echo hello").ok(), "hello");
+    for (args, reason) in [
+        (
+            "--privileged busybox true",
+            "privileged containers are not allowed",
+        ),
+        (
+            "-v /etc:/host busybox true",
+            "/etc is not a directory in /srv/data (HostConfig.Binds[0])",
+        ),
+    ] {
+        run(args).fails_with(&["authorization denied by plugin guard: ", reason]);
+    }
+    let id = bed.docker(&["run", "-d", "busybox", "sleep", "60"]).ok();
+    bed.docker(&["exec", "--privileged", &id, "true"])
+        .fails_with(&["privileged commands are not allowed"]);
+    bed.docker(&["rm", "-f", &id]).ok();
+}
+
+#[test]
+fn a_new_network_has_addresses_and_reaches_its_containers() {
+    needs!(engine);
+    for raw in [&[][..], &["--raw"]] {
+        let bed = Bed::new();
+        serve_new(&bed, "wires", &[&["network", "ipam"], raw].concat());
+        bed.engine_start(&[]);
+        let create = "network create -d wires --ipam-driver wires --subnet 10.20.30.0/24 mynet";
+        let create: Vec<_> = create.split(' ').collect();
+        bed.docker(&create).ok();
+        let server = [
+            "run",
+            "-d",
+            "--network",
+            "mynet",
+            "--name",
+            "server",
+            "busybox",
+            "sleep",
+            "60",
+        ];
+        bed.docker(&server).ok();
+        let format = "{{.NetworkSettings.Networks.mynet.IPAddress}}";
+        let address = bed.docker(&["inspect", "-f", format, "server"]).ok();
+        assert!(address.starts_with("10.20.30."), "{address}");
+        let ping = [
+            "run",
+            "--rm",
+            "--network",
+            "mynet",
+            "busybox",
+            "ping",
+            "-c",
+            "1",
+            "-W",
+            "5",
+        ];
+        for to in [address.as_str(), "10.20.30.1"] {
+            bed.docker(&[&ping[..], &[to]].concat()).ok();
+        }
+        bed.docker(&["rm", "-f", "server"]).ok();
+        bed.docker(&["network", "rm", "mynet"]).ok();
+        let links = bed.exec_in_ns(&["ip", "-o", "link"]).ok();
+        for part in ["nb-", "nh-", "nc-"] {
+            assert!(!links.contains(part), "{links}");
+        }
+    }
+}
+
+#[test]
+fn a_new_log_driver_is_read_by_docker_logs() {
+    needs!(engine);
+    let bed = Bed::new();
+    serve_new(&bed, "files", &["log"]);
+    bed.engine_start(&[]);
+    let logged = [
+        "run",
+        "--name",
+        "web",
+        "--log-driver",
+        "files",
+        "busybox",
+        "echo",
+        "hello",
+    ];
+    bed.docker(&logged).ok();
+    assert_eq!(bed.docker(&["logs", "web"]).ok(), "hello");
+    bed.docker(&["rm", "web"]).ok();
+}
