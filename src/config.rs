@@ -24,6 +24,7 @@ pub const SOCKET_PATH_MAX: usize = 107;
 
 /// The configuration of `moondock serve`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of `serve`")]
 pub struct Config {
     /// The directories of plugins.
     pub roster: Roster,
@@ -33,6 +34,8 @@ pub struct Config {
     pub listens: Listens,
     /// Whether everything must be right before anything is served.
     pub strict: bool,
+    /// Whether a saved version must pass the tests of its plugin.
+    pub test_on_reload: bool,
     /// The directories, absolute.
     pub places: Places,
     /// The timeout for calls in flight at shutdown.
@@ -128,6 +131,7 @@ impl Config {
             listens: Listens::parse(listens)?,
             roster,
             strict: false,
+            test_on_reload: false,
             places: places.absolute()?,
             drain: DRAIN,
             metrics: None,

@@ -10,6 +10,7 @@
 //! * [`sys`]. [`authz`] interprets Engine API requests, [`grants`] decides what a script may touch,
 //!   and [`metrics`] counts.
 //! * [`check`] finds errors of a plugin without an engine.
+//! * [`testing`] runs the tests of a plugin.
 //! * [`bundle`] makes a managed plugin from a directory.
 //! * [`scaffold`] makes the directory of a new plugin from what is [`shipped`] in the binary.
 #![cfg_attr(
@@ -39,3 +40,4 @@ pub mod server;
 pub mod shipped;
 pub mod sys;
 pub mod telemetry;
+pub mod testing;

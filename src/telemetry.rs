@@ -5,6 +5,7 @@ mod line;
 mod sink;
 
 pub use self::chain::chain;
+pub use self::line::Kept;
 
 use self::chain::without_number;
 use self::line::Lines;
@@ -14,6 +15,7 @@ use std::fmt::Display;
 use std::io::{IsTerminal, stderr, stdout};
 use std::panic::{PanicHookInfo, set_hook};
 use tracing::level_filters::LevelFilter;
+use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Subscriber, error};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -82,6 +84,13 @@ pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
         set_hook(Box::new(log_panic));
     }
     Telemetry { sink, format }
+}
+
+/// Keeps the events of this thread in place of logging them, until the guard is dropped.
+pub fn keep() -> (Kept, DefaultGuard) {
+    let kept = Kept::default();
+    let subscriber = registry().with(filter(Level::Debug)).with(kept.clone());
+    (kept, set_default(subscriber))
 }
 
 impl Telemetry {

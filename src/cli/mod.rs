@@ -6,6 +6,7 @@ pub mod check;
 pub mod new;
 pub mod reload;
 pub mod serve;
+pub mod test;
 pub mod types;
 
 use crate::config::{PluginDir, Roster};
@@ -43,6 +44,7 @@ enum Verb {
     New(new::New),
     Serve(serve::Serve),
     Check(check::Check),
+    Test(test::Test),
     Call(call::Call),
     Reload(reload::Reload),
     Bundle(bundle::BundleArgs),
@@ -115,6 +117,7 @@ impl Verb {
             Verb::New(new) => new.run(),
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
+            Verb::Test(test) => test.run(),
             Verb::Call(call) => call.run(),
             Verb::Reload(reload) => reload.run(),
             Verb::Bundle(bundle) => bundle.run(),

@@ -33,6 +33,7 @@ Examples:
 /// The arguments of `serve`.
 #[derive(Debug, Args)]
 #[command(about = "Serve plugins to the engine", long_about = LONG, after_help = AFTER)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 pub struct Serve {
     /// Directory of a plugin (it contains authz.lua, volume.lua, ...), or of several plugins
     #[arg(value_name = "PATH", default_value = "scripts")]
@@ -79,6 +80,10 @@ pub struct Serve {
     /// badly named, or a socket cannot be bound, instead of serving the other plugins
     #[arg(long)]
     strict: bool,
+    /// Run the tests of a plugin when one of its files is saved: a version whose tests fail does not
+    /// go live
+    #[arg(long, conflicts_with = "managed")]
+    test_on_reload: bool,
     /// Timeout for calls in flight at shutdown, in seconds
     #[arg(long, value_name = "SECONDS", default_value = "5")]
     drain: u64,
@@ -133,6 +138,7 @@ impl Serve {
             // The engine shows that a plugin cannot be enabled, and why.
             strict: self.strict || self.managed,
             managed: self.managed,
+            test_on_reload: self.test_on_reload,
             settings_from_env: self.settings_from_env,
             host_paths: self.host_paths,
             ..config

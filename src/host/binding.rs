@@ -4,11 +4,12 @@ use super::arguments::wrong_argument;
 use super::protected::raising;
 use super::results::close_result;
 use super::stubs::Stub;
-use super::{Host, Needs};
+use super::{Host, Needs, Played};
 use mlua::{FromLuaMulti, Function, IntoLuaMulti, Lua, MultiValue, Table, Value};
 use std::fmt::{self, Display, Formatter};
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
 /// The name of a host function: `fs.read`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +57,7 @@ impl Binding {
         R: IntoLuaMulti + 'static,
         E: Display + 'static,
     {
-        self.synchronous(lua, Self::check_budget, f)
+        self.synchronous(lua, false, f)
     }
 
     /// Makes a function that touches something outside the script and does not wait for it.
@@ -70,7 +71,7 @@ impl Binding {
         R: IntoLuaMulti + 'static,
         E: Display + 'static,
     {
-        self.synchronous(lua, Self::admit, f)
+        self.synchronous(lua, true, f)
     }
 
     /// Makes a function that waits (for a disk, a process, the kernel) while other calls continue.
@@ -89,7 +90,14 @@ impl Binding {
         lua.create_async_function(move |lua, args: MultiValue| {
             let binding = binding.clone();
             async move {
-                binding.admit(&lua)?;
+                let delay = binding.admit(&lua)?;
+                if !delay.is_zero() {
+                    tokio::time::sleep(delay).await;
+                }
+                if let Some(played) = binding.played::<A>(&lua, true, &args)? {
+                    let result = played.map_err(|e| binding.error(&e))?;
+                    return close_result(&lua, binding.name, result);
+                }
                 let args = binding.arguments(&lua, args)?;
                 let outcome = f(lua.clone(), binding.host.clone(), args).await;
                 let result = outcome.map_err(|e| binding.error(&e))?;
@@ -115,7 +123,7 @@ impl Binding {
     fn synchronous<A, R, E>(
         self,
         lua: &Lua,
-        check: fn(&Self, &Lua) -> mlua::Result<()>,
+        reaches: bool,
         f: fn(&Lua, &Host, A) -> Result<R, E>,
     ) -> mlua::Result<Function>
     where
@@ -124,11 +132,34 @@ impl Binding {
         E: Display + 'static,
     {
         lua.create_function(move |lua, args: MultiValue| {
-            check(&self, lua)?;
+            if reaches {
+                self.admit(lua)?;
+            } else {
+                self.host.check_budget(lua)?;
+            }
+            if let Some(played) = self.played::<A>(lua, reaches, &args)? {
+                let result = played.map_err(|e| self.error(&e))?;
+                return close_result(lua, self.name, result);
+            }
             let args = self.arguments(lua, args)?;
             let result = f(lua, &self.host, args).map_err(|e| self.error(&e))?;
             close_result(lua, self.name, result)
         })
+    }
+
+    /// Returns the double's answer to a call with valid arguments, if there is a double that has
+    /// one. A function whose grant depends on its arguments asks the double itself.
+    fn played<A: FromLuaMulti>(
+        &self,
+        lua: &Lua,
+        reaches: bool,
+        args: &MultiValue,
+    ) -> mlua::Result<Option<Played>> {
+        if self.host.shared.stage.is_none() || !self.needs.are_checked_first() {
+            return Ok(None);
+        }
+        self.arguments::<A>(lua, args.clone())?;
+        Ok(self.host.answer(lua, self.name, reaches, args))
     }
 
     /// Converts the arguments.
@@ -153,27 +184,25 @@ impl Binding {
         ))
     }
 
-    fn check_budget(&self, lua: &Lua) -> mlua::Result<()> {
-        self.host.check_budget(lua)
-    }
-
-    /// Checks that a hook is running, and the grant that does not depend on the arguments.
-    fn admit(&self, lua: &Lua) -> mlua::Result<()> {
-        self.check_budget(lua)?;
+    /// Checks that a hook is running, and the grant that does not depend on the arguments. Returns
+    /// how long the double of a test delays the function.
+    fn admit(&self, lua: &Lua) -> mlua::Result<Duration> {
+        self.host.check_budget(lua)?;
         if !self.host.in_call.get() {
             return Err(mlua::Error::runtime(format!(
                 "`{}` cannot be used while the script loads: call it from a hook",
                 self.name
             )));
         }
-        let Some(grant) = self.needs.stands_alone() else {
-            return Ok(());
-        };
-        let required = self.host.shared.granted().require(&grant);
-        required.map_err(|refused| self.error(&refused))
+        if let Some(grant) = self.needs.stands_alone() {
+            let required = self.host.shared.granted().require(&grant);
+            required.map_err(|refused| self.error(&refused))?;
+        }
+        self.host.before(self.name).map_err(|e| self.error(&e))
     }
 
     fn error(&self, error: &dyn Display) -> mlua::Error {
-        mlua::Error::runtime(format!("{}: {error}", self.name))
+        let text = format!("{}: {error}", self.name);
+        mlua::Error::runtime(self.host.unlocated_text(text))
     }
 }

@@ -4,7 +4,7 @@ use super::record::{Record, RecordError};
 use super::{Host, Module, Needs, function, values};
 use crate::sys::memory::Spent;
 use crate::sys::network::http::{HttpError, Request, send_to_socket};
-use mlua::{Lua, Table, Value};
+use mlua::{FromLuaMulti, Lua, Table, Value};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -45,6 +45,8 @@ enum DockerFailure {
     Http(#[from] HttpError),
     #[error(transparent)]
     Spent(#[from] Spent),
+    #[error("{0}")]
+    Played(String),
     #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
@@ -61,6 +63,10 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Doc
     }
     let request = message(&lua, &host, &record)?;
     let _body = host.allowance.hold(request.body.len())?;
+    if let Some(answer) = host.played(&lua, ("docker", "request"), &argument).await {
+        let answer = answer.map_err(DockerFailure::Played)?;
+        return Ok(Table::from_lua_multi(answer, &lua)?);
+    }
     let socket = socket()?;
     let sending = send_to_socket(&socket, &path, &request);
     let answer = tokio::time::timeout(timeout, sending).await;

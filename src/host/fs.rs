@@ -3,8 +3,8 @@
 mod mounting;
 mod paths;
 
-use self::mounting::{list_mounts, mount, mounted, mounted_elsewhere, unmount};
-use self::paths::{FsFailure, Outcome, absolute, act_on, blocking};
+use self::mounting::{list_mounts, mount, mounted, mounted_elsewhere, played, unmount};
+use self::paths::{FsFailure, Outcome, absolute, act_on, blocking, located};
 use super::record::Record;
 use super::{Host, Module, Needs, function};
 use crate::grants::territory::Access;
@@ -139,13 +139,17 @@ async fn remove_one(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
     act_on(&host, &path, Access::Write, End::Itself, files::remove).await
 }
 
-async fn remove_all(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
+async fn remove_all(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<bool> {
+    if let Some(answer) = played(&lua, &host, "remove_all", &path, &path, Access::Write).await? {
+        return Ok(answer);
+    }
     let remove = |place: &Place| remove::remove_all(place, first_at_or_below);
     act_on(&host, &path, Access::Write, End::Itself, remove).await
 }
 
 async fn rename(_: Lua, host: Rc<Host>, (from, to): (LuaString, LuaString)) -> Outcome<()> {
-    let (from, to, territory) = (absolute(&from)?, absolute(&to)?, host.shared.territory());
+    let (from, to) = (located(&host, &from)?, located(&host, &to)?);
+    let territory = host.shared.territory();
     blocking(move || {
         let from = territory.find(&from, Access::Write, End::Itself)?;
         Ok(files::rename(&from, &territory.find_free(&to)?)?)
@@ -159,12 +163,27 @@ async fn chmod(_: Lua, host: Rc<Host>, (path, mode): (LuaString, Value)) -> Outc
     act_on(&host, &path, Access::Write, End::Itself, change).await
 }
 
-async fn chown(_: Lua, host: Rc<Host>, (path, uid, gid): (LuaString, u32, u32)) -> Outcome<()> {
+async fn chown(lua: Lua, host: Rc<Host>, (path, uid, gid): (LuaString, u32, u32)) -> Outcome<()> {
+    if let Some(()) = played(
+        &lua,
+        &host,
+        "chown",
+        (&path, uid, gid),
+        &path,
+        Access::Write,
+    )
+    .await?
+    {
+        return Ok(());
+    }
     let change = move |place: &Place| files::change_owner(place, uid, gid);
     act_on(&host, &path, Access::Write, End::Itself, change).await
 }
 
 async fn usage(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Table> {
+    if let Some(answer) = played(&lua, &host, "usage", &path, &path, Access::Read).await? {
+        return Ok(answer);
+    }
     let usage = act_on(&host, &path, Access::Read, End::Followed, files::usage).await?;
     let table = lua.create_table_with_capacity(0, 3)?;
     table.raw_set("total", usage.total)?;
@@ -175,7 +194,7 @@ async fn usage(lua: Lua, host: Rc<Host>, path: LuaString) -> Outcome<Table> {
 
 async fn real(_: Lua, host: Rc<Host>, path: LuaString) -> Outcome<BString> {
     let real = act_on(&host, &path, Access::Read, End::Followed, files::real).await?;
-    Ok(bytes(real))
+    Ok(bytes(host.unlocated(real)))
 }
 
 fn join(_: &Lua, _: &Host, (base, name): (LuaString, LuaString)) -> Outcome<BString> {

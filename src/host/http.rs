@@ -3,9 +3,9 @@
 use super::record::{MAX_TEXT, Record, RecordError, typed};
 use super::{Host, Module, Needs, function};
 use crate::grants::{Grant, HttpHost, Refused};
-use crate::sys::memory::{Allowance, Spent};
+use crate::sys::memory::{Allowance, Buffer, Spent};
 use crate::sys::network::http::{Answer, HttpError, Request, Url};
-use mlua::{Lua, Table, Value};
+use mlua::{FromLuaMulti, Lua, MultiValue, Table, Value};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -57,6 +57,8 @@ enum HttpFailure {
     Downgrade(Url),
     #[error("`{0}`: more than {1} redirects")]
     TooFar(Url, u32),
+    #[error("{0}")]
+    Played(String),
     #[error(transparent)]
     Lua(#[from] mlua::Error),
 }
@@ -74,7 +76,7 @@ async fn request(lua: Lua, host: Rc<Host>, argument: Value) -> Result<Table, Htt
     let exchange = exchange(&argument, &host.allowance)?;
     let _body = host.allowance.hold(exchange.request.body.len())?;
     let (url, timeout) = (exchange.url.clone(), exchange.timeout);
-    let answer = tokio::time::timeout(timeout, run(&host, exchange)).await;
+    let answer = tokio::time::timeout(timeout, run(&lua, &host, exchange)).await;
     let answer = answer.map_err(|_| HttpFailure::Late(url, timeout.as_secs_f64()))??;
     Ok(table(&lua, &answer)?)
 }
@@ -132,7 +134,7 @@ fn lines(headers: &Table) -> Result<Vec<(String, Vec<u8>)>, RecordError> {
         .collect()
 }
 
-async fn run(host: &Host, exchange: Exchange) -> Result<Answer, HttpFailure> {
+async fn run(lua: &Lua, host: &Host, exchange: Exchange) -> Result<Answer, HttpFailure> {
     let Exchange {
         mut url,
         mut request,
@@ -147,7 +149,13 @@ async fn run(host: &Host, exchange: Exchange) -> Result<Answer, HttpFailure> {
             port: Some(url.port),
         };
         host.shared.granted().require(&Grant::Http(server))?;
-        let answer = client.send(&url, &request, ca.as_deref()).await?;
+        let answer = match host
+            .played(lua, ("http", "request"), asked(lua, &url, &request)?)
+            .await
+        {
+            Some(answer) => played(lua, host, answer)?,
+            None => client.send(&url, &request, ca.as_deref()).await?,
+        };
         let Some(location) = location(&answer).filter(|_| redirects > 0) else {
             return Ok(answer);
         };
@@ -159,6 +167,41 @@ async fn run(host: &Host, exchange: Exchange) -> Result<Answer, HttpFailure> {
         url = next;
     }
     Err(HttpFailure::TooFar(url, redirects))
+}
+
+/// Returns a request for the double of a test.
+fn asked(lua: &Lua, url: &Url, request: &Request) -> mlua::Result<Table> {
+    let headers = lua.create_table()?;
+    for (name, value) in &request.headers {
+        headers.raw_set(name.to_ascii_lowercase(), lua.create_string(value)?)?;
+    }
+    let table = lua.create_table()?;
+    table.raw_set("url", url.to_string())?;
+    table.raw_set("method", request.method.as_str())?;
+    table.raw_set("headers", headers)?;
+    table.raw_set("body", lua.create_string(&request.body)?)?;
+    Ok(table)
+}
+
+/// Reads the answer of a test's double.
+fn played(
+    lua: &Lua,
+    host: &Host,
+    answer: Result<MultiValue, String>,
+) -> Result<Answer, HttpFailure> {
+    let table = Table::from_lua_multi(answer.map_err(HttpFailure::Played)?, lua)?;
+    let mut body = Buffer::new(&host.allowance);
+    if let Some(text) = table.raw_get::<Option<mlua::LuaString>>("body")? {
+        body.extend(&text.as_bytes())?;
+    }
+    let headers: Option<Table> = table.raw_get("headers")?;
+    let headers = headers.map_or(Ok(Vec::new()), |headers| lines(&headers))?;
+    let in_lower_case = |(name, value): (String, _)| (name.to_ascii_lowercase(), value);
+    Ok(Answer {
+        status: table.raw_get::<Option<u16>>("status")?.unwrap_or(200),
+        headers: headers.into_iter().map(in_lower_case).collect(),
+        body,
+    })
 }
 
 fn location(answer: &Answer) -> Option<String> {

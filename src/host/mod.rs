@@ -16,6 +16,7 @@ mod protected;
 mod record;
 mod results;
 mod shared;
+mod stage;
 mod stubs;
 mod values;
 
@@ -43,6 +44,7 @@ pub use near::{nearest, suggestion};
 pub use needs::Needs;
 pub use protected::{PRELUDE, keep_error, keep_pcall};
 pub use shared::{Host, Shared};
+pub use stage::{Double, Played, Stage};
 pub use values::SELF_FILLING;
 
 use mlua::{Lua, Table};

@@ -39,6 +39,11 @@ impl Needs {
         }
     }
 
+    /// Whether nothing is left to check once the function runs.
+    pub fn are_checked_first(self) -> bool {
+        matches!(self, Self::Nothing | Self::Net)
+    }
+
     /// Returns the grants as text for the documentation.
     pub fn in_words(self) -> Option<&'static str> {
         match self {

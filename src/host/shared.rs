@@ -2,6 +2,7 @@
 
 use super::frames::own_frame;
 use super::line_meter::LineMeter;
+use super::stage::Stage;
 use super::{Budget, Exhausted, Limits};
 use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted};
@@ -33,6 +34,8 @@ pub struct Shared {
     pub http: Client,
     /// When the plugin was opened.
     pub since: Instant,
+    /// What takes the place of the machine in a test.
+    pub stage: Option<Stage>,
     boot: OnceLock<String>,
     process: OnceLock<String>,
     activation: AtomicU64,
@@ -65,11 +68,21 @@ impl Shared {
             locks: Locks::default(),
             http: Client::default(),
             since: Instant::now(),
+            stage: None,
             boot: OnceLock::new(),
             process: OnceLock::new(),
             activation: AtomicU64::new(activation),
             reach: RwLock::default(),
         })
+    }
+
+    /// Puts `stage` in place of the machine.
+    #[must_use]
+    pub fn on(self, stage: Stage) -> Self {
+        Self {
+            stage: Some(stage),
+            ..self
+        }
     }
 
     /// Returns an identifier that changes with each boot of the machine.
@@ -100,7 +113,7 @@ impl Shared {
 
     /// Replaces what the scripts may touch with `granted`.
     pub fn grant(&self, granted: Granted) {
-        let territory = Territory::new(roots(&granted));
+        let territory = Territory::new(self.roots(&granted));
         self.set_reach(granted, territory);
     }
 
@@ -110,15 +123,25 @@ impl Shared {
         if granted == *accepted {
             return self.grant(granted);
         }
-        let territory = Territory::new(roots(&granted)).within(roots(accepted));
+        let territory = Territory::new(self.roots(&granted)).within(self.roots(accepted));
         self.set_reach(granted, territory);
     }
 
     /// Notes what a saved `plugin.toml` declares and nobody has accepted, for the errors about it.
     pub fn await_acceptance(&self, declared: &Granted) {
         let Reach { granted, territory } = self.reach();
-        let territory = Territory::clone(&territory).declaring(roots(declared));
+        let territory = Territory::clone(&territory).declaring(self.roots(declared));
         self.set_reach(Granted::clone(&granted).declaring(declared), territory);
+    }
+
+    fn roots(&self, granted: &Granted) -> Vec<Root> {
+        let mut roots: Vec<_> = granted.iter().filter_map(root).collect();
+        if let Some(stage) = &self.stage {
+            for root in &mut roots {
+                root.path = stage.path(&root.path);
+            }
+        }
+        roots
     }
 
     fn reach(&self) -> Reach {
@@ -165,10 +188,6 @@ fn kept(cell: &OnceLock<String>, read: fn() -> io::Result<String>) -> io::Result
     }
     let fresh = read()?;
     Ok(cell.get_or_init(|| fresh).clone())
-}
-
-fn roots(granted: &Granted) -> Vec<Root> {
-    granted.iter().filter_map(root).collect()
 }
 
 fn root(grant: &Grant) -> Option<Root> {

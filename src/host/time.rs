@@ -2,7 +2,7 @@
 
 use super::{Host, Module, Needs, function};
 use mlua::Lua;
-use rustix::time::{ClockId, Timespec, clock_gettime};
+use rustix::time::ClockId;
 use std::rc::Rc;
 use std::time::Duration;
 use time::OffsetDateTime;
@@ -22,12 +22,12 @@ pub const MODULE: Module = Module {
     ],
 };
 
-fn now(_: &Lua, _: &Host, (): ()) -> Result<f64, String> {
-    Ok(seconds(clock_gettime(ClockId::Realtime)))
+fn now(_: &Lua, host: &Host, (): ()) -> Result<f64, String> {
+    Ok(host.seconds(ClockId::Realtime))
 }
 
-fn monotonic(_: &Lua, _: &Host, (): ()) -> Result<f64, String> {
-    Ok(seconds(clock_gettime(ClockId::Monotonic)))
+fn monotonic(_: &Lua, host: &Host, (): ()) -> Result<f64, String> {
+    Ok(host.seconds(ClockId::Monotonic))
 }
 
 async fn sleep(_: Lua, _: Rc<Host>, seconds: f64) -> Result<(), String> {
@@ -37,9 +37,9 @@ async fn sleep(_: Lua, _: Rc<Host>, seconds: f64) -> Result<(), String> {
     Ok(())
 }
 
-fn rfc3339(_: &Lua, _: &Host, moment: Option<f64>) -> Result<String, String> {
+fn rfc3339(_: &Lua, host: &Host, moment: Option<f64>) -> Result<String, String> {
     let moment = moment
-        .unwrap_or_else(|| seconds(clock_gettime(ClockId::Realtime)))
+        .unwrap_or_else(|| host.seconds(ClockId::Realtime))
         .floor();
     let out_of_range = || format!("`{moment}` is not a moment in the years 0 to 9999");
     if !moment.is_finite() {
@@ -75,8 +75,4 @@ fn from_nanoseconds(_: &Lua, _: &Host, nanoseconds: String) -> Result<String, St
     Ok(format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z"
     ))
-}
-
-fn seconds(time: Timespec) -> f64 {
-    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }

@@ -9,6 +9,7 @@ use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Sources};
 use crate::sys::blocking;
 use crate::sys::scripts::sources::read_sources;
+use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -38,6 +39,19 @@ pub struct PluginSpec {
     pub leaves: bool,
     /// The grants that an administrator accepted, which outlive the opened plugin.
     pub accepted: Accepted,
+    /// What a saved version has to pass before it goes live.
+    pub trial: Option<Trial>,
+}
+
+/// What a saved version has to pass before it goes live: a function that blocks, and returns what is
+/// wrong with these files of the plugin.
+#[derive(Clone, Copy)]
+pub struct Trial(pub fn(&PluginSpec, &Arc<Sources>) -> Result<(), String>);
+
+impl Debug for Trial {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        f.write_str("Trial")
+    }
 }
 
 /// The grants of one plugin that an administrator accepted: by starting the process, by putting the
@@ -82,6 +96,7 @@ impl PluginSpec {
             activated: false,
             leaves: false,
             accepted: Accepted::default(),
+            trial: None,
         }
     }
 
@@ -126,21 +141,22 @@ impl Core {
             dir: spec.state.display().to_string(),
             source,
         })?;
-        Ok(Self::new(spec, shared))
+        Ok(Self::new(spec, Arc::new(shared)))
     }
 
     /// Creates the parts of a plugin whose state is not used.
     pub async fn without_state(spec: PluginSpec) -> Result<Self, OpenError> {
         let shared = spec.without_state().await?;
-        Ok(Self::new(spec, shared))
+        Ok(Self::new(spec, Arc::new(shared)))
     }
 
-    fn new(spec: PluginSpec, shared: Shared) -> Self {
+    /// Creates the parts of a plugin on what its scripts share.
+    pub fn new(spec: PluginSpec, shared: Arc<Shared>) -> Self {
         Self {
             meters: Arc::new(Meters::new(&spec.name)),
             activated: AtomicBool::new(spec.activated),
             spec,
-            shared: Arc::new(shared),
+            shared,
             generations: Default::default(),
         }
     }

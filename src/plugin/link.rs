@@ -4,6 +4,7 @@ use super::core::Core;
 use super::runner::Runner;
 use super::slot::Lost;
 use crate::protocol::Interface;
+use crate::script::Script;
 use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 use std::io;
@@ -97,6 +98,19 @@ impl Link {
                 }));
                 result.await.unwrap_or(Err(Lost))
             }
+        }
+    }
+}
+
+impl Link {
+    /// Returns the script that is live, if it runs on this thread.
+    pub fn script_here(&self) -> Option<Rc<Script>> {
+        match self {
+            Self::Here(supervised) => {
+                let live = supervised.runner.slot.live().ok()?;
+                Some(live.script)
+            }
+            Self::Thread(_) => None,
         }
     }
 }

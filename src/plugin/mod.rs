@@ -22,7 +22,7 @@ mod surroundings;
 mod validate;
 
 pub use self::collector::MetricsSettings;
-pub use self::core::{Accepted, PluginSpec};
+pub use self::core::{Accepted, PluginSpec, Trial};
 pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
@@ -39,9 +39,10 @@ use self::core::Core;
 use self::error::PANICKED;
 use self::link::Link;
 use self::outcome::Outcome;
+use crate::host::Shared;
 use crate::metrics::{LogCounters, Meters, Verdict};
 use crate::protocol::{Call, Interface, Method, methods};
-use crate::script::{Diagnostic, Sources};
+use crate::script::{Diagnostic, Script, Sources};
 use crate::telemetry::chain;
 use bytes::Bytes;
 use futures_util::future::join_all;
@@ -64,6 +65,8 @@ pub struct Plugin {
     /// Held while the scripts are read and passed to their threads, so that an older version never
     /// replaces a newer one.
     reading: Mutex<()>,
+    /// The files that did not pass the trial of a saved version.
+    refused: RefCell<Option<Sources>>,
     /// The number of reloads that have read the scripts.
     reloads: Cell<u64>,
     /// Why the plugin cannot be opened, if this stands in for it.
@@ -88,7 +91,22 @@ impl Plugin {
     /// that cannot be loaded.
     pub async fn open(spec: PluginSpec) -> Result<Rc<Self>, OpenError> {
         let sources = Arc::new(spec.read_sources().await?);
-        let core = Core::open(spec).await?;
+        Self::start(Core::open(spec).await?, sources).await
+    }
+
+    /// Opens a plugin of these files on what a plugin before it shared, as a test does.
+    ///
+    /// # Errors
+    /// A driver that cannot be loaded, if the plugin is opened strictly.
+    pub async fn open_on(
+        shared: Arc<Shared>,
+        spec: PluginSpec,
+        sources: Arc<Sources>,
+    ) -> Result<Rc<Self>, OpenError> {
+        Self::start(Core::new(spec, shared), sources).await
+    }
+
+    async fn start(core: Core, sources: Arc<Sources>) -> Result<Rc<Self>, OpenError> {
         let plugin = Rc::new(Self::new(core, sources.clone(), None));
         plugin.load_first(&sources).await?;
         Ok(plugin)
@@ -122,6 +140,7 @@ impl Plugin {
             greeted: Cell::new(false),
             sources: RefCell::new(sources),
             reading: Mutex::default(),
+            refused: RefCell::default(),
             reloads: Cell::new(0),
             stands_in_for,
         }
@@ -157,6 +176,14 @@ impl Plugin {
         Interface::ALL
             .into_iter()
             .filter(|interface| self.link(*interface).is_some())
+    }
+
+    /// Returns the scripts that are live, if they run on this thread, as they do in a test.
+    pub fn scripts_here(&self) -> impl Iterator<Item = Rc<Script>> + '_ {
+        let links = self
+            .interfaces()
+            .filter_map(|interface| self.link(interface));
+        links.filter_map(|link| link.script_here())
     }
 
     /// Answers a call of the engine.

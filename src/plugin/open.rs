@@ -31,7 +31,7 @@ impl Plugin {
             .first_manifest(sources)
             .map(|manifest| release(manifest, sources));
         for (number, interface) in present(sources).enumerate() {
-            let link = if number == 0 {
+            let link = if number == 0 || self.core.shared.stage.is_some() {
                 Link::here(self.core.clone(), interface)
             } else {
                 self.thread_for(interface)?

@@ -3,7 +3,7 @@
 use super::link::Link;
 use super::open::{has_script, release};
 use super::slot::{Lost, Release};
-use super::{Loaded, News, OpenError, PANICKED, Plugin};
+use super::{Loaded, News, OpenError, PANICKED, Plugin, Trial};
 use crate::host::MANIFEST;
 use crate::protocol::Interface;
 use crate::script::{Diagnostic, Sources};
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::task::{JoinHandle, spawn_local};
+use tokio::task::{JoinHandle, spawn_blocking, spawn_local};
 
 /// What a reload does besides loading the files that changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Plugin {
             // What was read before a reload read is older, and must not replace it.
             if reloads == self.reloads.get() {
                 // What cannot be taken over has been logged.
-                let _ = self.take_over(sources, Terms::Changed);
+                let _ = self.try_and_take_over(sources, Terms::Changed).await;
                 return;
             }
         }
@@ -90,7 +90,7 @@ impl Plugin {
             let _turn = self.reading.lock().await;
             let sources = self.core.spec.read_sources().await;
             self.reloads.set(self.reloads.get() + 1);
-            self.take_over(sources, terms)
+            self.try_and_take_over(sources, terms).await
         };
         match loading {
             Ok(loading) => finish(loading).await,
@@ -147,6 +147,46 @@ impl Plugin {
             }
         }
         self.core.spec.read_sources().await
+    }
+
+    /// Takes over the files if they pass the trial of the plugin, if it has one.
+    async fn try_and_take_over(
+        self: &Rc<Self>,
+        sources: Result<Sources, OpenError>,
+        terms: Terms,
+    ) -> Result<Loading, News> {
+        if let Ok(sources) = &sources {
+            self.pass_trial(sources, terms).await?;
+        }
+        self.take_over(sources, terms)
+    }
+
+    async fn pass_trial(&self, sources: &Sources, terms: Terms) -> Result<(), News> {
+        let Some(Trial(trial)) = self.core.spec.trial else {
+            return Ok(());
+        };
+        if terms == Terms::Changed {
+            let refused = self.refused.borrow();
+            if refused
+                .as_ref()
+                .is_some_and(|refused| refused.is_same_as(sources))
+            {
+                // This has been logged.
+                return Err(News::of_all(Loaded::Kept("its tests fail".to_owned())));
+            }
+            if self.sources.borrow().is_same_as(sources) {
+                return Ok(());
+            }
+        }
+        let (spec, files) = (self.core.spec.clone(), Arc::new(sources.clone()));
+        let trying = spawn_blocking(move || trial(&spec, &files));
+        let Err(problem) = trying.await.unwrap_or_else(|_| Err(PANICKED.to_owned())) else {
+            self.refused.take();
+            return Ok(());
+        };
+        self.refused.replace(Some(sources.clone()));
+        self.core.report_kept(&problem);
+        Err(News::of_all(Loaded::Kept(problem)))
     }
 
     /// Passes the files to the threads of their scripts. The caller holds `reading`, so that no

@@ -3,6 +3,7 @@
 
 use super::settings::Variables;
 use crate::authz::{HIDDEN, HostMount, Refusal};
+use crate::host::Stage;
 use crate::sys::files::paths;
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -18,6 +19,8 @@ pub struct Surroundings {
     /// The host's paths that a managed plugin sees at the same place, with everything below them.
     /// It sees no other path of the host.
     pub host_paths: Vec<PathBuf>,
+    /// What takes the place of the machine in a test.
+    pub stage: Option<Stage>,
 }
 
 impl Surroundings {
@@ -26,7 +29,10 @@ impl Surroundings {
     pub(super) fn resolve_without_waiting(&self, mount: &mut HostMount) -> bool {
         let source = Path::new(&mount.source);
         let has_parent = source.components().any(|part| part == Component::ParentDir);
-        if has_parent || !self.is_visible(source) || !paths::is_known_without_links(source) {
+        if has_parent
+            || !self.is_visible(source)
+            || !paths::is_known_without_links(&self.located(source))
+        {
             return false;
         }
         mount.resolved = Some(source.components().collect());
@@ -39,7 +45,7 @@ impl Surroundings {
     /// Those of [`paths::read_link`], and `Unsupported` for a path that is not visible.
     pub(super) fn read_link(&self, path: &Path) -> io::Result<Option<PathBuf>> {
         if self.is_visible(path) {
-            return paths::read_link(path);
+            return paths::read_link(&self.located(path));
         }
         // The engine followed the links on the way to the paths that it mounted.
         if self.host_paths.iter().any(|shown| shown.starts_with(path)) {
@@ -61,6 +67,11 @@ impl Surroundings {
             }),
             None => Ok(()),
         }
+    }
+
+    fn located(&self, path: &Path) -> PathBuf {
+        let stage = self.stage.as_ref();
+        stage.map_or_else(|| path.to_owned(), |stage| stage.path(path))
     }
 
     /// Whether `path` in this process is the host's `path`.

@@ -6,7 +6,7 @@ use crate::host::{Host, MODULES, Module, close, nearest, suggestion};
 use crate::shipped::KITS;
 use crate::sys::scripts::sources::Sources;
 use include_dir::File;
-use mlua::{Error, Function, Lua, Table, Value};
+use mlua::{AnyUserData, Error, Function, Lua, Table, Value};
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -19,15 +19,25 @@ pub struct Loader {
     sources: Arc<Sources>,
     host: Rc<Host>,
     used: RefCell<BTreeSet<PathBuf>>,
+    /// The plugin's files that were compiled while scripts are tested.
+    chunks: RefCell<Vec<(PathBuf, Function)>>,
     loading: RefCell<Vec<String>>,
     loaded: Table,
+    /// What only the kit of tests can require.
+    native: Option<AnyUserData>,
 }
+
+/// The module of tests, which only files of tests can require.
+const TEST: &str = "test";
+/// What the kit of tests stands on.
+const NATIVE: &str = "test/native";
 
 /// What a name stands for.
 enum Found {
     Std(&'static Module),
     Kit(String, &'static str),
     File(PathBuf),
+    Native(AnyUserData),
 }
 
 impl Loader {
@@ -35,13 +45,20 @@ impl Loader {
     ///
     /// # Errors
     /// Only if memory is exhausted.
-    pub fn install(lua: &Lua, sources: Arc<Sources>, host: Rc<Host>) -> mlua::Result<Rc<Self>> {
+    pub fn install(
+        lua: &Lua,
+        sources: Arc<Sources>,
+        host: Rc<Host>,
+        native: Option<AnyUserData>,
+    ) -> mlua::Result<Rc<Self>> {
         let loader = Rc::new(Self {
             sources,
             host,
             used: RefCell::default(),
+            chunks: RefCell::default(),
             loading: RefCell::default(),
             loaded: lua.create_table()?,
+            native,
         });
         let this = loader.clone();
         let require = move |lua: &Lua, name: Value| match &name {
@@ -64,7 +81,17 @@ impl Loader {
         self.used.borrow_mut().insert(path.to_owned());
         let text = self.sources.files.get(path);
         let text = text.map(Vec::as_slice).unwrap_or_default();
-        compile(lua, &path.display().to_string(), text)
+        let chunk = compile(lua, &path.display().to_string(), text)?;
+        if self.host.shared.stage.is_some() {
+            let mut chunks = self.chunks.borrow_mut();
+            chunks.push((path.to_owned(), chunk.clone()));
+        }
+        Ok(chunk)
+    }
+
+    /// Returns the plugin's files that were compiled while scripts are tested.
+    pub fn chunks(&self) -> Vec<(PathBuf, Function)> {
+        self.chunks.borrow().clone()
     }
 
     /// Returns the files that were looked up so far.
@@ -110,6 +137,7 @@ impl Loader {
             Found::Std(module) => return module.table(lua, &self.host).map(Value::Table),
             Found::Kit(name, text) => return load_kit(lua, &name, text),
             Found::File(path) => self.compile(lua, &path)?,
+            Found::Native(native) => return Ok(Value::UserData(native)),
         };
         match chunk.call::<Value>(())? {
             Value::Nil => Err(Error::runtime(format!(
@@ -122,8 +150,20 @@ impl Loader {
     fn find(&self, lua: &Lua, name: &str) -> mlua::Result<Found> {
         let caller = caller(lua);
         match name.strip_prefix(OWN) {
-            Some(own) => find_own(own, &caller).ok_or_else(|| unknown_own(own)),
+            Some(own) => self.find_own(own, &caller),
             None => self.find_file(name, &caller),
+        }
+    }
+
+    fn find_own(&self, name: &str, caller: &Path) -> mlua::Result<Found> {
+        match &self.native {
+            Some(native) if name == NATIVE && caller.starts_with(OWN) => {
+                Ok(Found::Native(native.clone()))
+            }
+            None if name == TEST => Err(Error::runtime(format!(
+                "`{OWN}{TEST}` is for files such as `volume_test.lua`, which `moondock test` runs"
+            ))),
+            _ => find_own(name, caller).ok_or_else(|| unknown_own(name)),
         }
     }
 
@@ -190,6 +230,7 @@ impl Found {
             Found::Std(module) => format!("{OWN}{}", module.name),
             Found::Kit(name, _) => format!("{OWN}{name}"),
             Found::File(path) => path.display().to_string(),
+            Found::Native(_) => format!("{OWN}{NATIVE}"),
         }
     }
 }
@@ -236,7 +277,7 @@ fn unknown_own(name: &str) -> Error {
 /// Returns the names after `@moondock/` that scripts can require, std modules before kits.
 pub(super) fn own_names() -> Vec<&'static str> {
     let modules = MODULES.iter().map(|module| module.name);
-    modules.chain(kits()).collect()
+    modules.chain(kits().filter(|kit| *kit != TEST)).collect()
 }
 
 /// Returns the text of a kit's file by the name of its chunk.

@@ -21,7 +21,7 @@ pub use codec::{Mismatch, Owed, close_message, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use failure::{CallFailure, Raised};
 pub use misnamed::misnamed;
-pub use program::{Script, type_of};
+pub use program::{LineHits, Script, run_file, type_of};
 pub use syntax::check_syntax;
 pub use tokens::{Token, TokenKind, tokens};
 pub use vm::{Hook, Vm};

@@ -8,7 +8,7 @@ use super::{CallFailure, Diagnostic, Hook, Problems, Sources, Vm};
 use crate::host::{Exhausted, Host, Limits, Shared, log};
 use crate::protocol::{Interface, Method};
 use crate::sys::memory::{Held, Spent};
-use mlua::{Function, IntoLuaMulti, Lua, MultiValue, Value};
+use mlua::{AnyUserData, Function, IntoLuaMulti, Lua, MultiValue, Value};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,8 +29,12 @@ pub struct Script {
     hooks: Hooks,
     sources: Arc<Sources>,
     used: BTreeSet<PathBuf>,
+    chunks: Vec<(PathBuf, Function)>,
     worn: Cell<bool>,
 }
+
+/// How often the lines of files ran, those that can run.
+pub type LineHits = BTreeMap<PathBuf, BTreeMap<usize, u64>>;
 
 impl Script {
     /// Loads the script of `interface` into a new state and checks its hooks.
@@ -50,7 +54,7 @@ impl Script {
             |diagnostic: Diagnostic| diagnostic.excerpt_from(|path| text_of(&sources, path));
         let host = Host::new(shared, settings, file.clone(), generation, limits);
         let vm = Vm::new(host.clone()).map_err(|e| Diagnostic::parse(&file, &e.to_string()))?;
-        let (hooks, used) = run_top_level(&vm, interface, &sources, &host)
+        let (hooks, loader) = run_top_level(&vm, interface, &sources)
             .await
             .map_err(|all| all.map(excerpt))?;
         host.in_call.set(true);
@@ -59,7 +63,8 @@ impl Script {
             generation,
             vm,
             hooks,
-            used,
+            used: loader.used(),
+            chunks: loader.chunks(),
             worn: Cell::new(false),
             sources: sources.clone(),
         })
@@ -87,6 +92,23 @@ impl Script {
     pub fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
         let used = self.used.iter().map(PathBuf::as_path);
         used.filter_map(|path| Some((path, self.sources.files.get(path)?.as_slice())))
+    }
+
+    /// Returns how often each line of the plugin's own files ran, while scripts are tested.
+    pub fn line_hits(&self) -> LineHits {
+        let mut hits = LineHits::new();
+        for (file, chunk) in &self.chunks {
+            let lines = hits.entry(file.clone()).or_default();
+            chunk.coverage(|function| {
+                let ran = function.hits.iter().enumerate();
+                for (line, count) in
+                    ran.filter_map(|(line, hits)| Some((line, u64::try_from(*hits).ok()?)))
+                {
+                    *lines.entry(line).or_default() += count;
+                }
+            });
+        }
+        hits
     }
 
     /// Returns whether the script has a hook for `method`.
@@ -194,30 +216,50 @@ fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
 }
 
 type Hooks = BTreeMap<&'static str, Hook>;
-type Loaded = (Hooks, BTreeSet<PathBuf>);
+type Loaded = (Hooks, Rc<Loader>);
 
 /// Runs the script once, and returns its hooks and the files that it required.
 async fn run_top_level(
     vm: &Vm,
     interface: Interface,
     sources: &Arc<Sources>,
-    host: &Rc<Host>,
 ) -> Result<Loaded, Problems> {
     let file = interface.file();
+    let (returned, loader) = run_file(vm, &file, sources, None).await?;
+    let hooks = check_hooks(interface, returned.front(), sources)?;
     let failed = |e: mlua::Error| Diagnostic::of_failure(&file, &vm.rust_failure(&e), None);
-    let loader = install_globals(vm, sources, host).map_err(failed)?;
-    let main = loader.compile(vm.lua(), Path::new(&file)).map_err(failed)?;
+    let hooks = wrap(vm, hooks).map_err(failed)?;
+    Ok((hooks, loader))
+}
+
+/// Runs a file of a plugin in a new state. Returns its values, and what has loaded it and what it
+/// required. `native` is for the kit of tests.
+///
+/// # Errors
+/// What keeps it from being loaded.
+pub async fn run_file(
+    vm: &Vm,
+    file: &str,
+    sources: &Arc<Sources>,
+    native: Option<AnyUserData>,
+) -> Result<(MultiValue, Rc<Loader>), Diagnostic> {
+    let failed = |e: mlua::Error| Diagnostic::of_failure(file, &vm.rust_failure(&e), None);
+    let loader = install_globals(vm, sources, native).map_err(failed)?;
+    let main = loader.compile(vm.lua(), Path::new(file)).map_err(failed)?;
     let main = vm.hook(&main).map_err(failed)?;
     let returned = vm.call(&main, (), LOAD_TIMEOUT).await;
-    let returned = returned.map_err(|e| Diagnostic::of_failure(&file, &e, None).or_in(&file))?;
-    let hooks = check_hooks(interface, returned.front(), sources)?;
-    let hooks = wrap(vm, hooks).map_err(failed)?;
-    Ok((hooks, loader.used()))
+    let returned = returned.map_err(|e| Diagnostic::of_failure(file, &e, None).or_in(file))?;
+    Ok((returned, loader))
 }
 
 /// Gives the state `require` and `print`, and makes its globals read-only.
-fn install_globals(vm: &Vm, sources: &Arc<Sources>, host: &Rc<Host>) -> mlua::Result<Rc<Loader>> {
-    let loader = Loader::install(vm.lua(), sources.clone(), host.clone())?;
+fn install_globals(
+    vm: &Vm,
+    sources: &Arc<Sources>,
+    native: Option<AnyUserData>,
+) -> mlua::Result<Rc<Loader>> {
+    let host = vm.host();
+    let loader = Loader::install(vm.lua(), sources.clone(), host.clone(), native)?;
     let print = log::print(vm.lua(), host)?;
     vm.lua().globals().raw_set("print", print)?;
     globals::close_all(vm.lua(), sources.clone())?;

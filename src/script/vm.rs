@@ -13,6 +13,9 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+/// The level at which the lines that ran are counted while scripts are tested: statements.
+const COVERAGE: u8 = 1;
+
 /// How many coroutines are kept for later calls.
 const THREAD_POOL_SIZE: usize = 64;
 
@@ -40,7 +43,11 @@ impl Vm {
         let lua = Lua::new_with(StdLib::ALL_SAFE, options)?;
         // Otherwise the compiler takes `for … in next, t` for Luau's own `next`, and bypasses the
         // prelude's.
-        lua.set_compiler(Compiler::new().set_mutable_globals(["next"]));
+        let compiler = Compiler::new().set_mutable_globals(["next"]);
+        lua.set_compiler(match host.shared.stage {
+            Some(_) => compiler.set_coverage_level(COVERAGE),
+            None => compiler,
+        });
         let enter = prelude::load(&lua, &host)?;
         lua.set_interrupt(interrupt(host.clone()));
         Ok(Self { lua, enter, host })

@@ -8,8 +8,9 @@ use super::report::{Report, Round};
 use super::systemd::Activation;
 use super::worker::Worker;
 use crate::config::{Config, Found, PluginDir};
-use crate::plugin::{Accepted, News, PluginSpec, Surroundings};
+use crate::plugin::{Accepted, News, PluginSpec, Surroundings, Trial};
 use crate::telemetry::chain;
+use crate::testing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
@@ -226,6 +227,7 @@ impl<'a> Fleet<'a> {
             strict: self.config.strict,
             leaves: !plugin.is_named,
             accepted: accepted.clone(),
+            trial: self.config.test_on_reload.then_some(Trial(testing::verify)),
             ..PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), state)
         }
     }
@@ -357,5 +359,6 @@ fn surroundings(config: &Config) -> Surroundings {
         variables,
         managed: config.managed,
         host_paths: config.host_paths.clone(),
+        stage: None,
     }
 }

@@ -5,6 +5,7 @@
 
 use super::sink::Sink;
 use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex, PoisonError};
 use time::OffsetDateTime;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -30,17 +31,31 @@ struct Line {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line {
-            text: String::with_capacity(USUAL_LENGTH),
-            rest: String::new(),
-        };
+        let mut line = Line::new();
         line.time(OffsetDateTime::now_utc());
-        line.text
-            .push_str(level(*event.metadata().level(), self.colours));
-        event.record(&mut line);
-        line.text.push_str(&line.rest);
-        line.text.push('\n');
-        self.sink.push(line.text.as_bytes());
+        let mut line = line.of(event, self.colours);
+        line.push('\n');
+        self.sink.push(line.as_bytes());
+    }
+}
+
+/// Keeps the lines of events, without their times.
+#[derive(Clone, Default)]
+pub struct Kept(Arc<Mutex<Vec<String>>>);
+
+impl Kept {
+    /// Returns the lines so far.
+    pub fn lines(&self) -> Vec<String> {
+        let lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clone()
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Kept {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let line = Line::new().of(event, false).trim_start().to_owned();
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push(line);
     }
 }
 
@@ -58,6 +73,22 @@ fn level(level: Level, coloured: bool) -> &'static str {
 }
 
 impl Line {
+    fn new() -> Self {
+        Self {
+            text: String::with_capacity(USUAL_LENGTH),
+            rest: String::new(),
+        }
+    }
+
+    /// Appends the level, the message and the fields of an event.
+    fn of(mut self, event: &Event<'_>, coloured: bool) -> String {
+        self.text
+            .push_str(level(*event.metadata().level(), coloured));
+        event.record(&mut self);
+        self.text.push_str(&self.rest);
+        self.text
+    }
+
     /// Writes a time in UTC, as `2026-11-23T15:35:12.849208Z`. The formatter of `time` takes
     /// longer.
     fn time(&mut self, now: OffsetDateTime) {
@@ -176,10 +207,7 @@ mod tests {
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000000Z"),
             (1_795_448_112_849_208, "2026-11-23T15:35:12.849208Z"),
         ] {
-            let mut line = Line {
-                text: String::new(),
-                rest: String::new(),
-            };
+            let mut line = Line::new();
             line.time(OffsetDateTime::UNIX_EPOCH + Duration::from_micros(micros));
             assert_eq!(line.text, text);
         }

@@ -20,6 +20,18 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
             "scaffold",
             "shipped",
+            "testing",
+        ],
+    ),
+    (
+        "testing",
+        &[
+            "plugin",
+            "script",
+            "host",
+            "protocol",
+            "grants",
+            "telemetry",
         ],
     ),
     ("scaffold", &["config", "protocol", "sys", "shipped"]),
@@ -35,7 +47,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     (
         "server",
-        &["config", "plugin", "protocol", "metrics", "telemetry"],
+        &[
+            "config",
+            "plugin",
+            "protocol",
+            "metrics",
+            "telemetry",
+            "testing",
+        ],
     ),
     (
         "plugin",
@@ -106,13 +125,16 @@ const RESERVED: &[Reserved] = &[
     },
     Reserved {
         word: "mlua::",
-        parts: &["script", "host", "plugin"],
+        parts: &["script", "host", "plugin", "testing"],
         exceptions: &[],
     },
     Reserved {
         word: "clap::",
         parts: &["cli"],
-        exceptions: &[("telemetry.rs", "the values of its own options")],
+        exceptions: &[
+            ("telemetry.rs", "the values of its own options"),
+            ("testing/report.rs", "the values of an option"),
+        ],
     },
     Reserved {
         word: "anyhow::",

@@ -55,6 +55,7 @@ mod std_modules;
 mod std_process;
 mod store;
 mod systemd;
+mod testing;
 mod threads;
 mod tls;
 mod types;

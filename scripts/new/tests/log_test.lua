@@ -6,7 +6,7 @@ local CONTAINER = { ContainerID = string.rep("c", 64), ContainerName = "/web" }
 
 test.case("lines are taken", function()
   test.call("log.write_batch", {
-    Entries = { { time = "0", line = "hello", source = "stdout" } },
+    Entries = { { time = "0", seq = 1, line = "hello", source = "stdout" } },
     Info = CONTAINER,
   })
 end)
@@ -14,5 +14,5 @@ end)
 test.case("an unknown option does not start the container", function()
   local info = table.clone(CONTAINER) :: any
   info.Config = { colour = "red" }
-  test.fails("log.start", { Info = info }, "colour")
+  test.fails("log.start", { File = "/run/docker/logging/web", Info = info }, "colour")
 end)

@@ -40,6 +40,8 @@ pub(super) enum FsFailure {
     #[error(transparent)]
     Spent(#[from] Spent),
     #[error("{0}")]
+    Played(String),
+    #[error("{0}")]
     Lua(#[from] mlua::Error),
     #[error("{0}")]
     Thread(#[from] tokio::task::JoinError),
@@ -83,6 +85,11 @@ pub(super) fn absolute(path: &LuaString) -> Outcome<PathBuf> {
     }
 }
 
+/// Returns where to find a path that a script passed.
+pub(super) fn located(host: &Host, path: &LuaString) -> Outcome<PathBuf> {
+    Ok(host.located(absolute(path)?))
+}
+
 /// Runs work that may wait for a disk on the blocking pool.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Outcome<T, PathFailure> + Send + 'static,
@@ -99,7 +106,7 @@ pub(super) async fn act_on<T: Send + 'static>(
     end: End,
     work: impl Fn(&Place) -> Result<T, PathError> + Send + 'static,
 ) -> Outcome<T> {
-    let (path, territory) = (absolute(path)?, host.shared.territory());
+    let (path, territory) = (located(host, path)?, host.shared.territory());
     blocking(move || {
         Place::with(
             &path,

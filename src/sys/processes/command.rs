@@ -113,22 +113,11 @@ impl Command {
     /// Runs the program, and fails with the last line of its stderr unless it exits with 0.
     pub async fn check(self) -> Result<Buffer, ProcessError> {
         let program = self.program();
-        let output = self.run().await?;
-        if output.code == 0 {
-            return Ok(output.stdout);
-        }
-        let how = match output.signal {
-            Some(signal) => format!("was killed by signal {signal}"),
-            None => format!("exited with code {}", output.code),
-        };
-        Err(ProcessError::Failed {
-            program,
-            how,
-            last_line: last_line(&output.stderr),
-        })
+        self.run().await?.checked(program)
     }
 
-    fn program(&self) -> String {
+    /// Returns the name of the program, for messages.
+    pub fn program(&self) -> String {
         self.argv
             .first()
             .map(|p| p.to_string_lossy().into_owned())
@@ -313,6 +302,25 @@ impl From<io::Error> for OutputError {
 }
 
 impl Output {
+    /// Returns the standard output of `program`, unless it failed.
+    ///
+    /// # Errors
+    /// The exit code, if it is not 0, with the last line of the standard error.
+    pub fn checked(self, program: String) -> Result<Buffer, ProcessError> {
+        if self.code == 0 {
+            return Ok(self.stdout);
+        }
+        let how = match self.signal {
+            Some(signal) => format!("was killed by signal {signal}"),
+            None => format!("exited with code {}", self.code),
+        };
+        Err(ProcessError::Failed {
+            program,
+            how,
+            last_line: last_line(&self.stderr),
+        })
+    }
+
     fn new(status: ExitStatus, stdout: Buffer, stderr: Buffer) -> Self {
         let signal = status.signal();
         let code = status

@@ -36,6 +36,11 @@ pub struct Sources {
 }
 
 impl Sources {
+    /// Returns whether the files and the tests are the same.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        self.files == other.files && self.tests == other.tests
+    }
+
     /// Returns whether there is a file, by its path below the directory.
     pub fn has(&self, file: &str) -> bool {
         self.files.contains_key(Path::new(file))

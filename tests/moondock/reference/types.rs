@@ -5,7 +5,7 @@ use moondock::plugin::{REQUEST_FIELDS, REQUEST_TYPES};
 use moondock::protocol::{Interface, Shape, Type, methods};
 
 /// The kits that scripts can require.
-const KITS: [&str; 5] = ["ipam", "logs", "network", "options", "volume"];
+const KITS: [&str; 6] = ["ipam", "logs", "network", "options", "test", "volume"];
 
 const HOOKS: &str = "-- The requests and replies of hooks, for editors. This is a definition file: its types are known
 -- everywhere.

@@ -1,0 +1,99 @@
+//! What the kit of tests stands on: `native` in `scripts/kits/test`.
+
+use super::machine::Machine;
+use super::rig::Rig;
+use crate::protocol::{Interface, methods_of};
+use mlua::{BString, Error, Function, Lua, Result, Table, UserData, UserDataMethods, UserDataRef};
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+/// The rig, for the kit. A double that returns it leaves the call to the real function.
+pub struct Native(pub Rc<Rig>);
+
+impl UserData for Native {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("case", case);
+        methods.add_method("machine", machine);
+        methods.add_async_method("call", call);
+        methods.add_method("methods", hooks);
+        methods.add_method("settings", settings);
+        methods.add_method("stop", |_, this, ()| {
+            this.0.stop();
+            Ok(())
+        });
+        methods.add_method("die", |_, this, ()| {
+            this.0.die();
+            Ok(())
+        });
+        methods.add_method("is_dead", |_, this, ()| Ok(this.0.is_dead()));
+        methods.add_method("real", |_, this, ()| {
+            this.0.follow_real_time();
+            Ok(())
+        });
+        methods.add_method("clock", |_, this, ()| Ok(this.0.clock()));
+        methods.add_async_method("advance", advance);
+        methods.add_method("log", |_, this, ()| Ok(this.0.log()));
+        methods.add_method("snapshot", snapshot);
+        methods.add_method("file", file);
+    }
+}
+
+fn case(_: &Lua, this: &Native, (name, function): (String, Function)) -> Result<()> {
+    if this.0.add_case(name.clone(), function) {
+        return Ok(());
+    }
+    Err(Error::runtime(format!(
+        "there are two cases `{name}`: give each a name of its own"
+    )))
+}
+
+fn machine(lua: &Lua, this: &Native, functions: Table) -> Result<()> {
+    this.0.set_machine(Machine::new(lua, &functions)?);
+    Ok(())
+}
+
+/// Returns the status and the body of the reply, or nothing and the reason.
+async fn call(
+    lua: Lua,
+    this: UserDataRef<Native>,
+    (method, body): (String, String),
+) -> Result<(Option<u16>, mlua::LuaString)> {
+    let rig = this.0.clone();
+    drop(this);
+    match rig.exchange(&method, body).await {
+        Ok((status, body)) => Ok((Some(status), lua.create_string(body)?)),
+        Err(problem) => Ok((None, lua.create_string(problem)?)),
+    }
+}
+
+/// Returns the methods of an interface by their hooks; none if there is no such interface.
+fn hooks(lua: &Lua, _: &Native, interface: String) -> Result<Table> {
+    let named = Interface::ALL
+        .into_iter()
+        .filter(|known| known.name() == interface);
+    let rows = named.flat_map(methods_of);
+    lua.create_table_from(rows.map(|method| (method.hook, method.wire)))
+}
+
+fn settings(_: &Lua, this: &Native, json: String) -> Result<()> {
+    this.0.set(&json).map_err(Error::runtime)
+}
+
+async fn advance(_: Lua, this: UserDataRef<Native>, seconds: f64) -> Result<()> {
+    let rig = this.0.clone();
+    drop(this);
+    let time = Duration::try_from_secs_f64(seconds).map_err(Error::external)?;
+    rig.pass(time).await;
+    Ok(())
+}
+
+/// Returns the text of a snapshot, unless it is new.
+fn snapshot(_: &Lua, this: &Native, (name, text): (String, String)) -> Result<Option<String>> {
+    Ok(this.0.snapshots.borrow_mut().kept(&name, text))
+}
+
+fn file(_: &Lua, this: &Native, (path, text): (String, BString)) -> Result<()> {
+    let path = Path::new(&path);
+    this.0.make_file(path, &text).map_err(Error::external)
+}
