@@ -47,7 +47,7 @@ local function allow_ipv6(bridge)
   net.sysctl_set("net.ipv6.conf.all.forwarding", "1")
 end
 
-local function publish(n)
+local function apply(n)
   firewall.apply(n.id, {
     bridge = bridge_of(n),
     subnets = n.subnets,
@@ -162,7 +162,7 @@ return network.driver({
     end
     net.set_up(bridge)
     net.sysctl_set("net.ipv4.ip_forward", "1")
-    publish(n)
+    apply(n)
   end,
 
   delete = function(n)
@@ -186,7 +186,9 @@ return network.driver({
     net.delete_link(host_side(e))
   end,
 
-  publish = publish,
+  publish = function(n, ports, withdrawn)
+    return firewall.publish(n.id, ports, withdrawn)
+  end,
 
   host_ip = function(n)
     return if n.options.host_ip == "0.0.0.0" then nil else n.options.host_ip

@@ -15,6 +15,7 @@ pub const MODULE: Module = Module {
     name: "firewall",
     functions: &[
         function("apply",     Needs::Net, |lua, bind| bind.waiting(lua, apply)),
+        function("publish",   Needs::Net, |lua, bind| bind.waiting(lua, publish)),
         function("remove",    Needs::Net, |lua, bind| bind.waiting(lua, remove)),
         function("list",      Needs::Net, |lua, bind| bind.waiting(lua, list)),
         function("bridges",   Needs::Net, |lua, bind| bind.waiting(lua, bridges)),
@@ -43,6 +44,15 @@ async fn apply(
 ) -> Result<(), FirewallFailure> {
     let network = network(&rules)?;
     Ok(own(&host)?.apply(&id, &network).await?)
+}
+
+async fn publish(
+    _: Lua,
+    host: Rc<Host>,
+    (id, added, withdrawn): (String, Vec<Table>, Option<Vec<Table>>),
+) -> Result<bool, FirewallFailure> {
+    let (added, withdrawn) = (ports(added)?, ports(withdrawn.unwrap_or_default())?);
+    Ok(own(&host)?.publish(&id, &added, &withdrawn).await?)
 }
 
 async fn remove(_: Lua, host: Rc<Host>, id: String) -> Result<bool, FirewallFailure> {
@@ -86,7 +96,7 @@ fn network(rules: &Value) -> Result<Network, FirewallFailure> {
     ];
     let record = Record::of("the rules", rules, &fields)?;
     let subnets: Vec<String> = record.required("subnets")?;
-    let ports: Vec<Table> = record.optional("ports")?.unwrap_or_default();
+    let published: Vec<Table> = record.optional("ports")?.unwrap_or_default();
     Ok(Network {
         bridge: record.required::<String>("bridge")?.parse()?,
         subnets: subnets
@@ -97,8 +107,12 @@ fn network(rules: &Value) -> Result<Network, FirewallFailure> {
         internal: record.optional("internal")?.unwrap_or_default(),
         icc: record.optional("icc")?.unwrap_or(true),
         isolate: record.optional("isolate")?.unwrap_or_default(),
-        ports: ports.into_iter().map(port).collect::<Result<_, _>>()?,
+        ports: ports(published)?,
     })
+}
+
+fn ports(tables: Vec<Table>) -> Result<Vec<Port>, FirewallFailure> {
+    tables.into_iter().map(port).collect()
 }
 
 fn port(table: Table) -> Result<Port, FirewallFailure> {

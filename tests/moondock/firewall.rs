@@ -680,6 +680,141 @@ fn concurrent_changes_of_the_firewall_lose_no_rule() {
 }
 
 #[test]
+fn a_port_is_published_beside_others_and_withdrawn() {
+    needs!(root);
+    let world = World::new();
+    world.bridge(1);
+    let containers = (world.container(1, 2), world.container(1, 3));
+    let port =
+        |n: u16| format!(r#"{{ protocol = "tcp", host_port = {n}, ip = "10.1.0.2", port = 80 }}"#);
+    let publish = |ports: &str, withdrawn: &str| {
+        format!(r#"firewall.publish("a", {{ {ports} }}, {{ {withdrawn} }})"#)
+    };
+    world.lua("p", &format!("assert(not {})", publish(&port(1), "")));
+    assert_eq!(world.ruleset(), "");
+    let rules = rules(1, &format!("ports = {{ {} }}", port(8080)));
+    world.lua("p", &format!(r#"firewall.apply("a", {rules})"#));
+    let applied = world.ruleset();
+    let answers =
+        || [8080, 8081, 8082].map(|n| ask(&world.outside, &format!("192.0.2.1:{n}")).is_some());
+    world.lua("p", &format!("assert({})", publish(&port(8081), "")));
+    assert_eq!(answers(), [true, true, false]);
+    world.lua(
+        "p",
+        &format!("assert({})", publish(&port(8082), &port(8081))),
+    );
+    assert_eq!(answers(), [true, false, true]);
+    let moved = port(8080).replace("0.2", "0.3");
+    let error = world.fail("p", &publish(&moved, ""));
+    assert!(
+        error.contains("port 8080/tcp is published twice"),
+        "{error}"
+    );
+    let _listener = world
+        .host
+        .enter(|| TcpListener::bind("0.0.0.0:99").unwrap());
+    let error = world.fail("p", &publish(&port(99), &port(8082)));
+    assert!(
+        error.contains("port 99/tcp is in use on the host"),
+        "{error}"
+    );
+    assert_eq!(answers(), [true, false, true], "all of it, or nothing");
+    world.lua(
+        "p",
+        &publish("", &port(8082)).replacen("fire", "return fire", 1),
+    );
+    assert_eq!(world.ruleset(), applied);
+    drop(containers);
+}
+
+#[test]
+fn applying_again_restores_what_was_flushed() {
+    needs!(root);
+    let world = World::new();
+    world.bridge(1);
+    world.host.sh("iptables-nft -P FORWARD DROP");
+    let apply = format!(r#"firewall.apply("{ID}", {})"#, rules(1, PORTS));
+    world.lua("p", &apply);
+    let whole = without_counts(&world.ruleset());
+    for table in ["ip moondock_p", "ip6 moondock_p"] {
+        for flush in [
+            format!("flush table {table}"),
+            format!("flush chain {table} forward"),
+            format!("flush set {table} open"),
+            format!("flush set {table} subnets"),
+            format!("flush map {table} any_ip"),
+            "delete table ip moondock_p; delete table ip6 moondock_p".to_owned(),
+            "flush chain ip filter FORWARD".to_owned(),
+        ] {
+            world.host.sh(&format!("nft '{flush}'"));
+            world.lua("p", &apply);
+            assert_eq!(without_counts(&world.ruleset()), whole, "{flush}");
+        }
+    }
+}
+
+#[test]
+fn bridges_of_one_beginning_share_the_rules_of_the_host() {
+    needs!(root);
+    let world = World::new();
+    for n in 1..=2 {
+        world.bridge(n);
+        world.host.sh(&format!("ip link set br{n} down; ip link set br{n} name md-{n}; ip link set md-{n} up; ip -6 addr add fd00:{n}::1/64 dev md-{n} nodad"));
+    }
+    world.host.sh("iptables-nft -P FORWARD DROP");
+    let before = world.ruleset();
+    let apply = |n: u8| {
+        let rules = rules(n, "").replace("\"br", "\"md-");
+        world.lua("p", &format!(r#"firewall.apply("n{n}", {rules})"#));
+        world
+            .host
+            .sh("nft list chain ip filter FORWARD")
+            .lines()
+            .count()
+    };
+    assert_eq!(apply(1), apply(2));
+    world.lua("p", r#"assert(firewall.remove("n1"))"#);
+    assert!(world.ruleset().contains("moondock p * in"));
+    world.lua("p", r#"assert(firewall.remove("n2"))"#);
+    assert_eq!(without_counts(&world.ruleset()), without_counts(&before));
+}
+
+#[test]
+fn a_bridge_and_a_subnet_have_one_network() {
+    needs!(root);
+    let world = World::new();
+    world.bridge(1);
+    world.bridge(2);
+    let publish =
+        r#"ports = { { protocol = "tcp", host_port = 8080, ip = "10.1.0.2", port = 80 } }"#;
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("lost", {})"#, rules(1, publish)),
+    );
+    let error = world.fail(
+        "p",
+        r#"firewall.apply("b", { bridge = "br2", subnets = { "10.0.0.0/8" } })"#,
+    );
+    assert!(
+        error.contains("subnet 10.0.0.0/8 overlaps that of `lost`"),
+        "{error}"
+    );
+    world.lua(
+        "p",
+        &format!(r#"firewall.apply("new", {})"#, rules(1, publish)),
+    );
+    world.lua(
+        "p",
+        r#"assert(table.concat(firewall.list(), " ") == "new")"#,
+    );
+    world.lua(
+        "p",
+        r#"assert(not firewall.remove("lost") and firewall.remove("new"))"#,
+    );
+    assert_eq!(world.ruleset(), "");
+}
+
+#[test]
 fn invalid_firewall_rules_are_refused() {
     needs!(root);
     let cases = [

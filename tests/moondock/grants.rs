@@ -17,6 +17,7 @@ const CALLS: &[(&str, &str)] = &[
     ("firewall.bridges", ""),
     ("firewall.free_port", "'tcp'"),
     ("firewall.list", ""),
+    ("firewall.publish", "'id', {}"),
     ("firewall.remove", "'id'"),
     ("fs.allocate", "'/nonexistent/x', 1"),
     ("fs.chmod", "'/nonexistent/x', 1"),

@@ -4,5 +4,6 @@ mod conntrack;
 pub mod firewall;
 pub mod http;
 pub mod ip;
+mod netfilter;
 pub mod netlink;
 pub mod sysctl;

@@ -4,10 +4,29 @@
 //! An `accept` in another table cannot undo that, so each network gets rules in `DOCKER-USER`, or
 //! in `FORWARD` without Docker (protocol 15). They follow the administrator's rules.
 //! Moondock's own table decides what may pass.
+//!
+//! iptables knows no sets, but beginnings of names: the networks whose bridges are named `md-…`
+//! share the same rules.
 
-use super::Network;
-use super::nft::{DOCKER_USER, FILTER, FORWARD, Family, Rule, Seen};
+use super::elements;
+use super::nft::{self, Family, Rule};
+use super::{FirewallError, Network};
+use crate::sys::blocking;
+use crate::sys::network::netfilter::Socket;
 use serde_json::{Value, json};
+
+/// The table in which iptables-nft, and therefore Docker, filters forwarded packets.
+const FILTER: &str = "filter";
+/// The chain that Docker reserves for the administrator.
+const DOCKER_USER: &str = "DOCKER-USER";
+/// The base chain of forwarded packets.
+const FORWARD: &str = "FORWARD";
+
+/// The names of bridges that share rules, the beginning of these names, and the ID in the comments
+/// of the rules.
+const SHARED_BRIDGES: &str = "md-*";
+const SHARED_PREFIX: &str = "md-";
+const SHARED: &str = "*";
 
 /// The prefix of the comments of these rules.
 const MARK: &str = "moondock ";
@@ -15,36 +34,73 @@ const MARK: &str = "moondock ";
 /// The names of Docker's bridges. Docker's rules decide about packets to them.
 const DOCKERS_BRIDGES: [&str; 2] = ["docker*", "br-*"];
 
-/// Returns the commands that delete a network's rules of both families.
-pub fn removal(seen: &Seen, plugin: &str, id: &str) -> Vec<Value> {
-    let its = seen
-        .rules
+/// Returns the commands that delete a network's rules, and those that networks share with the last
+/// one.
+pub async fn removal(plugin: &str, id: &str, is_last: bool) -> Result<Vec<Value>, FirewallError> {
+    let rules = rules().await?;
+    let gone = rules
         .iter()
-        .filter(|rule| rule.table == FILTER && is_its(rule, plugin, id));
-    let delete = |rule: &Rule| {
-        json!({ "delete": { "rule": {
-            "family": rule.family.as_str(), "table": FILTER, "chain": rule.chain, "handle": rule.handle,
-        } } })
-    };
-    its.map(delete).collect()
+        .filter(|rule| is_its(rule, plugin, id) || (is_last && is_its(rule, plugin, SHARED)));
+    Ok(gone.map(delete).collect())
 }
 
-/// Returns the commands that add a network's rules to a chain without them.
-pub fn application(
-    seen: &Seen,
+/// Returns the commands that put a network's rules, or those that it shares, in their places.
+pub async fn application(
     plugin: &str,
-    family: Family,
     id: &str,
     network: &Network,
-) -> Vec<Value> {
-    let has = |chain: &&str| seen.has_chain(family, FILTER, chain);
-    let Some(chain) = [DOCKER_USER, FORWARD].into_iter().find(has) else {
-        return Vec::new();
+) -> Result<Vec<Value>, FirewallError> {
+    let (rules, chains) = (rules().await?, chains().await?);
+    let bridge = network.bridge.as_str();
+    let (names, owner) = if bridge.starts_with(SHARED_PREFIX) {
+        (SHARED_BRIDGES, SHARED)
+    } else {
+        (bridge, id)
     };
-    let rules: Vec<&Rule> = seen
-        .rules_of(family, FILTER)
-        .filter(|r| r.chain == chain && !is_its(r, plugin, id))
-        .collect();
+    let (old, others): (Vec<Rule>, Vec<Rule>) = rules
+        .into_iter()
+        .partition(|rule| is_its(rule, plugin, id) || is_its(rule, plugin, owner));
+    let mut commands: Vec<Value> = old.iter().map(delete).collect();
+    for family in Family::supported() {
+        let has = |chain: &&str| {
+            chains
+                .iter()
+                .any(|(its, name)| *its == family && name == chain)
+        };
+        if let Some(chain) = [DOCKER_USER, FORWARD].into_iter().find(has) {
+            let its = |rule: &&Rule| rule.family == family && rule.chain == chain;
+            let rules: Vec<&Rule> = others.iter().filter(its).collect();
+            commands.extend(additions(family, chain, &rules, (plugin, owner, names)));
+        }
+    }
+    Ok(commands)
+}
+
+/// Returns the chains in which the rules can be.
+async fn chains() -> Result<Vec<(Family, String)>, FirewallError> {
+    let chains = blocking(|| elements::chains(&Socket::open()?, FILTER)).await;
+    let mut chains = chains.map_err(FirewallError::Kernel)?;
+    chains.retain(|(_, name)| [DOCKER_USER, FORWARD].contains(&name.as_str()));
+    Ok(chains)
+}
+
+async fn rules() -> Result<Vec<Rule>, FirewallError> {
+    nft::rules(FILTER, &chains().await?).await
+}
+
+fn delete(rule: &Rule) -> Value {
+    json!({ "delete": { "rule": {
+        "family": rule.family.as_str(), "table": FILTER, "chain": rule.chain, "handle": rule.handle,
+    } } })
+}
+
+/// Returns the commands that add rules for bridges of these names to a chain without them.
+fn additions(
+    family: Family,
+    chain: &str,
+    rules: &[&Rule],
+    (plugin, id, bridge): (&str, &str, &str),
+) -> Vec<Value> {
     let end = rules
         .last()
         .filter(|rule| is_bare_return(rule))
@@ -58,7 +114,6 @@ pub fn application(
         rule(family, chain, before, &comment, expr)
     };
     let name = |key: &str, name: &str| json!({ "match": { "op": "==", "left": { "meta": { "key": key } }, "right": name } });
-    let bridge = network.bridge.as_str();
     // Rules for incoming packets come first, because a bridge may be named like one of Docker's.
     let mut commands = vec![place(
         ours.or(end),

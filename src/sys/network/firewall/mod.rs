@@ -1,23 +1,29 @@
 //! The firewall of Moondock's networks by nftables: masquerading, isolation and published ports.
 //!
-//! Each plugin has one table per family, `moondock_<plugin>`. It has one base chain per hook, and
-//! one chain per network, to which a base chain jumps. The comment of the jump contains the
-//! network's ID, bridge and kind. The ruleset is the only state: it outlives Moondock, which reads
-//! it after a restart.
+//! Each plugin has one table per family, `moondock_<plugin>`. Its rules are the same for all
+//! networks. Its sets and maps contain the bridges, subnets and published ports, with the networks'
+//! IDs as comments. The tables are the only state: they outlive Moondock, which reads them after a
+//! restart. A change adds and deletes the elements that differ.
 
+mod elements;
 mod host;
 mod network;
 mod nft;
 mod ports;
 mod rules;
+mod seen;
 mod statements;
 
+use super::ip::Cidr;
+use super::netfilter::Socket;
 use super::netlink::{NetError, Netlink};
 use super::sysctl::{self, SysctlError};
 use crate::sys::blocking;
 use crate::sys::processes::ProcessError;
-use nft::{Family, Seen};
-use std::collections::BTreeMap;
+use elements::Verb;
+use nft::Family;
+use seen::Seen;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,6 +53,16 @@ pub enum FirewallError {
         /// The ID of the network.
         id: String,
     },
+    /// Another network of the plugin has some of the addresses.
+    #[error(
+        "subnet {subnet} overlaps that of `{id}`: remove that network, or choose another subnet"
+    )]
+    Overlap {
+        /// The subnet.
+        subnet: Cidr,
+        /// The ID of the network.
+        id: String,
+    },
     /// A process of the host uses the port.
     #[error(
         "port {0} is in use on the host: choose another, or stop what listens there (`ss -lntup`)"
@@ -67,6 +83,9 @@ pub enum FirewallError {
     /// `route_localnet` could not be set.
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
+    /// The kernel did not return or change the elements of the tables.
+    #[error("cannot read or change nftables: {0} (CAP_NET_ADMIN is needed)")]
+    Kernel(io::Error),
     /// `nft` could not be run, or failed.
     #[error("{0} (nftables' `nft` is needed, and CAP_NET_ADMIN)")]
     Nft(#[from] ProcessError),
@@ -105,24 +124,62 @@ impl Firewall {
         })
     }
 
-    /// Applies exactly these settings to a network, in one transaction.
+    /// Applies exactly these settings to a network. They replace those of a network that had the
+    /// same bridge.
     pub async fn apply(&self, id: &str, network: &Network) -> Result<(), FirewallError> {
         validate_id(id)?;
         network.validate()?;
         let _lock = self.locked().await?;
         let link = Netlink::open()?.link(&network.bridge).await?;
         link.ok_or_else(|| NetError::NoLink(network.bridge.to_string()))?;
-        let application = async |seen: &Seen| {
-            ports::check(seen, id, network).await?;
-            Ok(self.application(seen, id, network))
+        self.put(&Seen::look().await?, id, &network.normal()).await
+    }
+
+    /// Publishes ports of a network, after it has withdrawn others. Returns whether the network has
+    /// rules; without them nothing is done.
+    pub async fn publish(
+        &self,
+        id: &str,
+        ports: &[Port],
+        withdrawn: &[Port],
+    ) -> Result<bool, FirewallError> {
+        validate_id(id)?;
+        let _lock = self.locked().await?;
+        let (seen, table) = (Seen::look().await?, self.table());
+        let Some((_, network)) = seen.networks(&table).find(|(other, _)| *other == id) else {
+            return Ok(false);
         };
-        let before = self.commit(id, application).await?;
-        self.forget_flows(&before, id, &network.ports).await;
-        if let Some(left) = self
-            .sole_bridge(&before, id)
-            .filter(|left| left != network.bridge.as_str())
+        let mut network = network.clone();
+        let withdrawn: HashSet<Port> = withdrawn.iter().map(Port::normal).collect();
+        network.ports.retain(|port| !withdrawn.contains(port));
+        network.ports.extend(ports);
+        network.validate()?;
+        self.put(&seen, id, &network.normal()).await?;
+        Ok(true)
+    }
+
+    async fn put(&self, seen: &Seen, id: &str, network: &Network) -> Result<(), FirewallError> {
+        let table = self.table();
+        let is_replaced = |other: &str, its: &Network| other == id || its.bridge == network.bridge;
+        let (replaced, others): (Networks, Networks) = seen
+            .networks(&table)
+            .partition(|(other, its)| is_replaced(other, its));
+        reject_overlaps(network, &others)?;
+        let own: Vec<&str> = replaced.iter().map(|(id, _)| *id).collect();
+        ports::check(seen, &table, &own, network).await?;
+        self.make_rules().await?;
+        let new = [(id, network)];
+        self.change(&replaced, &new).await?;
+        self.commit(id, async || {
+            host::application(&self.plugin, id, network).await
+        })
+        .await?;
+        self.forget_flows(id, &replaced, &new).await;
+        for (_, left) in replaced
+            .iter()
+            .filter(|(_, its)| its.bridge != network.bridge)
         {
-            route_localnet(&left, false).await?;
+            route_localnet(left.bridge.as_str(), false).await?;
         }
         if network.ports.iter().any(|port| port.ip.is_ipv4()) {
             route_localnet(network.bridge.as_str(), true).await?;
@@ -134,23 +191,24 @@ impl Firewall {
     pub async fn remove(&self, id: &str) -> Result<bool, FirewallError> {
         validate_id(id)?;
         let _lock = self.locked().await?;
-        let seen = self.look().await?;
-        let applied = seen
-            .entries(&self.table())
-            .iter()
-            .any(|entry| entry.id == id);
-        if !applied && host::removal(&seen, &self.plugin, id).is_empty() {
-            return Ok(false);
-        }
+        let (seen, table) = (Seen::look().await?, self.table());
+        let (its, others): (Networks, Networks) =
+            seen.networks(&table).partition(|(other, _)| *other == id);
         // This comes first: without its guarding rule, the bridge must not reach 127.0.0.1.
-        if let Some(left) = self.sole_bridge(&seen, id) {
-            route_localnet(&left, false).await?;
+        for (_, left) in &its {
+            route_localnet(left.bridge.as_str(), false).await?;
         }
-        let before = self
-            .commit(id, async |seen| Ok(self.removal(seen, id)))
+        let is_last = others.is_empty();
+        let had_rules = self
+            .commit(id, async || host::removal(&self.plugin, id, is_last).await)
             .await?;
-        self.forget_flows(&before, id, &[]).await;
-        Ok(true)
+        if !is_last {
+            self.change(&its, &[]).await?;
+        } else if seen.has_table(&table) {
+            nft::run(rules::removal(&table)).await?;
+        }
+        self.forget_flows(id, &its, &[]).await;
+        Ok(had_rules || !its.is_empty())
     }
 
     /// Returns the IDs of the networks that have rules.
@@ -160,63 +218,83 @@ impl Firewall {
 
     /// Forgets UDP flows from before a change of ports. The rules hold all the same if the kernel
     /// does not allow it.
-    async fn forget_flows(&self, before: &Seen, id: &str, ports: &[Port]) {
-        if let Err(error) = ports::forget_flows(before, id, ports).await {
+    async fn forget_flows(&self, id: &str, old: Changed<'_>, new: Changed<'_>) {
+        let ports = |networks| {
+            ports_of(networks)
+                .into_iter()
+                .map(|(_, port)| port)
+                .collect()
+        };
+        let (old, new): (HashSet<Port>, HashSet<Port>) = (ports(old), ports(new));
+        let (gone, come) = (&old - &new, &new - &old);
+        if let Err(error) = ports::forget_flows(&gone, &come).await {
             tracing::warn!(plugin = self.plugin, id, %error, "flows to a UDP port that has changed were not forgotten");
         }
     }
 
     /// Returns the networks that have rules, by their IDs, with their bridges.
     pub async fn bridges(&self) -> Result<BTreeMap<String, String>, FirewallError> {
-        let entries = self.look().await?.entries(&self.table());
-        Ok(entries
-            .into_iter()
-            .map(|entry| (entry.id, entry.bridge))
+        let (seen, table) = (Seen::look().await?, self.table());
+        let networks = seen.networks(&table);
+        Ok(networks
+            .map(|(id, network)| (id.to_owned(), network.bridge.to_string()))
             .collect())
     }
 
-    /// Returns the bridge of a network, unless another network has rules for it.
-    fn sole_bridge(&self, seen: &Seen, id: &str) -> Option<String> {
-        let (its, others): (Vec<_>, Vec<_>) = seen
-            .entries(&self.table())
-            .into_iter()
-            .partition(|entry| entry.id == id);
-        let bridge = its.into_iter().next()?.bridge;
-        (!others.iter().any(|other| other.bridge == bridge)).then_some(bridge)
+    /// Makes the plugin's tables and rules, or restores them.
+    async fn make_rules(&self) -> Result<(), FirewallError> {
+        let table = self.table();
+        let incomplete = move || {
+            let (socket, mut commands) = (Socket::open()?, Vec::new());
+            for family in Family::supported() {
+                let found = elements::rules(&socket, family, &table)?;
+                if !rules::is_whole(family, &found) {
+                    commands.extend(rules::skeleton(&table, family));
+                }
+            }
+            Ok(commands)
+        };
+        let commands = blocking(incomplete).await.map_err(FirewallError::Kernel)?;
+        nft::run(commands).await
     }
 
-    fn application(&self, seen: &Seen, id: &str, network: &Network) -> Vec<serde_json::Value> {
-        let mut commands = host::removal(seen, &self.plugin, id);
-        for family in Family::ALL
-            .into_iter()
-            .filter(|family| seen.supports(*family))
-        {
-            commands.extend(rules::application(seen, &self.table(), family, id, network));
-            commands.extend(host::application(seen, &self.plugin, family, id, network));
+    /// Replaces the elements of `old` networks by those of `new` ones.
+    async fn change(&self, old: Changed<'_>, new: Changed<'_>) -> Result<(), FirewallError> {
+        let mut changes = Vec::new();
+        let (old_ports, new_ports) = (ports_of(old), ports_of(new));
+        for family in Family::supported() {
+            let own = (rules::elements(family, old), rules::elements(family, new));
+            let elements = |ports: HashSet<_>| rules::port_elements(family, ports);
+            let ports = (
+                elements(&old_ports - &new_ports),
+                elements(&new_ports - &old_ports),
+            );
+            let gone = own.0.difference(&own.1).chain(&ports.0);
+            // An element that is to be deleted must exist, or the kernel refuses the transaction.
+            for verb in [Verb::Add, Verb::Delete] {
+                changes.extend(gone.clone().map(|element| (verb, family, element.clone())));
+            }
+            let come = own.1.iter().chain(&ports.1);
+            changes.extend(come.map(|element| (Verb::Add, family, element.clone())));
         }
-        commands
+        let table = self.table();
+        let changing = blocking(move || elements::change(&Socket::open()?, &table, &changes));
+        changing.await.map_err(FirewallError::Kernel)
     }
 
-    fn removal(&self, seen: &Seen, id: &str) -> Vec<serde_json::Value> {
-        let mut commands = host::removal(seen, &self.plugin, id);
-        for family in Family::ALL {
-            commands.extend(rules::removal(seen, &self.table(), family, id));
-        }
-        commands
-    }
-
-    /// Makes commands from the current ruleset, and runs them in one transaction. Retries if the
-    /// ruleset changes meanwhile. Returns the ruleset before the change.
+    /// Makes commands from the current rules of the host's filter, and runs them in one
+    /// transaction. Retries if the rules change meanwhile. Returns whether there were commands.
     async fn commit(
         &self,
         id: &str,
-        commands: impl AsyncFn(&Seen) -> Result<Vec<serde_json::Value>, FirewallError>,
-    ) -> Result<Seen, FirewallError> {
+        commands: impl AsyncFn() -> Result<Vec<serde_json::Value>, FirewallError>,
+    ) -> Result<bool, FirewallError> {
         let mut attempt = 1;
         loop {
-            let seen = self.look().await?;
-            match nft::run(commands(&seen).await?).await {
-                Ok(()) => return Ok(seen),
+            let commands = commands().await?;
+            let any = !commands.is_empty();
+            match nft::run(commands).await {
+                Ok(()) => return Ok(any),
                 Err(e) if attempt == ATTEMPTS || !nft::is_outdated(&e) => return Err(e),
                 Err(e) => {
                     tracing::debug!(plugin = self.plugin, id, error = %e, "the ruleset has changed, retrying");
@@ -226,16 +304,12 @@ impl Firewall {
         }
     }
 
-    async fn look(&self) -> Result<Seen, FirewallError> {
-        nft::look(|table| table.starts_with(nft::PREFIX)).await
-    }
-
     fn table(&self) -> String {
         format!("{}{}", nft::PREFIX, self.plugin)
     }
 
-    /// Locks the plugin's firewall across scripts and processes, because a change rewrites the sets
-    /// of bridges.
+    /// Locks the plugin's firewall across scripts and processes, because a change is made of what
+    /// was read before.
     async fn locked(&self) -> Result<File, FirewallError> {
         let path = self.lock.clone();
         let lock = move || {
@@ -247,6 +321,31 @@ impl Firewall {
             source,
         })
     }
+}
+
+/// Networks with their IDs.
+type Networks<'a> = Vec<(&'a str, &'a Network)>;
+type Changed<'a> = &'a [(&'a str, &'a Network)];
+
+fn ports_of(networks: Changed<'_>) -> HashSet<(&str, Port)> {
+    let ports = networks
+        .iter()
+        .flat_map(|(id, network)| network.ports.iter().map(|port| (*id, *port)));
+    ports.collect()
+}
+
+/// The kernel translates by subnets, whatever the bridge.
+fn reject_overlaps(network: &Network, others: Changed<'_>) -> Result<(), FirewallError> {
+    for (id, other) in others {
+        let overlaps = |subnet: &&Cidr| other.subnets.iter().any(|its| its.overlaps(subnet));
+        if let Some(subnet) = network.subnets.iter().find(overlaps) {
+            return Err(FirewallError::Overlap {
+                subnet: *subnet,
+                id: (*id).to_owned(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Sets whether packets with an address of 127.0.0.0/8 may cross the bridge, as ports that are

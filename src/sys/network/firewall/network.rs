@@ -1,8 +1,10 @@
 //! Networks and their published ports, as the firewall applies them.
 
 use super::FirewallError;
+use super::nft::Family;
 use crate::sys::network::ip::Cidr;
 use crate::sys::network::netlink::LinkName;
+use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// A transport protocol with ports.
@@ -61,11 +63,12 @@ impl Network {
                 "an internal network cannot publish ports: remove `ports` or `internal`".to_owned(),
             ));
         }
-        for (i, port) in self.ports.iter().enumerate() {
+        let mut places = HashMap::new();
+        for port in &self.ports {
             port.validate(&self.subnets)?;
-            if self.ports[..i]
-                .iter()
-                .any(|other| other.host() == port.host() && other != port)
+            if places
+                .insert(port.host(), port)
+                .is_some_and(|other| other != port)
             {
                 return Err(invalid(format!(
                     "port {port} is published twice, to different places"
@@ -74,17 +77,83 @@ impl Network {
         }
         Ok(())
     }
+
+    /// Returns the same network without host addresses that stand for all.
+    pub(super) fn normal(&self) -> Self {
+        let ports = self.ports.iter().map(Port::normal).collect();
+        Self {
+            ports,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the subnets of a family.
+    pub(super) fn subnets_of(&self, family: Family) -> impl Iterator<Item = Cidr> {
+        self.subnets
+            .iter()
+            .filter(move |subnet| Family::of(subnet.address) == family)
+            .map(Cidr::canonical)
+    }
+
+    /// Returns the words of the settings that are on.
+    pub(super) fn settings(&self) -> String {
+        let words = SETTINGS.map(|(word, _, is_on)| if is_on(self) { word } else { "" });
+        let words: Vec<_> = words.into_iter().filter(|word| !word.is_empty()).collect();
+        words.join(" ")
+    }
+
+    /// Returns a network with these settings, without subnets and ports.
+    pub(super) fn of_settings(bridge: LinkName, words: &str) -> Self {
+        let mut network = Self {
+            bridge,
+            subnets: Vec::new(),
+            masquerade: false,
+            internal: false,
+            icc: false,
+            isolate: false,
+            ports: Vec::new(),
+        };
+        for (word, field, _) in SETTINGS {
+            *field(&mut network) = words.split(' ').any(|each| each == word);
+        }
+        network
+    }
 }
 
+type Setting = (
+    &'static str,
+    fn(&mut Network) -> &mut bool,
+    fn(&Network) -> bool,
+);
+
+const SETTINGS: [Setting; 4] = [
+    ("masquerade", |n| &mut n.masquerade, |n| n.masquerade),
+    ("internal", |n| &mut n.internal, |n| n.internal),
+    ("icc", |n| &mut n.icc, |n| n.icc),
+    ("isolate", |n| &mut n.isolate, |n| n.isolate),
+];
+
 impl Port {
+    /// Returns the same port without a host address that stands for all.
+    pub(super) fn normal(&self) -> Self {
+        let host_ip = self.host_ip.filter(|ip| !ip.is_unspecified());
+        Self { host_ip, ..*self }
+    }
+
     /// Returns the host's side of the port, in which an unspecified address is `None`.
-    fn host(&self) -> (Protocol, bool, Option<IpAddr>, u16) {
-        (
-            self.protocol,
-            self.ip.is_ipv4(),
-            self.host_ip.filter(|ip| !ip.is_unspecified()),
-            self.host_port,
-        )
+    fn host(&self) -> (Place, Option<IpAddr>) {
+        (self.place(), self.host_ip.filter(|ip| !ip.is_unspecified()))
+    }
+
+    /// Returns what ports that collide have in common.
+    pub(super) fn place(&self) -> Place {
+        (self.protocol, Family::of(self.ip), self.host_port)
+    }
+
+    /// Returns whether a packet could be for both ports.
+    pub(super) fn meets(&self, other: &Port) -> bool {
+        let ((place, ip), (other_place, other_ip)) = (self.host(), other.host());
+        place == other_place && (ip.is_none() || other_ip.is_none() || ip == other_ip)
     }
 
     fn validate(&self, subnets: &[Cidr]) -> Result<(), FirewallError> {
@@ -115,9 +184,28 @@ impl Port {
     }
 }
 
+/// The protocol, the family and the port on the host.
+pub(super) type Place = (Protocol, Family, u16);
+
 impl Protocol {
     /// All protocols.
     pub const ALL: [Protocol; 3] = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+
+    /// Returns the protocol's number in IP packets.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+            Self::Sctp => 132,
+        }
+    }
+
+    /// Returns the protocol with that number in IP packets.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|protocol| protocol.number() == number)
+    }
 
     /// Returns the name in lower case.
     pub fn as_str(self) -> &'static str {

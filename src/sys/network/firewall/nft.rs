@@ -1,62 +1,31 @@
-//! Reads and changes the ruleset by `nft` and its JSON.
+//! Runs `nft` with its JSON: to make rules, and to read those of the host's own filter.
 
 use super::FirewallError;
 use crate::sys::processes::{Command, ProcessError};
+use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::net::IpAddr;
 use std::path::Path;
 
 /// The prefix of the names of Moondock's tables.
 pub const PREFIX: &str = "moondock_";
 
-/// The table in which iptables-nft, and therefore Docker, filters forwarded packets.
-pub const FILTER: &str = "filter";
-/// The chain that Docker reserves for the administrator.
-pub const DOCKER_USER: &str = "DOCKER-USER";
-/// The base chain of forwarded packets.
-pub const FORWARD: &str = "FORWARD";
-
 /// An address family of nftables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
     /// IPv4.
     Ip,
     /// IPv6.
     Ip6,
-    /// Another family.
-    #[serde(other)]
-    Other,
-}
-
-/// The parts of the ruleset that concern Moondock.
-#[derive(Debug, Default)]
-pub struct Seen {
-    /// All chains.
-    pub chains: Vec<Chain>,
-    /// The rules of Moondock's tables, and of the chains in which Docker and iptables filter.
-    pub rules: Vec<Rule>,
-    ipv6: bool,
-}
-
-/// A chain.
-#[derive(Debug, Deserialize)]
-pub struct Chain {
-    /// The family.
-    pub family: Family,
-    /// The table.
-    pub table: String,
-    /// The name.
-    pub name: String,
 }
 
 /// A rule.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 pub struct Rule {
     /// The family.
     pub family: Family,
-    /// The table.
-    pub table: String,
     /// The chain.
     pub chain: String,
     /// The handle by which it can be deleted.
@@ -68,17 +37,6 @@ pub struct Rule {
     pub expr: Vec<Value>,
 }
 
-/// A network that has rules, from the comment of a jump.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The ID.
-    pub id: String,
-    /// The network's bridge.
-    pub bridge: String,
-    /// `open`, `isolated` or `internal`.
-    pub kind: String,
-}
-
 #[derive(Deserialize)]
 struct Listing {
     nftables: Vec<Object>,
@@ -87,99 +45,70 @@ struct Listing {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Object {
-    Chain(Chain),
     Rule(Rule),
     #[serde(untagged)]
     Other(serde::de::IgnoredAny),
 }
 
 impl Family {
-    /// The families of networks.
-    pub const ALL: [Family; 2] = [Family::Ip, Family::Ip6];
+    /// Returns the families of networks that the kernel supports.
+    pub fn supported() -> impl Iterator<Item = Family> {
+        let ipv6 = Path::new("/proc/sys/net/ipv6").exists();
+        [Family::Ip, Family::Ip6]
+            .into_iter()
+            .filter(move |family| *family == Family::Ip || ipv6)
+    }
 
     /// Returns the name in nftables.
     pub fn as_str(self) -> &'static str {
         match self {
             Family::Ip => "ip",
             Family::Ip6 => "ip6",
-            Family::Other => "inet",
         }
     }
-}
 
-impl Seen {
-    /// Returns whether the kernel supports the family.
-    pub fn supports(&self, family: Family) -> bool {
-        family == Family::Ip || (family == Family::Ip6 && self.ipv6)
+    /// Returns the number in netfilter.
+    pub fn number(self) -> u8 {
+        match self {
+            Family::Ip => 2,
+            Family::Ip6 => 10,
+        }
     }
 
-    /// Returns whether a chain exists.
-    pub fn has_chain(&self, family: Family, table: &str, name: &str) -> bool {
-        self.chains
-            .iter()
-            .any(|chain| chain.family == family && chain.table == table && chain.name == name)
+    /// Returns the family with that number in netfilter.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Family::Ip, Family::Ip6]
+            .into_iter()
+            .find(|family| family.number() == number)
     }
 
-    /// Returns the rules of a table.
-    pub fn rules_of(&self, family: Family, table: &str) -> impl Iterator<Item = &Rule> {
-        self.rules
-            .iter()
-            .filter(move |rule| rule.family == family && rule.table == table)
-    }
-
-    /// Returns the networks in a table of Moondock's, of both families.
-    pub fn entries(&self, table: &str) -> Vec<Entry> {
-        let jumps = self
-            .rules
-            .iter()
-            .filter(|rule| rule.table == table && rule.chain == "forward");
-        jumps
-            .filter_map(|rule| Entry::parse(rule.comment.as_deref()?))
-            .collect()
+    /// Returns the family of an address.
+    pub fn of(ip: IpAddr) -> Self {
+        if ip.is_ipv4() { Self::Ip } else { Self::Ip6 }
     }
 }
 
-impl Entry {
-    /// Parses the comment of a jump.
-    pub fn parse(comment: &str) -> Option<Self> {
-        let mut parts = comment.split(' ').map(str::to_owned);
-        Some(Self {
-            id: parts.next()?,
-            bridge: parts.next()?,
-            kind: parts.next()?,
-        })
-    }
-
-    /// Returns the comment of the jumps.
-    pub fn comment(&self) -> String {
-        format!("{} {} {}", self.id, self.bridge, self.kind)
-    }
-}
-
-/// Reads the chains, and the rules of `wanted` tables and of Docker's filters.
-pub async fn look(wanted: impl Fn(&str) -> bool) -> Result<Seen, FirewallError> {
-    let mut seen = Seen {
-        ipv6: Path::new("/proc/sys/net/ipv6").exists(),
-        ..Seen::default()
+/// Returns the rules of chains of one table. A chain that has disappeared meanwhile has none.
+pub async fn rules(table: &str, chains: &[(Family, String)]) -> Result<Vec<Rule>, FirewallError> {
+    let list = async |(family, chain): &(Family, String)| {
+        let mut command =
+            Command::new(["nft", "-j", "list", "chain", family.as_str(), table, chain]);
+        command.max_output = 64 << 20;
+        match command.check().await {
+            Err(ProcessError::Failed { .. }) => Ok(Vec::new()),
+            answer => rules_in(&answer?),
+        }
     };
-    list(&["chains"], &mut seen).await?;
-    let mut asked: Vec<(Family, String)> = Vec::new();
-    let chains = std::mem::take(&mut seen.chains);
-    for chain in chains.iter().filter(|chain| chain.family != Family::Other) {
-        let table = (chain.family, chain.table.clone());
-        if chain.table == FILTER && [DOCKER_USER, FORWARD].contains(&chain.name.as_str()) {
-            list(
-                &["chain", chain.family.as_str(), FILTER, &chain.name],
-                &mut seen,
-            )
-            .await?;
-        } else if wanted(&chain.table) && !asked.contains(&table) {
-            list(&["table", chain.family.as_str(), &chain.table], &mut seen).await?;
-            asked.push(table);
-        }
-    }
-    seen.chains = chains;
-    Ok(seen)
+    Ok(try_join_all(chains.iter().map(list)).await?.concat())
+}
+
+fn rules_in(answer: &[u8]) -> Result<Vec<Rule>, FirewallError> {
+    let objects = serde_json::from_slice::<Listing>(answer)?.nftables;
+    let rules = objects.into_iter().filter_map(|object| match object {
+        Object::Rule(rule) => Some(rule),
+        Object::Other(_) => None,
+    });
+    Ok(rules.collect())
 }
 
 /// Runs commands in one transaction.
@@ -203,22 +132,4 @@ pub fn is_outdated(error: &FirewallError) -> bool {
     ["No such file or directory", "File exists"]
         .iter()
         .any(|reason| last_line.contains(reason))
-}
-
-/// Lists an object. One that has disappeared meanwhile counts as empty.
-async fn list(what: &[&str], seen: &mut Seen) -> Result<(), FirewallError> {
-    let mut command = Command::new(["nft", "-j", "list"].iter().chain(what).copied());
-    command.max_output = 64 << 20;
-    let answer = match command.check().await {
-        Err(ProcessError::Failed { .. }) if what[0] != "chains" => return Ok(()),
-        answer => answer?,
-    };
-    for object in serde_json::from_slice::<Listing>(&answer)?.nftables {
-        match object {
-            Object::Chain(chain) => seen.chains.push(chain),
-            Object::Rule(rule) => seen.rules.push(rule),
-            Object::Other(_) => {}
-        }
-    }
-    Ok(())
 }

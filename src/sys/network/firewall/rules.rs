@@ -1,12 +1,35 @@
-//! The rules of a network, as commands for `nft`.
+//! The rules of a plugin's table, which are the same for all networks, and the elements of its sets
+//! and maps by which a network takes part in them.
 
-use super::nft::{Entry, Family, Seen};
-use super::statements::{ct, iif, is_local, matches, meta, oif, verdict};
-use super::{Network, Port};
-use crate::sys::network::ip::Cidr;
+use super::elements::{Element, device_key, ip_bytes, ip_of, padded};
+use super::nft::Family;
+use super::statements::{among, ct, is_local, loopback, matches, meta, payload, verdict};
+use super::{Network, Port, Protocol};
+use crate::sys::network::ip::{self, Cidr};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+
+/// The bridges of all networks, with their IDs and settings as comments.
+pub const BRIDGES: &str = "bridges";
+/// The bridges of networks that let others in that do, too.
+const OPEN: &str = "open";
+/// The bridges of internal networks.
+const INTERNAL: &str = "internal";
+/// The bridges of networks whose containers do not reach each other.
+const SEALED: &str = "sealed";
+/// Each bridge as input and output device.
+const WITHIN: &str = "within";
+/// The subnets of all networks, with their text and the networks' IDs as comments.
+pub const SUBNETS: &str = "subnets";
+/// The subnets whose packets leave the host with its address.
+const MASQUERADE: &str = "masquerade";
+/// The addresses and ports of containers by published ports of all addresses.
+pub const ANY_IP: &str = "any_ip";
+const ANY_PORT: &str = "any_port";
+/// The same by published ports of one address.
+pub const AT_IP: &str = "at_ip";
+const AT_PORT: &str = "at_port";
 
 /// A base chain.
 #[expect(clippy::struct_field_names, reason = "the names are those of nftables")]
@@ -17,384 +40,365 @@ struct Hook {
     priority: i32,
 }
 
+const fn hook(name: &'static str, kind: &'static str, hook: &'static str, priority: i32) -> Hook {
+    Hook {
+        name,
+        kind,
+        hook,
+        priority,
+    }
+}
+
 const HOOKS: &[Hook] = &[
-    Hook {
-        name: "raw",
-        kind: "filter",
-        hook: "prerouting",
-        priority: -300,
-    },
-    Hook {
-        name: "prerouting",
-        kind: "nat",
-        hook: "prerouting",
-        priority: -100,
-    },
-    Hook {
-        name: "output",
-        kind: "nat",
-        hook: "output",
-        priority: -100,
-    },
-    Hook {
-        name: "postrouting",
-        kind: "nat",
-        hook: "postrouting",
-        priority: 100,
-    },
-    Hook {
-        name: "forward",
-        kind: "filter",
-        hook: "forward",
-        priority: 0,
-    },
-    Hook {
-        name: "input",
-        kind: "filter",
-        hook: "input",
-        priority: 0,
-    },
+    hook("raw", "filter", "prerouting", -300),
+    hook("prerouting", "nat", "prerouting", -100),
+    hook("output", "nat", "output", -100),
+    hook("postrouting", "nat", "postrouting", 100),
+    hook("forward", "filter", "forward", 0),
+    hook("input", "filter", "input", 0),
 ];
 
-/// The bridges of all networks of a plugin.
-const BRIDGES: &str = "bridges";
-/// The bridges of networks that are not isolated from each other.
-const OPEN: &str = "open";
+/// A chain of rules, which a rule with this verdict continues with.
+const INSIDE: &str = "inside";
 
 /// The statements of a rule.
 type Statements = Vec<Value>;
 
-/// Returns the commands that set a network's rules in a family's table.
-pub fn application(
-    seen: &Seen,
-    table: &str,
-    family: Family,
-    id: &str,
-    network: &Network,
-) -> Vec<Value> {
-    let place = Place { table, family };
-    let entry = Entry {
-        id: id.to_owned(),
-        bridge: network.bridge.to_string(),
-        kind: kind(network).to_owned(),
+/// Returns the commands that make a table with its rules, or restore them, and keep the elements.
+pub fn skeleton(table: &str, family: Family) -> Vec<Value> {
+    let named = |name: &str| json!({ "family": family.as_str(), "table": table, "name": name });
+    let with = |name: &str, more: Value| {
+        let mut object = named(name);
+        if let (Some(object), Value::Object(more)) = (object.as_object_mut(), more) {
+            object.extend(more);
+        }
+        object
     };
-    let mut commands = place.skeleton();
-    commands.extend(place.jumps_away(seen, id));
-    for hook in HOOKS {
-        let chain = format!("{}_{id}", hook.name);
-        let rules = place.rules(hook.name, network);
-        if !rules.is_empty() {
-            commands.extend(place.chain(&chain, rules));
-            // Accepting ends the base chain, so networks that drop everything come first.
-            let verb = if network.internal { "insert" } else { "add" };
-            commands.push(place.rule(
-                verb,
-                hook.name,
-                vec![json!({ "jump": { "target": chain } })],
-                &entry.comment(),
-            ));
-        } else if seen.has_chain(family, table, &chain) {
-            commands.push(place.chain_command("delete", &chain));
-        }
-    }
-    let others = seen
-        .entries(table)
-        .into_iter()
-        .filter(|other| other.id != id);
-    commands.extend(place.sets(others.chain([entry]).collect()));
-    commands
-}
-
-/// Returns the commands that remove a network from a family's table, or the table with its last
-/// network.
-pub fn removal(seen: &Seen, table: &str, family: Family, id: &str) -> Vec<Value> {
-    let place = Place { table, family };
-    if !seen.has_chain(family, table, "forward") {
-        return Vec::new();
-    }
-    let others: Vec<Entry> = seen
-        .entries(table)
-        .into_iter()
-        .filter(|other| other.id != id)
-        .collect();
-    if others.is_empty() {
-        return vec![
-            json!({ "delete": { "table": { "family": family.as_str(), "name": table } } }),
-        ];
-    }
-    let mut commands = place.jumps_away(seen, id);
-    for hook in HOOKS {
-        let chain = format!("{}_{id}", hook.name);
-        if seen.has_chain(family, table, &chain) {
-            commands.push(place.chain_command("delete", &chain));
-        }
-    }
-    commands.extend(place.sets(others));
-    commands
-}
-
-fn kind(network: &Network) -> &'static str {
-    match (network.internal, network.isolate) {
-        (true, _) => "internal",
-        (false, true) => "isolated",
-        (false, false) => "open",
-    }
-}
-
-/// A table of one family.
-struct Place<'a> {
-    table: &'a str,
-    family: Family,
-}
-
-impl Place<'_> {
-    fn skeleton(&self) -> Vec<Value> {
-        let (family, table) = (self.family.as_str(), self.table);
-        let mut commands = vec![json!({ "add": { "table": { "family": family, "name": table } } })];
-        for set in [BRIDGES, OPEN] {
-            commands.push(json!({ "add": { "set": { "family": family, "table": table, "name": set, "type": "ifname" } } }));
-        }
-        for hook in HOOKS {
-            commands.push(json!({ "add": { "chain": {
-                "family": family, "table": table, "name": hook.name,
-                "type": hook.kind, "hook": hook.hook, "prio": hook.priority, "policy": "accept",
-            } } }));
-        }
-        commands
-    }
-
-    fn chain_command(&self, verb: &str, chain: &str) -> Value {
-        json!({ verb: { "chain": { "family": self.family.as_str(), "table": self.table, "name": chain } } })
-    }
-
-    fn chain(&self, chain: &str, rules: Vec<Statements>) -> Vec<Value> {
-        let mut commands = vec![
-            self.chain_command("add", chain),
-            self.chain_command("flush", chain),
-        ];
-        commands.extend(
-            rules
-                .into_iter()
-                .map(|statements| self.rule("add", chain, statements, "")),
-        );
-        commands
-    }
-
-    fn rule(&self, verb: &str, chain: &str, statements: Statements, comment: &str) -> Value {
-        let mut rule = json!({ "family": self.family.as_str(), "table": self.table, "chain": chain, "expr": statements });
-        if !comment.is_empty() {
-            rule["comment"] = comment.into();
-        }
-        json!({ verb: { "rule": rule } })
-    }
-
-    /// Returns the commands that delete the jumps to a network's chains.
-    fn jumps_away(&self, seen: &Seen, id: &str) -> Vec<Value> {
-        let is_its = |comment: &str| Entry::parse(comment).is_some_and(|entry| entry.id == id);
-        let jumps = seen.rules_of(self.family, self.table);
-        let jumps = jumps.filter(|rule| rule.comment.as_deref().is_some_and(is_its));
-        let delete = |chain: &str, handle: u64| {
-            json!({ "delete": { "rule": {
-                "family": self.family.as_str(), "table": self.table, "chain": chain, "handle": handle,
-            } } })
-        };
-        jumps.map(|rule| delete(&rule.chain, rule.handle)).collect()
-    }
-
-    fn sets(&self, entries: Vec<Entry>) -> Vec<Value> {
-        let all = entries.iter().map(|entry| entry.bridge.as_str()).collect();
-        let open = entries
-            .iter()
-            .filter(|entry| entry.kind == "open")
-            .map(|entry| entry.bridge.as_str())
-            .collect();
-        [(BRIDGES, all), (OPEN, open)]
-            .into_iter()
-            .flat_map(|(set, bridges)| self.set(set, bridges))
-            .collect()
-    }
-
-    fn set(&self, set: &str, bridges: BTreeSet<&str>) -> Vec<Value> {
-        let (family, table) = (self.family.as_str(), self.table);
-        let mut commands =
-            vec![json!({ "flush": { "set": { "family": family, "table": table, "name": set } } })];
-        if !bridges.is_empty() {
-            commands.push(json!({ "add": { "element": { "family": family, "table": table, "name": set, "elem": bridges } } }));
-        }
-        commands
-    }
-
-    /// Returns a network's rules for a hook.
-    fn rules(&self, hook: &str, network: &Network) -> Vec<Statements> {
-        match hook {
-            "raw" => self.guard_loopback(network),
-            "prerouting" => self.published(network, false),
-            "output" => self.published(network, true),
-            "postrouting" => self.masquerades(network),
-            "forward" if network.internal => Self::internal_forward(network),
-            "forward" => Self::forward(network),
-            "input" if network.internal => self.internal_input(network),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Drops packets that `route_localnet` would let through: containers must not reach services on
-    /// 127.0.0.1.
-    fn guard_loopback(&self, network: &Network) -> Vec<Statements> {
-        if self.family != Family::Ip {
-            return Vec::new();
-        }
-        let loopback = Cidr {
-            address: IpAddr::from([127, 0, 0, 0]),
-            prefix: 8,
-        };
-        let from = |field| {
-            vec![
-                iif("==", network),
-                self.address("==", field, [loopback]),
-                verdict("drop"),
-            ]
-        };
-        vec![from("daddr"), from("saddr")]
-    }
-
-    /// Publishes ports. A port on a loopback address is reachable from the host only.
-    fn published(&self, network: &Network, to_itself: bool) -> Vec<Statements> {
-        let ports = network.ports.iter().filter(|port| self.has(port.ip));
-        let ports =
-            ports.filter(|port| to_itself || !port.host_ip.is_some_and(|ip| ip.is_loopback()));
-        ports.map(|port| self.translate(port)).collect()
-    }
-
-    fn translate(&self, port: &Port) -> Statements {
-        let host = match port.host_ip.filter(|ip| !ip.is_unspecified()) {
-            Some(ip) => self.address("==", "daddr", [Cidr::from(ip)]),
-            None => is_local("daddr"),
-        };
-        let dport = json!({ "payload": { "protocol": port.protocol.as_str(), "field": "dport" } });
-        let to = json!({ "dnat": { "addr": port.ip.to_string(), "port": port.port } });
-        vec![host, matches("==", dport, port.host_port.into()), to]
-    }
-
-    /// Masquerades containers outside, if enabled, and clients of a published port whose replies
-    /// would take another way: the host itself, and containers of the same network.
-    fn masquerades(&self, network: &Network) -> Vec<Statements> {
-        let masquerade = || json!({ "masquerade": null });
-        let mut rules = Vec::new();
-        let published = network.ports.iter().any(|port| self.has(port.ip));
-        if published {
-            rules.push(vec![
-                oif("==", network),
-                is_local("saddr"),
-                ct("status", &["dnat"]),
-                masquerade(),
-            ]);
-        }
-        for subnet in self.subnets(network) {
-            let from = self.address("==", "saddr", [subnet]);
-            let to = self.address("==", "daddr", [subnet]);
-            if published {
-                rules.push(vec![
-                    oif("==", network),
-                    from.clone(),
-                    to,
-                    ct("status", &["dnat"]),
-                    masquerade(),
-                ]);
-            }
-            if network.masquerade && !network.internal {
-                rules.push(vec![oif("!=", network), from, masquerade()]);
-            }
-        }
-        rules
-    }
-
-    fn forward(network: &Network) -> Vec<Statements> {
-        let mut rules = vec![
-            vec![iif("!=", network), oif("!=", network), verdict("return")],
-            vec![ct("state", &["established", "related"]), verdict("accept")],
-            vec![ct("status", &["dnat"]), verdict("accept")],
-        ];
-        if network.icc {
-            rules.push(vec![
-                iif("==", network),
-                oif("==", network),
-                verdict("accept"),
-            ]);
-        }
-        let among = |key: &str, set: &str| matches("==", meta(key), format!("@{set}").into());
-        if !network.isolate {
-            rules.push(vec![
-                oif("==", network),
-                among("iifname", OPEN),
-                verdict("accept"),
-            ]);
-        }
-        rules.push(vec![oif("==", network), verdict("drop")]);
-        // The chain of the other network decides whether it lets packets in.
-        let other = if network.isolate { "drop" } else { "return" };
-        rules.push(vec![among("oifname", BRIDGES), verdict(other)]);
-        rules.push(vec![verdict("accept")]);
-        rules
-    }
-
-    fn internal_forward(network: &Network) -> Vec<Statements> {
-        vec![
-            vec![iif("!=", network), oif("!=", network), verdict("return")],
-            vec![iif("==", network), oif("==", network), verdict("accept")],
-            vec![verdict("drop")],
-        ]
-    }
-
-    /// Lets an internal network reach only the bridge's own addresses on the host.
-    fn internal_input(&self, network: &Network) -> Vec<Statements> {
-        let mut near: Vec<Cidr> = self.subnets(network).collect();
-        if self.family == Family::Ip6 {
-            near.push(Cidr {
-                address: IpAddr::from([0xfe80, 0, 0, 0, 0, 0, 0, 0]),
-                prefix: 10,
-            });
-        }
-        let mut rule = vec![iif("==", network), is_local("daddr")];
-        if !near.is_empty() {
-            rule.push(self.address("!=", "daddr", near));
-        }
-        rule.push(verdict("drop"));
-        vec![rule]
-    }
-
-    fn has(&self, ip: IpAddr) -> bool {
-        ip.is_ipv4() == (self.family == Family::Ip)
-    }
-
-    fn subnets(&self, network: &Network) -> impl Iterator<Item = Cidr> {
-        network
-            .subnets
-            .iter()
-            .filter(|subnet| self.has(subnet.address))
-            .map(Cidr::canonical)
-    }
-
-    /// Matches an address field with networks.
-    fn address(&self, op: &str, field: &str, networks: impl IntoIterator<Item = Cidr>) -> Value {
-        let prefix = |net: Cidr| {
-            let address = net.address.to_string();
-            if net.prefix == net.bits() {
-                json!(address)
-            } else {
-                json!({ "prefix": { "addr": address, "len": net.prefix } })
-            }
-        };
-        let mut networks: Vec<Value> = networks.into_iter().map(prefix).collect();
-        let right = if networks.len() == 1 {
-            networks.remove(0)
+    let mut commands =
+        vec![json!({ "add": { "table": { "family": family.as_str(), "name": table } } })];
+    for (name, spec) in sets(family) {
+        let kind = if spec.get("map").is_some() {
+            "map"
         } else {
-            json!({ "set": networks })
+            "set"
         };
-        matches(
-            op,
-            json!({ "payload": { "protocol": self.family.as_str(), "field": field } }),
-            right,
-        )
+        commands.push(json!({ "add": { kind: with(name, spec) } }));
     }
+    for hook in HOOKS {
+        let spec = json!({
+            "type": hook.kind, "hook": hook.hook, "prio": hook.priority, "policy": "accept",
+        });
+        commands.push(json!({ "add": { "chain": with(hook.name, spec) } }));
+    }
+    commands.push(json!({ "add": { "chain": named(INSIDE) } }));
+    let names = HOOKS.iter().map(|hook| hook.name).chain([INSIDE]);
+    commands.extend(names.map(|name| json!({ "flush": { "chain": named(name) } })));
+    let version = version(family);
+    commands.extend(rules(family).into_iter().map(|(chain, statements)| {
+        json!({ "add": { "rule": {
+            "family": family.as_str(), "table": table, "chain": chain, "expr": statements, "comment": version,
+        } } })
+    }));
+    commands
+}
+
+/// Returns the commands that remove the tables of that name, if they exist.
+pub fn removal(table: &str) -> Vec<Value> {
+    let of = |verb: &str, family: Family| json!({ verb: { "table": { "family": family.as_str(), "name": table } } });
+    Family::supported()
+        .flat_map(|family| [of("add", family), of("delete", family)])
+        .collect()
+}
+
+/// Returns whether a table has exactly these rules, by their comments.
+pub fn is_whole(family: Family, found: &[Option<String>]) -> bool {
+    let version = version(family);
+    let wanted = rules(family);
+    found.len() == wanted.len()
+        && found
+            .iter()
+            .all(|comment| comment.as_deref() == Some(version.as_str()))
+}
+
+/// Returns the comment of all rules, by which those of another version are recognized.
+fn version(family: Family) -> String {
+    let text = json!([sets(family), rules(family)]).to_string();
+    let digest = hex::encode(Sha256::digest(text.as_bytes()));
+    format!("moondock rules {}", &digest[..12])
+}
+
+fn sets(family: Family) -> Vec<(&'static str, Value)> {
+    let ip = match family {
+        Family::Ip => "ipv4_addr",
+        Family::Ip6 => "ipv6_addr",
+    };
+    let device = || json!({ "type": "ifname" });
+    let interval = || json!({ "type": ip, "flags": ["interval"] });
+    let any = |to: &str| json!({ "type": ["inet_proto", "inet_service"], "map": to });
+    let at = |to: &str| json!({ "type": ["inet_proto", ip, "inet_service"], "map": to });
+    vec![
+        (BRIDGES, device()),
+        (OPEN, device()),
+        (INTERNAL, device()),
+        (SEALED, device()),
+        (WITHIN, json!({ "type": ["ifname", "ifname"] })),
+        (SUBNETS, interval()),
+        (MASQUERADE, interval()),
+        (ANY_IP, any(ip)),
+        (ANY_PORT, any("inet_service")),
+        (AT_IP, at(ip)),
+        (AT_PORT, at("inet_service")),
+    ]
+}
+
+/// Returns the rules with the names of their chains.
+fn rules(family: Family) -> Vec<(&'static str, Statements)> {
+    let mut rules = Vec::new();
+    let mut add = |chain: &'static str, list: Vec<Statements>| {
+        rules.extend(list.into_iter().map(|statements| (chain, statements)));
+    };
+    if family == Family::Ip {
+        add("raw", guard_loopback());
+    }
+    // A port on a loopback address is reachable from the host only.
+    let to_loopback = vec![loopback(family, "daddr"), verdict("return")];
+    add("prerouting", vec![to_loopback.clone()]);
+    add("prerouting", published(family));
+    if family == Family::Ip6 {
+        // The kernel does not translate ::1.
+        add("output", vec![to_loopback]);
+    }
+    add("output", published(family));
+    add("postrouting", masquerades(family));
+    add("forward", forward());
+    add(INSIDE, inside());
+    add("input", vec![internal_input()]);
+    rules
+}
+
+/// Drops packets that `route_localnet` would let through: containers must not reach services on
+/// 127.0.0.1.
+fn guard_loopback() -> Vec<Statements> {
+    let from = |field| {
+        vec![
+            among("iifname", BRIDGES),
+            loopback(Family::Ip, field),
+            verdict("drop"),
+        ]
+    };
+    vec![from("daddr"), from("saddr")]
+}
+
+/// Translates the destination of connections to published ports.
+fn published(family: Family) -> Vec<Statements> {
+    let protocol = || meta("l4proto");
+    let port = || payload("th", "dport");
+    let daddr = || payload(family.as_str(), "daddr");
+    let at = || json!({ "concat": [protocol(), daddr(), port()] });
+    let any = || json!({ "concat": [protocol(), port()] });
+    let mapped =
+        |key: Value, map: &str| json!({ "map": { "key": key, "data": format!("@{map}") } });
+    let dnat = |addr: Value, port: Value| json!({ "dnat": { "addr": addr, "port": port } });
+    let protocols = Protocol::ALL.map(Protocol::as_str);
+    let has_port = || matches("==", protocol(), json!({ "set": protocols }));
+    vec![
+        vec![has_port(), dnat(mapped(at(), AT_IP), mapped(at(), AT_PORT))],
+        vec![
+            has_port(),
+            is_local("daddr"),
+            dnat(mapped(any(), ANY_IP), mapped(any(), ANY_PORT)),
+        ],
+    ]
+}
+
+/// Masquerades containers outside, and clients of a published port whose replies would take another
+/// way: the host itself, and containers.
+fn masquerades(family: Family) -> Vec<Statements> {
+    let masquerade = || json!({ "masquerade": null });
+    let from = |set: &str| {
+        matches(
+            "==",
+            payload(family.as_str(), "saddr"),
+            format!("@{set}").into(),
+        )
+    };
+    let inside = |from: Value| {
+        let translated = ct("status", &["dnat"]);
+        vec![among("oifname", BRIDGES), translated, from, masquerade()]
+    };
+    vec![
+        inside(is_local("saddr")),
+        inside(from(SUBNETS)),
+        vec![
+            among("iifname", BRIDGES),
+            among("oifname", BRIDGES),
+            within("!="),
+            from(MASQUERADE),
+            masquerade(),
+        ],
+        vec![
+            not_among("oifname", BRIDGES),
+            from(MASQUERADE),
+            masquerade(),
+        ],
+    ]
+}
+
+fn forward() -> Vec<Statements> {
+    let inside = || json!({ "goto": { "target": INSIDE } });
+    vec![
+        vec![
+            not_among("iifname", BRIDGES),
+            not_among("oifname", BRIDGES),
+            verdict("return"),
+        ],
+        vec![among("iifname", INTERNAL), inside()],
+        vec![among("oifname", INTERNAL), inside()],
+        vec![ct("state", &["established", "related"]), verdict("accept")],
+        vec![ct("status", &["dnat"]), verdict("accept")],
+        vec![within("=="), among("oifname", SEALED), verdict("drop")],
+        vec![within("=="), verdict("accept")],
+        vec![
+            among("iifname", OPEN),
+            among("oifname", OPEN),
+            verdict("accept"),
+        ],
+        vec![among("oifname", BRIDGES), verdict("drop")],
+        vec![verdict("accept")],
+    ]
+}
+
+/// Packets of internal networks.
+fn inside() -> Vec<Statements> {
+    vec![vec![within("=="), verdict("accept")], vec![verdict("drop")]]
+}
+
+/// Matches packets that come from a network and go to the same one.
+fn within(op: &str) -> Value {
+    let devices = json!({ "concat": [meta("iifname"), meta("oifname")] });
+    matches(op, devices, format!("@{WITHIN}").into())
+}
+
+/// Lets an internal network reach only the bridge's own addresses on the host.
+fn internal_input() -> Statements {
+    vec![
+        among("iifname", INTERNAL),
+        is_local("daddr"),
+        matches(
+            "!=",
+            json!({ "fib": { "result": "type", "flags": ["daddr", "iif"] } }),
+            "local".into(),
+        ),
+        verdict("drop"),
+    ]
+}
+
+fn not_among(key: &str, set: &str) -> Value {
+    matches("!=", meta(key), format!("@{set}").into())
+}
+
+/// Returns the elements of networks, but for their ports.
+pub fn elements(family: Family, networks: &[(&str, &Network)]) -> BTreeSet<Element> {
+    let elements = networks.iter();
+    elements
+        .flat_map(|(id, network)| elements_of(family, id, network))
+        .collect()
+}
+
+/// Returns the elements of a family's published ports, which have the IDs of their networks.
+pub fn port_elements<'a>(
+    family: Family,
+    ports: impl IntoIterator<Item = (&'a str, Port)>,
+) -> BTreeSet<Element> {
+    let its = ports
+        .into_iter()
+        .filter(|(_, port)| Family::of(port.ip) == family);
+    its.flat_map(|(id, port)| elements_of_port(id, &port))
+        .collect()
+}
+
+fn elements_of(family: Family, id: &str, network: &Network) -> BTreeSet<Element> {
+    let bridge = || device_key(network.bridge.as_str());
+    let element = |set| Element::new(set, bridge());
+    let mut elements =
+        BTreeSet::from([element(BRIDGES).comment(format!("{id} {}", network.settings()))]);
+    if network.internal {
+        elements.insert(element(INTERNAL));
+    } else if !network.isolate {
+        elements.insert(element(OPEN));
+    }
+    if !network.icc && !network.internal {
+        elements.insert(element(SEALED));
+    }
+    elements.insert(Element::new(WITHIN, [bridge(), bridge()].concat()));
+    for subnet in network.subnets_of(family) {
+        let comment = format!("{subnet} {id}");
+        elements.extend(interval(SUBNETS, &subnet, &comment));
+        if network.masquerade && !network.internal {
+            elements.extend(interval(MASQUERADE, &subnet, &comment));
+        }
+    }
+    elements
+}
+
+/// Returns the first address of a subnet, and the first one after it.
+fn interval(set: &'static str, subnet: &Cidr, comment: &str) -> Vec<Element> {
+    let first = Element::new(set, ip_bytes(subnet.network()));
+    let mut elements = vec![first.comment(comment.to_owned())];
+    // A subnet at the end of all addresses has none after it.
+    if let Ok(after) = ip::add(subnet.last(), 1) {
+        let mut end = Element::new(set, ip_bytes(after));
+        end.end = true;
+        elements.push(end);
+    }
+    elements
+}
+
+fn elements_of_port(id: &str, port: &Port) -> [Element; 2] {
+    let protocol = padded(&[port.protocol.number()]);
+    let host_port = padded(&port.host_port.to_be_bytes());
+    let (sets, key) = match port.host_ip.filter(|ip| !ip.is_unspecified()) {
+        Some(ip) => (
+            [AT_IP, AT_PORT],
+            [protocol, ip_bytes(ip), host_port].concat(),
+        ),
+        None => ([ANY_IP, ANY_PORT], [protocol, host_port].concat()),
+    };
+    let to = |set, value| Element::new(set, key.clone()).value(value);
+    [
+        to(sets[0], ip_bytes(port.ip)).comment(format!("{id} {}", port.port)),
+        to(sets[1], port.port.to_be_bytes().to_vec()),
+    ]
+}
+
+/// Returns the ID and the published port of an element of [`ANY_IP`] or [`AT_IP`].
+pub fn port_of(element: &Element) -> Option<(String, Port)> {
+    let (id, port) = element.comment.as_ref()?.split_once(' ')?;
+    let (protocol, rest) = element.key.split_at_checked(4)?;
+    let (ip, host_port) = rest.split_at_checked(rest.len().checked_sub(4)?)?;
+    let Some(to) = &element.value else {
+        return None;
+    };
+    let port = Port {
+        protocol: Protocol::from_number(*protocol.first()?)?,
+        host_ip: ip_of(ip),
+        host_port: u16::from_be_bytes(*host_port.first_chunk()?),
+        ip: ip_of(to)?,
+        port: port.parse().ok()?,
+    };
+    Some((id.to_owned(), port))
+}
+
+/// Returns the subnet and the ID of an element of [`SUBNETS`].
+pub fn subnet_of(element: &Element) -> Option<(Cidr, String)> {
+    let (subnet, id) = element.comment.as_ref()?.split_once(' ')?;
+    Some((subnet.parse().ok()?, id.to_owned()))
+}
+
+/// Returns the ID of an element of [`BRIDGES`], and the network without subnets and ports.
+pub fn network_of(element: &Element) -> Option<(String, Network)> {
+    let (id, settings) = element.comment.as_ref()?.split_once(' ')?;
+    let name = std::str::from_utf8(&element.key).ok()?;
+    let bridge = name.trim_end_matches('\0').parse().ok()?;
+    Some((id.to_owned(), Network::of_settings(bridge, settings)))
 }

@@ -1,6 +1,6 @@
 //! Statements of rules in nftables' JSON.
 
-use super::Network;
+use super::nft::Family;
 use serde_json::{Value, json};
 
 /// Compares `left` with `right`.
@@ -13,14 +13,14 @@ pub fn meta(key: &str) -> Value {
     json!({ "meta": { "key": key } })
 }
 
-/// Matches the input device with the network's bridge.
-pub fn iif(op: &str, network: &Network) -> Value {
-    matches(op, meta("iifname"), network.bridge.as_str().into())
+/// Returns a field of the packet.
+pub fn payload(protocol: &str, field: &str) -> Value {
+    json!({ "payload": { "protocol": protocol, "field": field } })
 }
 
-/// Matches the output device with the network's bridge.
-pub fn oif(op: &str, network: &Network) -> Value {
-    matches(op, meta("oifname"), network.bridge.as_str().into())
+/// Matches the packet's metadata of that key with a set.
+pub fn among(key: &str, set: &str) -> Value {
+    matches("==", meta(key), format!("@{set}").into())
 }
 
 /// Matches a property of the tracked connection.
@@ -35,6 +35,15 @@ pub fn is_local(field: &str) -> Value {
         json!({ "fib": { "result": "type", "flags": [field] } }),
         "local".into(),
     )
+}
+
+/// Matches an address field with loopback addresses.
+pub fn loopback(family: Family, field: &str) -> Value {
+    let addresses = match family {
+        Family::Ip => json!({ "prefix": { "addr": "127.0.0.0", "len": 8 } }),
+        Family::Ip6 => "::1".into(),
+    };
+    matches("==", payload(family.as_str(), field), addresses)
 }
 
 /// Returns a verdict such as `accept`.
