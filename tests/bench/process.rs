@@ -25,10 +25,16 @@ pub struct Server {
 
 /// What the scripts of a plugin are, by the first word of the plugin's name.
 #[rustfmt::skip]
-const SCRIPTS: [(&str, &[(&str, &str)]); 4] = [
+const SCRIPTS: [(&str, &[(&str, &str)]); 6] = [
     ("policy", &[("authz.lua", POLICY)]),
     ("driver", &[("volume.lua", DRIVER)]),
     ("volumes", &[("volume.lua", VOLUMES), ("plugin.toml", "[limits]\ncpu_ms = 60000\n")]),
+    ("ops", &[
+        ("network.lua", include_str!("../../scripts/ops/network.lua")),
+        ("ipam.lua", include_str!("../../scripts/ops/ipam.lua")),
+        ("plugin.toml", "grants = [\"net\"]\n[settings]\npools = []\nremove_leftovers = false\n"),
+    ]),
+    ("log", &[("log.lua", LOG_DRIVER)]),
     ("whole",  &[("authz.lua", POLICY), ("volume.lua", DRIVER), ("log.lua", LOG_DRIVER)]),
 ];
 
@@ -45,6 +51,15 @@ impl Server {
     /// Starts `moondock serve` with these plugins and arguments. Its log is read, as a service's
     /// is.
     pub fn moondock(plugins: &[&str], args: &[&str], cores: Cores) -> Server {
+        Server::wrapped(&[], plugins, args, cores)
+    }
+
+    /// The same in a network of its own, which needs root.
+    pub fn isolated(plugins: &[&str], args: &[&str], cores: Cores) -> Server {
+        Server::wrapped(&["unshare", "--net"], plugins, args, cores)
+    }
+
+    fn wrapped(wrapper: &[&str], plugins: &[&str], args: &[&str], cores: Cores) -> Server {
         let dir = tempfile::tempdir().unwrap();
         for name in plugins {
             let plugin = dir.path().join("scripts").join(name);
@@ -57,8 +72,12 @@ impl Server {
                 fs::write(plugin.join(file), text).unwrap();
             }
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
+        let mut words = [wrapper, &[env!("CARGO_BIN_EXE_moondock")]]
+            .concat()
+            .into_iter();
+        let mut command = Command::new(words.next().unwrap());
         command
+            .args(words)
             .args(["serve", "scripts", "--sockets", ".", "--state", "state"])
             .args(args)
             .current_dir(dir.path());
