@@ -8,6 +8,7 @@
 //! which denies.
 
 mod body;
+mod drivers;
 mod fields;
 mod json;
 mod mounts;

@@ -57,6 +57,17 @@ pub enum Refusal {
     /// A query that engines built with different Go versions read differently.
     #[error("the query is refused: percent-encode `;` and `%` in it")]
     Query,
+    /// The name of a driver that leads the engine out of its directories of plugins (protocol 1.1).
+    #[error(
+        "`{field}` may not be {name:?}: the engine would take it for a path; name a driver, as in \
+         `local` or `acme/nas:1.0`"
+    )]
+    DriverPath {
+        /// Where it stands, as in `HostConfig.VolumeDriver`; `[]` stands for an item of a list.
+        field: &'static str,
+        /// The name.
+        name: String,
+    },
     /// A part of the body that names a host path does not have the form that the engine documents.
     #[error("the host path in `{via}` cannot be judged: {reason}")]
     HostPath {

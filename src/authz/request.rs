@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::body::PassedBody;
+use super::drivers::refuse_paths;
 use super::fields::refuse_misplaced;
 use super::{Announced, Body, Effect, HostMount, Refusal, Target, host_paths};
 
@@ -92,6 +93,7 @@ impl Request {
         self.body = Body::read(&self.target(), &announced, passed)?;
         if let (Some(action), Some(document)) = (self.action, self.body.document()) {
             refuse_misplaced(action, document)?;
+            refuse_paths(action, document)?;
             self.mounts = host_paths(action, document)?;
         }
         Ok(())

@@ -360,3 +360,62 @@ fn an_old_api_cannot_make_a_container_privileged_at_start() {
     );
     assert_eq!(bed.post("/v1.41/containers/plain/start", "").status, 204);
 }
+
+/// What the policy is guarded from: the engine takes a driver's name for a path.
+#[test]
+fn the_engine_does_not_clean_the_name_of_a_driver() {
+    needs!(engine);
+    let bed = Bed::new();
+    let scripts = bed.install_ops();
+    bed.moondock_start(&scripts, &[]);
+    bed.engine_start(&[]);
+    let path = "../../../proc/self/root/run/docker/plugins/ops";
+    bed.docker(&["volume", "create", "-d", path, "found"]).ok();
+    assert_eq!(bed.inspect("found", "{{.Driver}}"), path);
+}
+
+#[test]
+fn a_path_for_a_driver_is_refused() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    let path = "../../../proc/1/root/run/docker/plugins/ops";
+    let tagged = format!("{path}:1");
+    let create = |host| {
+        (
+            CREATE,
+            json!({"Image": "busybox", "Cmd": ["true"], "HostConfig": host}),
+        )
+    };
+    let mount = json!({"Type": "volume", "Target": "/x", "VolumeOptions": {"DriverConfig": {"Name": path}}});
+    for (target, body) in [
+        (
+            "/v1.41/volumes/create",
+            json!({"Name": "evil", "Driver": path}),
+        ),
+        create(json!({"VolumeDriver": path, "Binds": ["evil:/x"]})),
+        create(json!({"Mounts": [mount]})),
+        create(json!({"LogConfig": {"Type": tagged}})),
+        (
+            "/v1.41/networks/create",
+            json!({"Name": "evil", "Driver": tagged}),
+        ),
+        (
+            "/v1.41/networks/create",
+            json!({"Name": "evil", "IPAM": {"Driver": path}}),
+        ),
+    ] {
+        let body = body.to_string();
+        refused(
+            &body,
+            &bed.post(target, &body),
+            "the engine would take it for a path",
+        );
+    }
+    nothing_was_made(&bed);
+    assert!(bed.volumes().is_empty());
+    assert!(bed.networks().is_empty());
+    bed.volume_create("one", &[]).ok();
+    bed.network_create("two", &[]).ok();
+    bed.docker(&["volume", "create", "-d", "local", "three"])
+        .ok();
+}

@@ -27,7 +27,19 @@ const FILES: [(&str, &str); 6] = [
 ];
 
 fn decisions(requests: Vec<Value>) -> Vec<Option<String>> {
-    Scripts::new(FILES).open(async |plugin| {
+    decisions_with(&[], requests)
+}
+
+/// Decides with lines of `plugin.toml` replaced.
+fn decisions_with(settings: &[(&str, &str)], requests: Vec<Value>) -> Vec<Option<String>> {
+    let scripts = Scripts::new(FILES);
+    let mut toml = include_str!("../../scripts/ops/plugin.toml").to_owned();
+    for (shipped, changed) in settings {
+        assert!(toml.contains(shipped), "{shipped}");
+        toml = toml.replace(shipped, changed);
+    }
+    scripts.write("plugin.toml", &toml);
+    scripts.open(async |plugin| {
         let mut decisions = Vec::new();
         for request in requests {
             decisions.push(plugin.decision(request).await);
@@ -92,6 +104,7 @@ fn ops_denies_what_reaches_beyond_the_container() {
         )
     };
     let network = |body: Value| request_with("POST", "/networks/create", &body);
+    let volume = |body: Value| request_with("POST", "/volumes/create", &body);
     let query = |uri: &str| request("POST", uri);
     let limits = "%5B%7B%22Name%22%3A%22rtprio%22%2C%22Hard%22%3A9%7D%5D";
     for (request, rule) in [
@@ -162,6 +175,24 @@ fn ops_denies_what_reaches_beyond_the_container() {
             query("/images/create?fromSrc=http://127.0.0.1/"),
             "remote: the engine may not fetch http://127.0.0.1/",
         ),
+        (
+            network(json!({ "Name": "n", "IPAM": { "Driver": "null" } })),
+            "networks: the addresses of networks may not be of the driver null",
+        ),
+        (
+            volume(json!({ "Driver": "vieux/sshfs:latest" })),
+            "volumes: volumes may not be of the driver vieux/sshfs:latest",
+        ),
+        (
+            create(json!({ "VolumeDriver": "sshfs" })),
+            "volumes: volumes may not be of the driver sshfs",
+        ),
+        (
+            create(
+                json!({ "Mounts": [{ "Type": "volume", "VolumeOptions": { "DriverConfig": { "Name": "sshfs" } } }] }),
+            ),
+            "volumes: volumes may not be of the driver sshfs",
+        ),
         (query("/build?version=2"), "builds: "),
         (query("/build?cgroupparent=/x"), "cgroups: "),
         (
@@ -195,4 +226,60 @@ fn ops_denies_what_reaches_beyond_the_container() {
             "{rule}"
         );
     }
+}
+
+/// A managed plugin is in a setting by its last part, whatever its registry and tag.
+#[test]
+fn ops_knows_a_driver_by_its_name() {
+    let settings = [(
+        r#"volume_drivers = ["local", "ops"]"#,
+        r#"volume_drivers = ["local", "ops", "b", "sshfs"]"#,
+    )];
+    let decide = |path: &str, body: Value| {
+        let request = request_with("POST", path, &body);
+        decisions_with(&settings, vec![request]).remove(0)
+    };
+    let names = [
+        "",
+        "local",
+        "ops",
+        "ops:1.0",
+        "acme/ops:latest",
+        "vieux/sshfs:latest",
+        "registry:5000/a/b:tag",
+        "127.0.0.1:5000/ops:v1",
+    ];
+    for name in names {
+        let volume = decide("/volumes/create", json!({ "Driver": name }));
+        assert_eq!(volume, None, "{name}");
+        let host = json!({ "HostConfig": { "VolumeDriver": name } });
+        assert_eq!(decide("/containers/create", host), None, "{name}");
+    }
+    let others = [
+        "OPS",
+        "ops:1:ops:1",
+        "x ops:1",
+        "ops/",
+        "../../../proc/7/root/ops:1",
+        "x/../ops:1",
+        "/ops:1",
+        "a:b/ops:1",
+        "a/b:5000/ops:1",
+        "a%2f..%2fops:1",
+    ];
+    for name in others {
+        for (path, body) in [
+            ("/volumes/create", json!({ "Driver": name })),
+            ("/networks/create", json!({ "Driver": name })),
+            ("/networks/create", json!({ "IPAM": { "Driver": name } })),
+            (
+                "/containers/create",
+                json!({ "HostConfig": { "LogConfig": { "Type": name } } }),
+            ),
+        ] {
+            assert!(decide(path, body).is_some(), "{path} {name}");
+        }
+    }
+    let named = json!({ "Driver": "acme/ops:1.0", "IPAM": { "Driver": "acme/ops:1.0" } });
+    assert_eq!(decide("/networks/create", named), None);
 }

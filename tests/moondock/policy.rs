@@ -499,6 +499,49 @@ fn fields_of_host_config_are_refused_beside_it() {
     });
 }
 
+/// The engine looks for `NAME.sock` in its directories of plugins, and does not clean the name.
+#[test]
+fn a_path_is_no_name_of_a_driver() {
+    let cases = [
+        ("/volumes/create", json!({ "Driver": "../p" }), "Driver"),
+        (
+            "/containers/create",
+            json!({ "HostConfig": { "volumedriver": "/run/p" } }),
+            "HostConfig.VolumeDriver",
+        ),
+        (
+            "/networks/create",
+            json!({ "IPAM": { "Driver": "a/../../p" } }),
+            "IPAM.Driver",
+        ),
+        (
+            "/services/create",
+            json!({ "TaskTemplate": { "LogDriver": { "Name": "../ops:1" } } }),
+            "TaskTemplate.LogDriver.Name",
+        ),
+    ];
+    policy("return true").open(async |plugin| {
+        for (path, body, field) in cases {
+            let refusal = plugin.decision(request_with("POST", path, &body)).await;
+            let refusal = refusal.unwrap_or_default();
+            assert!(
+                refusal.starts_with(&format!("`{field}` may not be \"")),
+                "{refusal}"
+            );
+            assert!(refusal.ends_with("name a driver, as in `local` or `acme/nas:1.0`"));
+        }
+        for name in [
+            "local",
+            "ops",
+            "vieux/sshfs:latest",
+            "registry:5000/a/b:tag",
+        ] {
+            let volume = request_with("POST", "/volumes/create", &json!({ "Driver": name }));
+            assert_eq!(plugin.decision(volume).await, None, "{name}");
+        }
+    });
+}
+
 #[test]
 fn tables_of_an_answered_request_raise() {
     for (keep, read) in [

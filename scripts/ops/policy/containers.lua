@@ -122,10 +122,21 @@ local function security(host)
   end
 end
 
+-- A driver says which path of the host a volume is.
+local function volume_driver(name)
+  if (name or "") == "" then return nil end
+  local reason = `volumes: volumes may not be of the driver {name}`
+  return unless_listed("volume_drivers", settings.names(name), reason)
+end
+
 local function volume(driver, options)
+  local reason = volume_driver(driver)
+  if reason then return reason end
+  local is_local = (driver or "") == "" or driver == "local"
   local kind = options and options.type or ""
-  if (driver or "") ~= "" and driver ~= "local" then return nil end
-  if not HARMLESS_VOLUMES[kind] then return `volumes: a local volume may not be of type {kind}` end
+  if is_local and not HARMLESS_VOLUMES[kind] then
+    return `volumes: a local volume may not be of type {kind}`
+  end
 end
 
 local function inline_volumes(mounts)
@@ -219,6 +230,7 @@ local function host_config(host)
     or capabilities(host.Capabilities)
     or resources(host)
     or security(host)
+    or volume_driver(host.VolumeDriver)
     or inline_volumes(host.Mounts)
     or logging(log.Type, log.Config)
     or oom(host.OomScoreAdj)

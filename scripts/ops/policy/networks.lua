@@ -36,6 +36,14 @@ local function network_driver(body)
   return unless_listed("network_drivers", settings.names(driver), reason)
 end
 
+-- An IPAM driver chooses the subnet, whatever the request says.
+local function ipam_driver(body)
+  local driver = (body.IPAM or {}).Driver or ""
+  if driver == "" then return nil end
+  local reason = `networks: the addresses of networks may not be of the driver {driver}`
+  return unless_listed("ipam_drivers", settings.names(driver), reason)
+end
+
 local function network_options(body)
   local options = body.Options or {}
   for _, option in BRIDGE_NAMES do
@@ -68,7 +76,7 @@ local function subnets(body)
 end
 
 local function create(body)
-  return network_driver(body) or network_options(body) or subnets(body)
+  return network_driver(body) or ipam_driver(body) or network_options(body) or subnets(body)
 end
 
 return { create = create, of_service = service_networks }

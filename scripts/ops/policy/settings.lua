@@ -29,10 +29,24 @@ function M.equals(value)
   end
 end
 
+local PART = "[%w][%w._-]*"
+local FIRST, MIDDLE, LAST = `^{PART}:?%d*$`, `^{PART}$`, `^({PART}):[%w_][%w._-]*$`
+
+-- Returns the last part of a managed plugin's name, `[host[:port]/]a/b:tag`, and nothing for any
+-- other text.
+local function plugin_of(driver)
+  local parts = string.split(driver, "/")
+  local last = table.remove(parts)
+  for i, part in parts do
+    if not string.match(part, if i == 1 then FIRST else MIDDLE) then return nil end
+  end
+  return string.match(last, LAST)
+end
+
 -- Like `equals`, for a driver. The engine names that of a managed plugin by its repository and tag:
 -- `acme/ops:1.0`.
 function M.names(driver)
-  local short = string.match(driver, "([^/:]+):[^/:]+$") or driver
+  local short = plugin_of(driver)
   return function(entry)
     return entry == driver or entry == short
   end
