@@ -72,13 +72,14 @@ pub fn query_of(action: &str) -> &'static [&'static str] {
 }
 
 /// Refuses a field of `HostConfig` beside it. Engines up to 26 read it there, unless there is a
-/// `HostConfig` too, and later ones ignore it (protocol 3.5).
+/// `HostConfig` too, and later ones ignore it (protocol 16). Only `null` is the same as no field: an
+/// empty list of masked paths masks none.
 pub(super) fn refuse_misplaced(action: &str, body: &Document) -> Result<(), Refusal> {
     if action != "container.create" {
         return Ok(());
     }
     let is_misplaced = |name: &str| bodies::HOST_CONFIG.has(name) || is_same_field(name, "Cpuset");
-    let mut given = body.root().entries().filter(|(_, value)| !value.is_empty());
+    let mut given = body.root().entries().filter(|(_, value)| !value.is_null());
     match given.find(|(name, _)| is_misplaced(name)) {
         Some((name, _)) => Err(Refusal::Misplaced(name.into_owned())),
         None => Ok(()),

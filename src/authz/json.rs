@@ -214,17 +214,6 @@ impl<'d> Node<'d> {
         })
     }
 
-    /// Returns whether it is what Go sets without being told: `null`, `false`, zero, or empty.
-    pub fn is_empty(self) -> bool {
-        match self.tag() {
-            Tag::Null | Tag::False => true,
-            Tag::True => false,
-            Tag::Number => self.as_f64() == Some(0.0),
-            Tag::String => self.raw_string().raw.is_empty(),
-            Tag::Array | Tag::Object | Tag::Map => self.document.tape.next(self.at) == self.at + 1,
-        }
-    }
-
     fn number(self) -> Option<&'d str> {
         (self.tag() == Tag::Number).then(|| self.slice())
     }

@@ -419,3 +419,22 @@ fn a_path_for_a_driver_is_refused() {
     bed.docker(&["volume", "create", "-d", "local", "three"])
         .ok();
 }
+
+/// Of the fields beside `HostConfig`, which engines up to 26 read, an empty list of masked paths
+/// masks none.
+#[test]
+fn empty_lists_beside_the_host_configuration_are_refused() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    for body in [
+        r#"{"Image":"busybox","Cmd":["true"],"MaskedPaths":[],"ReadonlyPaths":[]}"#,
+        r#"{"Image":"busybox","Cmd":["true"],"HostConfig":null,"ReadonlyPaths":[]}"#,
+        r#"{"Image":"busybox","Cmd":["true"],"HostConfig":{},"maskedpaths":[]}"#,
+        r#"{"Image":"busybox","Cmd":["true"],"Ulimits":[]}"#,
+    ] {
+        refused(body, &bed.post(CREATE, body), "outside of `hostconfig`");
+    }
+    nothing_was_made(&bed);
+    let absent = r#"{"Image":"busybox","Cmd":["true"],"MaskedPaths":null}"#;
+    assert_eq!(bed.post(CREATE, absent).status, 201);
+}

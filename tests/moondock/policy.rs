@@ -494,8 +494,29 @@ fn fields_of_host_config_are_refused_beside_it() {
             let wrong = format!("`{name}` is refused outside of `HostConfig`: some engines read it there and some do not");
             assert_eq!(plugin.decision(body(more)).await, Some(wrong));
         }
-        let empty = json!({ "Privileged": false, "Memory": 0, "Binds": null, "CapAdd": [], "Cpuset": "", "LogConfig": {} });
-        assert_eq!(plugin.decision(body(empty)).await, None);
+        let absent = json!({ "Privileged": null, "Memory": null, "Binds": null, "cpuset": null });
+        assert_eq!(plugin.decision(body(absent)).await, None);
+    });
+}
+
+/// To the engine, an empty list is not an absent one: without masked paths, none is masked.
+#[test]
+fn empty_fields_of_host_config_are_refused_beside_it() {
+    let known = moondock::authz::body_of("container.create").unwrap();
+    let fields = known.within("HostConfig").unwrap().names();
+    assert!(fields.contains(&"MaskedPaths") && fields.contains(&"Ulimits"));
+    policy("return true").open(async |plugin| {
+        for field in fields {
+            for empty in [json!([]), json!({}), json!(0), json!(false), json!("")] {
+                for host in [json!({}), json!(null)] {
+                    let body = json!({ "Image": "x", "HostConfig": host, field: empty });
+                    let request = request_with("POST", "/v1.41/containers/create", &body);
+                    let refusal = plugin.decision(request).await.unwrap_or_default();
+                    let wrong = format!("`{field}` is refused outside of `HostConfig`");
+                    assert!(refusal.starts_with(&wrong), "{body}: {refusal}");
+                }
+            }
+        }
     });
 }
 
