@@ -43,7 +43,9 @@ rules["checkpoint.create"] = checkpoints
 rules["checkpoint.remove"] = checkpoints
 
 rules["container.start"] = function(req)
-  if req.query.checkpoint or req.query["checkpoint-dir"] then return checkpoints() end
+  local from_checkpoint = req.query.checkpoint or req.query["checkpoint-dir"]
+  local reason = if from_checkpoint then checkpoints() else nil
+  if reason then return reason end
   for field in req.body or {} do
     return `old-api: a container is configured when it is created, not when it is started ({field})`
   end
@@ -94,8 +96,9 @@ end
 rules["volume.update"] = cluster_volumes
 
 rules["volume.create"] = function(req)
-  if req.body.ClusterVolumeSpec ~= nil then return cluster_volumes() end
-  return containers.volume(req.body.Driver, req.body.DriverOpts)
+  -- Engines of older API versions ignore the specification, and create a volume of the driver.
+  local reason = if req.body.ClusterVolumeSpec ~= nil then cluster_volumes() else nil
+  return reason or containers.volume(req.body.Driver, req.body.DriverOpts)
 end
 
 rules["network.create"] = function(req)
@@ -120,6 +123,18 @@ rules["service.create"] = function(req)
 end
 rules["service.update"] = rules["service.create"]
 
+-- The log driver of all services that name none.
+local function default_logging(swarm)
+  local log = (swarm.TaskDefaults or {}).LogDriver or {}
+  return containers.logging(log.Name, log.Options)
+end
+rules["swarm.init"] = function(req)
+  return default_logging(req.body.Spec or {})
+end
+rules["swarm.update"] = function(req)
+  return default_logging(req.body)
+end
+
 local WITHOUT_BODY = {
   ["container.start"] = true,
   ["image.build"] = true,
@@ -138,7 +153,8 @@ local function denial(req)
   if noun == "plugin" then return "plugins: plugins may not be changed" end
   if noun == "swarm" or noun == "node" then
     local reason = "swarm: the swarm may not be changed"
-    return unless_listed("swarm_actions", equals(req.action), reason)
+    reason = unless_listed("swarm_actions", equals(req.action), reason)
+    if reason then return reason end
   end
   local rule = rules[req.action]
   if rule and req.body == nil and not WITHOUT_BODY[req.action] then

@@ -438,3 +438,23 @@ fn empty_lists_beside_the_host_configuration_are_refused() {
     let absent = r#"{"Image":"busybox","Cmd":["true"],"MaskedPaths":null}"#;
     assert_eq!(bed.post(CREATE, absent).status, 201);
 }
+
+/// Below API 1.42 the engine ignores the specification, and makes a volume of the driver.
+#[test]
+fn a_volume_of_the_swarm_is_judged_as_a_volume_too() {
+    needs!(engine);
+    let bed = Bed::new();
+    let scripts = bed.install_ops();
+    let settings = bed.ops_script("plugin.toml");
+    let opened = settings.replace("cluster_volumes = false", "cluster_volumes = true");
+    assert_ne!(settings, opened);
+    bed.write_script("scripts/ops/plugin.toml", &opened);
+    bed.moondock_start(&scripts, &[]);
+    bed.engine_start(&["ops"]);
+    let proc = r#"{"Name":"proc","Driver":"local","DriverOpts":{"type":"proc","device":"proc"},"ClusterVolumeSpec":{}}"#;
+    let reply = bed.post("/v1.41/volumes/create", proc);
+    refused(proc, &reply, "a local volume may not be of type proc");
+    assert!(bed.volumes().is_empty());
+    let plain = r#"{"Name":"plain","ClusterVolumeSpec":{}}"#;
+    assert_eq!(bed.post("/v1.41/volumes/create", plain).status, 201);
+}

@@ -283,3 +283,76 @@ fn ops_knows_a_driver_by_its_name() {
     let named = json!({ "Driver": "acme/ops:1.0", "IPAM": { "Driver": "acme/ops:1.0" } });
     assert_eq!(decide("/networks/create", named), None);
 }
+
+/// A setting that allows one thing leaves the other rules in force.
+#[test]
+fn ops_judges_the_rest_of_what_a_setting_allows() {
+    let cluster = ("cluster_volumes = false", "cluster_volumes = true");
+    let checkpoints = ("checkpoints = false", "checkpoints = true");
+    let swarm = (
+        "swarm_actions = []",
+        r#"swarm_actions = ["swarm.init", "swarm.update"]"#,
+    );
+    let logging = json!({ "LogDriver": { "Name": "syslog" } });
+    for (setting, path, body, denial) in [
+        (
+            cluster,
+            "/v1.41/volumes/create",
+            json!({ "Driver": "local", "DriverOpts": { "type": "proc", "device": "proc" }, "ClusterVolumeSpec": {} }),
+            Some("volumes: a local volume may not be of type proc"),
+        ),
+        (
+            cluster,
+            "/v1.41/volumes/create",
+            json!({ "Driver": "sshfs", "ClusterVolumeSpec": {} }),
+            Some("volumes: volumes may not be of the driver sshfs"),
+        ),
+        (
+            cluster,
+            "/volumes/create",
+            json!({ "ClusterVolumeSpec": {} }),
+            None,
+        ),
+        (
+            checkpoints,
+            "/v1.23/containers/c/start?checkpoint=x",
+            json!({ "Privileged": true }),
+            Some("`container.start` takes no body"),
+        ),
+        (
+            checkpoints,
+            "/containers/c/start?checkpoint=x",
+            json!({}),
+            None,
+        ),
+        (
+            swarm,
+            "/swarm/init",
+            json!({ "Spec": { "TaskDefaults": logging } }),
+            Some("logging: containers may not log to syslog"),
+        ),
+        (
+            swarm,
+            "/swarm/update?version=1",
+            json!({ "TaskDefaults": logging }),
+            Some("logging: containers may not log to syslog"),
+        ),
+        (
+            swarm,
+            "/swarm/init",
+            json!({ "ListenAddr": "127.0.0.1" }),
+            None,
+        ),
+        (swarm, "/swarm/update?version=1", json!({}), None),
+    ] {
+        let request = request_with("POST", path, &body);
+        let decision = decisions_with(&[setting], vec![request]).remove(0);
+        match denial {
+            None => assert_eq!(decision, None, "{path} {body}"),
+            Some(start) => {
+                let reason = decision.unwrap_or_default();
+                assert!(reason.starts_with(start), "{path} {body}: {reason}");
+            }
+        }
+    }
+}
