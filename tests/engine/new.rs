@@ -2,28 +2,99 @@
 
 use crate::harness::bed::Bed;
 use crate::harness::cli::Output;
+use crate::harness::wait::wait_for;
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
-/// Makes a plugin in the bed, with its directories in the bed too, and serves it.
-fn serve_new(bed: &Bed, name: &str, args: &[&str]) {
-    let moondock = env!("CARGO_BIN_EXE_moondock");
+const MOONDOCK: &str = env!("CARGO_BIN_EXE_moondock");
+
+/// Makes a plugin in the bed, with its directories in the bed too.
+fn make_new(bed: &Bed, name: &str, args: &[&str]) -> PathBuf {
     let dir = bed.dir().join("scripts").join(name);
-    Output::of(Command::new(moondock).arg("new").arg(&dir).args(args)).ok();
+    Output::of(Command::new(MOONDOCK).arg("new").arg(&dir).args(args)).ok();
     let manifest = dir.join("plugin.toml");
     let text = fs::read_to_string(&manifest).unwrap();
     let own = format!("\"{}/", bed.dir().display());
     fs::write(&manifest, text.replace("\"/var/lib/moondock/", &own)).unwrap();
+    dir
+}
+
+/// Makes a plugin in the bed, and serves it.
+fn serve_new(bed: &Bed, name: &str, args: &[&str]) {
+    make_new(bed, name, args);
+    serve(bed, name, &[]);
+}
+
+fn serve(bed: &Bed, name: &str, args: &[&str]) {
     let path = |path: &str| bed.dir().join(path).display().to_string();
     let argv = [
-        moondock,
+        MOONDOCK,
         "serve",
         &path("scripts"),
         "--state",
         &path("state"),
     ];
     let socket = format!("/run/docker/plugins/{name}.sock");
-    bed.plugin_start(&argv.map(str::to_owned), &socket);
+    let argv = argv.iter().chain(args).map(ToString::to_string);
+    bed.plugin_start(&argv.collect::<Vec<_>>(), &socket);
+}
+
+/// From an idea to a driver in use: made, tested, mended, served, and broken again.
+#[test]
+fn a_new_driver_is_tested_before_docker_uses_it() {
+    needs!(engine);
+    let bed = Bed::new();
+    let dir = make_new(&bed, "mydisk", &["volume"]);
+    let test = || Output::of(Command::new(MOONDOCK).arg("test").arg(&dir));
+    assert!(test().ok().contains(", 0 failed"));
+
+    let (script, tests) = (dir.join("volume.lua"), dir.join("volume_test.lua"));
+    let good = fs::read_to_string(&script).unwrap();
+    let wanted = format!(
+        "{}\ntest.case(\"a volume has a note\", function()\n  \
+         test.call(\"VolumeDriver.Create\", {{ Name = \"aa\" }})\n  \
+         test.equal(test.call(\"VolumeDriver.Mount\", {{ Name = \"aa\", ID = \"b\" }}).Mountpoint ~= nil, true)\n  \
+         test.match(fs.read(\"{}/volumes/mydisk/aa/note\"), \"mydisk\")\nend)\n",
+        fs::read_to_string(&tests).unwrap().replacen(
+            "local test",
+            "local fs = require(\"@moondock/fs\")\nlocal test",
+            1
+        ),
+        bed.dir().display()
+    );
+    fs::write(&tests, wanted).unwrap();
+    test().fails_with(&["FAIL  mydisk/volume_test.lua: a volume has a note", "note"]);
+
+    let made = "  create = function(v)\n";
+    let start = good.find(made).unwrap() + made.len();
+    let end = start + good[start..].find("  end,").unwrap();
+    let note = "    fs.write(path(v) .. \"/note\", \"made by mydisk\")\n";
+    let mended = format!("{}{note}{}", &good[..end], &good[end..]);
+    fs::write(&script, &mended).unwrap();
+    test().ok();
+
+    serve(&bed, "mydisk", &["--test-on-reload"]);
+    bed.engine_start(&[]);
+    let read = || {
+        let volume = ["-v", "notes:/data", "busybox", "cat", "/data/note"];
+        bed.docker(&[&["run", "--rm"], &volume[..]].concat()).ok()
+    };
+    bed.docker(&["volume", "create", "-d", "mydisk", "notes"])
+        .ok();
+    assert_eq!(read(), "made by mydisk");
+
+    fs::write(&script, mended.replace("made by mydisk", "spoilt")).unwrap();
+    wait_for(
+        "the failed tests in the log",
+        Duration::from_mins(1),
+        || bed.moondock_log().contains("its tests fail:"),
+    );
+    bed.docker(&["volume", "create", "-d", "mydisk", "more"])
+        .ok();
+    let more = bed.dir().join("volumes/mydisk/more/note");
+    assert_eq!(fs::read_to_string(more).unwrap(), "made by mydisk");
 }
 
 #[test]
