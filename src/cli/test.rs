@@ -111,6 +111,7 @@ impl Test {
             seed,
             jobs: jobs.unwrap_or(NonZero::<usize>::MIN),
             update: self.update,
+            unattended: false,
         };
         let begun = Instant::now();
         print(Summary::begin(self.format))?;

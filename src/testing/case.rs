@@ -40,6 +40,7 @@ impl Loaded {
         sources: &Arc<Sources>,
         file: &str,
         snapshots: Snapshots,
+        unattended: bool,
     ) -> Result<Self, Failure> {
         let rig = Rig::new(plugin, sources.clone(), snapshots)
             .await
@@ -61,7 +62,10 @@ impl Loaded {
         let vm = Vm::new(host.clone()).map_err(broken)?;
         let native = vm
             .lua()
-            .create_userdata(Native(rig.clone()))
+            .create_userdata(Native {
+                rig: rig.clone(),
+                unattended,
+            })
             .map_err(broken)?;
         let all = Arc::new(with_tests(sources));
         run_file(&vm, file, &all, Some(native))

@@ -34,6 +34,8 @@ pub struct Options {
     pub jobs: NonZero<usize>,
     /// Whether snapshots that differ are replaced.
     pub update: bool,
+    /// Whether nobody has asked for the tests: they then reach nothing real, and write no snapshots.
+    pub unattended: bool,
 }
 
 /// What became of a case.
@@ -81,6 +83,7 @@ pub fn verify(plugin: &PluginSpec, sources: &Arc<Sources>) -> Result<(), String>
         seed: fastrand::u64(..),
         jobs: available_parallelism().unwrap_or(NonZero::<usize>::MIN),
         update: false,
+        unattended: true,
     };
     let failures = Mutex::new(String::new());
     let report = |tested: Tested| {

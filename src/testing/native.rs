@@ -9,7 +9,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 /// The rig, for the kit. A double that returns it leaves the call to the real function.
-pub struct Native(pub Rc<Rig>);
+pub struct Native {
+    /// What the case runs on.
+    pub rig: Rc<Rig>,
+    /// Whether nothing real may be reached.
+    pub unattended: bool,
+}
 
 impl UserData for Native {
     fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
@@ -19,28 +24,25 @@ impl UserData for Native {
         methods.add_method("methods", hooks);
         methods.add_method("settings", settings);
         methods.add_method("stop", |_, this, ()| {
-            this.0.stop();
+            this.rig.stop();
             Ok(())
         });
         methods.add_method("die", |_, this, ()| {
-            this.0.die();
+            this.rig.die();
             Ok(())
         });
-        methods.add_method("is_dead", |_, this, ()| Ok(this.0.is_dead()));
-        methods.add_method("real", |_, this, ()| {
-            this.0.follow_real_time();
-            Ok(())
-        });
-        methods.add_method("clock", |_, this, ()| Ok(this.0.clock()));
+        methods.add_method("is_dead", |_, this, ()| Ok(this.rig.is_dead()));
+        methods.add_method("real", real);
+        methods.add_method("clock", |_, this, ()| Ok(this.rig.clock()));
         methods.add_async_method("advance", advance);
-        methods.add_method("log", |_, this, ()| Ok(this.0.log()));
+        methods.add_method("log", |_, this, ()| Ok(this.rig.log()));
         methods.add_method("snapshot", snapshot);
         methods.add_method("file", file);
     }
 }
 
 fn case(_: &Lua, this: &Native, (name, function): (String, Function)) -> Result<()> {
-    if this.0.add_case(name.clone(), function) {
+    if this.rig.add_case(name.clone(), function) {
         return Ok(());
     }
     Err(Error::runtime(format!(
@@ -48,8 +50,18 @@ fn case(_: &Lua, this: &Native, (name, function): (String, Function)) -> Result<
     )))
 }
 
+fn real(_: &Lua, this: &Native, (): ()) -> Result<()> {
+    if this.unattended {
+        return Err(Error::runtime(
+            "a saved version is tested without the real machine: leave `test.real` to `moondock test`",
+        ));
+    }
+    this.rig.follow_real_time();
+    Ok(())
+}
+
 fn machine(lua: &Lua, this: &Native, functions: Table) -> Result<()> {
-    this.0.set_machine(Machine::new(lua, &functions)?);
+    this.rig.set_machine(Machine::new(lua, &functions)?);
     Ok(())
 }
 
@@ -59,7 +71,7 @@ async fn call(
     this: UserDataRef<Native>,
     (method, body): (String, String),
 ) -> Result<(Option<u16>, mlua::LuaString)> {
-    let rig = this.0.clone();
+    let rig = this.rig.clone();
     drop(this);
     match rig.exchange(&method, body).await {
         Ok((status, body)) => Ok((Some(status), lua.create_string(body)?)),
@@ -77,11 +89,11 @@ fn hooks(lua: &Lua, _: &Native, interface: String) -> Result<Table> {
 }
 
 fn settings(_: &Lua, this: &Native, json: String) -> Result<()> {
-    this.0.set(&json).map_err(Error::runtime)
+    this.rig.set(&json).map_err(Error::runtime)
 }
 
 async fn advance(_: Lua, this: UserDataRef<Native>, seconds: f64) -> Result<()> {
-    let rig = this.0.clone();
+    let rig = this.rig.clone();
     drop(this);
     let time = Duration::try_from_secs_f64(seconds).map_err(Error::external)?;
     rig.pass(time).await;
@@ -90,10 +102,10 @@ async fn advance(_: Lua, this: UserDataRef<Native>, seconds: f64) -> Result<()> 
 
 /// Returns the text of a snapshot, unless it is new.
 fn snapshot(_: &Lua, this: &Native, (name, text): (String, String)) -> Result<Option<String>> {
-    Ok(this.0.snapshots.borrow_mut().kept(&name, text))
+    Ok(this.rig.snapshots.borrow_mut().kept(&name, text))
 }
 
 fn file(_: &Lua, this: &Native, (path, text): (String, BString)) -> Result<()> {
     let path = Path::new(&path);
-    this.0.make_file(path, &text).map_err(Error::external)
+    this.rig.make_file(path, &text).map_err(Error::external)
 }

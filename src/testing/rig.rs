@@ -14,7 +14,7 @@ use mlua::Function;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,6 +211,11 @@ impl Rig {
     /// # Errors
     /// A file that cannot be made.
     pub fn make_file(&self, path: &Path, text: &[u8]) -> std::io::Result<()> {
+        let climbs = path.components().any(|part| part == Component::ParentDir);
+        if climbs || !path.is_absolute() {
+            let message = format!("`{}` is not an absolute path without `..`", path.display());
+            return Err(std::io::Error::other(message));
+        }
         write(&self.path(path), text)
     }
 

@@ -87,9 +87,14 @@ impl Run<'_> {
             .map_err(|error| Failure::of(format!("cannot read the snapshots: {error}")))?;
         locked(&self.snapshots).insert(file.to_owned(), kept.clone());
         block_on(async {
-            let loaded = Loaded::new(self.plugin, self.sources, file, kept).await?;
+            let loaded = self.load(file, kept).await?;
             Ok(loaded.names())
         })
+    }
+
+    async fn load(&self, file: &str, kept: Snapshots) -> Result<Loaded, Failure> {
+        let unattended = self.options.unattended;
+        Loaded::new(self.plugin, self.sources, file, kept, unattended).await
     }
 
     fn case(&self, Planned { file, case }: &Planned) {
@@ -97,7 +102,7 @@ impl Run<'_> {
         let kept = locked(&self.snapshots).get(file).cloned();
         let failure = kept.and_then(|kept| {
             let running = async {
-                let loaded = Loaded::new(self.plugin, self.sources, file, kept).await?;
+                let loaded = self.load(file, kept).await?;
                 let result = loaded.run(case).await;
                 self.take(file, &loaded);
                 result
@@ -128,12 +133,15 @@ impl Run<'_> {
 
     /// Writes the snapshots, and returns what was reached.
     fn end(self) -> Coverage {
-        for (file, kept) in &*locked(&self.snapshots) {
+        let snapshots = locked(&self.snapshots);
+        let written = snapshots.iter().filter(|_| !self.options.unattended);
+        for (file, kept) in written {
             if let Err(error) = kept.write() {
                 let failure = Failure::of(format!("cannot write the snapshots: {error}"));
                 self.tell(file.clone(), None, Instant::now(), Some(failure));
             }
         }
+        drop(snapshots);
         self.coverage
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner)

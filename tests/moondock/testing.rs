@@ -412,6 +412,30 @@ fn a_version_whose_tests_fail_does_not_go_live() {
 }
 
 #[test]
+fn tests_reach_nothing_real_unless_a_person_asks() {
+    let place =
+        |path: &str| format!("test.case(\"it\", function() test.file(\"{path}\", \"x\") end)");
+    for path in ["/../../tmp/x", "relative"] {
+        let ended = run(&place(path), &[]);
+        let message = format!("`{path}` is not an absolute path without `..`");
+        assert!(ended.stdout.contains(&message), "{}", ended.stdout);
+    }
+    let real = "test.real(\"process\")\ntest.call(\"VolumeDriver.Remove\", { Name = \"a\" })";
+    fails(real, &["process.check: cannot start `wipe`"]);
+    let test = format!(
+        "local test = require(\"@moondock/test\")\ntest.case(\"it\", function()\n{real}\nend)"
+    );
+    let setup = Setup::new()
+        .plugin("nas", "volume.lua", VOLUME)
+        .arg("--test-on-reload");
+    let scripts = setup.scripts().join("nas");
+    let served = setup.start();
+    std::fs::write(scripts.join("plugin.toml"), MANIFEST).unwrap();
+    std::fs::write(scripts.join("volume_test.lua"), test).unwrap();
+    served.wait_for_log("a saved version is tested without the real machine");
+}
+
+#[test]
 fn tests_run_again_when_a_file_is_saved() {
     let case = |name: &str| {
         format!("local test = require(\"@moondock/test\")\ntest.case(\"{name}\", function() end)")
