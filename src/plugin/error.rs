@@ -23,20 +23,12 @@ pub enum CallError {
     #[error("{0} is not implemented")]
     NotImplemented(&'static str),
     /// The request's body cannot be decoded.
-    #[error("{method}: {problem}")]
-    BadRequest {
-        /// The method's wire name.
-        method: &'static str,
-        /// What is wrong with the body.
-        problem: String,
-    },
+    #[error("the request cannot be read: {0}")]
+    BadRequest(String),
     /// The engine repeated a call that got no answer, but without its arguments
-    /// (protocol 1.6).
-    #[error(
-        "{0}: the answer was lost, and the engine repeated the call without its arguments: \
-         repeat the command"
-    )]
-    NoArguments(&'static str),
+    /// (protocol 1.6): because the answer was lost, or for the reason given here.
+    #[error("{}", lost(.0.as_deref()))]
+    NoArguments(Option<String>),
     /// The request's body is larger than the method's limit.
     #[error("the body of {method} is larger than {limit} bytes")]
     TooLarge {
@@ -61,8 +53,8 @@ pub enum CallError {
     #[error("{}", .0.short())]
     Failed(Diagnostic),
     /// Moondock panicked, which is in the log.
-    #[error("{0}: internal error of moondock, see its log")]
-    Panicked(&'static str),
+    #[error("{PANICKED}")]
+    Panicked,
 }
 
 impl CallError {
@@ -72,14 +64,14 @@ impl CallError {
             CallError::UnknownMethod(_)
             | CallError::NoScript { .. }
             | CallError::NotImplemented(_) => 404,
-            CallError::BadRequest { .. } | CallError::NoArguments(_) => 400,
+            CallError::BadRequest(_) | CallError::NoArguments(_) => 400,
             CallError::TooLarge { .. } => 413,
             CallError::Absent(_)
             | CallError::Spent(_)
             | CallError::Broken(_)
             | CallError::Unopened(_)
             | CallError::Failed(_)
-            | CallError::Panicked(_) => 500,
+            | CallError::Panicked => 500,
         }
     }
 
@@ -94,7 +86,17 @@ impl CallError {
     }
 }
 
-/// The diagnostic of a script whose loading panicked.
+/// Describes a call that was repeated without its arguments. `cause` is why it got no answer, if that
+/// is known.
+fn lost(cause: Option<&str>) -> String {
+    match cause {
+        None => "the answer was lost, and the engine repeated the call without its arguments: repeat the command"
+            .to_owned(),
+        Some(cause) => format!("repeated by the engine without arguments, after it failed: {cause}"),
+    }
+}
+
+/// The message about a panic, which is in the log.
 pub(super) const PANICKED: &str = "internal error of moondock, see its log";
 
 /// Why a plugin cannot be opened.

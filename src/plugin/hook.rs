@@ -20,7 +20,7 @@ pub(super) async fn answer(
     }
     let request = match decode(live.script.lua(), method.request, body) {
         Ok(request) => request,
-        Err(problem) => return Outcome::failed(unreadable(method, body, problem), String::new()),
+        Err(problem) => return Outcome::failed(unreadable(slot, body, problem), String::new()),
     };
     let object = object_of(method, &request);
     let owed = Owed::of(method, &request);
@@ -41,7 +41,7 @@ pub(super) async fn try_out(
     }
     let reply = match arguments(method, live, body) {
         Ok((owed, args)) => call(slot, method, live, &owed, args).await,
-        Err(problem) => Err(unreadable(method, body, problem)),
+        Err(problem) => Err(unreadable(slot, body, problem)),
     };
     Outcome::of(reply, String::new())
 }
@@ -73,14 +73,11 @@ pub(super) async fn call(
 }
 
 /// Returns the error for a body that cannot be decoded.
-pub(super) fn unreadable(method: &'static Method, body: &[u8], problem: String) -> CallError {
+pub(super) fn unreadable(slot: &Slot, body: &[u8], problem: String) -> CallError {
     if body.trim_ascii().is_empty() {
-        return CallError::NoArguments(method.wire);
+        return CallError::NoArguments(slot.unanswered.borrow().clone());
     }
-    CallError::BadRequest {
-        method: method.wire,
-        problem,
-    }
+    CallError::BadRequest(problem)
 }
 
 fn object_of(method: &Method, request: &Table) -> String {

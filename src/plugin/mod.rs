@@ -204,7 +204,7 @@ impl Plugin {
         let answer = link.run(move |runner| async move { runner.answer(method, body).await });
         match answer.await {
             Ok(reply) => reply,
-            Err(_) => self.reject(method, CallError::Panicked(method.wire)),
+            Err(_) => self.reject(method, CallError::Panicked),
         }
     }
 

@@ -33,10 +33,7 @@ pub(super) async fn decide(
 ) -> Outcome {
     let request = match Request::read(body) {
         Ok(request) => request,
-        Err(problem) => {
-            let method = method.wire;
-            return Outcome::failed(CallError::BadRequest { method, problem }, String::new());
-        }
+        Err(problem) => return Outcome::failed(CallError::BadRequest(problem), String::new()),
     };
     let object = object_of(&request);
     let decision = match live {

@@ -66,7 +66,7 @@ impl Runner {
             (Answer::Hook, Ok(live)) => hook::answer(slot, method, live, body).await,
             (Answer::LogCapabilities, Ok(live)) => Logs::capabilities(live),
             (Answer::StartLog, Ok(live)) => self.logs.start(method, live, body).await,
-            (Answer::StopLog, Ok(_)) => self.logs.stop(method, body).await,
+            (Answer::StopLog, Ok(_)) => self.logs.stop(body).await,
             (Answer::ReadLog, Ok(_)) => Outcome::without_hook(method),
             (Answer::StartMetrics, Ok(live)) => self.collector.start(method, live, body).await,
             (Answer::StopMetrics, Ok(live)) => self.collector.stop(method, live, body).await,

@@ -24,6 +24,8 @@ pub(super) struct Slot {
     /// Notified when a new generation is live.
     pub changed: Notify,
     state: RefCell<State>,
+    /// Why the last call of a method that is not answered after a failure got no answer.
+    pub unanswered: RefCell<Option<String>>,
     /// Notified when a task panicked.
     pub panicked: Notify,
     /// Held while a generation is loaded, so that an older one never replaces a newer.
@@ -64,6 +66,7 @@ impl Slot {
             core,
             interface,
             changed: Notify::new(),
+            unanswered: RefCell::default(),
             panicked: Notify::new(),
             state: RefCell::new(State::Broken(CallError::Broken(unloaded))),
             loading: Mutex::default(),
@@ -201,11 +204,25 @@ impl Slot {
         outcome: &Outcome,
         started: Instant,
     ) {
+        self.note_unanswered(method, outcome);
         let generation = live.map_or(0, |live| live.script.generation);
         self.core
             .record(method, outcome, started.elapsed(), generation);
         if let Some(live) = live {
             self.settle(live).await;
+        }
+    }
+
+    /// Notes why a call gets no answer, for the calls by which the engine repeats it.
+    fn note_unanswered(&self, method: &Method, outcome: &Outcome) {
+        match &outcome.reply {
+            _ if !method.hang_up_on_failure => {}
+            Err(CallError::NoArguments(_)) => {}
+            Err(error) if error.requires_hang_up(method) => {
+                let cause = format!("`{}`: {error}", outcome.object);
+                self.unanswered.replace(Some(cause));
+            }
+            _ => drop(self.unanswered.take()),
         }
     }
 

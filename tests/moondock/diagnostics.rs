@@ -6,6 +6,7 @@ mod places;
 mod silent;
 
 use crate::harness::command::{Ended, Workplace};
+use crate::harness::scripted::Scripts;
 use serde_json::Value;
 
 /// What `check` says of a plugin with these files, after its first lines on what the plugin is.
@@ -445,6 +446,25 @@ fn a_failing_get_is_only_logged() {
         ),
         "{logged}"
     );
+}
+
+/// The engine repeats a `Get` that got no answer, and loses its arguments. The repetition is explained by the failure.
+#[test]
+fn a_repeated_get_is_logged_with_the_cause() {
+    let text = driver("error(`{req.Name} is on fire`)");
+    Scripts::new([("volume.lua", text.as_str()), ("lib/rules.lua", RULES)]).open(async |plugin| {
+        let repetition = "the answer was lost, and the engine repeated the call without its arguments: repeat the command";
+        let lost = plugin.raw("VolumeDriver.Create", b"").await;
+        assert_eq!(lost.0, 400);
+        let told: Value = serde_json::from_str(&lost.1).unwrap();
+        assert_eq!(told["Err"], repetition);
+        assert_eq!(plugin.raw("VolumeDriver.Get", br#"{"Name":"v1"}"#).await.0, 0);
+        assert_eq!(plugin.raw("VolumeDriver.Get", b"").await.0, 0);
+        let log = plugin.log();
+        let cause = "failed: repeated by the engine without arguments, after it failed: `v1`: volume.lua:";
+        assert!(log.contains(cause) && log.contains("v1 is on fire"), "{log}");
+        assert!(!log.contains(&format!("VolumeDriver.Get: {repetition}")), "{log}");
+    });
 }
 
 #[test]

@@ -73,7 +73,10 @@ impl Logs {
                 let started = self.start_stream(method, live, info).await;
                 Outcome::of(started.map(|()| b"{}".to_vec()), name)
             }
-            Err(problem) => Outcome::failed(hook::unreadable(method, body, problem), String::new()),
+            Err(problem) => {
+                let slot = &self.registry.slot;
+                Outcome::failed(hook::unreadable(slot, body, problem), String::new())
+            }
         }
     }
 
@@ -95,7 +98,7 @@ impl Logs {
             .map_err(|error| failed(&info.file, &error))?;
         let table = info
             .table(live.script.lua())
-            .map_err(|problem| hook::unreadable(method, &info.text, problem))?;
+            .map_err(|problem| hook::unreadable(&registry.slot, &info.text, problem))?;
         let owed = Owed::of(method, &table);
         hook::call(&registry.slot, method, live, &owed, table).await?;
         let mark = self.note(&info).await.map_err(|e| failed(STATE_DIR, &e))?;
@@ -122,10 +125,13 @@ impl Logs {
 
     /// Answers `StopLogging`: ends a stream once it is empty. Returns then, or after
     /// [`DRAIN_TIMEOUT`] and [`LEAVE_TIMEOUT`].
-    pub async fn stop(&self, method: &'static Method, body: &[u8]) -> Outcome {
+    pub async fn stop(&self, body: &[u8]) -> Outcome {
         match file_of(body) {
             Ok(file) => Outcome::ok(b"{}".to_vec(), self.stop_stream(&file).await),
-            Err(problem) => Outcome::failed(hook::unreadable(method, body, problem), String::new()),
+            Err(problem) => {
+                let slot = &self.registry.slot;
+                Outcome::failed(hook::unreadable(slot, body, problem), String::new())
+            }
         }
     }
 

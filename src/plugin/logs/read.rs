@@ -46,7 +46,7 @@ pub(super) async fn read(
         Err(problem) => {
             let meters = &registry.slot.core.meters;
             meters.refusal(method, Verdict::Failed);
-            return Reply::from(&hook::unreadable(method, body, problem));
+            return Reply::from(&hook::unreadable(&registry.slot, body, problem));
         }
     };
     let (parts, mut receiver) = mpsc::channel(QUEUE_LENGTH);
@@ -89,7 +89,7 @@ async fn run(
         }
     };
     // A panic must reach the reader as an error, and not as the end of the log.
-    let result = result.unwrap_or(Err(CallError::Panicked(method.wire)));
+    let result = result.unwrap_or(Err(CallError::Panicked));
     if let Err(error) = &result {
         // The reader may be gone.
         let _ = reading.parts.send(Err(error.clone())).await;
@@ -128,10 +128,7 @@ async fn call(
         let emit = emit(lua, reading.clone())?;
         Ok((info, config, emit, wait(lua, reading, followed)?))
     };
-    let args = make().map_err(|error| CallError::BadRequest {
-        method: method.wire,
-        problem: error.to_string(),
-    })?;
+    let args = make().map_err(|error| CallError::BadRequest(error.to_string()))?;
     let deadline = live.manifest.deadline(method);
     let result = live.script.call_for_value(method, args, deadline).await;
     result.map(drop).map_err(CallError::Failed)
