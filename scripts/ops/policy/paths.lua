@@ -51,7 +51,7 @@ local function problem(path, all)
   for _, entry in all do
     if settings.within(path, entry.path) then return entry.judge(path, entry.path) end
   end
-  return "is not in one of the allowed roots"
+  return "is not in one of the allowed roots (see the settings roots and paths)"
 end
 
 -- Returns the reason for a denial, or nothing.
