@@ -6,6 +6,6 @@ local settings = require("@moondock/plugin").settings()
 
 return logs.file_driver({
   root = settings.root,
-  max_size = settings.max_size,
-  max_file = settings.max_file,
+  max_size = rawget(settings, "max_size"),
+  max_file = rawget(settings, "max_file"),
 })

@@ -87,7 +87,7 @@ local function leftovers(networks)
     if not known[id] then
       local links = if own[bridge] then {} else ports_of(bridge)
       local fields = { network = id, bridge = bridge, links = table.concat(links, " ") }
-      if not plugin.settings().remove_leftovers then
+      if not rawget(plugin.settings(), "remove_leftovers") then
         log.warn(
           "the kernel has a network that is not in the state: set `remove_leftovers`",
           fields

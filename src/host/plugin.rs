@@ -1,7 +1,7 @@
 //! `@moondock/plugin`: the plugin that a script belongs to.
 
-use super::{Host, Module, Needs, function, values};
-use mlua::{Lua, Value};
+use super::{Host, Module, Needs, closing, function, hint, values};
+use mlua::{Lua, Table, Value};
 use std::io;
 
 /// The module's functions.
@@ -24,7 +24,22 @@ fn name(_: &Lua, host: &Host, (): ()) -> mlua::Result<String> {
 
 fn settings(lua: &Lua, host: &Host, (): ()) -> Result<Value, String> {
     let json = serde_json::to_vec(&*host.settings).map_err(|e| e.to_string())?;
-    values::decode(lua, &host.budget, &json).map_err(|e| e.to_string())
+    let settings = values::decode(lua, &host.budget, &json).map_err(|e| e.to_string())?;
+    if let Value::Table(table) = &settings {
+        close(lua, host, table).map_err(|e| e.to_string())?;
+    }
+    Ok(settings)
+}
+
+/// Makes reading a setting raise that `plugin.toml` does not have. Tables in it may be maps, whose keys
+/// are data.
+fn close(lua: &Lua, host: &Host, table: &Table) -> mlua::Result<()> {
+    let settings = host.settings.clone();
+    let unknown = move |_: &Lua, _: &Table, name: &str| {
+        let known: Vec<_> = settings.keys().collect();
+        format!("plugin.toml has no setting `{name}`{}", hint(name, &known))
+    };
+    table.set_metatable(Some(closing(lua, &[], unknown)?))
 }
 
 fn activation(_: &Lua, host: &Host, (): ()) -> mlua::Result<u64> {

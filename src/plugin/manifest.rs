@@ -89,8 +89,10 @@ impl Manifest {
     /// Parses the grants, which may name settings.
     fn parse_grants(&mut self, text: &str) -> Result<(), Diagnostic> {
         let declared = grants::parse(&self.raw_grants, &self.settings);
-        let declared = declared.map_err(|(offset, error)| {
-            Diagnostic::of_file(MANIFEST, error.to_string()).at(Some(line_at(text, offset)))
+        let declared = declared.map_err(|(line, error)| {
+            Diagnostic::of_file(MANIFEST, error.to_string())
+                .at(Some(line_at(text, line.span().start)))
+                .about(line.get_ref())
         })?;
         for DeclaredGrant { grant, offset } in declared {
             self.grants.push(grant);

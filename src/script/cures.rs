@@ -130,8 +130,20 @@ const SYNTAX: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// Returns what to do about a runtime error.
+/// What Luau expects where an expression has ended.
+const AFTER_EXPRESSION: [&str; 4] = [
+    "Expected 'end'",
+    "Expected 'then'",
+    "Expected 'do'",
+    "Expected 'until'",
+];
+
+/// Returns what to do about an error, by its message alone.
 pub(super) fn cure_of(message: &str) -> Option<String> {
+    let ends_with_equals = message.ends_with("got '='");
+    if ends_with_equals && AFTER_EXPRESSION.iter().any(|part| message.contains(part)) {
+        return Some("`=` assigns a value: compare with `==`".to_owned());
+    }
     CURES.iter().find_map(|(part, cure)| {
         let (_, rest) = message.split_once(part)?;
         Some(cure.replace("{}", rest))

@@ -21,12 +21,17 @@ pub struct Diagnostic {
     excerpt: Option<Box<Excerpt>>,
 }
 
-/// The text of a line, and the columns to point at.
+/// What is shown of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Excerpt {
-    text: String,
-    from: usize,
-    to: usize,
+enum Excerpt {
+    /// The part to point at, which the message does not quote. The line's text is not known yet.
+    About(String),
+    /// The text of the line, and the columns to point at.
+    Line {
+        text: String,
+        from: usize,
+        to: usize,
+    },
 }
 
 /// The limit of a message in bytes; the rest is cut off.
@@ -91,7 +96,7 @@ impl Diagnostic {
         match place {
             None => self,
             Some((file, line)) if file.starts_with(OWN) => Self {
-                message: format!("{} ({file}:{line})", self.message),
+                message: format!("{} ({})", self.message, in_kit(&file, line)),
                 ..self
             }
             .at_place(own, None),
@@ -128,6 +133,15 @@ impl Diagnostic {
         Self { line, ..self }
     }
 
+    /// Sets the part of the line that it is about.
+    #[must_use]
+    pub fn about(self, subject: impl Into<String>) -> Self {
+        Self {
+            excerpt: Some(Box::new(Excerpt::About(subject.into()))),
+            ..self
+        }
+    }
+
     /// Sets what to do about it.
     #[must_use]
     pub fn cure(self, cure: impl Into<String>) -> Self {
@@ -147,8 +161,11 @@ impl Diagnostic {
         let text = text.trim_start_matches('\u{feff}');
         if let Some(line) = text.lines().nth(line.saturating_sub(1)) {
             self.cure = self.cure.or_else(|| cure_of_syntax(&self.message, line));
-            let (from, to) = columns(line, &self.message);
-            self.excerpt = Some(Box::new(Excerpt {
+            let (from, to) = match self.excerpt.as_deref() {
+                Some(Excerpt::About(subject)) => columns(line, &format!("`{subject}`")),
+                _ => columns(line, &self.message),
+            };
+            self.excerpt = Some(Box::new(Excerpt::Line {
                 text: line.replace('\t', "    "),
                 from,
                 to,
@@ -235,17 +252,21 @@ impl fmt::Display for Diagnostic {
 
 impl Excerpt {
     fn write(&self, f: &mut fmt::Formatter, line: usize) -> fmt::Result {
+        let Self::Line { text, from, to } = self else {
+            return Ok(());
+        };
         let margin = " ".repeat(line.to_string().len());
-        let pointer = " ".repeat(self.from) + &"^".repeat(self.to - self.from);
-        write!(
-            f,
-            "\n{margin} |\n{line} | {}\n{margin} | {pointer}",
-            self.text
-        )
+        let pointer = " ".repeat(*from) + &"^".repeat(to - from);
+        write!(f, "\n{margin} |\n{line} | {text}\n{margin} | {pointer}")
     }
 }
 
 impl std::error::Error for Diagnostic {}
+
+/// Describes a place in a kit, which is not a file of the author's.
+fn in_kit(file: &str, line: usize) -> String {
+    format!("in the kit {}, line {line}", file.trim_start_matches(OWN))
+}
 
 fn first_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
@@ -265,8 +286,17 @@ fn columns(line: &str, message: &str) -> (usize, usize) {
     let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
-        // The quoted name is usually that of a field: prefer `settings.roots` to `local roots`.
-        let read = line.rfind(&format!(".{part}")).map(|at| at + 1);
+        // The quoted name is usually that of a field: prefer `settings.roots` to `local roots`, and
+        // the text of `require("fs")` to `local fs`.
+        let read = [
+            format!(".{part}"),
+            format!("\"{part}\""),
+            format!("'{part}'"),
+        ];
+        let read = read
+            .iter()
+            .find_map(|text| line.rfind(text))
+            .map(|at| at + 1);
         if let Some(at) = read.or_else(|| line.find(part)) {
             let from = width(&line[..at]);
             return (from, from + width(part));
@@ -325,14 +355,14 @@ mod tests {
             (
                 "@moondock/options:9: bad",
                 vec!["@moondock/options:9 function parse", "volume.lua:3"],
-                "volume.lua:3: bad (@moondock/options:9)",
+                "volume.lua:3: bad (in the kit options, line 9)",
             ),
             (
                 "fs.read: bad",
                 vec!["@moondock/volume:8 function get"],
-                "volume.lua: fs.read: bad (@moondock/volume:8)",
+                "volume.lua: fs.read: bad (in the kit volume, line 8)",
             ),
-            ("bad", vec![], "volume.lua: bad (@moondock/volume:7)"),
+            ("bad", vec![], "volume.lua: bad (in the kit volume, line 7)"),
         ] {
             let raised = Raised {
                 message: message.to_owned(),

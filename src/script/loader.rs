@@ -169,10 +169,7 @@ impl Loader {
 
     fn find_file(&self, name: &str, caller: &Path) -> mlua::Result<Found> {
         if !name.starts_with("./") && !name.starts_with("../") {
-            return Err(Error::runtime(format!(
-                "`{name}` cannot be required: write `./name` for a file of this plugin, or \
-                 `@moondock/name` for a module of Moondock"
-            )));
+            return Err(uprooted(name));
         }
         let directory = caller.parent().unwrap_or(Path::new(""));
         let path = beneath(directory, Path::new(name)).ok_or_else(|| {
@@ -263,6 +260,18 @@ fn kits() -> impl Iterator<Item = &'static str> {
 
 fn inner_file(name: &str) -> Option<&'static File<'static>> {
     KITS.get_file(format!("{name}.luau"))
+}
+
+/// Returns the error for a name without `./` and `@moondock/`.
+fn uprooted(name: &str) -> Error {
+    let near = nearest(name, own_names().into_iter());
+    Error::runtime(match near {
+        Some(near) => format!("`{name}` cannot be required; did you mean `{OWN}{near}`?"),
+        None => format!(
+            "`{name}` cannot be required: write `./name` for a file of this plugin, or `{OWN}name` \
+             for a module of Moondock"
+        ),
+    })
 }
 
 fn unknown_own(name: &str) -> Error {

@@ -6,12 +6,12 @@ local M = {}
 
 -- Returns a setting that is a list.
 function M.list(setting)
-  return plugin.settings()[setting] or {}
+  return rawget(plugin.settings(), setting) or {}
 end
 
 -- Returns the reason unless a setting is true.
 function M.unless(setting, reason)
-  if plugin.settings()[setting] then return nil end
+  if rawget(plugin.settings(), setting) then return nil end
   return `{reason} (see the setting {setting})`
 end
 

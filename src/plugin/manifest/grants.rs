@@ -38,22 +38,22 @@ const GRANT_LENGTH_LIMIT: usize = 8192;
 /// Parses the lines, in their order.
 ///
 /// # Errors
-/// The first error, with the offset of its line.
-pub fn parse(
-    lines: &[Spanned<String>],
+/// The first error, with its line.
+pub fn parse<'l>(
+    lines: &'l [Spanned<String>],
     settings: &Table,
-) -> Result<Vec<DeclaredGrant>, (usize, GrantsError)> {
+) -> Result<Vec<DeclaredGrant>, (&'l Spanned<String>, GrantsError)> {
     let mut declared = Vec::new();
     for line in lines {
         let offset = line.span().start;
-        let grants = parse_line(line.get_ref(), settings).map_err(|error| (offset, error))?;
+        let grants = parse_line(line.get_ref(), settings).map_err(|error| (line, error))?;
         declared.extend(
             grants
                 .into_iter()
                 .map(|grant| DeclaredGrant { grant, offset }),
         );
         if declared.len() > GRANTS_LIMIT {
-            return Err((offset, GrantsError::TooMany));
+            return Err((line, GrantsError::TooMany));
         }
     }
     Ok(declared)

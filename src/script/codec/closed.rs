@@ -1,7 +1,7 @@
 //! The metatables of shapes: reading a field that a shape does not have raises.
 
 use crate::host::{closing, unknown_field};
-use crate::protocol::Shape;
+use crate::protocol::{Shape, methods};
 use mlua::{Lua, Table};
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ fn metatable(lua: &Lua, shape: &'static Shape) -> mlua::Result<Table> {
     {
         return Ok(metatable.clone());
     }
-    let metatable = closing(lua, &names(shape), |_, _, name| unknown(shape, name))?;
+    let metatable = closing(lua, &names(shape), move |_, _, name| unknown(shape, name))?;
     let mut known = lua.remove_app_data::<Metatables>().unwrap_or_default();
     known.0.insert(address, metatable.clone());
     lua.set_app_data(known);
@@ -36,11 +36,16 @@ fn names(shape: &Shape) -> Vec<&'static str> {
     shape.fields.iter().map(|field| field.name).collect()
 }
 
-fn unknown(shape: &Shape, name: &str) -> String {
-    let known = names(shape);
-    let subject = match known[..] {
-        [] => "the request".to_owned(),
-        _ => format!("`{}`", shape.name),
-    };
-    unknown_field(&subject, &known, name)
+fn unknown(shape: &'static Shape, name: &str) -> String {
+    unknown_field(&subject(shape), &names(shape), name)
+}
+
+/// Describes a message: the request of its method, or, if it is a part of others, its type.
+fn subject(shape: &'static Shape) -> String {
+    let mut asking = methods().filter(|method| std::ptr::eq(method.request, shape));
+    match (asking.next(), asking.next()) {
+        (Some(method), None) => format!("the request of `{}`", method.key()),
+        (Some(_), Some(_)) => "the request".to_owned(),
+        (None, _) => format!("`{}`", shape.name),
+    }
 }

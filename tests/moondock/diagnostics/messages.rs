@@ -33,6 +33,18 @@ fn syntax_of_other_lua_versions_and_languages_is_translated() {
         ("let x = 1", "write `local x = …`"),
         ("// what it is", "a comment begins with `--`"),
         ("local a = [1, 2]", "a list is written `{ 1, 2 }`"),
+        (
+            "if b = 1 then end",
+            "`=` assigns a value: compare with `==`",
+        ),
+        (
+            "while b = 1 do end",
+            "`=` assigns a value: compare with `==`",
+        ),
+        (
+            "local function f() return b = 1 end",
+            "`=` assigns a value: compare with `==`",
+        ),
     ] {
         let found = checked(&[
             GOOD,
@@ -44,6 +56,36 @@ fn syntax_of_other_lua_versions_and_languages_is_translated() {
             found.ends_with(&format!("\n  cure: {cure}")),
             "{line}: {found}"
         );
+    }
+}
+
+#[test]
+fn a_module_that_is_required_without_its_prefix_is_named() {
+    assert_eq!(
+        checked(&[
+            GOOD,
+            ("volume.lua", "local fs = require(\"fs\")\nreturn {}\n")
+        ]),
+        "volume.lua:1: `fs` cannot be required; did you mean `@moondock/fs`?
+  |
+1 | local fs = require(\"fs\")
+  |                     ^^"
+    );
+}
+
+/// Of several grants on a line, the wrong one is shown.
+#[test]
+fn a_wrong_grant_is_shown_at_its_place() {
+    for (grant, caret) in [("fs.write:srv", 12), ("fs.write:{settings.a}", 21)] {
+        let text =
+            format!("grants = [\"fs.read:/a.b\", \"{grant}\", \"net\"]\n[settings]\na = \"srv\"\n");
+        let found = checked(&[GOOD, ("plugin.toml", &text)]);
+        let pointer = format!("  | {}{}", " ".repeat(27), "^".repeat(caret));
+        assert!(
+            found.starts_with("plugin.toml:1: `fs.write:srv` needs an absolute path"),
+            "{found}"
+        );
+        assert_eq!(found.lines().nth(3), Some(pointer.as_str()), "{found}");
     }
 }
 

@@ -8,7 +8,7 @@ fn a_mistake_that_a_kit_runs_into_is_shown_in_the_authors_file() {
     let lib = "local options = require(\"@moondock/options\")\nreturn { options = options }\n";
     let (told, _) = called(&driver(create), lib, "volume.create");
     assert!(
-        told.starts_with("volume.lua:5: ") && told.contains(" (@moondock/options:"),
+        told.starts_with("volume.lua:5: ") && told.contains(" (in the kit options, line "),
         "{told}"
     );
 }

@@ -77,12 +77,12 @@ fn reading_a_name_that_does_not_exist_raises() {
         (
             "local x = req.Nmae",
             "Nmae",
-            "`CreateVolumeRequest` has no field `Nmae`; did you mean `Name`?",
+            "the request of `volume.create` has no field `Nmae`; did you mean `Name`?",
         ),
         (
             "local x = req.zzz",
             "zzz",
-            "`CreateVolumeRequest` has no field `zzz`; there are Name, Opts",
+            "the request of `volume.create` has no field `zzz`; there are Name, Opts",
         ),
         (
             "fs.raed(\"/x\")",
@@ -108,6 +108,21 @@ fn reading_a_name_that_does_not_exist_raises() {
             &rest,
         );
     }
+    let settings = (
+        "plugin.toml",
+        "[settings]\nroot = \"/srv\"\nquotas = { a = 1 }\n",
+    );
+    let reads = |setting: &str| {
+        format!(
+            "local settings = require(\"@moondock/plugin\").settings()\nassert(rawget(settings, \"rot\") == nil)\n\
+             assert(settings.quotas.nobody == nil and settings.root == \"/srv\")\nlocal x = settings.{setting}\n\
+             for name in settings do assert(name) end\nreturn {{}}\n"
+        )
+    };
+    assert!(
+        checked(&[GOOD, settings, ("authz.lua", &reads("rot"))])
+            .starts_with("authz.lua:4: plugin.toml has no setting `rot`; did you mean `root`?\n")
+    );
     assert!(
         checked(&[
             GOOD,
