@@ -28,7 +28,7 @@ pub const SOCKET_PATH_MAX: usize = 107;
 pub struct Config {
     /// The directories of plugins.
     pub roster: Roster,
-    /// What was found in them at the start; at least one plugin.
+    /// What was found in them at the start; strictly, at least one plugin.
     pub found: Found,
     /// The transports of the plugins.
     pub listens: Listens,
@@ -119,18 +119,27 @@ impl Config {
     /// Finds the plugins in `paths`, which are served by the transports in `listens`.
     ///
     /// # Errors
-    /// Fails if something that the command line names is wrong, or if there is no plugin.
+    /// Fails if something that the command line names is wrong, or, strictly, if there is no plugin.
     pub fn new(
         paths: &[PathBuf],
         places: &Places,
         listens: &[String],
+        strict: bool,
     ) -> Result<Config, ConfigError> {
-        let roster = Roster::new(paths)?;
+        let (roster, found) = if strict {
+            let roster = Roster::new(paths)?;
+            let found = roster.find_some()?;
+            (roster, found)
+        } else {
+            let roster = Roster::waiting(paths)?;
+            let found = roster.find();
+            (roster, found)
+        };
         let config = Config {
-            found: roster.find_some()?,
+            found,
             listens: Listens::parse(listens)?,
             roster,
-            strict: false,
+            strict,
             test_on_reload: false,
             places: places.absolute()?,
             drain: DRAIN,
@@ -155,6 +164,16 @@ impl Config {
             return Err(ConfigError::SocketPath(path));
         }
         Ok(path)
+    }
+}
+
+impl ConfigError {
+    /// Returns the name of the directory that it is about, which may be no plugin's name.
+    pub fn directory(&self) -> Option<&str> {
+        match self {
+            Self::Name { name, .. } | Self::Duplicate { name, .. } => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -206,7 +225,7 @@ mod tests {
                 specs: "/e".into(),
                 state: "/s".into(),
             };
-            Config::new(&[dir.path().join("a")], &places, &[]).and_then(|c| c.socket("a"))
+            Config::new(&[dir.path().join("a")], &places, &[], true).and_then(|c| c.socket("a"))
         };
         assert_eq!(at(107).unwrap().as_os_str().len(), 107);
         assert!(at(108).unwrap_err().to_string().contains("has 108 bytes"));

@@ -8,7 +8,7 @@ pub mod mount_rules;
 pub mod territory;
 mod words;
 
-pub use granted::{Granted, Refused};
+pub use granted::{Granted, Origin, Refused, Wanted};
 pub use words::FORMS;
 
 use std::fmt::{self, Display};

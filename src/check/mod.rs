@@ -5,7 +5,7 @@
 mod grants;
 
 use crate::host::MANIFEST;
-use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked};
+use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked, unannounced};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use std::path::Path;
@@ -67,6 +67,9 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
     inspection.check_all_syntax();
     for diagnostic in never_asked(&spec.name, &inspection.sources) {
         inspection.report(Severity::Warning, diagnostic);
+    }
+    if let Some(diagnostic) = unannounced(&inspection.sources) {
+        inspection.report(Severity::Note, diagnostic);
     }
     if inspection.interfaces.is_empty() {
         inspection.report(Severity::Error, no_interface());

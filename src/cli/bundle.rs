@@ -77,7 +77,10 @@ impl BundleArgs {
         print(&describe(&request, &made))?;
         if self.create {
             on_this_thread(create(&request.name, &request.out, self.host.as_deref()))??;
-            print(&format!("created: docker plugin enable {}\n", request.name))?;
+            print(&format!(
+                "created; enable it with: docker plugin enable {}\n",
+                request.name
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -34,7 +34,7 @@ impl Check {
     /// Prints the findings of all plugins.
     pub fn run(self) -> Result<ExitCode> {
         let found = Roster::new(&self.paths)?.find();
-        let (mut errors, mut warnings) = (found.problems.len(), 0);
+        let (mut errors, mut warnings) = (found.problems.len(), found.warnings.len());
         for plugin in &found.plugins {
             let description = match on_this_thread(inspect(&spec(plugin)))? {
                 Ok(inspection) => {
@@ -49,11 +49,12 @@ impl Check {
             };
             print(&format!("{}\n\n", visible(&description)))?;
         }
-        for problem in &found.problems {
-            print(&format!(
-                "{}\n\n",
-                visible(&format!("error: {}", chain(problem)))
-            ))?;
+        let problems = found.problems.iter();
+        let problems = problems.map(|problem| format!("error: {}", chain(problem)));
+        let others = found.warnings.iter();
+        let others = others.map(|warning| format!("warning: {warning}"));
+        for finding in problems.chain(others) {
+            print(&format!("{}\n\n", visible(&finding)))?;
         }
         let summary = summary(found.plugins.len(), errors, warnings);
         print(&format!("{summary}\n"))?;

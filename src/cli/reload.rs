@@ -14,7 +14,8 @@ Finds the process by its state directory, has it look for new and removed
 plugins and load all scripts again, and prints what became of each:
 
   live         its new version answers calls
-  unchanged    it was loaded again from the same files
+  loaded again, same files
+               the same, from files that did not change
   kept         its previous version answers calls, for this reason
   broken       no version of it runs, and its calls fail with this reason
   grants not accepted

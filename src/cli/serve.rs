@@ -13,9 +13,10 @@ const LONG: &str = "Serve plugins to the engine
 Each plugin gets a socket DIR/NAME.sock, where NAME is the name of its
 directory. The engine finds the socket when a plugin of that name is first
 used. Below a directory of several plugins, plugins come and go with their
-directories. What cannot be served is an error in the log, and does not keep
-the others from being served (but see --strict). `--listen` serves a plugin over TCP or TLS instead, and writes its
-address to a file in --spec-dir, where the engine finds it.";
+directories; if it has none yet, moondock waits for the first. What cannot be
+served is an error in the log, and does not keep the others from being served
+(but see --strict). `--listen` serves a plugin over TCP or TLS instead, and
+writes its address to a file in --spec-dir, where the engine finds it.";
 
 const AFTER: &str = "\
 Signals:
@@ -76,8 +77,9 @@ pub struct Serve {
         default_value = "/etc/docker/plugins"
     )]
     spec_dir: PathBuf,
-    /// Exit with an error before anything is served if a driver cannot be loaded, a directory is
-    /// badly named, or a socket cannot be bound, instead of serving the other plugins
+    /// Exit with an error before anything is served if there is no plugin, a driver cannot be
+    /// loaded, a directory is badly named, or a socket cannot be bound, instead of serving the
+    /// other plugins
     #[arg(long)]
     strict: bool,
     /// Run the tests of a plugin when one of its files is saved: a version whose tests fail does not
@@ -131,12 +133,12 @@ impl Serve {
             .into_iter()
             .filter(|listen| !listen.is_empty())
             .collect();
-        let config = Config::new(&self.paths, &places, &listens)?;
+        // The engine shows that a plugin cannot be enabled, and why.
+        let strict = self.strict || self.managed;
+        let config = Config::new(&self.paths, &places, &listens, strict)?;
         Ok(Config {
             drain: Duration::from_secs(self.drain),
             metrics: self.metrics,
-            // The engine shows that a plugin cannot be enabled, and why.
-            strict: self.strict || self.managed,
             managed: self.managed,
             test_on_reload: self.test_on_reload,
             settings_from_env: self.settings_from_env,

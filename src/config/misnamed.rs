@@ -20,6 +20,14 @@ pub fn near_script(dir: &Path) -> String {
     format!("; {cure}")
 }
 
+/// Describes the first file in a directory that is nearly the script of an interface. Beside plugins,
+/// a directory of `.luau` files is a library.
+pub fn near_plugin(dir: &Path) -> Option<String> {
+    near_script_among(dir, |name| {
+        Path::new(name).extension().is_none_or(|end| end != "luau")
+    })
+}
+
 /// Returns what a directory contains, sorted; nothing if it cannot be read.
 fn children(dir: &Path) -> Vec<PathBuf> {
     let entries = dir.read_dir().into_iter().flatten().flatten();
@@ -28,9 +36,17 @@ fn children(dir: &Path) -> Vec<PathBuf> {
     children
 }
 
-fn near_script_in(dir: &Path) -> Option<String> {
+/// Describes the first file in a directory that is nearly the script of an interface.
+pub fn near_script_in(dir: &Path) -> Option<String> {
+    near_script_among(dir, |_| true)
+}
+
+fn near_script_among(dir: &Path, counts: fn(&str) -> bool) -> Option<String> {
     children(dir).iter().find_map(|path| {
         let (shown, name) = (path.display(), path.file_name()?.to_str()?);
+        if !counts(name) {
+            return None;
+        }
         let meant = Interface::ALL.map(Interface::file);
         let meant = meant.iter().find(|file| is_near(name, file))?;
         let target = path.read_link().ok().filter(|_| !path.exists());

@@ -5,6 +5,7 @@
     reason = "the directories that the command line names"
 )]
 
+use super::misnamed::{near_plugin, near_script_in};
 use super::{ConfigError, NAME_MAX, make_absolute, read_error};
 use crate::protocol::Interface;
 use std::collections::BTreeSet;
@@ -37,6 +38,8 @@ pub struct Found {
     pub plugins: Vec<PluginDir>,
     /// What cannot be served, with the reason.
     pub problems: Vec<ConfigError>,
+    /// What is not served, and was probably meant to be.
+    pub warnings: Vec<String>,
     /// The collections that could be read.
     collections: BTreeSet<PathBuf>,
     /// The directories in them, with or without a plugin.
@@ -49,6 +52,31 @@ impl Roster {
     /// # Errors
     /// Fails if one is neither, or if two plugins that it names have one name.
     pub fn new(paths: &[PathBuf]) -> Result<Roster, ConfigError> {
+        let may_become_one = |dir: &Path| {
+            let children = visible_children(dir)?;
+            Ok(children.iter().any(|child| is_plugin(child)))
+        };
+        Self::sorted(paths, may_become_one)
+    }
+
+    /// Sorts out `paths`, like [`Roster::new`], and takes a directory without a plugin for one of
+    /// several, which are yet to come.
+    ///
+    /// # Errors
+    /// Those of [`Roster::new`], except that a directory without a plugin is one only if it has a
+    /// script with a wrong name.
+    pub fn waiting(paths: &[PathBuf]) -> Result<Roster, ConfigError> {
+        let may_become_one = |dir: &Path| {
+            visible_children(dir)?;
+            Ok(near_script_in(dir).is_none())
+        };
+        Self::sorted(paths, may_become_one)
+    }
+
+    fn sorted(
+        paths: &[PathBuf],
+        is_collection: impl Fn(&Path) -> Result<bool, ConfigError>,
+    ) -> Result<Roster, ConfigError> {
         let mut roster = Roster::default();
         for path in paths {
             let dir = make_absolute(path)?;
@@ -56,7 +84,7 @@ impl Roster {
                 let plugin = PluginDir::new(dir, true)?;
                 refuse_duplicate(&roster.plugins, &plugin)?;
                 roster.plugins.push(plugin);
-            } else if visible_children(&dir)?.iter().any(|child| is_plugin(child)) {
+            } else if is_collection(&dir)? {
                 roster.collections.push(dir);
             } else {
                 return Err(ConfigError::NoPlugin(path.to_owned()));
@@ -96,6 +124,7 @@ impl Roster {
                 Err(error) => found.problems.push(error),
             }
         }
+        found.warn_of_misplaced();
         found
     }
 
@@ -128,6 +157,21 @@ impl Found {
         self.children.iter().filter(move |dir| !served(dir))
     }
 
+    fn warn_of_misplaced(&mut self) {
+        let unfinished = self.unfinished().filter(|dir| !is_plugin(dir));
+        let misnamed = unfinished.filter_map(|dir| {
+            let name = dir.file_name().unwrap_or_default().display();
+            Some(format!("{name}: not served: {}", near_plugin(dir)?))
+        });
+        let strays = self.collections.iter().filter_map(|dir| stray(dir));
+        let mut warnings: Vec<_> = misnamed.chain(strays).collect();
+        if self.plugins.is_empty() {
+            let dirs = self.collections.iter().map(|dir| no_plugin_yet(dir));
+            warnings.extend(dirs);
+        }
+        self.warnings = warnings;
+    }
+
     fn take_all(&mut self, children: Vec<PathBuf>) {
         for child in children {
             self.take(child);
@@ -158,6 +202,11 @@ impl Found {
 }
 
 impl PluginDir {
+    /// Returns the interfaces whose files are in the directory.
+    pub fn interfaces(&self) -> impl Iterator<Item = Interface> {
+        interfaces_in(&self.dir)
+    }
+
     fn new(dir: PathBuf, is_named: bool) -> Result<PluginDir, ConfigError> {
         let name = match dir.file_name() {
             Some(name) => name.to_string_lossy().into_owned(),
@@ -215,9 +264,27 @@ fn refuse_duplicate(found: &[PluginDir], plugin: &PluginDir) -> Result<(), Confi
 }
 
 fn is_plugin(dir: &Path) -> bool {
-    Interface::ALL
-        .iter()
-        .any(|interface| dir.join(interface.file()).is_file())
+    interfaces_in(dir).next().is_some()
+}
+
+/// Returns the interfaces whose files are in a directory.
+fn interfaces_in(dir: &Path) -> impl Iterator<Item = Interface> {
+    let all = Interface::ALL.into_iter();
+    all.filter(move |interface| dir.join(interface.file()).is_file())
+}
+
+/// Describes a script in a directory of plugins.
+fn stray(collection: &Path) -> Option<String> {
+    let shown = collection.join(interfaces_in(collection).next()?.file());
+    Some(format!(
+        "{}: not served, as it lies beside plugins: move it into a directory of its own",
+        shown.display()
+    ))
+}
+
+fn no_plugin_yet(collection: &Path) -> String {
+    let dir = collection.display();
+    format!("no plugin in `{dir}` yet: create one with `moondock new {dir}/NAME`")
 }
 
 fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
@@ -236,115 +303,4 @@ fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::fs;
-
-    fn tree(files: &[&str]) -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = dir.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-        dir
-    }
-
-    fn names(dir: &Path, paths: &[&str]) -> Result<Vec<String>, String> {
-        let paths: Vec<_> = paths.iter().map(|p| dir.join(p)).collect();
-        let found = Roster::new(&paths).and_then(|roster| roster.find_some());
-        let found = found.map_err(|e| e.to_string())?;
-        Ok(found.plugins.into_iter().map(|p| p.name).collect())
-    }
-
-    #[test]
-    fn a_path_is_a_plugin_or_a_directory_of_plugins() {
-        let dir = tree(&[
-            "s/b/volume.lua",
-            "s/a/authz.lua",
-            "s/types/x.lua",
-            "s/.git/authz.lua",
-            "s/b/lib/x",
-            "c/log.lua",
-        ]);
-        assert_eq!(names(dir.path(), &["s"]).unwrap(), ["a", "b"]);
-        assert_eq!(names(dir.path(), &["s/b", "c"]).unwrap(), ["b", "c"]);
-        assert_eq!(names(dir.path(), &["s/types/../b/."]).unwrap(), ["b"]);
-        assert_eq!(names(dir.path(), &["s/b/lib/.."]).unwrap(), ["b"]);
-    }
-
-    #[test]
-    fn unservable_directories_are_refused_with_a_reason() {
-        let dir = tree(&[
-            "s/a/authz.lua",
-            "t/a/authz.lua",
-            "Big/authz.lua",
-            "-x/authz.lua",
-            "e/x",
-            "f",
-        ]);
-        let long = "a".repeat(21);
-        fs::create_dir(dir.path().join(&long)).unwrap();
-        fs::write(dir.path().join(&long).join("ipam.lua"), "").unwrap();
-        for (paths, part) in [
-            (&["s/a", "t/a"][..], "two plugins are named `a`"),
-            (&["Big"], "`Big` cannot be the name of a plugin"),
-            (&["-x"], "begin with a letter or a digit"),
-            (&[&long], "it has 21 bytes, which exceeds the limit of 20"),
-            (
-                &["e"],
-                "contains one of authz.lua, volume.lua, network.lua, ipam.lua, log.lua, metrics.lua, secret.lua",
-            ),
-            (&["f"], "is a file: pass the directory that contains it"),
-            (&["none"], "there is no directory `"),
-        ] {
-            let error = names(dir.path(), paths).unwrap_err();
-            assert!(error.contains(part), "{error}");
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_served_beside_others_is_a_problem() {
-        let dir = tree(&[
-            "s/a/authz.lua",
-            "s/UPPER/authz.lua",
-            "s/Backup copy/volume.lua",
-            "s/half/README",
-            "s/note.txt",
-            "t/a/authz.lua",
-        ]);
-        let at = |path: &str| dir.path().join(path);
-        let roster = Roster::new(&[at("s"), at("t")]).unwrap();
-        let found = roster.find();
-        let names: Vec<_> = found.plugins.iter().map(|p| p.name.as_str()).collect();
-        assert_eq!(names, ["a"]);
-        let problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
-        let parts = [
-            "`Backup copy` cannot",
-            "`UPPER` cannot",
-            "two plugins are named `a`",
-        ];
-        assert_eq!(problems.len(), parts.len(), "{problems:?}");
-        for (problem, part) in problems.iter().zip(parts) {
-            assert!(problem.contains(part), "{problem}");
-        }
-        assert!(found.unfinished().any(|dir| *dir == at("s/half")));
-        assert!(!found.lacks(&at("s/half")) && found.lacks(&at("s/gone")));
-        assert!(!found.lacks(&at("u/elsewhere")));
-    }
-
-    #[test]
-    fn an_unreadable_collection_lacks_nothing() {
-        let dir = tree(&["s/a/authz.lua"]);
-        let roster = Roster::new(&[dir.path().join("s")]).unwrap();
-        fs::rename(dir.path().join("s"), dir.path().join("t")).unwrap();
-        let found = roster.find();
-        assert!(!found.lacks(&dir.path().join("s/a")));
-        assert!(
-            found.problems[0]
-                .to_string()
-                .contains("there is no directory")
-        );
-        assert!(roster.find_some().is_err());
-    }
-}
+mod tests;

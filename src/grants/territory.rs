@@ -1,5 +1,6 @@
 //! The paths that a plugin may use, with everything below them.
 
+use super::Origin;
 use crate::sys::files::paths::PathError;
 use crate::sys::files::places::{End, Place};
 use std::path::{Path, PathBuf};
@@ -12,6 +13,7 @@ pub struct Territory {
     bounds: Option<Vec<Root>>,
     /// Paths that are declared and not accepted yet.
     declared: Vec<Root>,
+    origin: Origin,
 }
 
 /// A granted path, with everything below it.
@@ -45,6 +47,8 @@ pub enum Denied {
         access: Access,
         /// Whether a grant of it is declared and not accepted yet.
         is_declared: bool,
+        /// Where the plugin's grants come from.
+        origin: Origin,
     },
     /// The path is a granted path or a link that leads to one, and must not be replaced.
     Root(PathBuf),
@@ -63,9 +67,14 @@ impl Territory {
     pub fn new(roots: Vec<Root>) -> Self {
         Self {
             roots,
-            bounds: None,
-            declared: Vec::new(),
+            ..Self::default()
         }
+    }
+
+    /// Sets where the grants come from.
+    #[must_use]
+    pub fn coming_from(self, origin: Origin) -> Self {
+        Self { origin, ..self }
     }
 
     /// Adds paths that are declared and not accepted yet, for the errors about them.
@@ -102,6 +111,7 @@ impl Territory {
             is_declared: allow(&self.declared),
             real: place.real,
             access,
+            origin: self.origin,
         })
     }
 

@@ -5,7 +5,7 @@ use super::line_meter::LineMeter;
 use super::stage::Stage;
 use super::{Budget, Exhausted, Limits};
 use crate::grants::territory::{Root, Territory};
-use crate::grants::{Grant, Granted};
+use crate::grants::{Grant, Granted, Origin};
 use crate::sys::files::places::{End, Place};
 use crate::sys::memory::Allowance;
 use crate::sys::network::http::Client;
@@ -32,6 +32,8 @@ pub struct Shared {
     pub locks: Locks,
     /// The HTTP client, with the CAs that scripts' requests trust.
     pub http: Client,
+    /// Where the plugin's grants come from.
+    pub grants_from: Origin,
     /// When the plugin was opened.
     pub since: Instant,
     /// What takes the place of the machine in a test.
@@ -67,6 +69,7 @@ impl Shared {
             store,
             locks: Locks::default(),
             http: Client::default(),
+            grants_from: Origin::default(),
             since: Instant::now(),
             stage: None,
             boot: OnceLock::new(),
@@ -152,8 +155,8 @@ impl Shared {
     fn set_reach(&self, granted: Granted, territory: Territory) {
         let mut reach = self.reach.write().unwrap_or_else(PoisonError::into_inner);
         *reach = Reach {
-            granted: Arc::new(granted),
-            territory: Arc::new(territory),
+            granted: Arc::new(granted.coming_from(self.grants_from)),
+            territory: Arc::new(territory.coming_from(self.grants_from)),
         };
     }
 

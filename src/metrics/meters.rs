@@ -130,6 +130,12 @@ impl Meters {
         script.is_there.store(true, Relaxed);
     }
 
+    /// Whether a generation of any script is live.
+    pub fn has_live(&self) -> bool {
+        let mut scripts = self.scripts.iter();
+        scripts.any(|script| script.generation.load(Relaxed) > 0)
+    }
+
     /// Sets the memory of a generation in bytes, unless a newer one is live.
     pub fn memory(&self, interface: Interface, generation: u64, bytes: usize) {
         let script = &self.scripts[interface as usize];

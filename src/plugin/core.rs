@@ -8,6 +8,8 @@ use crate::metrics::{Meters, Tally};
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Sources};
 use crate::sys::blocking;
+use crate::sys::files::places::{End, Place};
+use crate::sys::files::usage;
 use crate::sys::scripts::sources::read_sources;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
@@ -16,6 +18,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::Level;
+
+/// The space below which the state can hardly be written, in bytes: a new store takes about 2 MiB.
+const LITTLE_SPACE: u64 = 8 << 20;
 
 /// A directory that does not exist, for a state that is never written.
 const NO_STATE: &str = "/nonexistent";
@@ -175,6 +180,24 @@ impl Core {
         );
     }
 
+    /// Reports that nothing is taken over before new grants are accepted.
+    pub fn report_waiting(&self, problem: &str) {
+        self.meters.add(Tally::Refused);
+        tracing::error!(
+            plugin = self.name(),
+            "new grants wait, the previous version stays live:\n{problem}"
+        );
+    }
+
+    /// Reports that no script can be loaded, and none runs.
+    pub fn report_unloaded(&self, problem: &str) {
+        self.meters.add(Tally::Refused);
+        tracing::error!(
+            plugin = self.name(),
+            "cannot be loaded, all calls fail until this is fixed:\n{problem}"
+        );
+    }
+
     /// Reports that a script cannot be loaded, and none of its versions runs.
     pub fn report_broken(&self, interface: Interface, problem: &Diagnostic) {
         let plugin = self.name();
@@ -238,8 +261,29 @@ impl Core {
     }
 }
 
+/// Warns if the state can hardly be written. What cannot be found out is left to the first write.
+async fn warn_of_little_space(spec: &PluginSpec) {
+    let (dir, asked) = (&spec.state, spec.state.clone());
+    let asking = blocking(move || {
+        let space = Place::find(&asked, End::Followed).and_then(|at| usage(&at));
+        space.map_err(io::Error::other)
+    });
+    if let Ok(space) = asking.await
+        && space.free < LITTLE_SPACE
+    {
+        let kib = space.free >> 10;
+        tracing::warn!(
+            plugin = spec.name,
+            "only {kib} KiB are free in `{}`: free some, or calls that store something will fail",
+            dir.display()
+        );
+    }
+}
+
 async fn open_state(spec: &PluginSpec) -> io::Result<Shared> {
-    let shared = Shared::open(spec.name.clone(), spec.state.clone()).await?;
+    let mut shared = Shared::open(spec.name.clone(), spec.state.clone()).await?;
+    shared.grants_from = spec.surroundings.grants_from();
+    warn_of_little_space(spec).await;
     // The engine starts a managed plugin when it starts itself, so everything known before is
     // stale.
     if spec.surroundings.managed || spec.activated {

@@ -27,7 +27,7 @@ pub use self::error::{CallError, OpenError};
 pub use self::logs::{LogSettings, OnSlow};
 pub use self::manifest::Manifest;
 pub use self::news::{Loaded, News};
-pub use self::open::never_asked;
+pub use self::open::{never_asked, unannounced};
 pub use self::reply::{Reply, ReplyStream};
 pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
@@ -171,6 +171,11 @@ impl Plugin {
         self.core.meters.logs().clone()
     }
 
+    /// Whether the plugin's scripts have stored anything, now or earlier.
+    pub fn has_stored(&self) -> bool {
+        self.core.shared.store.size().keys > 0
+    }
+
     /// Returns the interfaces that have a script, broken or not.
     pub fn interfaces(&self) -> impl Iterator<Item = Interface> + '_ {
         Interface::ALL
@@ -246,7 +251,6 @@ impl Plugin {
                     .interfaces()
                     .filter(|interface| interface.is_announced());
                 let implements: Vec<_> = announced.map(Interface::implements).collect();
-                self.warn_of_unannounced();
                 let plugin = self.name();
                 tracing::info!(
                     plugin,
@@ -315,19 +319,6 @@ impl Plugin {
         let is_asked = |row: &&Method| self.link(row.interface).is_some();
         let ranks = methods().filter(is_asked).filter_map(|row| row.greeting);
         ranks.min() == Some(rank)
-    }
-
-    fn warn_of_unannounced(&self) {
-        let hidden = self
-            .interfaces()
-            .filter(|interface| !interface.is_announced());
-        for script in hidden.map(Interface::file) {
-            tracing::warn!(
-                plugin = self.name(),
-                "{script} is not served: a metrics collector on a plain socket makes dockerd hang at \
-                 start; package it with `moondock bundle`"
-            );
-        }
     }
 
     fn link(&self, interface: Interface) -> Option<Rc<Link>> {

@@ -54,7 +54,9 @@ impl fmt::Display for Loaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live(generation) => write!(f, "live (generation {generation})"),
-            Self::Unchanged(generation) => write!(f, "unchanged (generation {generation})"),
+            Self::Unchanged(generation) => {
+                write!(f, "loaded again, same files (generation {generation})")
+            }
             Self::Kept(reason) => write!(f, "kept: {reason}"),
             Self::Broken(reason) => write!(f, "broken: {reason}"),
             Self::Unaccepted(reason) => write!(f, "grants not accepted: {reason}"),

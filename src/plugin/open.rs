@@ -88,6 +88,25 @@ impl Plugin {
         }
     }
 
+    /// Reports why a manifest is not taken over. Returns what becomes of the scripts.
+    pub(super) fn refuse(&self, refusal: &Refusal) -> Loaded {
+        let text = refusal.diagnostic().to_string();
+        match refusal {
+            Refusal::Unaccepted(_) => {
+                self.core.report_waiting(&text);
+                Loaded::Unaccepted(text)
+            }
+            Refusal::Unreadable(_) if self.core.meters.has_live() => {
+                self.core.report_kept(&text);
+                Loaded::Kept(text)
+            }
+            Refusal::Unreadable(_) => {
+                self.core.report_unloaded(&text);
+                Loaded::Broken(text)
+            }
+        }
+    }
+
     pub(super) fn thread_for(&self, interface: Interface) -> Result<Link, OpenError> {
         Link::thread(self.core.clone(), interface).map_err(|source| OpenError::Thread {
             script: interface.file(),
@@ -129,7 +148,8 @@ impl Plugin {
             let declared = Granted::from(manifest.grants.clone());
             self.core.shared.await_acceptance(&declared);
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
-            let diagnostic = unaccepted(line, &grants).excerpt_from(text_of);
+            let managed = self.core.spec.surroundings.managed;
+            let diagnostic = unaccepted(line, &grants, managed).excerpt_from(text_of);
             return Err(Refusal::Unaccepted(diagnostic));
         }
         let granted = manifest.grants.clone().into();
@@ -148,17 +168,39 @@ impl Plugin {
     }
 
     pub(super) fn report_problems(&self, sources: &Sources) {
-        for (file, problem) in &sources.problems {
-            tracing::warn!(plugin = self.name(), "{}: {problem}", file.display());
+        self.warn_of(&self.problems(sources));
+    }
+
+    /// Reports the problems of `sources` that `before` did not have.
+    pub(super) fn report_new_problems(&self, before: &Sources, sources: &Sources) {
+        if (&before.problems, &before.others) == (&sources.problems, &sources.others) {
+            return;
         }
-        for diagnostic in misnamed(sources) {
-            tracing::warn!(plugin = self.name(), "{diagnostic}");
+        let known = self.problems(before);
+        let mut new = self.problems(sources);
+        new.retain(|problem| !known.contains(problem));
+        self.warn_of(&new);
+    }
+
+    fn warn_of(&self, problems: &[String]) {
+        for problem in problems {
+            tracing::warn!(plugin = self.name(), "{problem}");
         }
-        if !self.core.spec.surroundings.managed {
-            for diagnostic in never_asked(self.name(), sources) {
-                tracing::warn!(plugin = self.name(), "{diagnostic}");
-            }
-        }
+    }
+
+    fn problems(&self, sources: &Sources) -> Vec<String> {
+        let left_out = sources.problems.iter();
+        let left_out = left_out.map(|(file, problem)| format!("{}: {problem}", file.display()));
+        let unasked = if self.core.spec.surroundings.managed {
+            Vec::new()
+        } else {
+            let mut unasked = never_asked(self.name(), sources);
+            unasked.extend(unannounced(sources));
+            unasked
+        };
+        let diagnostics = misnamed(sources).into_iter().chain(unasked);
+        let diagnostics = diagnostics.map(|diagnostic| diagnostic.to_string());
+        left_out.chain(diagnostics).collect()
     }
 }
 
@@ -171,15 +213,6 @@ impl Refusal {
     }
 }
 
-impl From<Refusal> for Loaded {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Unreadable(diagnostic) => Self::Kept(diagnostic.to_string()),
-            Refusal::Unaccepted(diagnostic) => Self::Unaccepted(diagnostic.to_string()),
-        }
-    }
-}
-
 /// Returns what a script is loaded from.
 pub(super) fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {
     Release {
@@ -188,7 +221,7 @@ pub(super) fn release(manifest: Manifest, sources: &Arc<Sources>) -> Release {
     }
 }
 
-fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
+fn unaccepted(line: usize, grants: &[&Grant], managed: bool) -> Diagnostic {
     let grants: Vec<_> = grants.iter().map(|grant| format!("`{grant}`")).collect();
     let message = format!(
         "{} must be accepted first: a saved file gives scripts no new grants",
@@ -196,7 +229,11 @@ fn unaccepted(line: usize, grants: &[&Grant]) -> Diagnostic {
     );
     Diagnostic::of_file(MANIFEST, message)
         .at(Some(line))
-        .cure("run `moondock reload --accept-grants`, or start moondock again")
+        .cure(if managed {
+            "make a new bundle: the grants of a managed plugin are those of its bundle"
+        } else {
+            "run `moondock reload --accept-grants`, or start moondock again"
+        })
 }
 
 /// Returns a warning for each script that the engine will never ask, because the plugin has the name
@@ -212,6 +249,14 @@ pub fn never_asked(name: &str, sources: &Sources) -> Vec<Diagnostic> {
         Diagnostic::of_file(interface.file(), message).cure("rename the plugin's directory")
     };
     hidden.map(warning).collect()
+}
+
+/// Returns a warning for each script that is not announced on a socket: dockerd would hang.
+pub fn unannounced(sources: &Sources) -> Option<Diagnostic> {
+    let hidden = present(sources).find(|interface| !interface.is_announced())?;
+    let message =
+        "not served on a socket: a metrics collector there makes dockerd hang at its start";
+    Some(Diagnostic::of_file(hidden.file(), message).cure("package it with `moondock bundle`"))
 }
 
 /// Whether there is a script of the interface.

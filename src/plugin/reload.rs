@@ -202,9 +202,16 @@ impl Plugin {
         };
         let before = self.sources.replace(sources.clone());
         if terms == Terms::Changed && before.files == sources.files {
+            self.report_new_problems(&before, &sources);
             return Ok(Loading::new());
         }
         self.report_problems(&sources);
+        if before.has(MANIFEST) && !sources.has(MANIFEST) {
+            tracing::warn!(
+                plugin = self.name(),
+                "{MANIFEST} is gone: the plugin has no settings and no grants any more"
+            );
+        }
         match self.agreed(&sources, terms) {
             Ok(manifest) => {
                 let release = release(manifest, &sources);
@@ -215,9 +222,9 @@ impl Plugin {
                 Ok(Interface::ALL.into_iter().map(taking_over).collect())
             }
             Err(refusal) => {
-                self.core.report_kept(&refusal.diagnostic().to_string());
+                let refused = self.refuse(&refusal);
                 self.explain_broken(refusal.diagnostic());
-                Err(News::of(MANIFEST, refusal.into()))
+                Err(News::of(MANIFEST, refused))
             }
         }
     }

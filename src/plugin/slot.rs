@@ -9,7 +9,7 @@ use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::sys::memory::Held;
 use futures_util::FutureExt;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub unanswered: RefCell<Option<String>>,
     /// Notified when a task panicked.
     pub panicked: Notify,
+    /// Whether it was reported that the file of the live generation was deleted.
+    is_deleted: Cell<bool>,
     /// Held while a generation is loaded, so that an older one never replaces a newer.
     loading: Mutex<()>,
 }
@@ -69,6 +71,7 @@ impl Slot {
             unanswered: RefCell::default(),
             panicked: Notify::new(),
             state: RefCell::new(State::Broken(CallError::Broken(unloaded))),
+            is_deleted: Cell::new(false),
             loading: Mutex::default(),
         }
     }
@@ -164,7 +167,7 @@ impl Slot {
             .is_none_or(|live| live.script.is_changed_by(&release.sources));
         match &live {
             None if !is_there => return Loaded::Gone,
-            Some(_) if !is_there => return self.keep(format!("{file} was deleted")),
+            Some(_) if !is_there => return self.keep_deleted(&file, only_changed),
             Some(live) if only_changed && !is_changed => {
                 return Loaded::Unchanged(live.script.generation);
             }
@@ -189,6 +192,17 @@ impl Slot {
                 Loaded::Broken(diagnostic.to_string())
             }
         }
+    }
+
+    /// Keeps the generation of a deleted file, which is reported once, and at each reload.
+    fn keep_deleted(&self, file: &str, only_changed: bool) -> Loaded {
+        let problem = format!(
+            "{file} was deleted\n  cure: put it back, or restart moondock to serve the plugin without it"
+        );
+        if self.is_deleted.replace(true) && only_changed {
+            return Loaded::Kept(problem);
+        }
+        self.keep(problem)
     }
 
     fn keep(&self, problem: String) -> Loaded {
@@ -298,6 +312,7 @@ impl Slot {
             .meters
             .generation(self.interface, script.generation);
         self.weigh(script);
+        self.is_deleted.set(false);
         self.state.replace(State::Live(live));
         self.changed.notify_one();
     }

@@ -3,6 +3,7 @@
 
 use super::settings::Variables;
 use crate::authz::{HIDDEN, HostMount, Refusal};
+use crate::grants::Origin;
 use crate::host::Stage;
 use crate::sys::files::paths;
 use std::io;
@@ -24,6 +25,15 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Returns where the plugin's grants come from.
+    pub(super) fn grants_from(&self) -> Origin {
+        if self.managed {
+            Origin::Bundle
+        } else {
+            Origin::File
+        }
+    }
+
     /// Sets where a mount leads, if the kernel knows without waiting that its path has no links.
     /// Returns whether it did.
     pub(super) fn resolve_without_waiting(&self, mount: &mut HostMount) -> bool {

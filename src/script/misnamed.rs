@@ -1,12 +1,14 @@
 //! Files whose names are near that of an interface's script, but not it.
 
+use super::misplaced::misplaced;
 use super::{Diagnostic, Sources, TokenKind, tokens};
 use crate::host::nearest;
 use crate::protocol::Interface;
 use std::path::Path;
 
 /// Returns a warning for each script in the plugin's directory that is not served, that no other
-/// requires, and whose name is near that of an interface's script which does not exist.
+/// requires, and whose name is near that of an interface's script which does not exist; and for other
+/// files that mean nothing where they are.
 pub fn misnamed(sources: &Sources) -> Vec<Diagnostic> {
     let names = sources.files.keys().filter_map(|file| {
         let extension = file.extension()?.to_str()?.to_ascii_lowercase();
@@ -20,7 +22,7 @@ pub fn misnamed(sources: &Sources) -> Vec<Diagnostic> {
         let is_alone = !sources.has(&expected);
         (is_alone && !is_required(sources, stem)).then(|| warning(file, &expected))
     });
-    misnamed.collect()
+    misnamed.chain(misplaced(sources)).collect()
 }
 
 /// Returns the interface whose name is nearest to `stem`.
@@ -34,7 +36,7 @@ fn intended(stem: &str) -> Option<Interface> {
 }
 
 /// Returns whether a file has the text `./stem` or `../stem`, which is how it would be required.
-fn is_required(sources: &Sources, stem: &str) -> bool {
+pub(super) fn is_required(sources: &Sources, stem: &str) -> bool {
     let requires = |text: &[u8]| {
         let text = String::from_utf8_lossy(text);
         let is_path = |kind| matches!(kind, TokenKind::Text(path) if path.rsplit_once('/').is_some_and(|(_, name)| name == stem));

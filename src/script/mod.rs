@@ -8,6 +8,7 @@ mod globals;
 mod hooks;
 mod loader;
 mod misnamed;
+mod misplaced;
 mod place;
 mod prelude;
 mod program;

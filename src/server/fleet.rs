@@ -21,7 +21,7 @@ use std::thread;
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// All plugins' threads.
 pub struct Fleet<'a> {
@@ -33,6 +33,8 @@ pub struct Fleet<'a> {
     accepted: BTreeMap<String, Accepted>,
     /// What could not be served when the directories were last read.
     problems: BTreeSet<String>,
+    /// What was probably meant to be served when they were last read.
+    warnings: BTreeSet<String>,
     gate: watch::Sender<bool>,
     report: UnboundedSender<Event>,
     events: UnboundedReceiver<Event>,
@@ -62,7 +64,7 @@ impl<'a> Fleet<'a> {
     /// Serves what was found at the start.
     ///
     /// # Errors
-    /// Fails if nothing can be served, or, strictly, if anything cannot.
+    /// Fails if nothing of it can be served, or, strictly, if anything cannot.
     pub fn start(config: &'a Config) -> Result<Fleet<'a>, ServeError> {
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet {
@@ -72,6 +74,7 @@ impl<'a> Fleet<'a> {
             members: BTreeMap::new(),
             accepted: BTreeMap::new(),
             problems: BTreeSet::new(),
+            warnings: BTreeSet::new(),
             gate: watch::Sender::new(!config.strict),
             report,
             events,
@@ -90,8 +93,9 @@ impl<'a> Fleet<'a> {
             error!("not used: {unknown}");
         }
         let mut errors = failed.into_iter().chain(unknown.map(ServeError::from));
+        let is_vain = fleet.members.is_empty() && !config.found.plugins.is_empty();
         match errors.next() {
-            Some(error) if config.strict || fleet.members.is_empty() => return Err(error),
+            Some(error) if config.strict || is_vain => return Err(error),
             _ => {}
         }
         fleet.carry_out(round, None);
@@ -114,6 +118,7 @@ impl<'a> Fleet<'a> {
             }
         }
         self.log(&errors, round);
+        self.log_warnings(&found.warnings, round);
         errors
     }
 
@@ -161,10 +166,27 @@ impl<'a> Fleet<'a> {
         for text in texts.difference(&self.problems) {
             error!("not served: {text}");
         }
-        for text in &texts {
-            round.note_problem(text.clone());
+        for error in errors {
+            let name = match error {
+                ServeError::Config(error) => error.directory(),
+                _ => None,
+            };
+            let place = name.map(|name| format!("{name}: ")).unwrap_or_default();
+            round.note_problem(format!("{place}not served: {}", chain(error)));
         }
         self.problems = texts;
+    }
+
+    /// Logs warnings that are new.
+    fn log_warnings(&mut self, warnings: &[String], round: &mut Round) {
+        let warnings: BTreeSet<_> = warnings.iter().cloned().collect();
+        for warning in warnings.difference(&self.warnings) {
+            warn!("{warning}");
+        }
+        for warning in &warnings {
+            round.note_warning(warning.clone());
+        }
+        self.warnings = warnings;
     }
 
     fn serve(&mut self, wanted: Wanted, round: &mut Round) -> Result<(), ServeError> {

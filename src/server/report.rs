@@ -65,6 +65,11 @@ impl Round {
         self.problems += 1;
     }
 
+    /// Notes what was probably meant otherwise.
+    pub fn note_warning(&mut self, warning: String) {
+        self.lines.push(warning);
+    }
+
     /// Whether the plugin is carrying out a change.
     pub fn awaits(&self, plugin: &str) -> bool {
         self.waiting.iter().any(|(name, _)| name == plugin)
@@ -133,7 +138,7 @@ mod tests {
             ),
             (
                 done(Loaded::Unchanged(2)),
-                "p/volume.lua: unchanged (generation 2)",
+                "p/volume.lua: loaded again, same files (generation 2)",
                 true,
             ),
             (

@@ -209,6 +209,74 @@ fn check_warns_of_names_near_those_of_interfaces() {
 }
 
 #[test]
+fn check_warns_of_a_misnamed_manifest() {
+    for name in ["Plugin.toml", "plugin.tml", "plguin.toml", "plugin.yaml"] {
+        let place = Workplace::new(&[("p/authz.lua", POLICY), (&format!("p/{name}"), "")]);
+        let checked = place.run(&["check", "p"]);
+        let warning = format!(
+            "warning: {name}: this file is not read: settings and grants are in `plugin.toml`\n  cure: rename it to \
+             `plugin.toml`\n"
+        );
+        assert!(checked.stdout.contains(&warning), "{}", checked.stdout);
+        // Beside the manifest itself, it is a copy.
+        place.write("p/plugin.toml", "");
+        assert!(!place.run(&["check", "p"]).stdout.contains("warning: "));
+    }
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/plugin.md", "")]);
+    assert!(!place.run(&["check", "p"]).stdout.contains("warning: "));
+}
+
+/// A file that was put into the wrong directory turns all plugins there into one.
+#[test]
+fn check_warns_of_a_script_beside_plugins() {
+    let place = Workplace::new(&[
+        ("all/authz.lua", POLICY),
+        ("all/guard/authz.lua", POLICY),
+        ("all/disks/volume.lua", "return {}"),
+        ("all/lib/rules.lua", "return {}"),
+    ]);
+    let checked = place.run(&["check", "all"]);
+    let warning = "warning: authz.lua: this file makes its directory a plugin, so those in it are not served: disks, \
+                   guard\n  cure: move `authz.lua` into a directory of its own\n";
+    assert!(checked.stdout.contains(warning), "{}", checked.stdout);
+    let required = POLICY.replacen("local", "local log = require(\"./lib/log\")\nlocal", 1);
+    let place = Workplace::new(&[
+        ("one/authz.lua", &required),
+        ("one/lib/log.lua", "return {}"),
+    ]);
+    let checked = place.run(&["check", "one"]);
+    assert!(!checked.stdout.contains("warning: "), "{}", checked.stdout);
+}
+
+#[test]
+fn check_warns_of_what_is_not_served_beside_plugins() {
+    let place = Workplace::new(&[
+        ("all/guard/authz.lua", POLICY),
+        ("all/typo/volum.lua", "return {}"),
+        ("all/types/volume.luau", "return {}"),
+    ]);
+    let checked = place.run(&["check", "all"]);
+    for part in [
+        "warning: typo: not served: rename `",
+        "/typo/volum.lua` to `volume.lua`\n",
+        "1 plugin: no errors, 1 warning\n",
+    ] {
+        assert!(checked.stdout.contains(part), "{}", checked.stdout);
+    }
+    assert_eq!(checked.code, Some(0));
+}
+
+#[test]
+fn check_notes_that_a_collector_is_not_served_on_a_socket() {
+    let collector = "return { collect = function() end }";
+    let place = Workplace::new(&[("p/metrics.lua", collector)]);
+    let checked = place.run(&["check", "p"]);
+    let note = "note: metrics.lua: not served on a socket: a metrics collector there makes dockerd hang at its start\n";
+    assert!(checked.stdout.contains(note), "{}", checked.stdout);
+    assert_eq!(checked.code, Some(0));
+}
+
+#[test]
 fn check_finds_comparisons_that_are_never_true() {
     let policy = "local authz, rules = {}, {}\nrules[\"container.creat\"] = print\n\
                   function authz.request(req)\n  if req.action == \"container.creat\" then return false end\n  \

@@ -226,7 +226,9 @@ fn legacy_plugins_do_not_announce_the_collector() {
     let served = setup.start();
     let answer = served.call("vol", "Plugin.Activate", "");
     assert_eq!(answer.body, r#"{"Implements":["VolumeDriver"]}"#);
-    served.wait_for_log("metrics.lua is not served: a metrics collector on a plain socket");
+    served.wait_for_log(
+        "metrics.lua: not served on a socket: a metrics collector there makes dockerd hang",
+    );
     served.wait_for_log("package it with `moondock bundle`");
 }
 

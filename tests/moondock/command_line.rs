@@ -100,8 +100,8 @@ fn a_path_names_one_plugin() {
 }
 
 #[test]
-fn a_directory_without_plugins_is_an_error_that_lists_the_files() {
-    let error = Setup::new().refused();
+fn a_directory_without_plugins_is_strictly_an_error_that_lists_the_files() {
+    let error = Setup::new().arg("scripts").arg("--strict").refused();
     assert!(error.contains("no plugin in `scripts`"), "{error}");
     assert!(error.contains("authz.lua, volume.lua"), "{error}");
     assert!(

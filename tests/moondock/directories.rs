@@ -141,6 +141,45 @@ fn a_half_copied_directory_waits_for_its_first_interface() {
     assert!(!served.log().contains("ERROR"), "{}", served.log());
 }
 
+/// Whoever names a file wrongly is told, whenever the directory arrives.
+#[test]
+fn a_misnamed_script_beside_plugins_is_logged_once() {
+    let mut served = Setup::with_volume().start();
+    let typo = served.plugin_dir("typo");
+    fs::create_dir(&typo).unwrap();
+    fs::write(typo.join("volum.lua"), VOLUME).unwrap();
+    let said = "WARN typo: not served: rename `";
+    served.wait_for_log(said);
+    let report = served.reload();
+    assert!(
+        report.code == Some(0) && report.text.contains("typo: not served: rename `"),
+        "{}",
+        report.text
+    );
+    assert_eq!(served.log().matches(said).count(), 1, "{}", served.log());
+    fs::rename(typo.join("volum.lua"), typo.join("volume.lua")).unwrap();
+    served.wait_for_mark_of("typo", "m");
+}
+
+#[test]
+fn an_empty_directory_waits_for_its_first_plugin() {
+    let setup = Setup::new();
+    let command = setup.command();
+    let mut served = setup.launch(command);
+    served.wait_for_log("WARN no plugin in `");
+    let report = served.reload();
+    assert!(
+        report.code == Some(0) && report.text.contains("create one with `moondock new "),
+        "{}",
+        report.text
+    );
+    served.put("first", &driver("first"));
+    served.wait_for_mark_of("first", "first");
+    assert!(!served.reload().text.contains("no plugin"));
+    served.signal(Signal::TERM);
+    assert!(served.wait().success());
+}
+
 #[test]
 fn a_directory_whose_files_are_replaced_stays() {
     let mut served = Setup::with_volume().start();
@@ -269,7 +308,7 @@ fn badly_named_directories_are_logged_once_and_served_when_renamed() {
     assert!(
         report
             .text
-            .contains("`Backup copy` cannot be the name of a plugin"),
+            .contains("Backup copy: not served: `Backup copy` cannot be the name of a plugin"),
         "{}",
         report.text
     );
@@ -322,9 +361,9 @@ fn reload_reports_what_became_of_each_plugin_and_script() {
     assert_eq!(report.code, Some(1), "{}", report.text);
     for line in [
         "broken/network.lua: broken: network.lua: ",
-        "edited/volume.lua: unchanged (generation 2)\n",
+        "edited/volume.lua: loaded again, same files (generation 2)\n",
         "failing/volume.lua: kept: volume.lua:2: ",
-        "vol/volume.lua: unchanged (generation 2)\n",
+        "vol/volume.lua: loaded again, same files (generation 2)\n",
     ] {
         assert!(
             report.text.contains(line),
@@ -381,11 +420,11 @@ fn many_reloads_at_once_are_all_answered() {
     for Reloaded { code, text } in reports {
         assert_eq!(code, Some(0), "{text}");
         assert!(
-            text.contains("slow/volume.lua: unchanged (generation "),
+            text.contains("slow/volume.lua: loaded again, same files (generation "),
             "{text}"
         );
         assert!(
-            text.contains("vol/volume.lua: unchanged (generation "),
+            text.contains("vol/volume.lua: loaded again, same files (generation "),
             "{text}"
         );
     }

@@ -140,6 +140,40 @@ fn mountpoints_outside_the_propagated_mount_are_refused() {
     }
 }
 
+/// The engine gave the plugin what its bundle asked for, so accepting more would not help.
+#[test]
+fn more_grants_of_a_managed_plugin_need_a_new_bundle() {
+    let reading = TELLING.replace(
+        "function volume.create(req) end",
+        "function volume.create(req) require_fs.read(\"/etc/hostname\") end",
+    );
+    let reading = format!("local require_fs = require(\"@moondock/fs\")\n{reading}");
+    let setup =
+        Setup::new()
+            .plugin("vol", "volume.lua", &reading)
+            .plugin("vol", "plugin.toml", SETTINGS);
+    let mut served = launch(setup.arg("--managed"));
+    let create = |served: &Served| {
+        served
+            .call("vol", "VolumeDriver.Create", r#"{"Name":"v"}"#)
+            .body
+    };
+    let missing = "to `grants` in plugin.toml, and make a new bundle";
+    assert!(create(&served).contains(missing), "{}", create(&served));
+    let more = format!("grants = [\"fs.read:/etc/hostname\"]\n{SETTINGS}");
+    fs::write(served.setup().scripts().join("vol/plugin.toml"), more).unwrap();
+    served.wait_for_log("cure: make a new bundle");
+    served.wait_for("the declared grant", |served| {
+        create(served)
+            .contains("its grant is in plugin.toml but not in the bundle: make a new bundle")
+    });
+    assert!(
+        !served.log().contains("--accept-grants"),
+        "{}",
+        served.log()
+    );
+}
+
 #[test]
 fn each_start_of_a_managed_plugin_is_an_activation() {
     let served = launch(telling().arg("--managed"));

@@ -426,12 +426,45 @@ fn a_new_interface_works_and_asks_for_a_restart_of_docker() {
 
 #[test]
 fn a_removed_script_keeps_serving_and_is_logged() {
-    let mut served = started("first");
+    let mut served = started_with(&[("volume.lua", &driver("first")), ("plugin.toml", "")]);
     fs::remove_file(served.path("volume.lua")).unwrap();
-    served.wait_for_log("volume.lua was deleted");
+    let said = "volume.lua was deleted\n  cure: put it back, or restart moondock";
+    served.wait_for_log(said);
     assert_eq!(served.mark(), "first");
+    // Later saves in the plugin say it no more.
+    fs::remove_file(served.path("plugin.toml")).unwrap();
+    served.wait_for_log("plugin.toml is gone: the plugin has no settings and no grants any more");
+    write(&served.path("Plugin.toml"), "");
+    served.wait_for_log("Plugin.toml: this file is not read");
+    assert_eq!(served.log().matches(said).count(), 1, "{}", served.log());
     write(&served.path("volume.lua"), &driver("back"));
     served.wait_for_mark("back");
+}
+
+/// The manifest of a plugin that never ran breaks it; it keeps nothing alive.
+#[test]
+fn a_broken_manifest_without_a_live_script_is_broken() {
+    let setup = Setup::new()
+        .plugin("vol", "volume.lua", &driver("first"))
+        .plugin("vol", "plugin.toml", "grants = 5\n");
+    let mut served = setup.start();
+    let report = |served: &Served| {
+        let output = Command::new(env!("CARGO_BIN_EXE_moondock"))
+            .args(["reload", "--state"])
+            .arg(served.setup().state())
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(report(&served).starts_with("vol/plugin.toml: broken: plugin.toml:1: "));
+    served.wait_for_log("cannot be loaded, all calls fail until this is fixed: plugin=vol");
+    write(&served.path("plugin.toml"), "");
+    served.wait_for("the first generation", |served| {
+        served.call("vol", "VolumeDriver.Create", NAMED).status == 200
+    });
+    write(&served.path("plugin.toml"), "grants = 5\n");
+    served.wait_for_log("reload failed, the previous version stays live: plugin=vol");
+    assert!(report(&served).starts_with("vol/plugin.toml: kept: plugin.toml:1: "));
 }
 
 #[test]

@@ -77,7 +77,7 @@ return volume.driver({
 fn errors_of_drivers_keep_their_line_through_a_kit() {
     Scripts::new([("volume.lua", UNGRANTED)]).open(async |plugin| {
         let refusal =
-            "is not granted: add \"fs.write:/nonexistent/volumes\" to `grants` in plugin.toml";
+            "is not granted: add \"fs.write:/nonexistent/volumes/ab\" (or a directory above it) to `grants` in plugin.toml";
         let error = plugin
             .error("VolumeDriver.Create", json!({ "Name": "ab" }))
             .await;

@@ -1,8 +1,8 @@
 //! Paths of scripts, and the errors of the module.
 
-use crate::grants::Refused;
 use crate::grants::mount_rules::MountRefused;
 use crate::grants::territory::{Access, Denied};
+use crate::grants::{Refused, Wanted};
 use crate::host::Host;
 use crate::host::record::RecordError;
 use crate::sys::files::paths::PathError;
@@ -68,7 +68,16 @@ impl From<Denied> for PathFailure {
                 real,
                 access,
                 is_declared,
-            } => Refused::path(&asked, &real, access == Access::Write, is_declared).into(),
+                origin,
+            } => {
+                let wanted = Wanted {
+                    asked: &asked,
+                    real: &real,
+                    write: access == Access::Write,
+                    is_declared,
+                };
+                Refused::path(wanted, origin).into()
+            }
             Denied::Root(path) => Self::Granted(path.display().to_string()),
             Denied::System(error) => error.into(),
         }

@@ -33,6 +33,8 @@ pub struct Sources {
     pub watch: Vec<PathBuf>,
     /// The files that were left out, by their paths below the directory, with the reason.
     pub problems: Vec<(PathBuf, String)>,
+    /// The names of other files at the top, at most [`MAX_FILES`].
+    pub others: Vec<String>,
 }
 
 impl Sources {
@@ -153,6 +155,10 @@ impl Reading {
                 self.directory(path)
             }
             FileType::RegularFile if is_source(path) => self.file(path),
+            FileType::RegularFile => {
+                self.other(path);
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -194,6 +200,14 @@ impl Reading {
         let kind = if is_test(path) { tests } else { files };
         kind.insert(path.to_owned(), text);
         Ok(())
+    }
+
+    /// Notes the name of a file at the top that is no source.
+    fn other(&mut self, path: &Path) {
+        let others = &mut self.sources.others;
+        if path.components().count() == 1 && others.len() < MAX_FILES {
+            others.push(path.display().to_string());
+        }
     }
 }
 

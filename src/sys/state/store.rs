@@ -103,6 +103,13 @@ impl Store {
         }
     }
 
+    /// Returns what the store holds; nothing before it is first used.
+    pub fn size(&self) -> StoreSize {
+        let committed = self.file.committed.read();
+        let content = committed.unwrap_or_else(PoisonError::into_inner);
+        content.as_ref().map(Content::size).unwrap_or_default()
+    }
+
     /// Returns the value of `key`. Waits only while the file is first opened.
     pub async fn get(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         self.opened().await?;

@@ -196,7 +196,7 @@ fn refusals_show_where_a_path_leads() {
         error,
         format!(
             "volume.lua:6: fs.read: `{at}/root/link/secret` leads to `{at}/outside/secret`, which is not granted: \
-             add \"fs.read:{at}/outside\" to `grants` in plugin.toml"
+             add \"fs.read:{at}/outside/secret\" (or a directory above it) to `grants` in plugin.toml"
         )
     );
 }

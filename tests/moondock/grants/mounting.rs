@@ -137,7 +137,7 @@ fn mounting_needs_grants_for_source_and_target() {
     }
     ground.refused(
         &of_type("ext4", "/dev/null", ""),
-        "`/dev/null` is not granted: add \"fs.write:/dev\"",
+        "`/dev/null` is not granted: add \"fs.write:/dev/null\"",
     );
     ground.refused(&of_type("ext4", "sda", ""), "`sda` is not an absolute path");
     ground.refused(

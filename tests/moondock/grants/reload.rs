@@ -70,7 +70,7 @@ fn a_manifest_with_more_grants_waits_for_acceptance() {
     let mut served = started(&["exec:id"]);
     assert_eq!(served.answer(), "first net- id+");
     served.save("plugin.toml", "grants = [\n  \"exec:id\",\n  \"net\",\n]\n");
-    served.wait_for_log("plugin.toml:3: `net` must be accepted first");
+    served.wait_for_log("new grants wait, the previous version stays live: plugin=vol\nplugin.toml:3: `net` must be accepted first");
     served.wait_for_log("run `moondock reload --accept-grants`, or start moondock again");
     assert_eq!(served.answer(), "first net- id+");
     served.save("volume.lua", &probe("second"));
@@ -120,7 +120,7 @@ fn a_grant_that_is_saved_and_not_accepted_is_named_as_such() {
     served.save("plugin.toml", &manifest(&[]));
     served.wait_for_answer(
         " `net` is not granted: add \"net\" to `grants` in plugin.toml;  `/etc/hostname` is not granted: add \
-         \"fs.read:/etc\" to `grants` in plugin.toml;  `id` is not granted: add \"exec:id\" to `grants` in plugin.toml",
+         \"fs.read:/etc/hostname\" (or a directory above it) to `grants` in plugin.toml;  `id` is not granted: add \"exec:id\" to `grants` in plugin.toml",
     );
 }
 
@@ -239,7 +239,7 @@ fn reload_loads_every_script_again() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(
         String::from_utf8(output.stdout).unwrap(),
-        "vol/volume.lua: unchanged (generation 2)\n"
+        "vol/volume.lua: loaded again, same files (generation 2)\n"
     );
     served.wait_for_log("INFO live ");
 }

@@ -132,7 +132,7 @@ pub fn page() -> String {
         "| `limits.log_lines_per_s` | Lines that each script may write to the log per second, with `print` or `@moondock/log`. A line of more than 256 bytes counts as several. The log says how many were left out. | {} |\n",
         limits.log_lines
     );
-    page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | Deadline of a call, in ms; at most the default. | see below |\n";
+    page += "| `limits.deadline_ms.\"INTERFACE.HOOK\"` | Deadline of a call, in ms. It can only be lowered; the defaults are below. | see below |\n";
     page += &metrics_rows();
     page += EXAMPLE;
     page += &forms();
