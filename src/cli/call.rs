@@ -1,6 +1,10 @@
 //! `moondock call`: calls one method of a plugin without an engine.
 
+mod request;
+
+use self::request::completed;
 use super::{on_this_thread, only_plugin, print};
+use crate::config::PluginDir;
 use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
 use crate::protocol::{self, Cut, Method, cut, methods};
 use crate::script::nearest;
@@ -19,13 +23,19 @@ const LONG: &str = "Call one method of a plugin, without an engine
 
 The hook runs as it would for the engine, on this machine, with all its
 effects. The reply is printed to stdout, and the log to stderr. The exit code
-is 0 if the call succeeds (HTTP 200), and 1 otherwise.";
+is 0 if the call succeeds (HTTP 200), and 1 otherwise.
+
+The request has Docker's fields. RequestBody and ResponseBody may be written
+as JSON instead of Base64, and then get the headers of JSON if there are none.
+What the plugin stores is gone afterwards, unless --state names a directory.";
 
 const AFTER: &str = "\
 Examples:
   moondock call scripts/mynas volume.create '{\"Name\":\"data\"}'
   moondock call scripts/mynas VolumeDriver.List
-  moondock call scripts/mynas authz.request - < request.json";
+  moondock call scripts/mynas authz.request - < request.json
+  moondock call scripts/mynas authz.request '{\"RequestMethod\":\"POST\",
+      \"RequestUri\":\"/containers/create\",\"RequestBody\":{\"Image\":\"busybox\"}}'";
 
 /// The arguments of `call`.
 #[derive(Debug, Args)]
@@ -49,13 +59,20 @@ impl Call {
     /// Calls the method, and prints the reply.
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
-        let call = find_call(&self.method)?;
-        let body = body(self.body)?;
+        let call = find_call(&self.method, &plugin)?;
+        let body = match call {
+            protocol::Call::Method(method) => completed(method, body(self.body)?),
+            protocol::Call::Activate => body(self.body)?,
+        };
         let state = StateDir::take(self.state, &plugin.name)?;
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
             let plugin = Plugin::open(spec).await?;
-            show(plugin.call(call, body).await).await
+            let code = show(plugin.call(call, body).await).await?;
+            if state.is_temporary() && plugin.has_stored() {
+                tracing::info!("what was stored is gone: keep it with `--state DIR`");
+            }
+            Ok(code)
         })?
     }
 }
@@ -64,10 +81,14 @@ impl Call {
 struct StateDir {
     dir: PathBuf,
     _lock: Option<StateLock>,
-    _temporary: Option<TempDir>,
+    temporary: Option<TempDir>,
 }
 
 impl StateDir {
+    fn is_temporary(&self) -> bool {
+        self.temporary.is_some()
+    }
+
     fn take(given: Option<PathBuf>, plugin: &str) -> Result<StateDir> {
         let Some(state) = given else {
             let temporary =
@@ -75,7 +96,7 @@ impl StateDir {
             return Ok(StateDir {
                 dir: temporary.path().to_owned(),
                 _lock: None,
-                _temporary: Some(temporary),
+                temporary: Some(temporary),
             });
         };
         let lock = StateLock::take(&state)?;
@@ -84,28 +105,39 @@ impl StateDir {
         Ok(StateDir {
             dir,
             _lock: Some(lock),
-            _temporary: None,
+            temporary: None,
         })
     }
 }
 
 /// Finds a call by the name of the method or of the hook.
-fn find_call(name: &str) -> Result<protocol::Call> {
+fn find_call(name: &str, plugin: &PluginDir) -> Result<protocol::Call> {
     let is_named = |method: &&Method| method.wire == name || method.key() == name;
     protocol::Call::of(name)
         .or_else(|| methods().find(is_named).map(protocol::Call::Method))
-        .with_context(|| format!("unknown method `{name}`{}", hint(name)))
+        .with_context(|| format!("unknown method `{name}`{}", hint(name, plugin)))
 }
 
-fn hint(name: &str) -> String {
-    let keys: Vec<_> = methods().map(Method::key).collect();
-    let names = methods()
-        .map(|method| method.wire)
-        .chain(keys.iter().map(String::as_str));
-    match nearest(name, names) {
+/// Returns the name that was probably meant: of the plugin's own methods, or of any.
+fn hint(name: &str, plugin: &PluginDir) -> String {
+    let interfaces: Vec<_> = plugin.interfaces().collect();
+    let own = || methods().filter(|method| interfaces.contains(&method.interface));
+    let by_hook = own().find(|method| method.hook == name).map(Method::key);
+    let near = by_hook
+        .or_else(|| nearest_of(name, own()))
+        .or_else(|| nearest_of(name, methods()));
+    match near {
         Some(near) => format!("; did you mean `{near}`?"),
         None => ": write `interface.hook`, such as `volume.create`".to_owned(),
     }
+}
+
+/// Returns the key or the wire name that is nearest to `name`.
+fn nearest_of(name: &str, among: impl Iterator<Item = &'static Method>) -> Option<String> {
+    let names: Vec<_> = among
+        .flat_map(|method| [method.wire.to_owned(), method.key()])
+        .collect();
+    nearest(name, names.iter().map(String::as_str)).map(str::to_owned)
 }
 
 /// Returns the request's body. An empty one becomes an empty object, because an engine sends an

@@ -1,6 +1,6 @@
 //! The errors of calls, and of opening a plugin.
 
-use crate::protocol::{Interface, Method};
+use crate::protocol::{Interface, Method, Missing};
 use crate::script::Diagnostic;
 use crate::sys::memory::Spent;
 use std::io;
@@ -20,8 +20,8 @@ pub enum CallError {
         file: String,
     },
     /// The script has no hook for an optional method, or Moondock does not serve the method.
-    #[error("{0} is not implemented")]
-    NotImplemented(&'static str),
+    #[error("{}", not_implemented(.0))]
+    NotImplemented(&'static Method),
     /// The request's body cannot be decoded.
     #[error("the request cannot be read: {0}")]
     BadRequest(String),
@@ -83,6 +83,16 @@ impl CallError {
             CallError::Absent(_) | CallError::TooLarge { .. } | CallError::UnknownMethod(_)
         );
         method.hang_up_on_failure && !is_definite
+    }
+}
+
+fn not_implemented(method: &Method) -> String {
+    let wire = method.wire;
+    match method.missing {
+        Missing::Instead(other) => {
+            format!("{wire} is not implemented: the script has `{other}` instead")
+        }
+        _ => format!("{wire} is not implemented"),
     }
 }
 

@@ -80,7 +80,7 @@ impl Outcome {
             // To the engine, "not implemented" is an answer like any other.
             Missing::NotFound | Missing::Refused | Missing::Instead(_) => Self {
                 verdict: Verdict::Ok,
-                ..Self::failed(CallError::NotImplemented(method.wire), String::new())
+                ..Self::failed(CallError::NotImplemented(method), String::new())
             },
         }
     }

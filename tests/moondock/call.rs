@@ -61,8 +61,13 @@ fn state_is_temporary_unless_a_directory_is_given() {
     let place = place();
     let create = ["call", "scripts/vol", "volume.create", r#"{"Name":"a"}"#];
     let list = ["call", "scripts/vol", "volume.list", "{}"];
-    assert_eq!(place.run(&create).code, Some(0));
-    assert_eq!(reply(&place.run(&list))["Volumes"], json!([]));
+    let created = place.run(&create);
+    assert_eq!(created.code, Some(0));
+    let note = " INFO what was stored is gone: keep it with `--state DIR`\n";
+    assert!(created.stderr.ends_with(note), "{created:?}");
+    let listed = place.run(&list);
+    assert_eq!(reply(&listed)["Volumes"], json!([]));
+    assert!(!listed.stderr.contains("--state"), "nothing was stored");
     assert_eq!(
         place.temporary().read_dir().unwrap().count(),
         0,
@@ -70,7 +75,9 @@ fn state_is_temporary_unless_a_directory_is_given() {
     );
 
     let kept = ["--state", "state"];
-    assert_eq!(place.run(&[&create[..], &kept].concat()).code, Some(0));
+    let created = place.run(&[&create[..], &kept].concat());
+    assert_eq!(created.code, Some(0));
+    assert!(!created.stderr.contains("--state"), "{created:?}");
     let listed = place.run(&[&list[..], &kept].concat());
     assert_eq!(reply(&listed)["Volumes"][0]["Name"], "a");
     assert!(
@@ -115,6 +122,24 @@ fn a_denial_exits_with_success() {
     let called = place.run(&["call", "no", "authz.request", request]);
     assert_eq!(reply(&called), json!({ "Allow": false, "Msg": "no" }));
     assert_eq!(called.code, Some(0));
+}
+
+/// As a person writes it, and as the engine sends it.
+#[test]
+fn a_policy_gets_a_body_that_is_written_as_json() {
+    let policy = "return { request = function(req)
+  return false, `{req.body_state} {req.body.HostConfig.Privileged} {req.RequestHeaders[\"Content-Length\"]}`
+end }";
+    let place = Workplace::new(&[("p/authz.lua", policy)]);
+    let body = json!({ "HostConfig": { "Privileged": true } });
+    for body in [body.clone(), body.to_string().into()] {
+        let request = json!({ "RequestMethod": "POST", "RequestUri": "/containers/create", "RequestBody": body });
+        let called = place.run(&["call", "p", "authz.request", &request.to_string()]);
+        assert_eq!(reply(&called)["Msg"], "json true 34", "{called:?}");
+    }
+    let hook = place.run(&["call", "p", "request", "{}"]);
+    let near = "unknown method `request`; did you mean `authz.request`?";
+    assert!(hook.stderr.contains(near), "{hook:?}");
 }
 
 #[test]
@@ -190,7 +215,7 @@ fn hooks_of_a_log_driver_are_called() {
     let script = r#"local log = {}
 function log.write_batch(entries, info)
   if entries[1].line == "bad" then error("the disk is full") end
-  print(info.ContainerID, #entries, entries[1].line)
+  print(info.ContainerID, #entries, entries[1].line, entries[1].seq)
 end
 function log.read(info, config, emit, wait)
   emit({ time = "12", line = "hello " .. config.Tail, source = "stderr" })
@@ -210,7 +235,7 @@ return log
         (Some(0), "{}\n"),
         "{good:?}"
     );
-    assert!(good.stderr.contains("c0ffee\t1\tgood"), "{good:?}");
+    assert!(good.stderr.contains("c0ffee\t1\tgood\t1"), "{good:?}");
     let bad = call("log.write_batch", batch("bad"));
     assert_eq!(bad.code, Some(1));
     assert!(
@@ -222,10 +247,11 @@ return log
             .stdout
             .contains("a list in `Entries`")
     );
+    let other = call("log.write", json!({}));
+    assert_eq!(other.code, Some(1), "the script has the other");
     assert_eq!(
-        call("log.write", json!({})).code,
-        Some(1),
-        "the script has the other"
+        reply(&other)["Err"],
+        "log.write is not implemented: the script has `write_batch` instead"
     );
     let read = call(
         "LogDriver.ReadLogs",
