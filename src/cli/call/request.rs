@@ -22,6 +22,7 @@ pub fn completed(method: &Method, request: Bytes) -> Bytes {
     let Ok(Value::Object(mut fields)) = serde_json::from_slice(&request) else {
         return request;
     };
+    let before = fields.clone();
     let has = |name: &str| method.request.field(name).is_some();
     for (body, headers) in BODIES.into_iter().filter(|(body, _)| has(body)) {
         encode_body(&mut fields, body, headers);
@@ -30,6 +31,10 @@ pub fn completed(method: &Method, request: Bytes) -> Bytes {
         if let Some(entries) = fields.get_mut(name) {
             number(entries);
         }
+    }
+    // Otherwise it stays as it was written, with fields that are there twice.
+    if fields == before {
+        return request;
     }
     Value::Object(fields).to_string().into()
 }
@@ -64,6 +69,13 @@ fn number(entries: &mut Value) {
 mod tests {
     use super::*;
     use crate::protocol::methods;
+
+    #[test]
+    fn other_requests_stay_as_they_are_written() {
+        let method = methods().find(|method| method.key() == "volume.create");
+        let text = "{ \"Name\": \"a\", \"Name\": \"b\" }";
+        assert_eq!(completed(method.unwrap(), text.into()), text);
+    }
 
     #[test]
     fn what_is_written_by_hand_is_completed() {
