@@ -175,9 +175,9 @@ impl Slot {
         }
         match self.load_new(&release).await {
             Ok(new) => {
-                self.announce(&new);
                 let generation = new.script.generation;
-                self.go_live(new);
+                self.go_live(new.clone());
+                self.announce(&new);
                 if is_changed {
                     Loaded::Live(generation)
                 } else {
@@ -196,9 +196,9 @@ impl Slot {
 
     /// Keeps the generation of a deleted file, which is reported once, and at each reload.
     fn keep_deleted(&self, file: &str, only_changed: bool) -> Loaded {
-        let problem = format!(
-            "{file} was deleted\n  cure: put it back, or restart moondock to serve the plugin without it"
-        );
+        let problem = Diagnostic::of_file(file, "the file was deleted")
+            .cure("put it back, or restart moondock to serve the plugin without it")
+            .to_string();
         if self.is_deleted.replace(true) && only_changed {
             return Loaded::Kept(problem);
         }

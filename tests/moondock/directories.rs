@@ -185,7 +185,7 @@ fn a_directory_whose_files_are_replaced_stays() {
     let mut served = Setup::with_volume().start();
     let file = served.plugin_dir("vol").join("volume.lua");
     fs::remove_file(&file).unwrap();
-    served.wait_for_log("volume.lua was deleted");
+    served.wait_for_log("volume.lua: the file was deleted");
     assert!(served.has_mark("vol", "m"));
     fs::write(file, driver("again")).unwrap();
     served.wait_for_mark_of("vol", "again");

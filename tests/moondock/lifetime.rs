@@ -2,9 +2,11 @@
 
 use crate::harness::http::Connection;
 use crate::harness::process::{Served, Setup, VOLUME};
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -188,6 +190,29 @@ fn what_cannot_be_served_is_logged_and_the_rest_is_served() {
     }
     served.wait_for_log("ready plugin=vol");
     served.assert_answers();
+}
+
+/// A file system that is detached at the end.
+struct SmallDisk(PathBuf);
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+#[test]
+fn a_state_without_free_space_is_a_warning_at_the_start() {
+    needs!(root);
+    let setup = Setup::with_volume();
+    let state = setup.state();
+    fs::create_dir(&state).unwrap();
+    mount("tmpfs", &state, "tmpfs", MountFlags::empty(), c"size=64k").unwrap();
+    let command = setup.command();
+    let served = setup.launch(command);
+    let _disk = SmallDisk(state);
+    served.wait_for_log("KiB are free in `");
+    served.wait_for_log("ready plugin=vol");
 }
 
 #[test]
