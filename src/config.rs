@@ -67,11 +67,16 @@ pub const STATE: &str = "/var/lib/moondock";
 /// The default timeout for calls in flight at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
+/// Returns a path that was found, in which line ends are escaped.
+fn shown(path: impl AsRef<Path>) -> String {
+    path.as_ref().to_string_lossy().escape_debug().to_string()
+}
+
 /// An error of a configuration.
 #[derive(Debug, Clone, Error)]
 #[allow(missing_docs, reason = "the messages are the documentation")]
 pub enum ConfigError {
-    #[error("cannot read `{}`", path.display())]
+    #[error("cannot read `{}`", shown(path))]
     Read {
         path: PathBuf,
         source: Arc<io::Error>,
@@ -92,7 +97,11 @@ pub enum ConfigError {
         misnamed::near_script(.0)
     )]
     NoPlugin(PathBuf),
-    #[error("`{name}` cannot be the name of a plugin (`{}`): {reason}", dir.display())]
+    #[error(
+        "`{}` cannot be the name of a plugin (`{}`): {reason}",
+        shown(name),
+        shown(dir)
+    )]
     Name {
         name: String,
         dir: PathBuf,
@@ -104,6 +113,8 @@ pub enum ConfigError {
         first: PathBuf,
         second: PathBuf,
     },
+    #[error("`{}` is not a regular file, so its directory is not served", shown(.0))]
+    Irregular(PathBuf),
     #[error(
         "the socket path `{}` has {} bytes, which exceeds the limit of {SOCKET_PATH_MAX}: \
          choose a shorter directory with `--sockets`",

@@ -190,6 +190,9 @@ impl Found {
             return self.problems.push(read_error(&child)(error));
         }
         let is_named = self.plugins.iter().any(|plugin| plugin.dir == child);
+        if let Some(script) = irregular_script(&child).filter(|_| !is_plugin(&child)) {
+            self.problems.push(ConfigError::Irregular(script));
+        }
         if is_plugin(&child) && !is_named {
             let plugin = PluginDir::new(child, false)
                 .and_then(|plugin| refuse_duplicate(&self.plugins, &plugin).map(|()| plugin));
@@ -285,6 +288,17 @@ fn stray(collection: &Path) -> Option<String> {
 fn no_plugin_yet(collection: &Path) -> String {
     let dir = collection.display();
     format!("no plugin in `{dir}` yet: create one with `moondock new {dir}/NAME`")
+}
+
+/// Returns the script of an interface that is a FIFO, a directory, a device or a loop of links.
+fn irregular_script(dir: &Path) -> Option<PathBuf> {
+    let mut scripts = Interface::ALL
+        .iter()
+        .map(|interface| dir.join(interface.file()));
+    scripts.find(|script| match script.metadata() {
+        Ok(found) => !found.is_file(),
+        Err(error) => !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
+    })
 }
 
 fn visible_children(dir: &Path) -> Result<Vec<PathBuf>, ConfigError> {

@@ -50,7 +50,8 @@ impl Manifest {
     /// Reads the manifest among a plugin's files, if there is one.
     ///
     /// # Errors
-    /// The first error in the file, with its line.
+    /// The first error in the file, with its line, and a file that cannot be read: without their
+    /// settings, scripts would allow what those forbid.
     pub fn read(sources: &Sources) -> Result<Self, Diagnostic> {
         Self::read_with(sources, &Variables::new())
     }
@@ -60,6 +61,9 @@ impl Manifest {
     /// # Errors
     /// Those of [`Manifest::read`], and a variable that does not have the type of its setting.
     pub fn read_with(sources: &Sources, variables: &Variables) -> Result<Self, Diagnostic> {
+        if let Some(problem) = sources.problem_of(MANIFEST) {
+            return Err(Diagnostic::of_file(MANIFEST, problem));
+        }
         match sources.files.get(Path::new(MANIFEST)) {
             None => Ok(Self::default()),
             Some(bytes) => Self::parse(bytes, variables)

@@ -67,6 +67,8 @@ pub struct Plugin {
     reading: Mutex<()>,
     /// The files that did not pass the trial of a saved version.
     refused: RefCell<Option<Sources>>,
+    /// Whether a `plugin.toml` was taken over: from then on, its absence is an error.
+    has_manifest: Cell<bool>,
     /// The number of reloads that have read the scripts.
     reloads: Cell<u64>,
     /// Why the plugin cannot be opened, if this stands in for it.
@@ -141,6 +143,7 @@ impl Plugin {
             sources: RefCell::new(sources),
             reading: Mutex::default(),
             refused: RefCell::default(),
+            has_manifest: Cell::new(false),
             reloads: Cell::new(0),
             stands_in_for,
         }

@@ -157,8 +157,17 @@ impl Plugin {
         Ok(manifest)
     }
 
+    /// Reads the manifest. One that was deleted is an error, as a script that was deleted is:
+    /// without their settings, scripts would allow what those forbid.
     fn manifest_of(&self, sources: &Sources) -> Result<Manifest, Diagnostic> {
-        Manifest::read_with(sources, &self.core.spec.surroundings.variables)
+        let manifest = Manifest::read_with(sources, &self.core.spec.surroundings.variables)?;
+        let is_there = sources.has(MANIFEST);
+        if self.has_manifest.get() && !is_there {
+            return Err(Diagnostic::of_file(MANIFEST, "the file was deleted")
+                .cure("save it again, empty if need be, or start moondock again"));
+        }
+        self.has_manifest.set(is_there);
+        Ok(manifest)
     }
 
     fn accept(&self, manifest: &Manifest) {
@@ -190,7 +199,8 @@ impl Plugin {
 
     fn problems(&self, sources: &Sources) -> Vec<String> {
         let left_out = sources.problems.iter();
-        let left_out = left_out.map(|(file, problem)| format!("{}: {problem}", file.display()));
+        let left_out = left_out
+            .map(|(file, problem)| Diagnostic::of_file(file.to_string_lossy(), problem).to_string());
         let unasked = if self.core.spec.surroundings.managed {
             Vec::new()
         } else {

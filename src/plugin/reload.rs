@@ -201,7 +201,8 @@ impl Plugin {
             Err(error) => return Err(News::of_all(self.keep_unreadable(&error))),
         };
         let before = self.sources.replace(sources.clone());
-        if terms == Terms::Changed && before.files == sources.files {
+        let is_same = before.files == sources.files && before.problems == sources.problems;
+        if terms == Terms::Changed && is_same {
             self.report_new_problems(&before, &sources);
             return Ok(Loading::new());
         }

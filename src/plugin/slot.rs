@@ -291,7 +291,13 @@ impl Slot {
         Ok(live)
     }
 
+    /// Loads a generation. A policy is loaded only if all scripts could be read: what is left out
+    /// may be what denies.
     async fn load(&self, release: &Release) -> Result<Live, Diagnostic> {
+        let unread = release.sources.unread();
+        if let (Interface::Authz, Some((file, problem))) = (self.interface, unread) {
+            return Err(Diagnostic::of_file(file.display().to_string(), problem));
+        }
         let script = Script::load(
             self.interface,
             self.core.next_generation(self.interface),

@@ -38,10 +38,10 @@ enum Excerpt {
 const MAX_MESSAGE: usize = 1 << 10;
 
 impl Diagnostic {
-    /// Creates a diagnostic about a file as a whole.
+    /// Creates a diagnostic about a file as a whole. Its name may hold a line end.
     pub fn of_file(file: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
-            file: file.into(),
+            file: file.into().escape_debug().to_string(),
             line: None,
             message: first_line(&message.into()),
             cure: None,

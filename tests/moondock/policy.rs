@@ -853,3 +853,33 @@ fn ambiguous_requests_are_refused_before_the_policy() {
         assert!(!plugin.log().contains("hunter2"), "{}", plugin.log());
     });
 }
+
+/// What is left out may be what denies.
+#[test]
+fn a_policy_whose_files_cannot_all_be_read_denies() {
+    let policy = "return { request = function() return true end }";
+    let large = "#".repeat((1 << 20) + 1);
+    type Spoil = fn(&std::path::Path);
+    let fifo: Spoil = |path| {
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, rustix::fs::Mode::RUSR).unwrap();
+    };
+    let link: Spoil = |path| std::os::unix::fs::symlink("/etc/passwd", path).unwrap();
+    let directory: Spoil = |path| std::fs::create_dir(path).unwrap();
+    for file in ["plugin.toml", "rules.lua"] {
+        for (spoil, why) in [
+            (fifo, "is not a regular file"),
+            (directory, "is not a regular file"),
+            (link, "the link leads out of the plugin's directory"),
+        ] {
+            let scripts = Scripts::new([("authz.lua", policy)]);
+            spoil(&scripts.path().join(file));
+            let denial = scripts.open(async |plugin| plugin.decision(create()).await);
+            let denial = denial.unwrap_or_default();
+            assert!(denial.contains(&format!("{file}: {why}")), "{denial}");
+        }
+        let scripts = Scripts::new([("authz.lua", policy), (file, large.as_str())]);
+        let denial = scripts.open(async |plugin| plugin.decision(create()).await);
+        let wrong = format!("{file}: is larger than 1024 KiB");
+        assert!(denial.unwrap_or_default().contains(&wrong), "{file}");
+    }
+}

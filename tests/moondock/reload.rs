@@ -250,6 +250,33 @@ fn saved_settings_apply() {
     served.wait_for_mark("mended");
 }
 
+/// Without its settings, a script would do what they forbid.
+#[test]
+fn settings_that_are_gone_or_unreadable_keep_the_last_version() {
+    let mark = r#"require("@moondock/plugin").settings().mark or "open""#;
+    let closed = "[settings]\nmark = \"closed\"\n";
+    let mut served = started_with(&[("volume.lua", &driver_of(mark)), ("plugin.toml", closed)]);
+    let settings = served.path("plugin.toml");
+    fs::remove_file(&settings).unwrap();
+    served.wait_for_log("plugin.toml: the file was deleted");
+    assert_eq!(served.mark(), "closed");
+    write(
+        &served.path("volume.lua"),
+        &format!("{} -- again", driver_of(mark)),
+    );
+    served.wait_for("the second report", |served| {
+        let log = served.log();
+        log.matches("plugin.toml: the file was deleted").count() >= 2
+    });
+    assert_eq!(served.mark(), "closed");
+    std::os::unix::fs::symlink("/etc/passwd", &settings).unwrap();
+    served.wait_for_log("plugin.toml: the link leads out of the plugin's directory");
+    assert_eq!(served.mark(), "closed");
+    fs::remove_file(&settings).unwrap();
+    write(&settings, "");
+    served.wait_for_mark("open");
+}
+
 #[test]
 fn half_written_scripts_are_never_loaded() {
     let mut served = started("old!");

@@ -207,18 +207,27 @@ fn files_over_the_limits_are_skipped_and_reported() {
         "lies deeper than 8 directories"
     );
     assert!(problem(&sources, "again").contains("leads back"));
-    assert_eq!(sources.problems.len(), 3, "{:?}", sources.problems);
+    for name in ["directory.lua", "pipe.lua"] {
+        assert_eq!(problem(&sources, name), "is not a regular file");
+    }
+    assert_eq!(sources.problems.len(), 5, "{:?}", sources.problems);
     for number in 0..1100 {
         plugin.write(&format!("many/{number}.lua"), "");
     }
     let sources = plugin.read();
     assert_eq!(sources.files.len(), 1000);
-    assert!(
-        sources
-            .problems
-            .iter()
-            .any(|(_, why)| why == "more than 1000 scripts")
+    let beyond = "more than 1000 scripts (and 101 others)";
+    let reports = sources
+        .problems
+        .iter()
+        .filter(|(_, why)| why.starts_with("more than"));
+    assert_eq!(
+        reports.map(|(_, why)| why.as_str()).collect::<Vec<_>>(),
+        [beyond]
     );
+    plugin.write("plugin.toml", "settings");
+    let with_settings = plugin.read();
+    assert!(with_settings.has("plugin.toml") && !sources.has("plugin.toml"));
 }
 
 #[test]

@@ -72,7 +72,9 @@ fn what_cannot_be_served_beside_others_is_a_problem() {
         "s/a/authz.lua",
         "s/UPPER/authz.lua",
         "s/Backup copy/volume.lua",
+        "s/dir/authz.lua/x",
         "s/half/README",
+        "s/new\nline/authz.lua",
         "s/note.txt",
         "t/a/authz.lua",
     ]);
@@ -85,6 +87,8 @@ fn what_cannot_be_served_beside_others_is_a_problem() {
     let parts = [
         "`Backup copy` cannot",
         "`UPPER` cannot",
+        "dir/authz.lua` is not a regular file",
+        "`new\\nline` cannot",
         "two plugins are named `a`",
     ];
     assert_eq!(problems.len(), parts.len(), "{problems:?}");

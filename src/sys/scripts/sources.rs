@@ -47,6 +47,20 @@ impl Sources {
     pub fn has(&self, file: &str) -> bool {
         self.files.contains_key(Path::new(file))
     }
+
+    /// Returns the reason why a file was left out.
+    pub fn problem_of(&self, file: &str) -> Option<&str> {
+        let mut problems = self.problems.iter();
+        let problem = problems.find(|(path, _)| path == Path::new(file));
+        problem.map(|(_, reason)| reason.as_str())
+    }
+
+    /// Returns the first script or manifest that was left out, with the reason.
+    pub fn unread(&self) -> Option<(&Path, &str)> {
+        let mut problems = self.problems.iter();
+        let problem = problems.find(|(path, _)| is_source(path));
+        problem.map(|(path, reason)| (path.as_path(), reason.as_str()))
+    }
 }
 
 /// Reads the scripts below `directory`, following links that stay below it at every hop.
@@ -74,6 +88,8 @@ struct Reading {
     sources: Sources,
     watch: BTreeSet<PathBuf>,
     directories: usize,
+    /// The scripts beyond [`MAX_FILES`].
+    beyond: Vec<PathBuf>,
     /// The device and inode of the directories being read, the outermost first.
     open: Vec<(u64, u64)>,
 }
@@ -92,9 +108,11 @@ impl Reading {
             place,
             sources: Sources::default(),
             directories: 0,
+            beyond: Vec::new(),
             open: Vec::new(),
         };
         reading.directory(Path::new(""))?;
+        reading.report_beyond();
         reading.sources.watch = reading.watch.into_iter().collect();
         Ok(reading.sources)
     }
@@ -118,6 +136,19 @@ impl Reading {
         let entries = entries(&here).map(|entries| self.entries(path, entries));
         self.open.pop();
         entries
+    }
+
+    /// Reports all scripts beyond the limit in one line.
+    fn report_beyond(&mut self) {
+        let Some(first) = self.beyond.first() else {
+            return;
+        };
+        let others = match self.beyond.len() - 1 {
+            0 => String::new(),
+            others => format!(" (and {others} others)"),
+        };
+        let problem = format!("more than {MAX_FILES} scripts{others}");
+        self.sources.problems.push((first.clone(), problem));
     }
 
     fn open_directory(&mut self, path: &Path) -> io::Result<OwnedFd> {
@@ -150,11 +181,12 @@ impl Reading {
             _ => self.target(path)?,
         };
         match kind {
+            FileType::RegularFile if is_source(path) => self.file(path),
+            _ if is_source(path) => Err(io::Error::other("is not a regular file")),
             FileType::Directory => {
                 self.watch.insert(self.place.join(path).canonicalize()?);
                 self.directory(path)
             }
-            FileType::RegularFile if is_source(path) => self.file(path),
             FileType::RegularFile => {
                 self.other(path);
                 Ok(())
@@ -182,8 +214,10 @@ impl Reading {
 
     fn file(&mut self, path: &Path) -> io::Result<()> {
         let Sources { files, tests, .. } = &mut self.sources;
-        if files.len() + tests.len() >= MAX_FILES {
-            return Err(io::Error::other(format!("more than {MAX_FILES} scripts")));
+        // The manifest is read whatever else there is: without it, scripts would have no settings.
+        if path != Path::new(MANIFEST) && files.len() + tests.len() >= MAX_FILES {
+            self.beyond.push(path.to_owned());
+            return Ok(());
         }
         let file = File::from(open_beneath(&self.top, path, OFlags::RDONLY)?);
         if !file.metadata()?.is_file() {
