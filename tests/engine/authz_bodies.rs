@@ -458,3 +458,44 @@ fn a_volume_of_the_swarm_is_judged_as_a_volume_too() {
     let plain = r#"{"Name":"plain","ClusterVolumeSpec":{}}"#;
     assert_eq!(bed.post("/v1.41/volumes/create", plain).status, 201);
 }
+
+/// Docker's own bridge takes a subnet of the host's network, and with it the host's traffic.
+#[test]
+fn a_subnet_of_the_host_is_refused() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    bed.exec_in_ns(&["ip", "addr", "add", "10.55.0.1/16", "dev", "uplink"])
+        .ok();
+    let servers =
+        "echo nameserver 10.77.0.53 >/srv/servers && mount --bind /srv/servers /etc/resolv.conf";
+    bed.exec_in_ns(&["sh", "-c", servers]).ok();
+    for (subnet, taken) in [
+        ("10.55.0.0/24", "the host's network 10.55.0.0/16"),
+        ("10.77.0.0/24", "the host's name server 10.77.0.53"),
+    ] {
+        let config = json!([{"Subnet": subnet}]);
+        let body = json!({"Name": "mitm", "IPAM": {"Config": config}}).to_string();
+        let reply = bed.post("/v1.41/networks/create", &body);
+        refused(
+            &body,
+            &reply,
+            &format!("the subnet {subnet} overlaps {taken}"),
+        );
+    }
+    assert!(bed.networks().is_empty());
+    bed.docker(&["network", "create", "--subnet", "10.56.0.0/24", "good"])
+        .ok();
+}
+
+/// What the policy is guarded from.
+#[test]
+fn the_engines_bridge_takes_a_subnet_of_the_host() {
+    needs!(engine);
+    let bed = Bed::start();
+    bed.exec_in_ns(&["ip", "addr", "add", "10.55.0.1/16", "dev", "uplink"])
+        .ok();
+    bed.docker(&["network", "create", "--subnet", "10.55.0.0/24", "mitm"])
+        .ok();
+    let route = bed.exec_in_ns(&["ip", "route", "get", "10.55.0.2"]).ok();
+    assert!(route.contains("dev br-"), "{route}");
+}

@@ -38,6 +38,19 @@ fn a_bridge_is_created_changed_and_deleted() {
 }
 
 #[test]
+fn name_servers_are_those_of_the_machine() {
+    let file = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+    let first = file
+        .lines()
+        .find_map(|line| line.strip_prefix("nameserver "));
+    let wanted = first.map_or("nil".to_owned(), |server| format!("{:?}", server.trim()));
+    inside(async |script| {
+        let same = format!("assert(net.name_servers()[1] == {wanted})");
+        script.run::<()>(&same).await;
+    });
+}
+
+#[test]
 fn a_veth_pair_is_created_and_attached() {
     needs!(root);
     inside(async |script| {

@@ -2,6 +2,7 @@
 //! body cannot have.
 
 use crate::authz_traffic::calls;
+use crate::harness::netns::{Namespace, sh};
 use crate::harness::scripted::{Scripts, request, request_with};
 use serde_json::{Value, json};
 
@@ -113,10 +114,6 @@ fn ops_denies_what_reaches_beyond_the_container() {
                 json!({ "LogConfig": { "Type": "syslog", "Config": { "syslog-address": "unix:///run/x" } } }),
             ),
             "logging: containers may not log to syslog",
-        ),
-        (
-            create(json!({ "logconfig": { "config": { "gelf-address": "udp://127.0.0.1:1" } } })),
-            "logging: containers may not log to what gelf-address names",
         ),
         (
             create(json!({ "CapAdd": ["SYS_TIME"] })),
@@ -355,4 +352,32 @@ fn ops_judges_the_rest_of_what_a_setting_allows() {
             }
         }
     }
+}
+
+/// The host would send what is meant for its neighbours to the containers.
+#[test]
+fn ops_denies_a_subnet_that_takes_the_traffic_of_the_host() {
+    needs!(root);
+    Namespace::new().enter(|| {
+        sh("ip link add up0 type veth peer name far0");
+        sh("ip addr add 10.55.0.1/16 dev up0 && ip link set up0 up && ip link set far0 up");
+        sh("ip route add default via 10.77.0.1 dev up0 onlink");
+        sh("ip route add 10.88.7.0/24 via 10.55.0.9");
+        sh("ip route add 10.96.0.0/12 via 10.55.0.9");
+        for (subnet, taken) in [
+            ("10.55.0.0/24", Some("the host's network 10.55.0.0/16")),
+            ("10.55.0.0/16", Some("the host's network 10.55.0.0/16")),
+            ("10.54.0.0/15", Some("the host's network 10.55.0.0/16")),
+            ("10.88.0.0/16", Some("the host's network 10.88.7.0/24")),
+            ("10.77.0.0/24", Some("the host's gateway 10.77.0.1")),
+            ("10.97.0.0/16", None),
+            ("10.56.0.0/24", None),
+            ("fd00:9::/64", None),
+        ] {
+            let body = json!({ "Name": "mitm", "IPAM": { "Config": [{ "Subnet": "10.231.0.0/24" }, { "Subnet": subnet }] } });
+            let decision = decisions(vec![request_with("POST", "/networks/create", &body)]);
+            let denial = taken.map(|what| format!("networks: the subnet {subnet} overlaps {what}"));
+            assert_eq!(decision, [denial], "{subnet}");
+        }
+    });
 }

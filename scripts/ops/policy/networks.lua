@@ -62,15 +62,39 @@ local function network_options(body)
   end
 end
 
--- The host sends what is meant for a network's subnet to the network.
+-- Returns what the host would reach no more, as it sends what is meant for a network's subnet to the
+-- network, or nothing. Docker's own bridge does not check it.
+local function taken_by(subnet)
+  for _, route in net.routes_overlapping(subnet) do
+    local is_wider = route.gateway ~= nil and not net.contains(subnet, route.destination)
+    if not is_wider then return `the host's network {route.destination}` end
+  end
+  for _, route in net.routes() do
+    local gateway = route.gateway
+    if gateway and net.contains(subnet, gateway) then return `the host's gateway {gateway}` end
+  end
+  for _, server in net.name_servers() do
+    if net.contains(subnet, server) then return `the host's name server {server}` end
+  end
+end
+
+local function subnet_denial(subnet)
+  if not pcall(net.parse_cidr, subnet) then
+    return `networks: {subnet} is not a subnet such as 10.1.0.0/24`
+  end
+  local function allows(range)
+    return net.contains(range, subnet)
+  end
+  local reason = unless_listed("subnets", allows, `networks: the subnet may not be {subnet}`)
+  if reason then return reason end
+  local taken = taken_by(subnet)
+  return if taken then `networks: the subnet {subnet} overlaps {taken}` else nil
+end
+
 local function subnets(body)
-  for _, config in (body.IPAM or {}).Config or {} do
+  for _, config in settings.each((body.IPAM or {}).Config) do
     local subnet = config.Subnet or ""
-    local function allows(range)
-      return net.contains(range, subnet)
-    end
-    local reason = subnet ~= "" and `networks: the subnet may not be {subnet}`
-    reason = reason and unless_listed("subnets", allows, reason)
+    local reason = if subnet == "" then nil else subnet_denial(subnet)
     if reason then return reason end
   end
 end

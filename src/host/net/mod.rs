@@ -15,7 +15,7 @@ use self::links::{
 };
 use self::tables::{
     add_address, add_neighbour, add_route, addresses, delete_address, delete_neighbour,
-    delete_route, neighbours, routes, routes_overlapping, sysctl_get, sysctl_set,
+    delete_route, name_servers, neighbours, routes, routes_overlapping, sysctl_get, sysctl_set,
 };
 use super::record::RecordError;
 use super::{Module, Needs, function};
@@ -51,6 +51,7 @@ pub const MODULE: Module = Module {
         function("neighbours", Needs::Net, |lua, bind| bind.waiting(lua, neighbours)),
         function("add_neighbour", Needs::Net, |lua, bind| bind.waiting(lua, add_neighbour)),
         function("delete_neighbour", Needs::Net, |lua, bind| bind.waiting(lua, delete_neighbour)),
+        function("name_servers", Needs::Net, |lua, bind| bind.waiting(lua, name_servers)),
         function("sysctl_get", Needs::Net, |lua, bind| bind.waiting(lua, sysctl_get)),
         function("sysctl_set", Needs::Net, |lua, bind| bind.waiting(lua, sysctl_set)),
         function("parse_cidr", Needs::Nothing, |lua, bind| bind.pure(lua, parse_cidr)),
@@ -76,6 +77,8 @@ enum NetFailure {
     Net(#[from] NetError),
     #[error(transparent)]
     Sysctl(#[from] SysctlError),
+    #[error("cannot read the name servers: {0}")]
+    NameServers(#[from] std::io::Error),
     #[error(transparent)]
     Lua(#[from] mlua::Error),
 }

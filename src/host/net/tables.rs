@@ -5,6 +5,7 @@ use crate::host::Host;
 use crate::host::record::{Record, typed};
 use crate::sys::network::ip::{self, Cidr};
 use crate::sys::network::netlink::{LinkName, Neighbour, Netlink, Route};
+use crate::sys::network::resolver;
 use crate::sys::network::sysctl;
 use mlua::{Lua, Table, Value};
 use std::net::IpAddr;
@@ -103,6 +104,11 @@ pub async fn delete_neighbour(
     Ok(Netlink::open()?
         .delete_neighbour(&name.parse()?, ip::parse_ip(&address)?)
         .await?)
+}
+
+pub async fn name_servers(_: Lua, _: Rc<Host>, (): ()) -> Result<Vec<String>, NetFailure> {
+    let servers = resolver::name_servers().await?;
+    Ok(servers.iter().map(ToString::to_string).collect())
 }
 
 pub async fn sysctl_get(_: Lua, _: Rc<Host>, key: String) -> Result<String, NetFailure> {

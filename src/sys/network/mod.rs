@@ -6,4 +6,5 @@ pub mod http;
 pub mod ip;
 mod netfilter;
 pub mod netlink;
+pub mod resolver;
 pub mod sysctl;
