@@ -64,8 +64,14 @@ rules["session.open"] = buildkit
 
 -- The limits are a JSON text in the query, `null` for none.
 local function build_ulimits(text)
-  local list = if (text or "") == "" then {} else json.decode(text) or {}
+  if (text or "") == "" then return nil end
+  local is_json, list = pcall(json.decode, text)
+  if is_json and list == nil then return nil end
+  if not is_json or type(list) ~= "table" then
+    return "realtime: the limits of a build must be a list in JSON"
+  end
   for _, limit in list do
+    if type(limit) ~= "table" then return "realtime: the limits of a build must be objects" end
     for field in limit do
       if field ~= "Name" and field ~= "Hard" and field ~= "Soft" then
         return `realtime: limits have no field {field}`

@@ -133,12 +133,14 @@ return network.driver({
       doc = "whether containers of the network reach each other",
     },
     host_ip = {
-      pattern = "%d+%.%d+%.%d+%.%d+",
+      type = "ipv4",
       aliases = { "com.docker.network.bridge.host_binding_ipv4" },
       doc = "the host's address for ports that are published on none",
     },
     prefix = {
       pattern = "%a[%w_-]*",
+      -- The kernel takes 15 bytes, and the engine appends a number.
+      max_length = 12,
       aliases = { "com.docker.network.container_iface_prefix" },
       doc = "of the interface's name in the container, by default eth",
     },

@@ -499,3 +499,22 @@ fn the_engines_bridge_takes_a_subnet_of_the_host() {
     let route = bed.exec_in_ns(&["ip", "route", "get", "10.55.0.2"]).ok();
     assert!(route.contains("dev br-"), "{route}");
 }
+
+/// What no policy sees: behind another content type, a form decides what an import fetches. A build
+/// reads its query.
+#[test]
+fn a_form_overrides_the_source_of_an_import() {
+    needs!(engine);
+    let bed = Bed::with_ops();
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Content-Type", "text/plain"),
+    ];
+    let fetched = |target: &str, form: &str| {
+        let reply = bed.api("POST", target, &headers, form.as_bytes());
+        reply.body.contains("127.0.0.1:1")
+    };
+    let import = "/v1.41/images/create?fromSrc=-";
+    assert!(fetched(import, "fromSrc=http://127.0.0.1:1/x"));
+    assert!(!fetched("/v1.41/build?t=x", "remote=http://127.0.0.1:1/x"));
+}

@@ -354,6 +354,58 @@ fn ops_judges_the_rest_of_what_a_setting_allows() {
     }
 }
 
+/// What is not of the engine's form has a reason, too.
+#[test]
+fn ops_says_what_is_wrong_with_the_form_of_a_request() {
+    let subnet = |text: &str| {
+        let body = json!({ "IPAM": { "Config": [{ "Subnet": text }] } });
+        request_with("POST", "/networks/create", &body)
+    };
+    let limits = |text: &str| request("POST", &format!("/build?ulimits={text}"));
+    let options = json!({ "logconfig": { "config": { "gelf-address": "udp://127.0.0.1:1" } } });
+    for (request, denial) in [
+        (
+            request_with(
+                "POST",
+                "/containers/create",
+                &json!({ "HostConfig": options }),
+            ),
+            "logging: containers may not log to what gelf-address names: name the log driver too",
+        ),
+        (
+            subnet("010.1.0.0/24"),
+            "networks: 010.1.0.0/24 is not a subnet such as 10.1.0.0/24",
+        ),
+        (
+            subnet("x"),
+            "networks: x is not a subnet such as 10.1.0.0/24",
+        ),
+        (
+            limits("7"),
+            "realtime: the limits of a build must be a list in JSON",
+        ),
+        (
+            limits("x"),
+            "realtime: the limits of a build must be a list in JSON",
+        ),
+        (
+            limits("[7]"),
+            "realtime: the limits of a build must be objects",
+        ),
+        (
+            request_with(
+                "POST",
+                "/containers/create",
+                &json!({ "HostConfig": { "Ulimits": 7 } }),
+            ),
+            "the policy failed: a number where a list belongs",
+        ),
+    ] {
+        assert_eq!(decisions(vec![request]), [Some(denial.to_owned())]);
+    }
+    assert_eq!(decisions(vec![limits("null"), limits("[]")]), [None, None]);
+}
+
 /// The host would send what is meant for its neighbours to the containers.
 #[test]
 fn ops_denies_a_subnet_that_takes_the_traffic_of_the_host() {

@@ -153,12 +153,11 @@ local function logging(driver, options)
   for option in options or {} do
     if not HARMLESS_LOG_OPTIONS[option] then to = to or `what {option} names` end
   end
-  return to
-    and unless_listed(
-      "log_drivers",
-      settings.names(driver),
-      `logging: containers may not log to {to}`
-    )
+  if to == nil then return nil end
+  local reason = `logging: containers may not log to {to}`
+  -- No entry of the setting could be the engine's default, which the request does not name.
+  if driver == "" then return `{reason}: name the log driver too` end
+  return unless_listed("log_drivers", settings.names(driver), reason)
 end
 
 local function cgroup_parent(path)

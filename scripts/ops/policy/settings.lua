@@ -54,7 +54,9 @@ end
 
 -- Docker accepts a single string for some lists.
 function M.each(list)
-  return if type(list) == "string" then { list } else list or {}
+  if list == nil then return {} end
+  if type(list) == "string" then return { list } end
+  return if type(list) == "table" then list else error(`a {type(list)} where a list belongs`, 0)
 end
 
 -- Returns whether a path is `root` or below it.
