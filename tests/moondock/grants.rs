@@ -57,6 +57,7 @@ const CALLS: &[(&str, &str)] = &[
     ("net.delete_route", "{ destination = '10.0.0.0/8' }"),
     ("net.link", "'nic'"),
     ("net.links", ""),
+    ("net.name_servers", ""),
     ("net.neighbours", "'nic'"),
     ("net.rename", "'nic', 'new'"),
     ("net.routes", ""),

@@ -431,5 +431,11 @@ fn ops_denies_a_subnet_that_takes_the_traffic_of_the_host() {
             let denial = taken.map(|what| format!("networks: the subnet {subnet} overlaps {what}"));
             assert_eq!(decision, [denial], "{subnet}");
         }
+        // The driver looks for itself which networks the host is in.
+        for (subnet, is_denied) in [("10.55.128.0/24", false), ("10.77.0.0/24", true)] {
+            let body = json!({ "Driver": "ops", "IPAM": { "Config": [{ "Subnet": subnet }] } });
+            let decision = decisions(vec![request_with("POST", "/networks/create", &body)]);
+            assert_eq!(decision[0].is_some(), is_denied, "{subnet}: {decision:?}");
+        }
     });
 }

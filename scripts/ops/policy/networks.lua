@@ -62,13 +62,19 @@ local function network_options(body)
   end
 end
 
--- Returns what the host would reach no more, as it sends what is meant for a network's subnet to the
--- network, or nothing. Docker's own bridge does not check it.
-local function taken_by(subnet)
+local function host_network(subnet)
   for _, route in net.routes_overlapping(subnet) do
     local is_wider = route.gateway ~= nil and not net.contains(subnet, route.destination)
     if not is_wider then return `the host's network {route.destination}` end
   end
+end
+
+-- Returns what the host would reach no more, as it sends what is meant for a network's subnet to
+-- the network, or nothing. Docker's own bridge does not check it. The driver `ops` checks the host's
+-- networks itself, after it has removed what a lost state left.
+local function taken_by(subnet, driver)
+  local network = if settings.names(driver)("ops") then nil else host_network(subnet)
+  if network then return network end
   for _, route in net.routes() do
     local gateway = route.gateway
     if gateway and net.contains(subnet, gateway) then return `the host's gateway {gateway}` end
@@ -78,7 +84,7 @@ local function taken_by(subnet)
   end
 end
 
-local function subnet_denial(subnet)
+local function subnet_denial(subnet, driver)
   if not pcall(net.parse_cidr, subnet) then
     return `networks: {subnet} is not a subnet such as 10.1.0.0/24`
   end
@@ -87,14 +93,14 @@ local function subnet_denial(subnet)
   end
   local reason = unless_listed("subnets", allows, `networks: the subnet may not be {subnet}`)
   if reason then return reason end
-  local taken = taken_by(subnet)
+  local taken = taken_by(subnet, driver)
   return if taken then `networks: the subnet {subnet} overlaps {taken}` else nil
 end
 
 local function subnets(body)
   for _, config in settings.each((body.IPAM or {}).Config) do
     local subnet = config.Subnet or ""
-    local reason = if subnet == "" then nil else subnet_denial(subnet)
+    local reason = if subnet == "" then nil else subnet_denial(subnet, body.Driver or "")
     if reason then return reason end
   end
 end
