@@ -11,6 +11,7 @@
 //!   and [`metrics`] counts.
 //! * [`check`] finds errors of a plugin without an engine.
 //! * [`testing`] runs the tests of a plugin.
+//! * [`client`] makes the requests that Docker's client would send for a command line.
 //! * [`bundle`] makes a managed plugin from a directory.
 //! * [`scaffold`] makes the directory of a new plugin from what is [`shipped`] in the binary.
 #![cfg_attr(
@@ -28,6 +29,7 @@ pub mod authz;
 pub mod bundle;
 pub mod check;
 pub mod cli;
+pub mod client;
 pub mod config;
 pub mod grants;
 pub mod host;

@@ -4,12 +4,15 @@ mod request;
 
 use self::request::completed;
 use super::{on_this_thread, only_plugin, print};
+use crate::client::{ApiRequest, requests};
 use crate::config::PluginDir;
 use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
 use crate::protocol::{self, Cut, Method, cut, methods};
 use crate::script::nearest;
 use crate::server::{StateLock, make_private};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
@@ -19,6 +22,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use tempfile::TempDir;
 
+/// The method that --docker is for.
+const POLICY: &str = "AuthZPlugin.AuthZReq";
+
+/// The exit code of `--exit-code` for a denial.
+const DENIED: u8 = 3;
+
 const LONG: &str = "Call one method of a plugin, without an engine
 
 The hook runs as it would for the engine, on this machine, with all its
@@ -27,7 +36,11 @@ is 0 if the call succeeds (HTTP 200), and 1 otherwise.
 
 The request has Docker's fields. RequestBody and ResponseBody may be written
 as JSON instead of Base64, and then get the headers of JSON if there are none.
-What the plugin stores is gone afterwards, unless --state names a directory.";
+What the plugin stores is gone afterwards, unless --state names a directory.
+
+With --docker, a policy is asked about the requests that Docker's client sends
+for a command line, in their order, up to the first denial. The requests are
+printed to stderr. No engine is needed, and nothing is sent to one.";
 
 const AFTER: &str = "\
 Examples:
@@ -35,7 +48,8 @@ Examples:
   moondock call scripts/mynas VolumeDriver.List
   moondock call scripts/mynas authz.request - < request.json
   moondock call scripts/mynas authz.request '{\"RequestMethod\":\"POST\",
-      \"RequestUri\":\"/containers/create\",\"RequestBody\":{\"Image\":\"busybox\"}}'";
+      \"RequestUri\":\"/containers/create\",\"RequestBody\":{\"Image\":\"busybox\"}}'
+  moondock call scripts/ops authz.request --docker 'run --privileged busybox'";
 
 /// The arguments of `call`.
 #[derive(Debug, Args)]
@@ -50,6 +64,15 @@ pub struct Call {
     /// Request; with `-`, or without it if stdin is not a terminal, it is read from stdin
     #[arg(value_name = "JSON")]
     body: Option<String>,
+    /// Ask a policy about the requests of this command line of Docker
+    #[arg(long, value_name = "COMMAND", conflicts_with = "body")]
+    docker: Option<String>,
+    /// Name of the client who sends the requests of --docker, as in its TLS certificate
+    #[arg(long, value_name = "NAME", requires = "docker")]
+    user: Option<String>,
+    /// Exit with 3 if a request of --docker is denied
+    #[arg(long, requires = "docker")]
+    exit_code: bool,
     /// Directory for the state of plugins; by default a temporary one
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
@@ -60,7 +83,12 @@ impl Call {
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
         let call = find_call(&self.method, &plugin)?;
+        let asked = match &self.docker {
+            Some(command) => Some(asked(call, command, self.user.as_deref())?),
+            None => None,
+        };
         let body = match call {
+            _ if asked.is_some() => Bytes::new(),
             protocol::Call::Method(method) => completed(method, body(self.body)?),
             protocol::Call::Activate => body(self.body)?,
         };
@@ -68,13 +96,86 @@ impl Call {
         let spec = PluginSpec::new(plugin.name, plugin.dir, state.dir.clone());
         on_this_thread(async {
             let plugin = Plugin::open(spec).await?;
-            let code = show(plugin.call(call, body).await).await?;
+            let code = match asked {
+                Some(asked) => ask(&plugin, call, asked, self.exit_code).await?,
+                None => show(plugin.call(call, body).await).await?,
+            };
             if state.is_temporary() && plugin.has_stored() {
                 tracing::info!("what was stored is gone: keep it with `--state DIR`");
             }
             Ok(code)
         })?
     }
+}
+
+/// A request of the Engine API, and what the engine asks a policy about it.
+struct Asked {
+    line: String,
+    body: Bytes,
+}
+
+/// Returns what the engine would ask about a command line.
+fn asked(call: protocol::Call, command: &str, user: Option<&str>) -> Result<Vec<Asked>> {
+    ensure!(
+        call.wire() == POLICY,
+        "--docker is for the method authz.request: write `moondock call PATH authz.request --docker …`"
+    );
+    let requests = requests(command).with_context(|| format!("docker {command}"))?;
+    Ok(requests
+        .into_iter()
+        .map(|request| question(request, user))
+        .collect())
+}
+
+fn question(request: ApiRequest, user: Option<&str>) -> Asked {
+    let headers: serde_json::Map<_, _> = request
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, value.into()))
+        .collect();
+    let mut asked = json!({
+        "RequestMethod": request.method,
+        "RequestUri": request.uri,
+        "RequestHeaders": headers,
+    });
+    if let Some(body) = request.body {
+        asked["RequestBody"] = STANDARD.encode(body.to_string()).into();
+    }
+    if let Some(user) = user {
+        asked["User"] = user.into();
+        asked["UserAuthNMethod"] = "TLS".into();
+    }
+    Asked {
+        line: format!("{} {}", request.method, request.uri),
+        body: asked.to_string().into(),
+    }
+}
+
+/// Asks a policy about requests, up to the first denial.
+async fn ask(
+    plugin: &Plugin,
+    call: protocol::Call,
+    requests: Vec<Asked>,
+    exit_code: bool,
+) -> Result<ExitCode> {
+    for request in requests {
+        eprintln!("{}", request.line);
+        let reply = plugin.call(call, request.body).await;
+        let denied = matches!(&reply, Reply::Answer { body, .. } if denies(body));
+        let code = show(reply).await?;
+        if denied && exit_code {
+            return Ok(ExitCode::from(DENIED));
+        }
+        if denied || code != ExitCode::SUCCESS {
+            return Ok(code);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn denies(reply: &[u8]) -> bool {
+    let reply: serde_json::Value = serde_json::from_slice(reply).unwrap_or_default();
+    reply["Allow"] != true
 }
 
 /// The state directory of this call's plugin.

@@ -199,8 +199,9 @@ impl Plugin {
 
     fn problems(&self, sources: &Sources) -> Vec<String> {
         let left_out = sources.problems.iter();
-        let left_out = left_out
-            .map(|(file, problem)| Diagnostic::of_file(file.to_string_lossy(), problem).to_string());
+        let left_out = left_out.map(|(file, problem)| {
+            Diagnostic::of_file(file.to_string_lossy(), problem).to_string()
+        });
         let unasked = if self.core.spec.surroundings.managed {
             Vec::new()
         } else {

@@ -2,6 +2,7 @@
 
 use super::machine::Machine;
 use super::rig::Rig;
+use crate::client::{ApiRequest, requests};
 use crate::protocol::{Interface, methods_of};
 use mlua::{BString, Error, Function, Lua, Result, Table, UserData, UserDataMethods, UserDataRef};
 use std::path::Path;
@@ -22,6 +23,7 @@ impl UserData for Native {
         methods.add_method("machine", machine);
         methods.add_async_method("call", call);
         methods.add_method("methods", hooks);
+        methods.add_method("docker", docker);
         methods.add_method("settings", settings);
         methods.add_method("stop", |_, this, ()| {
             this.rig.stop();
@@ -86,6 +88,20 @@ fn hooks(lua: &Lua, _: &Native, interface: String) -> Result<Table> {
         .filter(|known| known.name() == interface);
     let rows = named.flat_map(methods_of);
     lua.create_table_from(rows.map(|method| (method.hook, method.wire)))
+}
+
+/// Returns the requests that Docker's client sends for a command line.
+fn docker(lua: &Lua, _: &Native, command: String) -> Result<Vec<Table>> {
+    let requests = requests(&command).map_err(|problem| Error::runtime(problem.to_string()))?;
+    let table = |request: ApiRequest| {
+        let table = lua.create_table()?;
+        table.set("method", request.method)?;
+        table.set("uri", request.uri)?;
+        table.set("headers", lua.create_table_from(request.headers)?)?;
+        table.set("body", request.body.map(|body| body.to_string()))?;
+        Ok(table)
+    };
+    requests.into_iter().map(table).collect()
 }
 
 fn settings(_: &Lua, this: &Native, json: String) -> Result<()> {

@@ -271,3 +271,47 @@ return log
         "{torn:?}"
     );
 }
+
+const POLICY: &str = r#"local authz = {}
+function authz.request(req)
+  if req.action == "container.create" then
+    local host = req.body.HostConfig or {}
+    if host.Privileged then return false, `no privileged containers, {req.User or "stranger"}` end
+  end
+  return true
+end
+return authz
+"#;
+
+/// Asks the policy about a command line of Docker.
+fn docker(command: &str, args: &[&str]) -> Ended {
+    let place = Workplace::new(&[("guard/authz.lua", POLICY)]);
+    let call = ["call", "guard", "authz.request", "--docker", command];
+    place.run(&[&call[..], args].concat())
+}
+
+#[test]
+fn a_policy_is_asked_about_a_command_line_up_to_the_first_denial() {
+    let called = docker("run -d busybox", &["--exit-code"]);
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert!(called.stderr.contains("/start"), "{called:?}");
+
+    let called = docker("run --privileged busybox", &["--user", "ann"]);
+    assert_eq!(reply(&called)["Msg"], "no privileged containers, ann");
+    assert_eq!(called.code, Some(0), "{called:?}");
+    assert!(called.stderr.contains("POST /v1.41/containers/create"));
+    assert!(!called.stderr.contains("/start"), "{called:?}");
+
+    let called = docker("run --privileged busybox", &["--exit-code"]);
+    assert_eq!(called.code, Some(3), "{called:?}");
+}
+
+#[test]
+fn a_command_line_that_docker_would_refuse_is_an_error() {
+    let called = docker("run --privilged busybox", &[]);
+    assert_eq!(called.code, Some(1));
+    assert!(
+        called.stderr.contains("did you mean `--privileged`?"),
+        "{called:?}"
+    );
+}

@@ -22,6 +22,7 @@ mod bundle;
 mod call;
 mod check;
 mod citations;
+mod client;
 mod collector;
 mod command_line;
 mod diagnostics;
