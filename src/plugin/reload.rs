@@ -207,12 +207,6 @@ impl Plugin {
             return Ok(Loading::new());
         }
         self.report_problems(&sources);
-        if before.has(MANIFEST) && !sources.has(MANIFEST) {
-            tracing::warn!(
-                plugin = self.name(),
-                "{MANIFEST} is gone: the plugin has no settings and no grants any more"
-            );
-        }
         match self.agreed(&sources, terms) {
             Ok(manifest) => {
                 let release = release(manifest, &sources);
