@@ -76,6 +76,20 @@ fn shipped_plugins_pass_their_tests() {
 }
 
 #[test]
+fn new_plugins_pass_their_tests() {
+    let all = [
+        "volume", "authz", "network", "ipam", "log", "metrics", "secret",
+    ];
+    for raw in [&[][..], &["--raw"]] {
+        let place = Workplace::new(&[]);
+        place.run(&[&["new", "all"], &all[..], raw].concat());
+        let ended = place.run(&["test", "all"]);
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        assert!(ended.stdout.contains(", 0 failed\n"), "{}", ended.stdout);
+    }
+}
+
+#[test]
 fn a_case_calls_the_plugin_as_docker_does() {
     passes(
         r#"

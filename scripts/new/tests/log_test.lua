@@ -10,9 +10,3 @@ test.case("lines are taken", function()
     Info = CONTAINER,
   })
 end)
-
-test.case("an unknown option does not start the container", function()
-  local info = table.clone(CONTAINER) :: any
-  info.Config = { colour = "red" }
-  test.fails("log.start", { File = "/run/docker/logging/web", Info = info }, "colour")
-end)
