@@ -316,16 +316,15 @@ async fn kill_9_loses_no_acknowledged_write() {
     let mut acknowledged = 0;
     for round in 0..30 {
         let (writer, output) = Writer::start(directory.path());
+        let lines = output.lines().map_while(Result::ok);
+        let mut numbers = lines.filter_map(|line| number(&line));
+        // Every other time, not before it has written, however slow the machine is.
+        let first = (round % 2 == 0).then(|| numbers.next()).flatten();
         std::thread::sleep(Duration::from_millis(
             [3, 11, 40, 90, 17, 61][round % 6] + round as u64,
         ));
         drop(writer);
-        let last = output
-            .lines()
-            .map_while(Result::ok)
-            .filter_map(|l| number(&l))
-            .last();
-        acknowledged = last.unwrap_or(acknowledged);
+        acknowledged = numbers.last().or(first).unwrap_or(acknowledged);
         let store = store(directory.path());
         let entries = store.list(&KeyRange::default()).await.unwrap();
         let written = text(&store, "last")
@@ -338,7 +337,7 @@ async fn kill_9_loses_no_acknowledged_write() {
         assert_whole(&entries, written);
     }
     assert!(
-        acknowledged > 30,
+        acknowledged >= 15,
         "the children got to write: {acknowledged}"
     );
 }
