@@ -21,12 +21,12 @@ pub struct Diagnostic {
     excerpt: Option<Box<Excerpt>>,
 }
 
-/// The text of a line, and the columns to point at.
+/// What to point at in a line, and its text, once it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Excerpt {
-    text: String,
-    from: usize,
-    to: usize,
+    text: Option<String>,
+    /// In bytes from 0.
+    columns: (usize, usize),
 }
 
 /// The limit of a message in bytes; the rest is cut off.
@@ -128,6 +128,29 @@ impl Diagnostic {
         Self { line, ..self }
     }
 
+    /// Sets the columns, in bytes from 0. The last may be beyond the end of the line.
+    #[must_use]
+    pub fn between(self, from: usize, to: usize) -> Self {
+        let excerpt = Excerpt {
+            text: None,
+            columns: (from, to),
+        };
+        Self {
+            excerpt: Some(Box::new(excerpt)),
+            ..self
+        }
+    }
+
+    /// Returns the first column and the one after the last, in characters from 1, if the text of
+    /// the line is known.
+    pub fn columns(&self) -> Option<(usize, usize)> {
+        let excerpt = self.excerpt.as_ref()?;
+        let text = excerpt.text.as_ref()?;
+        let column = |at: usize| text[..at].chars().count();
+        let (from, to) = excerpt.columns;
+        Some((column(from) + 1, column(to) + 1))
+    }
+
     /// Sets what to do about it.
     #[must_use]
     pub fn cure(self, cure: impl Into<String>) -> Self {
@@ -147,11 +170,12 @@ impl Diagnostic {
         let text = text.trim_start_matches('\u{feff}');
         if let Some(line) = text.lines().nth(line.saturating_sub(1)) {
             self.cure = self.cure.or_else(|| cure_of_syntax(&self.message, line));
-            let (from, to) = columns(line, &self.message);
+            let known = self.excerpt.map(|excerpt| excerpt.columns);
+            let (from, to) = known.unwrap_or_else(|| columns(line, &self.message));
+            let from = line.floor_char_boundary(from);
             self.excerpt = Some(Box::new(Excerpt {
-                text: line.replace('\t', "    "),
-                from,
-                to,
+                text: Some(line.to_owned()),
+                columns: (from, line.floor_char_boundary(to).max(from)),
             }));
         }
         self
@@ -236,11 +260,16 @@ impl fmt::Display for Diagnostic {
 impl Excerpt {
     fn write(&self, f: &mut fmt::Formatter, line: usize) -> fmt::Result {
         let margin = " ".repeat(line.to_string().len());
-        let pointer = " ".repeat(self.from) + &"^".repeat(self.to - self.from);
+        let Some(text) = &self.text else {
+            return Ok(());
+        };
+        let (from, to) = self.columns;
+        let indent = width(&text[..from]);
+        let pointer = " ".repeat(indent) + &"^".repeat(width(&text[from..to]).max(1));
         write!(
             f,
             "\n{margin} |\n{line} | {}\n{margin} | {pointer}",
-            self.text
+            text.replace('\t', TAB)
         )
     }
 }
@@ -255,25 +284,28 @@ fn first_line(message: &str) -> String {
     }
 }
 
-/// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.
+/// How a tab is shown.
+const TAB: &str = "    ";
+
+/// Returns how many columns a text takes when it is shown.
+fn width(text: &str) -> usize {
+    let width = |c| if c == '\t' { TAB.len() } else { 1 };
+    text.chars().map(width).sum()
+}
+
+/// Returns where a line has what the message quotes, or the whole statement, in bytes from 0.
 fn columns(line: &str, message: &str) -> (usize, usize) {
-    let width = |text: &str| {
-        text.chars()
-            .map(|c| if c == '\t' { 4 } else { 1 })
-            .sum::<usize>()
-    };
     let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
         // The quoted name is usually that of a field: prefer `settings.roots` to `local roots`.
         let read = line.rfind(&format!(".{part}")).map(|at| at + 1);
         if let Some(at) = read.or_else(|| line.find(part)) {
-            let from = width(&line[..at]);
-            return (from, from + width(part));
+            return (at, at + part.len());
         }
     }
-    let indent = width(&line[..line.len() - line.trim_start().len()]);
-    (indent, (width(line.trim_end())).max(indent + 1))
+    let indent = line.len() - line.trim_start().len();
+    (indent, line.trim_end().len().max(indent))
 }
 
 #[cfg(test)]
