@@ -38,8 +38,8 @@ pub(super) fn refuse_paths(action: &str, body: &Document) -> Result<(), Refusal>
     fields.try_for_each(|field| judge(body.root(), field, field))
 }
 
-/// Judges what stands at `path`, the rest of `field`, from a value on. What has another type than
-/// the engine's is no name: the engine rejects it.
+/// Judges what stands at `path`, the rest of `field`, from a value on. A value of another type is
+/// not judged, because the engine rejects it.
 fn judge(node: Node<'_>, path: &str, field: &'static str) -> Result<(), Refusal> {
     let (step, rest) = path.split_once('.').unwrap_or((path, ""));
     if let Some(list) = step.strip_suffix("[]") {
@@ -139,8 +139,8 @@ mod tests {
         assert!(refuse_paths("network.create", &body).is_err());
     }
 
-    /// Fields that name a driver by what they are called. `DeviceRequest` names one of the engine's
-    /// own.
+    /// Collects the fields whose names say that they hold the name of a driver. That of
+    /// `DeviceRequest` is one of the engine's own.
     fn named(object: &Object, path: &str, found: &mut Vec<String>) {
         let names = |field: &str| match object.name {
             "Driver" => field == "Name",

@@ -565,7 +565,7 @@ fn steps_of(
     let request = |(at, step): (usize, &&str)| {
         let (method, target) = step.split_once(' ').unwrap_or_default();
         let known = METHODS.iter().find(|known| **known == method);
-        let method = *known.ok_or_else(|| ClientError(format!("there is no method `{method}`")))?;
+        let method = *known.ok_or_else(|| ClientError(format!("unknown method `{method}`")))?;
         let (route, asked) = target.split_once('?').unwrap_or((target, ""));
         let mut query = Query::default();
         for pair in asked.split('&').filter(|pair| !pair.is_empty()) {

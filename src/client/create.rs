@@ -132,7 +132,7 @@ pub fn reference(image: &str) -> Result<(String, Option<String>)> {
     };
     if own.is_empty() || own.chars().any(|c| c.is_uppercase() || c.is_whitespace()) {
         return refused(format!(
-            "`{image}` is no name of an image: write REPOSITORY[:TAG] in lower case"
+            "`{image}` is not the name of an image: write REPOSITORY[:TAG] in lower case"
         ));
     }
     Ok((repository.to_owned(), digest.or(tag).map(str::to_owned)))

@@ -64,7 +64,7 @@ impl Seen {
         networks.map(|(id, network)| (id.as_str(), network))
     }
 
-    /// Returns all published ports, by what they have in common with those that they collide with.
+    /// Returns all published ports, grouped by what colliding ports have in common.
     pub fn ports_by_place(&self) -> HashMap<Place, Vec<Published<'_>>> {
         let mut places: HashMap<Place, Vec<Published>> = HashMap::new();
         for (table, networks) in &self.tables {
