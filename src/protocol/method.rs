@@ -152,6 +152,33 @@ impl Method {
             .join(", ")
     }
 
+    /// Returns the Luau types of the hook's arguments, as the type stub names them.
+    pub fn argument_types(&self) -> impl Iterator<Item = &'static str> {
+        let request = match self.answer {
+            // One table serves both hooks.
+            Answer::Policy => "AuthzRequest",
+            _ if self.request.fields.is_empty() => "{ [string]: any }",
+            _ => self.request.name,
+        };
+        let types = self.arguments.iter();
+        types.map(move |(_, ty)| if ty.is_empty() { request } else { ty })
+    }
+
+    /// Returns the Luau type of the hook's results, unless nothing reads them. It ends with `?` if
+    /// the hook may return nothing.
+    pub fn reply_type(&self) -> Option<String> {
+        let fields = self.reply.fields;
+        match self.answer {
+            // A policy returns the decision and the reason one by one. `nil` denies.
+            Answer::Policy => return Some("(boolean?, ...string?)".to_owned()),
+            _ if fields.is_empty() => return None,
+            _ => {}
+        }
+        let may_be_empty = self.absent.is_some() || fields.iter().all(|field| !field.required);
+        let mark = if may_be_empty { "?" } else { "" };
+        Some(format!("{}{mark}", self.reply.name))
+    }
+
     pub(super) const fn arguments(
         mut self,
         arguments: &'static [(&'static str, &'static str)],

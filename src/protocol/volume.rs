@@ -21,7 +21,7 @@ const MOUNTPOINT: Shape = Shape::new("MountpointReply", &[
     required("Mountpoint", Type::Path, "The path of the volume on the host."),
 ]);
 
-const VOLUME: Shape = Shape::new("Volume", &[
+const VOLUME: Shape = Shape::new("VolumeInfo", &[
     required("Name",       Type::Text, "The name in the request, unchanged."),
     optional("Mountpoint", Type::Text, "The path at which the volume is mounted, if it is."),
     optional("CreatedAt",  Type::Time, "When the volume was created."),

@@ -11,14 +11,14 @@ use std::rc::Rc;
 
 /// The types that those of the fields refer to, as they stand in the type stub.
 pub const REQUEST_TYPES: &str = "\
-export type Mount = {
+export type AuthzMount = {
     source: string, -- as it was asked for
     resolved: string?, -- with symbolic links followed; nil where the file system is not visible
     target: string?, -- in the container
     read_only: boolean,
     via: string, -- where in the request it stands, such as HostConfig.Binds[0]
 }
-export type Certificate = {
+export type AuthzCertificate = {
     common_name: string?,
     organizations: { string },
     organizational_units: { string },
@@ -29,14 +29,14 @@ export type Certificate = {
     serial: string,
     not_after: number, -- seconds since 1970
 }
-export type User = { name: string?, method: string?, certificate: Certificate? }";
+export type AuthzUser = { name: string?, method: string?, certificate: AuthzCertificate? }";
 
 /// The fields that a policy can read. A table has `action` and `effect` from the start, and each
 /// other field once it was read.
 pub const REQUEST_FIELDS: &[RequestField] = &[
     RequestField {
         name: "action",
-        ty: "string?",
+        ty: "AuthzAction?",
         doc: "What is asked for, such as `container.create`; `nil` when the route is unknown.",
         make: |lua, request| request.action.into_lua(lua),
     },
@@ -106,14 +106,14 @@ pub const REQUEST_FIELDS: &[RequestField] = &[
     },
     RequestField {
         name: "mounts",
-        ty: "{ Mount }",
+        ty: "{ AuthzMount }",
         doc: "Every host path that the request reaches: binds, mounts, devices and local volumes, \
               those of services too.",
         make: |lua, request| mounts(lua, request),
     },
     RequestField {
         name: "user",
-        ty: "User?",
+        ty: "AuthzUser?",
         doc: "Who asks, when a TLS certificate says so; `nil` on the Unix socket.",
         make: |lua, request| user(lua, request),
     },

@@ -1,18 +1,21 @@
 //! `scripts/types/`: the types of requests and replies, and where the kits are, for editors.
 
 use super::{Generated, wrap};
+use moondock::authz::routes;
 use moondock::plugin::{REQUEST_FIELDS, REQUEST_TYPES};
-use moondock::protocol::{Interface, Shape, Type, methods};
+use moondock::protocol::{Interface, Method, Shape, Type, methods, methods_of};
+use std::collections::BTreeSet;
 
 /// The kits that scripts can require.
 const KITS: [&str; 6] = ["ipam", "logs", "network", "options", "test", "volume"];
 
-const HOOKS: &str = "-- The requests and replies of hooks, for editors. This is a definition file: its types are known
--- everywhere.
+const HOOKS: &str = "-- The hooks of each interface, their requests and their replies, for editors and `moondock check`.
+-- This is a definition file: its types are known everywhere.
 --
---   function volume.create(req: CreateVolumeRequest) … end
---   function metrics.collect(samples: { MetricSample }) … end
---   function log.write_batch(entries: { LogEntry }, info: LogInfo) … end
+--   local volume = {} :: VolumeHooks
+--
+--   function volume.create(req) … end
+--   function volume.mount(req: MountRequest): MountpointReply … end
 ";
 
 /// The generated files.
@@ -46,7 +49,48 @@ fn hooks_stub() -> String {
     }
     stub += "}\n";
     shapes.iter().for_each(|shape| stub += &shape_type(shape));
-    stub.replace("\n    ", "\n\t")
+    let interfaces = Interface::ALL.into_iter();
+    interfaces.for_each(|interface| stub += &hooks_type(interface));
+    stub += &actions_type();
+    stub.replace("\n        ", "\n\t\t")
+        .replace("\n    ", "\n\t")
+}
+
+/// The table that the script of an interface returns.
+fn hooks_type(interface: Interface) -> String {
+    let name = interface.name();
+    let (first, rest) = name.split_at(1);
+    let mut text = format!("export type {}{rest}Hooks = {{\n", first.to_uppercase());
+    let methods = methods_of(interface).iter();
+    for method in methods.filter(|method| method.has_hook()) {
+        text += &field(method.hook, &hook_type(method), method.doc);
+    }
+    text + "}\n"
+}
+
+fn hook_type(method: &Method) -> String {
+    let names = method.arguments.iter().map(|(name, _)| name);
+    let arguments = names.zip(method.argument_types());
+    let arguments: Vec<_> = arguments
+        .map(|(name, ty)| format!("{name}: {ty}"))
+        .collect();
+    let result = method.reply_type().unwrap_or_else(|| "...any".to_owned());
+    match &arguments[..] {
+        [_, _, _, ..] => {
+            let lines = arguments.join(",\n        ");
+            format!("(\n        {lines}\n    ) -> {result}")
+        }
+        _ => format!("({}) -> {result}", arguments.join(", ")),
+    }
+}
+
+/// The routes of the Engine API.
+fn actions_type() -> String {
+    let actions: BTreeSet<_> = routes().map(|route| route.action).collect();
+    let actions = actions
+        .into_iter()
+        .map(|action| format!("    | \"{action}\"\n"));
+    format!("export type AuthzAction =\n{}", actions.collect::<String>())
 }
 
 /// A field below its documentation.
