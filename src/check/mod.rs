@@ -3,11 +3,13 @@
 //! outside.
 
 mod grants;
+mod types;
 
 use crate::host::MANIFEST;
 use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked, unannounced};
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
+use crate::sys::scripts::luaurc;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
@@ -36,6 +38,18 @@ pub struct Finding {
     pub diagnostic: Diagnostic,
 }
 
+impl Finding {
+    /// Whether this is what `other` says in other words: it is about the same line, or about the
+    /// same unknown name.
+    fn tells(&self, other: &Diagnostic) -> bool {
+        let own = &self.diagnostic;
+        let name = other.message.split_once(" has no field ");
+        let is_same_name = name.is_some_and(|(_, name)| own.message.ends_with(name));
+        let is_same_line = own.line.is_some() && own.line == other.line;
+        own.file == other.file && (is_same_line || is_same_name)
+    }
+}
+
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
@@ -45,6 +59,17 @@ pub enum Severity {
     Warning,
     /// Nothing is wrong.
     Note,
+}
+
+impl Severity {
+    /// Returns the word that a finding begins with.
+    pub fn word(self) -> &'static str {
+        match self {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        }
+    }
 }
 
 /// Reads and loads everything that belongs to a plugin.
@@ -102,6 +127,21 @@ impl Inspection {
         let text_of = |file: &Path| self.sources.files.get(file).map(Vec::as_slice);
         let diagnostic = diagnostic.excerpt_from(text_of);
         self.report(severity, diagnostic);
+    }
+
+    /// Checks the types of all scripts, and reports what was not reported about the same line.
+    pub fn check_types(&mut self, spec: &PluginSpec) {
+        let settings = luaurc::read(&spec.dir);
+        let told = self.findings.clone();
+        for types::Remark {
+            severity,
+            diagnostic,
+        } in types::check(&self.sources, settings)
+        {
+            if !told.iter().any(|finding| finding.tells(&diagnostic)) {
+                self.report(severity, diagnostic);
+            }
+        }
     }
 
     fn report_unreadable_files(&mut self) {

@@ -52,11 +52,16 @@ impl Roster {
     /// # Errors
     /// Fails if one is neither, or if two plugins that it names have one name.
     pub fn new(paths: &[PathBuf]) -> Result<Roster, ConfigError> {
-        let may_become_one = |dir: &Path| {
+        without_problems(Self::of_each(paths))
+    }
+
+    /// Sorts out `paths`, like [`Roster::new`], and returns what is wrong with some beside what the
+    /// others name.
+    pub fn of_each(paths: &[PathBuf]) -> (Roster, Vec<ConfigError>) {
+        Self::sorted(paths, |dir| {
             let children = visible_children(dir)?;
             Ok(children.iter().any(|child| is_plugin(child)))
-        };
-        Self::sorted(paths, may_become_one)
+        })
     }
 
     /// Sorts out `paths`, like [`Roster::new`], and takes a directory without a plugin for one of
@@ -66,31 +71,38 @@ impl Roster {
     /// Those of [`Roster::new`], except that a directory without a plugin is one only if it has a
     /// script with a wrong name.
     pub fn waiting(paths: &[PathBuf]) -> Result<Roster, ConfigError> {
-        let may_become_one = |dir: &Path| {
+        without_problems(Self::sorted(paths, |dir| {
             visible_children(dir)?;
             Ok(near_script_in(dir).is_none())
-        };
-        Self::sorted(paths, may_become_one)
+        }))
     }
 
     fn sorted(
         paths: &[PathBuf],
         is_collection: impl Fn(&Path) -> Result<bool, ConfigError>,
-    ) -> Result<Roster, ConfigError> {
+    ) -> (Roster, Vec<ConfigError>) {
         let mut roster = Roster::default();
-        for path in paths {
-            let dir = make_absolute(path)?;
-            if is_plugin(&dir) {
-                let plugin = PluginDir::new(dir, true)?;
-                refuse_duplicate(&roster.plugins, &plugin)?;
-                roster.plugins.push(plugin);
-            } else if is_collection(&dir)? {
-                roster.collections.push(dir);
-            } else {
-                return Err(ConfigError::NoPlugin(path.to_owned()));
-            }
+        let taken = paths.iter().map(|path| roster.take(path, &is_collection));
+        let problems = taken.filter_map(Result::err).collect();
+        (roster, problems)
+    }
+
+    fn take(
+        &mut self,
+        path: &Path,
+        is_collection: impl Fn(&Path) -> Result<bool, ConfigError>,
+    ) -> Result<(), ConfigError> {
+        let dir = make_absolute(path)?;
+        if is_plugin(&dir) {
+            let plugin = PluginDir::new(dir, true)?;
+            refuse_duplicate(&self.plugins, &plugin)?;
+            self.plugins.push(plugin);
+        } else if is_collection(&dir)? {
+            self.collections.push(dir);
+        } else {
+            return Err(ConfigError::NoPlugin(path.to_owned()));
         }
-        Ok(roster)
+        Ok(())
     }
 
     /// Whether plugins may come and go while they are served.
@@ -138,6 +150,15 @@ impl Roster {
             return Err(found.problems.swap_remove(0));
         }
         Ok(found)
+    }
+}
+
+fn without_problems(
+    (roster, problems): (Roster, Vec<ConfigError>),
+) -> Result<Roster, ConfigError> {
+    match problems.into_iter().next() {
+        Some(problem) => Err(problem),
+        None => Ok(roster),
     }
 }
 

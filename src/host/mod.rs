@@ -45,6 +45,7 @@ pub use needs::Needs;
 pub use protected::{PRELUDE, keep_error, keep_pcall};
 pub use shared::{Host, Shared};
 pub use stage::{Double, Played, Stage};
+pub use stubs::{definitions, stub_text};
 pub use values::SELF_FILLING;
 
 use mlua::{Lua, Table};

@@ -2,9 +2,21 @@
 //! arguments, and for the fields of results.
 
 use crate::shipped::TYPES;
+use include_dir::File;
 
 /// What a stub's types end with, and its functions begin with.
 const FUNCTIONS: &str = "return (nil :: any) :: {";
+
+/// Returns the stub of a module.
+pub fn stub_text(module: &str) -> Option<&'static [u8]> {
+    TYPES.get_file(format!("{module}.luau")).map(File::contents)
+}
+
+/// Returns the definitions of requests and replies.
+pub fn definitions() -> &'static [u8] {
+    let file = TYPES.get_file("hooks.d.luau").map(File::contents);
+    file.unwrap_or_default()
+}
 
 /// A parameter, or a field of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

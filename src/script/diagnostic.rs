@@ -26,7 +26,9 @@ pub struct Diagnostic {
 enum Excerpt {
     /// The part to point at, which the message does not quote. The line's text is not known yet.
     About(String),
-    /// The text of the line, and the columns to point at.
+    /// The columns to point at, in bytes from 0. The line's text is not known yet.
+    Between(usize, usize),
+    /// The text of the line, and the columns to point at, in bytes from 0.
     Line {
         text: String,
         from: usize,
@@ -136,10 +138,30 @@ impl Diagnostic {
     /// Sets the part of the line that it is about.
     #[must_use]
     pub fn about(self, subject: impl Into<String>) -> Self {
+        self.pointing(Excerpt::About(subject.into()))
+    }
+
+    /// Sets the columns, in bytes from 0. The last may be beyond the end of the line.
+    #[must_use]
+    pub fn between(self, from: usize, to: usize) -> Self {
+        self.pointing(Excerpt::Between(from, to))
+    }
+
+    fn pointing(self, excerpt: Excerpt) -> Self {
         Self {
-            excerpt: Some(Box::new(Excerpt::About(subject.into()))),
+            excerpt: Some(Box::new(excerpt)),
             ..self
         }
+    }
+
+    /// Returns the first column and the one after the last, in characters from 1, if the text of
+    /// the line is known.
+    pub fn columns(&self) -> Option<(usize, usize)> {
+        let Some(Excerpt::Line { text, from, to }) = self.excerpt.as_deref() else {
+            return None;
+        };
+        let column = |at: usize| text[..at].chars().count() + 1;
+        Some((column(*from), column(*to)))
     }
 
     /// Sets what to do about it.
@@ -163,12 +185,14 @@ impl Diagnostic {
             self.cure = self.cure.or_else(|| cure_of_syntax(&self.message, line));
             let (from, to) = match self.excerpt.as_deref() {
                 Some(Excerpt::About(subject)) => columns(line, &format!("`{subject}`")),
+                Some(&Excerpt::Between(from, to)) => (from, to),
                 _ => columns(line, &self.message),
             };
+            let from = line.floor_char_boundary(from);
             self.excerpt = Some(Box::new(Excerpt::Line {
-                text: line.replace('\t', "    "),
+                text: line.to_owned(),
                 from,
-                to,
+                to: line.floor_char_boundary(to).max(from),
             }));
         }
         self
@@ -256,7 +280,9 @@ impl Excerpt {
             return Ok(());
         };
         let margin = " ".repeat(line.to_string().len());
-        let pointer = " ".repeat(*from) + &"^".repeat(to - from);
+        let indent = width(&text[..*from]);
+        let pointer = " ".repeat(indent) + &"^".repeat(width(&text[*from..*to]).max(1));
+        let text = text.replace('\t', TAB);
         write!(f, "\n{margin} |\n{line} | {text}\n{margin} | {pointer}")
     }
 }
@@ -276,13 +302,17 @@ fn first_line(message: &str) -> String {
     }
 }
 
-/// Returns the columns of what the message quotes, or of the whole statement. A tab counts as four.
+/// How a tab is shown.
+const TAB: &str = "    ";
+
+/// Returns how many columns a text takes when it is shown.
+fn width(text: &str) -> usize {
+    let width = |c| if c == '\t' { TAB.len() } else { 1 };
+    text.chars().map(width).sum()
+}
+
+/// Returns where a line has what the message quotes, or the whole statement, in bytes from 0.
 fn columns(line: &str, message: &str) -> (usize, usize) {
-    let width = |text: &str| {
-        text.chars()
-            .map(|c| if c == '\t' { 4 } else { 1 })
-            .sum::<usize>()
-    };
     let message = message.replace("'s ", " ");
     let quoted = message.rsplit(['\'', '`', '"']).skip(1).step_by(2);
     for part in quoted.filter(|part| !part.is_empty()) {
@@ -298,12 +328,11 @@ fn columns(line: &str, message: &str) -> (usize, usize) {
             .find_map(|text| line.rfind(text))
             .map(|at| at + 1);
         if let Some(at) = read.or_else(|| line.find(part)) {
-            let from = width(&line[..at]);
-            return (from, from + width(part));
+            return (at, at + part.len());
         }
     }
-    let indent = width(&line[..line.len() - line.trim_start().len()]);
-    (indent, (width(line.trim_end())).max(indent + 1))
+    let indent = line.len() - line.trim_start().len();
+    (indent, line.trim_end().len().max(indent))
 }
 
 #[cfg(test)]

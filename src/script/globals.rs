@@ -4,6 +4,7 @@
 use super::Sources;
 use super::loader::own_names;
 use super::place::OWN;
+use super::prelude::REMOVED;
 use crate::host::{closing, hint, keys, nearest, own_frame};
 use mlua::{Lua, Table, Value};
 use std::collections::BTreeMap;
@@ -62,14 +63,31 @@ pub(super) fn close_all(lua: &Lua, sources: Arc<Sources>) -> mlua::Result<()> {
 
 fn close_library(lua: &Lua, library: &Table, name: &str) -> mlua::Result<()> {
     let own = name.to_owned();
-    let missing = move |_: &Lua, library: &Table, key: &str| {
-        let instead = elsewhere(&format!("{own}.{key}"));
-        match instead {
-            Some(instead) => format!("`{own}` has no `{key}`: {instead}"),
-            None => format!("`{own}` has no `{key}`{}", hint(key, &keys(library))),
-        }
-    };
+    let missing =
+        move |_: &Lua, library: &Table, key: &str| missing_member(&own, key, &keys(library));
     library.set_metatable(Some(closing(lua, &[], missing)?))
+}
+
+/// Returns the message about a name that a table of functions does not have. `known` are those that
+/// it has.
+pub fn missing_member(table: &str, key: &str, known: &[String]) -> String {
+    match elsewhere(&format!("{table}.{key}")) {
+        Some(instead) => format!("`{table}` has no `{key}`: {instead}"),
+        None => format!("`{table}` has no `{key}`{}", hint(key, known)),
+    }
+}
+
+/// Returns the message about a global that neither Luau nor the script has. `text` is the file.
+pub fn missing_global(name: &str, text: &str) -> String {
+    undefined(name, &declared(text), &global_names())
+}
+
+/// Returns the names of the globals that scripts have.
+pub fn global_names() -> Vec<String> {
+    let mut names = keys(&Lua::new().globals());
+    names.retain(|name| !REMOVED.contains(&name.as_str()));
+    names.push("require".to_owned());
+    names
 }
 
 fn elsewhere(name: &str) -> Option<&'static str> {

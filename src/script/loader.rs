@@ -171,20 +171,17 @@ impl Loader {
         if !name.starts_with("./") && !name.starts_with("../") {
             return Err(uprooted(name));
         }
-        let directory = caller.parent().unwrap_or(Path::new(""));
-        let path = beneath(directory, Path::new(name)).ok_or_else(|| {
+        let path = path_of(name, caller).ok_or_else(|| {
             Error::runtime(format!(
                 "`{name}` is outside the directory of the plugin: move the file into it"
             ))
         })?;
-        let files = ["lua", "luau"].map(|extension| with_extension(&path, extension));
-        let inits = ["init.lua", "init.luau"].map(|init| path.join(init));
         // Files that do not exist count as used too: once created, they would be found first.
         let exists = |file: &PathBuf| {
             self.used.borrow_mut().insert(file.clone());
             self.sources.files.contains_key(file)
         };
-        match files.into_iter().chain(inits).find(exists) {
+        match candidates(&path).find(exists) {
             Some(path) => Ok(Found::File(path)),
             None => Err(self.missing(name, &path)),
         }
@@ -211,6 +208,24 @@ impl Loader {
             path.display()
         ))
     }
+}
+
+/// Returns the file that `name`, such as `./lib/a`, stands for in the file `caller`.
+pub fn required_file(sources: &Sources, caller: &Path, name: &str) -> Option<PathBuf> {
+    let is_path = name.starts_with("./") || name.starts_with("../");
+    let path = path_of(name, caller).filter(|_| is_path)?;
+    candidates(&path).find(|file| sources.files.contains_key(file))
+}
+
+fn path_of(name: &str, caller: &Path) -> Option<PathBuf> {
+    beneath(caller.parent().unwrap_or(Path::new("")), Path::new(name))
+}
+
+/// Returns the files that a path without extension may stand for, the first that exists.
+fn candidates(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let files = ["lua", "luau"].map(|extension| with_extension(path, extension));
+    let inits = ["init.lua", "init.luau"].map(|init| path.join(init));
+    files.into_iter().chain(inits)
 }
 
 fn load_kit(lua: &Lua, name: &str, text: &str) -> mlua::Result<Value> {

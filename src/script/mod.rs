@@ -21,6 +21,8 @@ pub use crate::sys::scripts::sources::Sources;
 pub use codec::{Mismatch, Owed, close_message, decode, encode};
 pub use diagnostic::{Diagnostic, Problems};
 pub use failure::{CallFailure, Raised};
+pub use globals::{global_names, missing_global, missing_member};
+pub use loader::{kit_text, required_file};
 pub use misnamed::misnamed;
 pub use program::{LineHits, Script, run_file, type_of};
 pub use syntax::check_syntax;

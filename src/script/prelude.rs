@@ -9,7 +9,7 @@ use std::rc::Rc;
 const TEXT: &str = include_str!("prelude.luau");
 
 /// Globals that scripts do not get, or not in Luau's version.
-const REMOVED: [&str; 4] = ["loadstring", "require", "collectgarbage", "newproxy"];
+pub(super) const REMOVED: [&str; 4] = ["loadstring", "require", "collectgarbage", "newproxy"];
 
 /// Runs the prelude, and returns its function that wraps hooks.
 pub(super) fn load(lua: &Lua, host: &Rc<Host>) -> mlua::Result<Function> {

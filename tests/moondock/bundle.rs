@@ -71,7 +71,7 @@ fn listing(root: &Path) -> BTreeMap<PathBuf, (u32, i64, Vec<u8>)> {
 
 #[test]
 fn config_json_follows_from_the_plugin() {
-    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let update = std::env::var_os("MOONDOCK_UPDATE_DOCS").is_some();
     let all = [
         ("authz", AUTHZ),
         ("volume", VOLUME),

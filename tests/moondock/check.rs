@@ -129,7 +129,7 @@ fn check_shows_every_error_of_every_file() {
     let place = Workplace::new(&[
         (
             "bad/authz.lua",
-            "local rules = require(\"./lib/rules\")\nreturn {}\n",
+            "local _rules = require(\"./lib/rules\")\nreturn {}\n",
         ),
         ("bad/lib/rules.lua", "local x =\nreturn {}\n"),
         ("bad/lib/unused.lua", "local list = { 1 2 }\n"),
@@ -168,7 +168,7 @@ fn check_shows_every_error_of_every_file() {
 
 #[test]
 fn check_warns_of_names_near_those_of_interfaces() {
-    let required = POLICY.replacen("local", "local log = require(\"./logs\")\nlocal", 1);
+    let required = POLICY.replacen("local", "local _log = require(\"./logs\")\nlocal", 1);
     let place = Workplace::new(&[
         ("p/authz.lua", &required),
         ("p/Volume.lua", "return {}"),

@@ -132,6 +132,11 @@ const RESERVED: &[Reserved] = &[
         exceptions: &[],
     },
     Reserved {
+        word: "luau_analysis::",
+        parts: &["check"],
+        exceptions: &[],
+    },
+    Reserved {
         word: "clap::",
         parts: &["cli"],
         exceptions: &[

@@ -60,4 +60,5 @@ mod testing;
 mod threads;
 mod tls;
 mod types;
+mod typing;
 mod unwatched;

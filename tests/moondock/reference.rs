@@ -1,7 +1,7 @@
 //! The reference pages and `hooks.d.luau`, made from the tables of the program and from the stubs.
 //!
 //! The committed files must be what the generator writes. Update them with
-//! `UPDATE_DOCS=1 cargo test --test moondock reference`.
+//! `MOONDOCK_UPDATE_DOCS=1 cargo test --test moondock reference`.
 
 mod authz;
 mod bundle;
@@ -47,7 +47,7 @@ fn in_repository(path: impl AsRef<Path>) -> PathBuf {
 
 #[test]
 fn generated_files_are_up_to_date() {
-    let update = std::env::var_os("UPDATE_DOCS").is_some();
+    let update = std::env::var_os("MOONDOCK_UPDATE_DOCS").is_some();
     let mut stale = Vec::new();
     for (path, text) in generated() {
         let file = in_repository(&path);
@@ -63,7 +63,7 @@ fn generated_files_are_up_to_date() {
     }
     assert!(
         stale.is_empty(),
-        "out of date: {}; run `UPDATE_DOCS=1 cargo test --test moondock reference`",
+        "out of date: {}; run `MOONDOCK_UPDATE_DOCS=1 cargo test --test moondock reference`",
         stale.join(", ")
     );
 }

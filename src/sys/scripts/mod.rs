@@ -1,5 +1,6 @@
 //! The scripts in a plugin's directory: reading them, and noticing changes.
 
+pub mod luaurc;
 pub mod sources;
 pub mod watch;
 

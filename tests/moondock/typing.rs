@@ -1,0 +1,509 @@
+//! The types and lints of `moondock check`: each mistake, its message and its place.
+
+use crate::harness::command::{Ended, Workplace};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+const POLICY: &str =
+    "local authz = {}\nfunction authz.request(_req)\n  return true\nend\nreturn authz\n";
+
+/// What `check` says about a place: severity, line, column, message.
+type Remark<'t> = (&'t str, usize, usize, &'t str);
+
+fn checked(place: &Workplace, args: &[&str]) -> Ended {
+    place.run(&[&["check"], args].concat())
+}
+
+fn lines_of(ended: &Ended) -> Vec<Value> {
+    let lines = ended.stdout.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {ended:?}")))
+        .collect()
+}
+
+/// Checks the plugin `p` with one more file, and compares what is said about that file.
+#[track_caller]
+fn assert_said(file: &str, text: &str, expected: &[Remark]) {
+    let place = Workplace::new(&[("p/authz.lua", POLICY), (&format!("p/{file}"), text)]);
+    let lines = lines_of(&checked(&place, &["--json", "p"]));
+    let said = lines.iter().filter(|line| line["file"] == file);
+    let said: Vec<_> = said
+        .map(|line| {
+            let number = |key: &str| usize::try_from(line[key].as_u64().unwrap_or(0)).unwrap();
+            let word = |key: &str| line[key].as_str().unwrap_or_default();
+            (
+                word("severity"),
+                number("line"),
+                number("column"),
+                word("message"),
+            )
+        })
+        .collect();
+    assert_eq!(said, expected, "\n{text}");
+}
+
+/// A script whose hook has `statement` on line 4, from column 3.
+fn secret(head: &str, statement: &str) -> String {
+    format!(
+        "{head}\nlocal secret = {{}}\nfunction secret.get_secret(req)\n  {statement}\n  \
+         return {{ Value = `{{req.SecretName}}` }}\nend\nreturn secret\n"
+    )
+}
+
+const FS: &str = "local fs = require(\"@moondock/fs\")";
+
+#[test]
+fn each_mistake_in_a_hook_is_found_in_both_modes() {
+    for (head, statement, expected) in [
+        (
+            FS,
+            "fs.raed(\"/a\")",
+            ("error", 4, 6, "`fs` has no `raed`; did you mean `read`?"),
+        ),
+        (
+            FS,
+            "fs.read(5)",
+            (
+                "error",
+                4,
+                11,
+                "expected this to be `string`, but got `number`",
+            ),
+        ),
+        (
+            FS,
+            "fs.write(\"/a\")",
+            (
+                "error",
+                4,
+                3,
+                "function expects 2 to 3 arguments, but only 1 is specified",
+            ),
+        ),
+        (
+            FS,
+            "fs.write(\"/a\", \"\", { mod = 1 })",
+            (
+                "error",
+                4,
+                24,
+                "there is no option `mod`; did you mean `mode`?",
+            ),
+        ),
+        (
+            FS,
+            "fs.write(\"/a\", \"\", { append = 1 })",
+            (
+                "error",
+                4,
+                33,
+                "expected this to be `boolean?`, but got `number`",
+            ),
+        ),
+        (
+            "--",
+            "print(req.SecretNmae)",
+            (
+                "error",
+                4,
+                13,
+                "`SecretRequest` has no field `SecretNmae`; did you mean `SecretName`?",
+            ),
+        ),
+        (
+            "--",
+            "if req.TaskID then return { Valeu = \"x\" } end",
+            (
+                "error",
+                4,
+                31,
+                "`SecretReply` has no field `Valeu`; did you mean `Value`?",
+            ),
+        ),
+        (
+            "--",
+            "if req.TaskID then return { Value = 5 } end",
+            (
+                "error",
+                4,
+                39,
+                "expected this to be `string`, but got `number`",
+            ),
+        ),
+        (
+            "--",
+            "if req.TaskID then return 5 end",
+            (
+                "error",
+                4,
+                29,
+                "expected this to be `SecretReply`, but got `number`",
+            ),
+        ),
+        (
+            "--",
+            "if req.TaskID then return {} end",
+            ("error", 4, 29, "`SecretReply` needs the field `Value`"),
+        ),
+        (
+            "--",
+            "os.execute(\"ls\")",
+            (
+                "error",
+                4,
+                6,
+                "`os` has no `execute`: `require(\"@moondock/process\")` runs programs",
+            ),
+        ),
+        (
+            "--",
+            "io.write(\"x\")",
+            (
+                "error",
+                4,
+                3,
+                "Luau has no `io` here: files are in `require(\"@moondock/fs\")`, and `print` writes to the log",
+            ),
+        ),
+        (
+            "--",
+            "dofile(\"x\")",
+            (
+                "error",
+                4,
+                3,
+                "Luau has no `dofile` here: `require` loads the plugin's own files",
+            ),
+        ),
+        (
+            "--",
+            "loadstring(\"x\")",
+            (
+                "error",
+                4,
+                3,
+                "Luau has no `loadstring` here: `require` loads the plugin's own files",
+            ),
+        ),
+        (
+            "--",
+            "print(secrt)",
+            ("error", 4, 9, "no variable `secrt`: did you mean `secret`?"),
+        ),
+        (
+            "--",
+            "local _n: number = \"a\"",
+            (
+                "error",
+                4,
+                22,
+                "expected this to be `number`, but got `string`",
+            ),
+        ),
+        (
+            "--",
+            "local _n: Secret = nil",
+            ("error", 4, 13, "unknown type `Secret`"),
+        ),
+        (
+            "--",
+            "local x = 1",
+            ("warning", 4, 9, "variable `x` is never used"),
+        ),
+        (
+            FS,
+            "print(1)",
+            ("warning", 1, 7, "import `fs` is never used"),
+        ),
+        (
+            "--",
+            "do return { Value = \"a\" } end",
+            (
+                "warning",
+                5,
+                3,
+                "unreachable code (previous statement always returns)",
+            ),
+        ),
+    ] {
+        assert_said("secret.lua", &secret(head, statement), &[expected]);
+        let strict = secret(head, statement).replacen(head, &format!("--!strict\n{head}"), 1);
+        let (severity, line, column, message) = expected;
+        assert_said(
+            "secret.lua",
+            &strict,
+            &[(severity, line + 1, column, message)],
+        );
+    }
+}
+
+#[test]
+fn an_accidental_global_is_a_warning_unless_the_file_is_strict() {
+    let text = secret("--", "total = 1");
+    let message = "`total` is not declared: this sets a global, which outlives the call";
+    assert_said("secret.lua", &text, &[("warning", 4, 3, message)]);
+    let strict = text.replacen("--", "--!strict", 1);
+    assert_said("secret.lua", &strict, &[("error", 4, 3, message)]);
+}
+
+#[test]
+fn hooks_are_checked_however_they_are_defined() {
+    let parameter = "`get_secret` is called without `b`, which is always nil";
+    for (text, expected) in [
+        (
+            "local s = {}\nfunction s.get_secret(req, b)\n  return { Value = `{req.TaskID}{b}` }\nend\nreturn s\n",
+            vec![("warning", 2, 28, parameter)],
+        ),
+        (
+            "return {\n  get_secret = function(req, b)\n    return { Value = `{req.TaskId}{b}` }\n  end,\n}\n",
+            vec![
+                ("warning", 2, 30, parameter),
+                (
+                    "error",
+                    3,
+                    28,
+                    "`SecretRequest` has no field `TaskId`; did you mean `TaskID`?",
+                ),
+            ],
+        ),
+        (
+            "local s = {} :: SecretHooks\nfunction s.get_secret(req)\n  return { Value = req.TaskId }\nend\nreturn s\n",
+            vec![(
+                "error",
+                3,
+                24,
+                "`SecretRequest` has no field `TaskId`; did you mean `TaskID`?",
+            )],
+        ),
+        (
+            "local s: SecretHooks = {}\ns.get_secret = function(req)\n  return { Value = req.TaskId }\nend\nreturn s\n",
+            vec![(
+                "error",
+                3,
+                24,
+                "`SecretRequest` has no field `TaskId`; did you mean `TaskID`?",
+            )],
+        ),
+        (
+            "local s = {}\nfunction s.get_secret(_req)\n  return { Value = \"a\" }\nend\nfunction s.get_secret(_req)\n  \
+             return { Value = \"b\" }\nend\nreturn s\n",
+            vec![(
+                "warning",
+                5,
+                10,
+                "duplicate function definition: `s.get_secret` also defined on line 2",
+            )],
+        ),
+        (
+            "--!strict\nlocal s: SecretHooks = {}\nfunction s.get_secret(_req)\n  return { Value = \"a\" }\nend\nreturn s\n",
+            vec![],
+        ),
+    ] {
+        assert_said("secret.lua", text, &expected);
+    }
+}
+
+#[test]
+fn drivers_of_kits_are_checked() {
+    let text = "local volume = require(\"@moondock/volume\")\nreturn volume.driver({\n  options = { size = { type = \"size\", \
+                defualt = \"1g\" } },\n  create = function(v)\n    print(v.nmae)\n  end,\n  mount = function(_v)\n    \
+                return 5\n  end,\n})\n";
+    // Loading finds the wrong option first.
+    let place = Workplace::new(&[("p/lib/driver.lua", text), ("p/authz.lua", POLICY)]);
+    let said: Vec<_> = lines_of(&checked(&place, &["--json", "p"]))
+        .iter()
+        .map(|line| {
+            format!(
+                "{}:{} {}",
+                line["line"],
+                line["column"],
+                line["message"].as_str().unwrap()
+            )
+        })
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "3:39 `Option` has no field `defualt`; did you mean `default`?",
+            "5:13 `Volume` has no field `nmae`; did you mean `name`?",
+            "8:12 expected this to be `string`, but got `number`",
+        ]
+    );
+}
+
+#[test]
+fn an_unknown_module_is_told_once() {
+    for head in [
+        "local a = require(\"@moondock/volums\")",
+        "local a = require(\"./nothing\")",
+    ] {
+        let place = Workplace::new(&[(
+            "p/secret.lua",
+            &format!("--!strict\n{head}\nreturn {{ get_secret = a }}\n"),
+        )]);
+        let lines = lines_of(&checked(&place, &["--json", "p"]));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["line"], 2, "{lines:?}");
+    }
+}
+
+#[test]
+fn guesses_count_only_in_strict_files() {
+    let text = "local state = { count = 0 }\nlocal function add(text)\n  state.count = text .. \"!\"\n  \
+                return state.count + 1\nend\nlocal function find(list, name)\n  for _, each in list do\n    \
+                if each.name == name then return each end\n  end\nend\nreturn { add = add, find = find }\n";
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/lib/a.lua", text)]);
+    let count = |place: &Workplace| {
+        let lines = lines_of(&checked(place, &["--json", "p"]));
+        lines
+            .iter()
+            .filter(|line| line["severity"] == "error")
+            .count()
+    };
+    assert_eq!(count(&place), 0);
+    place.write("p/.luaurc", "{ \"languageMode\": \"strict\" }\n");
+    let strict = count(&place);
+    assert!(strict > 0);
+    place.write("p/lib/a.lua", &format!("--!nonstrict\n{text}"));
+    assert_eq!(count(&place), 0);
+    place.write("p/.luaurc", "{}\n");
+    place.write("p/lib/a.lua", &format!("--!strict\n{text}"));
+    assert_eq!(count(&place), strict);
+    place.write(
+        "p/lib/a.lua",
+        &format!("--!nocheck\nprint(nothing)\n{text}"),
+    );
+    assert_eq!(count(&place), 0);
+    place.write("p/.luaurc", "{ \"languageMode\": \"loud\" }\n");
+    let ended = checked(&place, &["p"]);
+    assert!(
+        ended.stdout.contains("error: .luaurc: "),
+        "{}",
+        ended.stdout
+    );
+}
+
+#[test]
+fn lints_can_be_turned_off() {
+    let text = "local x = 1\nlocal y = 2\nreturn {}\n";
+    let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/lib/a.lua", text)]);
+    let count = |place: &Workplace| lines_of(&checked(place, &["--json", "p"])).len();
+    assert_eq!(count(&place), 2);
+    place.write("p/lib/a.lua", &format!("--!nolint LocalUnused\n{text}"));
+    assert_eq!(count(&place), 0);
+    place.write("p/lib/a.lua", text);
+    place.write("p/.luaurc", "{ \"lint\": { \"LocalUnused\": false } }\n");
+    assert_eq!(count(&place), 0);
+}
+
+#[test]
+fn strict_lets_warnings_fail() {
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/lib/a.lua", "local x = 1\nreturn {}\n"),
+    ]);
+    assert_eq!(checked(&place, &["p"]).code, Some(0));
+    assert_eq!(checked(&place, &["--strict", "p"]).code, Some(1));
+    place.write("p/lib/a.lua", "return {}\n");
+    assert_eq!(checked(&place, &["--strict", "p"]).code, Some(0));
+}
+
+#[test]
+fn quiet_prints_only_errors_and_warnings() {
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/plugin.toml", "grants = [\"fs.read:/nonexistent\"]\n"),
+    ]);
+    let ended = checked(&place, &["--quiet", "p"]);
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
+    place.write("p/lib/a.lua", "local x = 1\nreturn {}\n");
+    let ended = checked(&place, &["--quiet", "p"]);
+    assert_eq!(
+        ended.stdout,
+        "warning: p/lib/a.lua:1: variable `x` is never used\n  |\n1 | local x = 1\n  |       ^\n  cure: prefix \
+         with `_` to silence\n"
+    );
+}
+
+#[test]
+fn json_has_one_object_for_each_finding() {
+    let place = Workplace::new(&[
+        ("good/authz.lua", POLICY),
+        ("q/secret.lua", &secret("--", "\tprint(req.Nmae)")),
+        ("UPPER/authz.lua", POLICY),
+    ]);
+    let ended = checked(&place, &["--json", "good", "UPPER", "none", "q"]);
+    let lines = lines_of(&ended);
+    let first = serde_json::json!({
+        "severity": "error", "plugin": "q", "file": "secret.lua", "line": 4, "column": 14, "end_column": 18,
+    });
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    for key in ["severity", "plugin", "file", "line", "column", "end_column"] {
+        assert_eq!(lines[0][key], first[key], "{lines:?}");
+    }
+    assert!(
+        lines[1]["message"].as_str().unwrap().contains("`UPPER`"),
+        "{lines:?}"
+    );
+    assert!(
+        lines[2]["message"].as_str().unwrap().contains("/none`"),
+        "{lines:?}"
+    );
+    assert_eq!(ended.code, Some(1));
+}
+
+/// As when an administrator checks everything: one bad path hides nothing.
+#[test]
+fn a_bad_path_does_not_end_the_run() {
+    let place = Workplace::new(&[("good/authz.lua", POLICY), ("UPPER/authz.lua", POLICY)]);
+    let ended = checked(&place, &["UPPER", "good", "none"]);
+    for part in [
+        "good\n  authz.lua     request\n",
+        "error: `UPPER` cannot be the name of a plugin",
+        "/none`: name the directory of a plugin, or of several",
+        "1 plugin: 2 errors, no warnings\n",
+    ] {
+        assert!(
+            ended.stdout.contains(part),
+            "`{part}` is not in\n{}",
+            ended.stdout
+        );
+    }
+    assert_eq!(ended.code, Some(1));
+}
+
+#[test]
+fn colours_are_for_terminals() {
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/lib/a.lua", "local x = 1\nreturn {}\n"),
+    ]);
+    let ended = checked(&place, &["p"]);
+    assert!(!ended.stdout.contains('\u{1b}'), "{}", ended.stdout);
+}
+
+/// The kits and the stubs ask for strictness, and the plugins that ship are clean.
+#[test]
+fn everything_that_ships_is_clean() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
+    let place = Workplace::new(&[("p/authz.lua", POLICY)]);
+    for directory in ["kits", "types"] {
+        copy(&root.join(directory), &place, &format!("p/{directory}"));
+    }
+    let ended = checked(&place, &["--strict", "--quiet", "p"]);
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
+    let ended = checked(&place, &["--strict", "--quiet", root.to_str().unwrap()]);
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
+}
+
+fn copy(from: &Path, place: &Workplace, to: &str) {
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = format!("{to}/{}", entry.file_name().to_str().unwrap());
+        if entry.path().is_dir() {
+            copy(&entry.path(), place, &to);
+        } else if !to.ends_with(".d.luau") {
+            place.write(&to, &fs::read_to_string(entry.path()).unwrap());
+        }
+    }
+}
