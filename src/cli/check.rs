@@ -95,9 +95,10 @@ impl Check {
 
     /// Shows what is wrong with no plugin.
     fn shown_elsewhere(&self, severity: Severity, message: &str) -> String {
-        match self.json {
-            true => json::elsewhere(severity, message),
-            false => text::elsewhere(severity, message),
+        if self.json {
+            json::elsewhere(severity, message)
+        } else {
+            text::elsewhere(severity, message)
         }
     }
 }

@@ -153,9 +153,7 @@ impl Roster {
     }
 }
 
-fn without_problems(
-    (roster, problems): (Roster, Vec<ConfigError>),
-) -> Result<Roster, ConfigError> {
+fn without_problems((roster, problems): (Roster, Vec<ConfigError>)) -> Result<Roster, ConfigError> {
     match problems.into_iter().next() {
         Some(problem) => Err(problem),
         None => Ok(roster),
