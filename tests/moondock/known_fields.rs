@@ -73,6 +73,23 @@ const UNDESCRIBED_PARAMETERS: &[&str] = &[
     "image.list filter",
 ];
 
+/// A field of a body, as the descriptions have it.
+pub struct DescribedField {
+    pub action: &'static str,
+    /// The names that lead to it, such as `HostConfig.Mounts[].Type`.
+    pub path: &'static str,
+    /// Such as `list of string`.
+    pub ty: &'static str,
+}
+
+/// All described fields of bodies.
+pub fn described_fields() -> impl Iterator<Item = DescribedField> {
+    let lines = BODIES.lines().filter(|line| !line.starts_with('#'));
+    let types = lines.map(|line| line.split('\t').nth(2).unwrap());
+    let fields = rows(BODIES).zip(types);
+    fields.map(|((action, path), ty)| DescribedField { action, path, ty })
+}
+
 /// The action and the name of each row.
 fn rows(tsv: &'static str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let rows = tsv.lines().filter(|line| !line.starts_with('#'));
@@ -86,7 +103,7 @@ fn rows(tsv: &'static str) -> impl Iterator<Item = (&'static str, &'static str)>
 }
 
 /// Returns the object that holds the last field of `path`, and the field.
-fn holder<'p>(body: &'static Object, path: &'p str) -> (&'static Object, &'p str) {
+pub fn holder<'p>(body: &'static Object, path: &'p str) -> (&'static Object, &'p str) {
     let path = path.trim_start_matches("[].");
     match path.split_once('.') {
         Some((field, rest)) => {

@@ -4,6 +4,7 @@
 //! `MOONDOCK_UPDATE_DOCS=1 cargo test --test moondock reference`.
 
 mod authz;
+mod bodies;
 mod bundle;
 mod cli;
 mod manifest;

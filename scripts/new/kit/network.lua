@@ -20,7 +20,7 @@ local function container_side(e)
 end
 
 -- The firewall: a way out of the network, and the ports of `docker run -p`.
-local function publish(n: any)
+local function publish(n: network.Network)
   firewall.apply(n.id, {
     bridge = bridge(n),
     subnets = n.subnets,

@@ -20,8 +20,8 @@ function authz.request(req: AuthzRequest): (boolean, ...string)
   if req.effect == "unknown" then return false, "this request is not known" end
 
   if req.action == "container.create" then
-    local host = req.body.HostConfig or {}
-    if host.Privileged then return false, "privileged containers are not allowed" end
+    local host = req.body.HostConfig
+    if host and host.Privileged then return false, "privileged containers are not allowed" end
   end
   if req.action == "exec.create" and req.body.Privileged then
     return false, "privileged commands are not allowed"

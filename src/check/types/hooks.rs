@@ -97,7 +97,7 @@ fn fields<'ast>(table: Expression<'ast>, functions: &mut Vec<Named<'ast>>) {
         .map(|table| table.items)
         .unwrap_or_default()
     {
-        if let TableItem::Record { key, value } = item
+        if let TableItem::Record { key, value } | TableItem::General { key, value } = item
             && let Some((key, function)) = key.as_string().zip(value.as_function())
         {
             functions.push((key.value.as_bytes(), function));

@@ -7,7 +7,7 @@
 use super::config::Mode;
 use super::globals::Globals;
 use super::hooks::{Hook, hooks_in, interface_of};
-use super::known::{is_hooks, is_impossible, is_library, is_own, table};
+use super::known::{is_hooks, is_impossible, is_library, is_own, table, tables};
 use super::modules::Prepared;
 use super::places::Places;
 use super::shift::original;
@@ -19,7 +19,7 @@ use luau_analysis::diagnostics::error::types::{
 };
 use luau_analysis::diagnostics::{TypeError, TypeErrorData};
 use luau_analysis::lint::LintWarning;
-use luau_analysis::types::TypeId;
+use luau_analysis::types::{TableType, TypeId};
 use luau_analysis::{ModuleName, SemanticModel, TypeRef};
 use luau_config::LintCode;
 use luau_syntax::location::{Location, Position};
@@ -211,9 +211,12 @@ impl<'f> Judge<'f> {
 
     /// Whether Moondock or Luau defines the table.
     fn is_known(&self, ty: TypeId) -> bool {
-        let ty = self.model.type_ref(ty);
-        let table = ty.and_then(|ty| table(self.model.graph(), ty.id()));
-        table.is_some_and(|table| is_own(table) || is_library(table))
+        let Some(ty) = self.model.type_ref(ty) else {
+            return false;
+        };
+        let tables = tables(self.model.graph(), ty.id());
+        let is_known = |table: &&TableType| is_own(table) || is_library(table);
+        !tables.is_empty() && tables.iter().all(is_known)
     }
 
     fn is_impossible(&self, given: TypeId, wanted: TypeId) -> bool {

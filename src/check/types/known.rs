@@ -25,6 +25,17 @@ pub fn table<'g>(graph: &'g TypeGraph, ty: TypeId) -> Option<&'g TableType> {
     }
 }
 
+/// Returns the tables whose fields a type has.
+pub fn tables<'g>(graph: &'g TypeGraph, ty: TypeId) -> Vec<&'g TableType> {
+    match graph.kind(graph.follow_type(ty)) {
+        TypeKind::Intersection(parts) => {
+            let parts = parts.parts.iter();
+            parts.flat_map(|part| tables(graph, *part)).collect()
+        }
+        _ => table(graph, ty).into_iter().collect(),
+    }
+}
+
 /// Whether Moondock defines the table.
 pub fn is_own(table: &TableType) -> bool {
     let module = table.definition_module_name.as_bytes();
@@ -47,9 +58,28 @@ pub fn names(table: &TableType) -> Vec<String> {
     table.props.keys().map(ToString::to_string).collect()
 }
 
+/// Returns the keys that a table can have, unless it can have any.
+pub fn keys(graph: &TypeGraph, table: &TableType) -> Option<Vec<String>> {
+    let mut keys = names(table);
+    if let Some(indexer) = &table.indexer {
+        for kind in kinds(graph, indexer.index_type)? {
+            match kind {
+                Kind::Text(text) => keys.push(text),
+                Kind::Primitive(_) => return None,
+            }
+        }
+    }
+    Some(keys)
+}
+
 /// Returns what the table is called: the name of its type, if it has one.
 pub fn name(table: &TableType) -> Option<String> {
-    table.name.as_ref().map(ToString::to_string)
+    let name = table.name.as_ref()?.to_string();
+    Some(match name.as_str() {
+        // The part of the type that all actions have.
+        "AuthzRequestFields" => "AuthzRequest".to_owned(),
+        _ => name,
+    })
 }
 
 /// Returns what a table of functions is called: `store`, `os`.

@@ -2,7 +2,7 @@
 //! functions, and of the fields of its requests, replies and options. The author defines those of
 //! variables and results, where they are written.
 
-use super::known::{is_own, name, names, table};
+use super::known::{is_own, keys, name, table};
 use super::wording::unknown_key;
 use luau_analysis::SemanticModel;
 use luau_syntax::ast::{AstVisitor, Block, Expression, ExpressionKind, Statement, TableItem};
@@ -45,8 +45,10 @@ impl<'m, 'f> Places<'m, 'f> {
         let Some(wanted) = table(self.model.graph(), wanted).filter(|wanted| is_own(wanted)) else {
             return;
         };
+        let known = keys(self.model.graph(), wanted);
         for item in items {
-            let TableItem::Record { key, value } = item else {
+            let (TableItem::Record { key, value } | TableItem::General { key, value }) = item
+            else {
                 continue;
             };
             let Some(text) = key.as_string() else {
@@ -57,8 +59,10 @@ impl<'m, 'f> Places<'m, 'f> {
             if let Some(function) = value.as_function() {
                 function.body.visit(&mut Returns(&mut self.judged));
             }
-            if wanted.indexer.is_none() && !wanted.props.contains_key(text.as_bytes()) {
-                let message = unknown_key(name(wanted).as_deref(), &text, &names(wanted));
+            if let Some(known) = &known
+                && !known.iter().any(|known| *known == text)
+            {
+                let message = unknown_key(name(wanted).as_deref(), &text, known);
                 self.unknown_keys.push((key.location(), message));
             }
         }

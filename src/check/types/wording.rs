@@ -1,6 +1,6 @@
 //! Messages about types and lints.
 
-use super::known::{is_own, module, name, names, table};
+use super::known::{is_own, module, name, names, table, tables};
 use crate::host::{hint, unknown_field};
 use crate::script::missing_member;
 use luau_analysis::SemanticModel;
@@ -13,16 +13,18 @@ pub fn message(model: &SemanticModel, error: &TypeError) -> String {
         let ty = model.type_ref(ty)?;
         table(model.graph(), ty.id())
     };
+    let unknown_member = |ty: TypeId, key: &Name| {
+        let ty = model.type_ref(ty)?;
+        unknown_member(&tables(model.graph(), ty.id()), &key.to_string())
+    };
     let own = match &error.data {
-        TypeErrorData::UnknownProperty(unknown) => {
-            table_of(unknown.table).map(|table| unknown_member(table, &unknown.key.to_string()))
-        }
+        TypeErrorData::UnknownProperty(unknown) => unknown_member(unknown.table, &unknown.key),
         TypeErrorData::UnknownPropButFoundLikeProp(unknown) => {
-            table_of(unknown.table).map(|table| unknown_member(table, &unknown.key.to_string()))
+            unknown_member(unknown.table, &unknown.key)
         }
         TypeErrorData::CannotExtendTable(extended) => table_of(extended.table_type)
             .filter(|table| is_own(table))
-            .map(|table| unknown_member(table, &extended.prop.to_string())),
+            .and_then(|table| self::unknown_member(&[table], &extended.prop.to_string())),
         TypeErrorData::MissingProperties(missing) => table_of(missing.super_type)
             .filter(|table| is_own(table))
             .and_then(|table| missing_fields(table, &missing.properties)),
@@ -31,17 +33,19 @@ pub fn message(model: &SemanticModel, error: &TypeError) -> String {
     own.unwrap_or_else(|| plain(&model.error_message(error).to_string()))
 }
 
-/// Returns the message about a field or a function that a table does not have.
-fn unknown_member(table: &TableType, key: &str) -> String {
-    let known = names(table);
-    let functions = name(table).is_none_or(|name| name.starts_with("typeof("));
-    match name(table) {
+/// Returns the message about a field or a function that none of the tables has, of which the first
+/// names them all.
+fn unknown_member(tables: &[&TableType], key: &str) -> Option<String> {
+    let first = tables.first()?;
+    let known: Vec<_> = tables.iter().flat_map(|table| names(table)).collect();
+    let functions = name(first).is_none_or(|name| name.starts_with("typeof("));
+    Some(match name(first) {
         Some(name) if !functions => {
             let known: Vec<_> = known.iter().map(String::as_str).collect();
             unknown_field(&format!("`{name}`"), &known, key)
         }
-        _ => missing_member(&module(table), key, &known),
-    }
+        _ => missing_member(&module(first), key, &known),
+    })
 }
 
 /// Returns the message about fields that a table must have.

@@ -1,5 +1,6 @@
 //! `scripts/types/`: the types of requests and replies, and where the kits are, for editors.
 
+use super::bodies::{self, camel_case};
 use super::{Generated, wrap};
 use moondock::authz::routes;
 use moondock::plugin::{REQUEST_FIELDS, REQUEST_TYPES};
@@ -16,6 +17,16 @@ const HOOKS: &str = "-- The hooks of each interface, their requests and their re
 --
 --   function volume.create(req) … end
 --   function volume.mount(req: MountRequest): MountpointReply … end
+";
+
+const REQUEST: &str = "\
+--- What is asked for. `action`, such as `container.create`, is `nil` when the route is unknown.
+--- `body` is the JSON body when `body_state` is `json`: names of fields are found as the engine
+--- finds them, whatever their case, and `null` is `nil`.
+";
+
+const RULES: &str = "\
+--- Functions by action: `local rules: AuthzRules = { [\"exec.create\"] = function(req) … end }`.
 ";
 
 /// The generated files.
@@ -43,15 +54,11 @@ fn hooks_stub() -> String {
         }
         collect(method.reply, &mut shapes);
     }
-    let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\nexport type AuthzRequest = {{\n");
-    for row in REQUEST_FIELDS {
-        stub += &field(row.name, row.ty, row.doc);
-    }
-    stub += "}\n";
+    let mut stub = format!("{HOOKS}\n{REQUEST_TYPES}\n{}", request_types());
     shapes.iter().for_each(|shape| stub += &shape_type(shape));
     let interfaces = Interface::ALL.into_iter();
     interfaces.for_each(|interface| stub += &hooks_type(interface));
-    stub += &actions_type();
+    stub += &bodies::types();
     stub.replace("\n        ", "\n\t\t")
         .replace("\n    ", "\n\t")
 }
@@ -84,13 +91,49 @@ fn hook_type(method: &Method) -> String {
     }
 }
 
-/// The routes of the Engine API.
-fn actions_type() -> String {
-    let actions: BTreeSet<_> = routes().map(|route| route.action).collect();
-    let actions = actions
-        .into_iter()
-        .map(|action| format!("    | \"{action}\"\n"));
-    format!("export type AuthzAction =\n{}", actions.collect::<String>())
+/// The request of a policy, whose body has the type that its action gives it.
+fn request_types() -> String {
+    let typed = bodies::actions();
+    let all: BTreeSet<_> = routes().map(|route| route.action).collect();
+    let others = all.difference(&typed).copied();
+    let mut text = "export type AuthzRequestFields = {\n".to_owned();
+    for row in REQUEST_FIELDS {
+        if !["action", "body"].contains(&row.name) {
+            text += &field(row.name, row.ty, row.doc);
+        }
+    }
+    let variant = |action: &str| {
+        let body = bodies::body_type(action);
+        format!("{{ action: \"{action}\", body: {body} }}")
+    };
+    let variants = typed.iter().map(|action| variant(action));
+    let variants = variants.chain(["{ action: AuthzOtherAction?, body: any }".to_owned()]);
+    text += "}\n";
+    text += &actions_type("AuthzOtherAction", others);
+    text += &actions_type("AuthzAction", all.iter().copied());
+    text += &format!(
+        "{REQUEST}export type AuthzRequest = AuthzRequestFields & (\n{})\n",
+        lines(variants.map(|variant| format!("| {variant}")))
+    );
+    for action in &typed {
+        let (name, variant) = (camel_case(action), variant(action));
+        text += &format!("export type Authz{name} = AuthzRequestFields\n    & {variant}\n");
+    }
+    let rules = typed.iter().map(|action| {
+        let name = camel_case(action);
+        format!("[\"{action}\"]: ((req: Authz{name}) -> ...any)?,")
+    });
+    let rules = rules.chain(["[AuthzAction]: ((req: AuthzRequest) -> ...any)?,".to_owned()]);
+    text + &format!("{RULES}export type AuthzRules = {{\n{}}}\n", lines(rules))
+}
+
+fn actions_type(name: &str, actions: impl Iterator<Item = &'static str>) -> String {
+    let actions = lines(actions.map(|action| format!("| \"{action}\"")));
+    format!("export type {name} =\n{actions}")
+}
+
+fn lines(lines: impl Iterator<Item = String>) -> String {
+    lines.map(|line| format!("    {line}\n")).collect()
 }
 
 /// A field below its documentation.
