@@ -139,6 +139,15 @@ impl Display for Grant {
 }
 
 impl Grant {
+    /// Whether it has a form such as `fs.read:PATH`, or allows more.
+    pub fn is_a(&self, form: &str) -> bool {
+        let kind = form.split(':').next().unwrap_or_default();
+        match self {
+            Self::FsWrite(_) => matches!(kind, "fs.read" | "fs.write"),
+            _ => self.to_string().split(':').next() == Some(kind),
+        }
+    }
+
     /// Returns whether this grant allows everything that `other` allows.
     pub fn covers(&self, other: &Grant) -> bool {
         match (self, other) {

@@ -4,7 +4,9 @@
 
 mod grants;
 mod types;
+mod uses;
 
+use self::types::Remark;
 use crate::host::MANIFEST;
 use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked, unannounced};
 use crate::protocol::{Interface, Method, methods_of};
@@ -90,6 +92,7 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
         }
     }
     inspection.check_all_syntax();
+    inspection.check_uses();
     for diagnostic in never_asked(&spec.name, &inspection.sources) {
         inspection.report(Severity::Warning, diagnostic);
     }
@@ -129,14 +132,28 @@ impl Inspection {
         self.report(severity, diagnostic);
     }
 
+    /// Compares what scripts use with the grants, and reports what was not reported about the same
+    /// line.
+    fn check_uses(&mut self) {
+        if let Some(manifest) = &self.manifest {
+            let remarks = uses::check(&self.sources, manifest);
+            self.report_remarks(remarks);
+        }
+    }
+
     /// Checks the types of all scripts, and reports what was not reported about the same line.
     pub fn check_types(&mut self, spec: &PluginSpec) {
         let settings = luaurc::read(&spec.dir);
+        let remarks = types::check(&self.sources, settings);
+        self.report_remarks(remarks);
+    }
+
+    fn report_remarks(&mut self, remarks: Vec<Remark>) {
         let told = self.findings.clone();
-        for types::Remark {
+        for Remark {
             severity,
             diagnostic,
-        } in types::check(&self.sources, settings)
+        } in remarks
         {
             if !told.iter().any(|finding| finding.tells(&diagnostic)) {
                 self.report(severity, diagnostic);

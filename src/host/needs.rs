@@ -44,6 +44,40 @@ impl Needs {
         matches!(self, Self::Nothing | Self::Net)
     }
 
+    /// Returns the form of a grant without which the function fails, whatever its arguments, unless
+    /// `grants` has one.
+    pub fn missing_in(self, grants: &[Grant]) -> Option<&'static str> {
+        let has = |form: &str| grants.iter().any(|grant| grant.is_a(form));
+        let mut missing = self.forms().iter().filter(|form| !has(form));
+        missing.next().copied()
+    }
+
+    /// Whether a function with these needs may use the grant. A program may reach what the plugin
+    /// reaches, and a mount has a source.
+    pub fn may_use(self, grant: &Grant) -> bool {
+        let is_path = matches!(grant, Grant::FsRead(_) | Grant::FsWrite(_));
+        match self {
+            Self::Exec | Self::MountAndWrite | Self::Read if is_path => true,
+            _ => self.forms().iter().any(|form| grant.is_a(form)),
+        }
+    }
+
+    /// Returns the forms of the grants.
+    fn forms(self) -> &'static [&'static str] {
+        match self {
+            Self::Nothing => &[],
+            Self::Read => &["fs.read:PATH"],
+            Self::Write => &["fs.write:PATH"],
+            Self::Mount => &["mount"],
+            Self::MountAndWrite => &["mount", "fs.write:PATH"],
+            Self::Exec => &["exec:NAME"],
+            Self::Net => &["net"],
+            Self::Http => &["http:HOST"],
+            Self::Docker => &["docker"],
+            Self::Env => &["env:NAME"],
+        }
+    }
+
     /// Returns the grants as text for the documentation.
     pub fn in_words(self) -> Option<&'static str> {
         match self {

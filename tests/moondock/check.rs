@@ -10,6 +10,10 @@ fn a_good_plugin_is_described() {
     let place = Workplace::new(&[
         ("scripts/guard/authz.lua", POLICY),
         (
+            "scripts/guard/lib/id.lua",
+            "return require(\"@moondock/process\")\n",
+        ),
+        (
             "scripts/guard/plugin.toml",
             "description = \"Lets all pass\"\ngrants = [\"exec:id\"]\n[settings]\nroots = []\n\
              [limits]\ncpu_ms = 100\n[limits.deadline_ms]\n\"authz.request\" = 500\n",
@@ -42,7 +46,16 @@ fn check_describes_grants_in_words() {
 [settings]
 root = "/nonexistent/x"
 "#;
-    let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/plugin.toml", grants)]);
+    let modules = ["docker", "env", "fs", "http", "net", "process"];
+    let modules = modules.map(|name| format!("require(\"@moondock/{name}\")"));
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/plugin.toml", grants),
+        (
+            "p/lib/all.lua",
+            &format!("return {{ {} }}\n", modules.join(", ")),
+        ),
+    ]);
     let checked = place.run(&["check", "p"]);
     for part in [
         "  grants        may read /etc and everything below it\n",
@@ -239,7 +252,7 @@ fn check_warns_of_a_script_beside_plugins() {
     let warning = "warning: authz.lua: this file makes its directory a plugin, so those in it are not served: disks, \
                    guard\n  cure: move `authz.lua` into a directory of its own\n";
     assert!(checked.stdout.contains(warning), "{}", checked.stdout);
-    let required = POLICY.replacen("local", "local log = require(\"./lib/log\")\nlocal", 1);
+    let required = POLICY.replacen("local", "require(\"./lib/log\")\nlocal", 1);
     let place = Workplace::new(&[
         ("one/authz.lua", &required),
         ("one/lib/log.lua", "return {}"),

@@ -25,7 +25,14 @@ fn lines_of(ended: &Ended) -> Vec<Value> {
 /// Checks the plugin `p` with one more file, and compares what is said about that file.
 #[track_caller]
 fn assert_said(file: &str, text: &str, expected: &[Remark]) {
-    let place = Workplace::new(&[("p/authz.lua", POLICY), (&format!("p/{file}"), text)]);
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        (
+            "p/plugin.toml",
+            "grants = [\"fs.write:/srv\", \"exec:id\"]\n",
+        ),
+        (&format!("p/{file}"), text),
+    ]);
     let lines = lines_of(&checked(&place, &["--json", "p"]));
     let said = lines.iter().filter(|line| line["file"] == file);
     let said: Vec<_> = said
@@ -385,6 +392,104 @@ fn guesses_count_only_in_strict_files() {
 }
 
 #[test]
+fn the_body_of_a_request_has_the_type_of_its_action() {
+    let body = "`DockerContainerCreate` has no field `Imge`; did you mean `Image`?";
+    let host = "`DockerHostConfig` has no field `Priviledged`; did you mean `Privileged`?";
+    let exec = "`DockerExecCreate` has no field `Usr`; did you mean `User`?";
+    for head in ["--\n", "--!strict\n"] {
+        let text = format!(
+            "{head}local authz = {{}}\nfunction authz.request(req)\n  \
+             if req.pth == \"/\" then return false, \"no\" end\n  \
+             if req.action == \"container.create\" then\n    local host = req.body.HostConfig\n    \
+             if host and host.Priviledged then return false, \"no\" end\n    \
+             if req.body.Imge then return false, \"no\" end\n  end\n  \
+             if req.action == \"exec.create\" and req.body.Usr then return false, \"no\" end\n  \
+             if req.body and req.body.HostConfig then return false, \"no\" end\n  \
+             return true\nend\nreturn authz\n"
+        );
+        let expected = [
+            (
+                "error",
+                4,
+                10,
+                "`AuthzRequest` has no field `pth`; did you mean `path`?",
+            ),
+            ("error", 7, 22, host),
+            ("error", 8, 17, body),
+            ("error", 10, 47, exec),
+        ];
+        assert_said("authz.lua", &text, &expected);
+    }
+}
+
+#[test]
+fn a_table_of_rules_gives_each_the_body_of_its_action() {
+    let text = "--!strict\nlocal rules: AuthzRules = {\n  [\"container.create\"] = function(req)\n    \
+                return req.body.Imge == nil, req.pth\n  end,\n  [\"exec.crate\"] = function(req)\n    \
+                return req.path == \"/\"\n  end,\n  [\"image.list\"] = function(req)\n    \
+                return req.path == \"/\"\n  end,\n}\nlocal authz: AuthzHooks = {}\n\
+                function authz.request(req)\n  local rule = req.action and rules[req.action]\n  \
+                if rule then return rule(req :: any) end\n  return req.effect == \"read\"\nend\nreturn authz\n";
+    let expected = [
+        (
+            "error",
+            4,
+            21,
+            "`DockerContainerCreate` has no field `Imge`; did you mean `Image`?",
+        ),
+        (
+            "error",
+            4,
+            38,
+            "`AuthzRequest` has no field `pth`; did you mean `path`?",
+        ),
+        (
+            "error",
+            6,
+            4,
+            "`AuthzRules` has no field `exec.crate`; did you mean `exec.create`?",
+        ),
+    ];
+    assert_said("authz.lua", text, &expected);
+}
+
+#[test]
+fn the_grants_are_compared_with_what_scripts_use() {
+    let script = "local fs = require(\"@moondock/fs\")\nlocal net = require(\"@moondock/net\")\n\
+                  local secret = {}\nfunction secret.get_secret(req)\n  net.set_up(\"eth9\")\n  \
+                  return { Value = fs.read(\"/etc/\" .. req.SecretName) }\nend\nreturn secret\n";
+    let place = Workplace::new(&[
+        ("p/secret.lua", script),
+        (
+            "p/plugin.toml",
+            "grants = [\n  \"exec:ls\",\n  \"fs.read:/etc\",\n]\n",
+        ),
+    ]);
+    let ended = checked(&place, &["--quiet", "p"]);
+    assert_eq!(
+        ended.stdout,
+        "warning: p/secret.lua:5: `net.set_up` needs the grant `net`\n  |\n5 |   net.set_up(\"eth9\")\n  \
+         |   ^^^^^^^^^^\n  cure: add `\"net\"` to `grants` in plugin.toml\n\
+         warning: p/plugin.toml:2: no script uses the grant `exec:ls`\n  |\n2 |   \"exec:ls\",\n  \
+         |    ^^^^^^^\n  cure: leave it out\n"
+    );
+    // What is handed on may be used in any way, and kits use what they need.
+    place.write(
+        "p/secret.lua",
+        &script.replace("net.set_up(\"eth9\")", "(net :: any)[req.SecretName]()"),
+    );
+    place.write(
+        "p/network.lua",
+        "local network = require(\"@moondock/network\")\nreturn network.driver({\n  \
+         create = function(_) end,\n  delete = function(_) end,\n  \
+         join = function(_) return { interface = \"a\" } end,\n  leave = function(_) end,\n})\n",
+    );
+    place.write("p/plugin.toml", "grants = [\"net\", \"fs.read:/etc\"]\n");
+    let ended = checked(&place, &["--quiet", "p"]);
+    assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
+}
+
+#[test]
 fn lints_can_be_turned_off() {
     let text = "local x = 1\nlocal y = 2\nreturn {}\n";
     let place = Workplace::new(&[("p/authz.lua", POLICY), ("p/lib/a.lua", text)]);
@@ -487,7 +592,10 @@ fn colours_are_for_terminals() {
 #[test]
 fn everything_that_ships_is_clean() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
-    let place = Workplace::new(&[("p/authz.lua", POLICY)]);
+    let place = Workplace::new(&[
+        ("p/authz.lua", POLICY),
+        ("p/plugin.toml", "grants = [\"fs.write:/srv\", \"net\"]\n"),
+    ]);
     for directory in ["kits", "types"] {
         copy(&root.join(directory), &place, &format!("p/{directory}"));
     }
