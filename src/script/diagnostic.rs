@@ -279,11 +279,12 @@ impl Excerpt {
         let Self::Line { text, from, to } = self else {
             return Ok(());
         };
+        let (shown, from, to) = window(text, *from, *to);
         let margin = " ".repeat(line.to_string().len());
-        let indent = width(&text[..*from]);
-        let pointer = " ".repeat(indent) + &"^".repeat(width(&text[*from..*to]).max(1));
-        let text = text.replace('\t', TAB);
-        write!(f, "\n{margin} |\n{line} | {text}\n{margin} | {pointer}")
+        let indent = width(&shown[..from]);
+        let pointer = " ".repeat(indent) + &"^".repeat(width(&shown[from..to]).max(1));
+        let shown = shown.replace('\t', TAB);
+        write!(f, "\n{margin} |\n{line} | {shown}\n{margin} | {pointer}")
     }
 }
 
@@ -300,6 +301,23 @@ fn first_line(message: &str) -> String {
         ..=MAX_MESSAGE => line.to_owned(),
         _ => format!("{}…", &line[..line.floor_char_boundary(MAX_MESSAGE)]),
     }
+}
+
+/// How much of a long line is shown, in bytes.
+const WINDOW: usize = 160;
+
+/// Returns the part of a line around some columns, and where they are in it.
+fn window(line: &str, from: usize, to: usize) -> (String, usize, usize) {
+    if line.len() <= WINDOW {
+        return (line.to_owned(), from, to);
+    }
+    let begin = line.floor_char_boundary(from.saturating_sub(WINDOW / 2));
+    let end = line.floor_char_boundary(begin + WINDOW);
+    let cut = |is_cut| if is_cut { "…" } else { "" };
+    let (before, after) = (cut(begin > 0), cut(end < line.len()));
+    let shown = format!("{before}{}{after}", &line[begin..end]);
+    let place = |at: usize| at.min(end) - begin + before.len();
+    (shown, place(from), place(to))
 }
 
 /// How a tab is shown.
@@ -349,6 +367,33 @@ mod tests {
         .excerpt_from(|file| (file == Path::new("volume.lua")).then_some(&text[..]));
         let expected = "volume.lua:2: attempt to index nil with 'name'\n  |\n2 |     local name = v.opts.name\n  |                         ^^^^\n  cure: the value before the dot is nil here: check it first (`if x then …`)";
         assert_eq!(diagnostic.to_string(), expected);
+    }
+
+    #[test]
+    fn a_long_line_is_shown_around_the_place() {
+        let line = format!("local a = {} oops {}", "x".repeat(500), "é".repeat(500));
+        let text = line.clone().into_bytes();
+        let of = |from: usize, to: usize| {
+            let diagnostic = Diagnostic::of_file("a.lua", "no").at(Some(1));
+            let shown = diagnostic
+                .between(from, to)
+                .excerpt_from(|_| Some(&text[..]));
+            shown.to_string()
+        };
+        let at = line.find("oops").unwrap();
+        let shown = of(at, at + 4);
+        let lines: Vec<_> = shown.lines().collect();
+        assert!(
+            lines[2].starts_with("1 | …x") && lines[2].ends_with('…'),
+            "{shown}"
+        );
+        let place = lines[3].chars().position(|c| c == '^').unwrap();
+        let pointed: String = lines[2].chars().skip(place).take(4).collect();
+        assert_eq!(
+            (pointed.as_str(), lines[3].matches('^').count()),
+            ("oops", 4)
+        );
+        assert!(of(0, usize::MAX).len() < 500);
     }
 
     #[test]

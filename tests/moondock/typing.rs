@@ -489,6 +489,30 @@ fn the_grants_are_compared_with_what_scripts_use() {
     assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
 }
 
+/// As an archive or a colleague may leave them.
+#[test]
+fn settings_that_cannot_be_read_are_an_error() {
+    let place = Workplace::new(&[("p/authz.lua", POLICY)]);
+    let settings = place.path().join("p/.luaurc");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &settings, 0o644.into()).unwrap();
+    let told = |place: &Workplace| {
+        let ended = checked(place, &["--quiet", "p"]);
+        (ended.stdout, ended.code)
+    };
+    let (message, code) = told(&place);
+    assert_eq!(message, "error: p/.luaurc: is not a regular file\n");
+    assert_eq!(code, Some(1));
+    let types = place.run(&["types", "p"]);
+    assert_eq!(types.code, Some(0), "{types:?}");
+    fs::remove_file(&settings).unwrap();
+    fs::write(&settings, b"\xff").unwrap();
+    assert!(
+        told(&place).0.contains("invalid utf-8"),
+        "{:?}",
+        told(&place)
+    );
+}
+
 #[test]
 fn lints_can_be_turned_off() {
     let text = "local x = 1\nlocal y = 2\nreturn {}\n";

@@ -7,6 +7,7 @@ use crate::sys::scripts::luaurc;
 use luau_analysis::NullConfigResolver;
 use luau_config::{AliasOptions, Config, ConfigOptions};
 use luau_syntax::parser::Mode as Declared;
+use std::io;
 
 /// How strictly a file is checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +21,7 @@ pub enum Mode {
 }
 
 /// The configuration of a plugin's analysis.
+#[derive(Default)]
 pub struct Configuration {
     config: Config,
     problem: Option<String>,
@@ -27,17 +29,25 @@ pub struct Configuration {
 
 impl Configuration {
     /// Reads the settings from the text of `.luaurc`, if there is one. Its aliases are for editors.
-    pub fn of(settings: Option<String>) -> Self {
+    pub fn of(settings: io::Result<Option<String>>) -> Self {
+        match settings {
+            Ok(Some(text)) => Self::parsed(text),
+            Ok(None) => Self::default(),
+            Err(error) => Self {
+                problem: Some(error.to_string()),
+                ..Self::default()
+            },
+        }
+    }
+
+    fn parsed(text: String) -> Self {
         let mut config = Config::default();
         let options = ConfigOptions {
             alias_options: Some(AliasOptions::default()),
             ..ConfigOptions::default()
         };
-        let parsed = settings.map(|text| config.parse(text, options));
-        Self {
-            config,
-            problem: parsed.and_then(Result::err),
-        }
+        let problem = config.parse(text, options).err();
+        Self { config, problem }
     }
 
     /// Returns what is wrong with the file of settings.

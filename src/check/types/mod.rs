@@ -22,6 +22,7 @@ use crate::host::definitions;
 use crate::script::{Diagnostic, Sources};
 use luau_analysis::{DefinitionEnvironment, Frontend, FrontendOptions, NullConfigResolver};
 use luau_common::BString;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -45,7 +46,7 @@ type Analysis = Frontend<Modules, NullConfigResolver>;
 
 /// Checks the types of all scripts of a plugin, required or not, on a thread of its own. `settings`
 /// is the text of `.luaurc`.
-pub fn check(sources: &Arc<Sources>, settings: Option<String>) -> Vec<Remark> {
+pub fn check(sources: &Arc<Sources>, settings: io::Result<Option<String>>) -> Vec<Remark> {
     let sources = sources.clone();
     let work = thread::Builder::new()
         .stack_size(STACK)
@@ -64,7 +65,7 @@ fn unchecked(file: &str) -> Remark {
     }
 }
 
-fn remarks(sources: &Arc<Sources>, settings: Option<String>) -> Vec<Remark> {
+fn remarks(sources: &Arc<Sources>, settings: io::Result<Option<String>>) -> Vec<Remark> {
     let configuration = Configuration::of(settings);
     let mut remarks = configuration.problem().into_iter().collect();
     let modules = Modules::new(sources.clone());

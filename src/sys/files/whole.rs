@@ -1,14 +1,18 @@
 //! Directories that appear as a whole, or not at all.
 
+use rustix::fs::{Mode, OFlags};
 use std::collections::BTreeMap;
-use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 /// Files by their paths below a directory.
 pub type Contents = BTreeMap<PathBuf, Vec<u8>>;
+
+/// The limit on a file that is read, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
 /// What the names of unfinished directories begin with. Hidden ones are no plugins.
 const DRAFT: &str = ".moondock-draft-";
@@ -119,11 +123,29 @@ pub fn read(path: &Path) -> io::Result<Option<Contents>> {
                 open.push(entry.path());
             } else {
                 let below = entry.path().strip_prefix(path).map(Path::to_owned);
-                files.insert(below.unwrap_or_default(), fs::read(entry.path())?);
+                files.insert(below.unwrap_or_default(), read_file(&entry.path())?);
             }
         }
     }
     Ok(Some(files))
+}
+
+/// Reads a regular file. Never waits for the other end of a pipe.
+///
+/// # Errors
+/// Fails on anything else, and on a file of more than 1 MiB.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SIZE {
+        return Err(io::Error::other("is larger than 1 MiB"));
+    }
+    Ok(bytes)
 }
 
 /// Writes a file, unless there is one. Returns whether it was written.
@@ -141,7 +163,7 @@ pub fn write_new(path: &Path, text: &[u8]) -> io::Result<bool> {
 
 /// Returns whether a file can be read and contains a text.
 pub fn contains(path: &Path, text: &str) -> bool {
-    fs::read_to_string(path).is_ok_and(|all| all.contains(text))
+    read_file(path).is_ok_and(|all| String::from_utf8_lossy(&all).contains(text))
 }
 
 /// Creates a directory that is removed when it is dropped.

@@ -1,26 +1,25 @@
 //! Luau's own file of settings, which editors read too.
 
-use super::sources::MAX_SIZE;
-use std::fs::File;
-use std::io::Read;
+use crate::sys::files::whole::read_file;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 /// The name of the file.
 pub const NAME: &str = ".luaurc";
 
 /// Reads the settings for the scripts in `directory`: of the file in it, or else of the one beside
-/// it.
-pub fn read(directory: &Path) -> Option<String> {
+/// it. Returns `None` if there is neither.
+pub fn read(directory: &Path) -> io::Result<Option<String>> {
     let places = [Some(directory), directory.parent()];
-    let mut files = places
-        .into_iter()
-        .flatten()
-        .filter_map(|place| File::open(place.join(NAME)).ok());
-    let mut text = String::new();
-    files
-        .next()?
-        .take(MAX_SIZE)
-        .read_to_string(&mut text)
-        .ok()?;
-    Some(text)
+    for place in places.into_iter().flatten() {
+        match read_file(&place.join(NAME)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(io::Error::other)?;
+                return Ok(Some(text));
+            }
+        }
+    }
+    Ok(None)
 }
