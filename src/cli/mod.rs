@@ -6,6 +6,7 @@ pub mod check;
 pub mod new;
 pub mod reload;
 pub mod serve;
+mod state;
 pub mod test;
 pub mod types;
 
