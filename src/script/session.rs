@@ -58,7 +58,7 @@ impl Session {
     pub fn is_incomplete(&self, text: &str) -> bool {
         match self.compile(text) {
             Ok(_) => false,
-            Err((of_value, of_statement)) => is_cut(&of_value, text) || is_cut(&of_statement, text),
+            Err(errors) => errors.iter().any(|error| is_cut(error, text)),
         }
     }
 
@@ -78,9 +78,10 @@ impl Session {
     ) -> Result<Vec<String>, Diagnostic> {
         let compiled = self.compile(text);
         self.typed.borrow_mut().add(text);
-        let function = compiled.map_err(|(of_value, of_statement)| {
+        let function = compiled.map_err(|errors| {
+            let [of_value, of_statement] = &*errors;
             let is_value = of_statement.to_string().contains("Incomplete statement");
-            self.failed(&if is_value { of_value } else { of_statement })
+            self.failed(if is_value { of_value } else { of_statement })
         })?;
         let running = async { self.shown(self.call(&function).await?).await };
         tokio::select! {
@@ -94,9 +95,9 @@ impl Session {
 
     /// Returns the names that may follow a path such as `fs`; all variables for an empty path.
     pub fn names_in(&self, path: &str) -> Vec<String> {
-        let steps = path.split(['.', ':']).filter(|step| !step.is_empty());
-        let found = steps.fold(Some(self.vm.lua().globals()), |table, step| {
-            tables_of(table?).find_map(|table| table.raw_get::<Option<Table>>(step).ok()?)
+        let mut steps = path.split(['.', ':']).filter(|step| !step.is_empty());
+        let found = steps.try_fold(self.vm.lua().globals(), |table, step| {
+            tables_of(table).find_map(|table| table.raw_get::<Option<Table>>(step).ok()?)
         });
         found
             .map(|table| tables_of(table).flat_map(|table| keys(&table)).collect())
@@ -107,7 +108,7 @@ impl Session {
     ///
     /// # Errors
     /// Those of the text as a value, and as statements.
-    fn compile(&self, text: &str) -> Result<Function, (Error, Error)> {
+    fn compile(&self, text: &str) -> Result<Function, Box<[Error; 2]>> {
         // The time that the last slice was allowed has passed.
         self.vm.host().budget.begin(self.vm.host().limits.cpu);
         let load = |text: &str| {
@@ -118,7 +119,7 @@ impl Session {
             chunk.set_compiler(compiler).into_function()
         };
         load(&format!("return {text}")).or_else(|of_value| {
-            load(&without_locals(text)).map_err(|of_statement| (of_value, of_statement))
+            load(&without_locals(text)).map_err(|of_statement| Box::new([of_value, of_statement]))
         })
     }
 

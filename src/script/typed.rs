@@ -76,13 +76,14 @@ impl<'t> Edited<'t> {
 
     fn share(&mut self, statement: Statement<'_>) {
         let start = self.at(statement.location().begin);
-        if !self.text[start..].starts_with(LOCAL) {
+        let local = statement.as_local();
+        let is_local = local.is_some() || statement.as_local_function().is_some();
+        // A constant has another keyword, and stays one.
+        if !is_local || !self.text[start..].starts_with(LOCAL) {
             return;
         }
         self.blank(start..start + LOCAL.len());
-        let Some(local) = statement.as_local() else {
-            return;
-        };
+        let Some(local) = local else { return };
         let mut end = start;
         for binding in local.bindings {
             end = self.at(binding.location.end);
