@@ -2,14 +2,14 @@
 
 mod request;
 
-use self::request::completed;
+pub(super) use self::request::completed;
+use super::state::StateDir;
 use super::{on_this_thread, only_plugin, print};
 use crate::client::{ApiRequest, requests};
 use crate::config::PluginDir;
 use crate::plugin::{Plugin, PluginSpec, Reply, ReplyStream};
-use crate::protocol::{self, Cut, Method, cut, methods};
+use crate::protocol::{self, Cut, Method, cut, methods, sample};
 use crate::script::nearest;
-use crate::server::{StateLock, make_private};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,6 @@ use std::future::poll_fn;
 use std::io::{IsTerminal, Read, stdin};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tempfile::TempDir;
 
 /// The method that --docker is for.
 const POLICY: &str = "AuthZPlugin.AuthZReq";
@@ -36,7 +35,10 @@ is 0 if the call succeeds (HTTP 200), and 1 otherwise.
 
 The request has Docker's fields. RequestBody and ResponseBody may be written
 as JSON instead of Base64, and then get the headers of JSON if there are none.
-What the plugin stores is gone afterwards, unless --state names a directory.
+--example prints one to begin with.
+
+What the plugin stores is gone afterwards, unless --state names a directory:
+calls with the same directory find what earlier ones stored.
 
 With --docker, a policy is asked about the requests that Docker's client sends
 for a command line, in their order, up to the first denial. The requests are
@@ -46,7 +48,8 @@ const AFTER: &str = "\
 Examples:
   moondock call scripts/mynas volume.create '{\"Name\":\"data\"}'
   moondock call scripts/mynas VolumeDriver.List
-  moondock call scripts/mynas authz.request - < request.json
+  moondock call scripts/mynas volume.mount --example > request.json
+  moondock call scripts/mynas volume.mount - < request.json
   moondock call scripts/mynas authz.request '{\"RequestMethod\":\"POST\",
       \"RequestUri\":\"/containers/create\",\"RequestBody\":{\"Image\":\"busybox\"}}'
   moondock call scripts/ops authz.request --docker 'run --privileged busybox'";
@@ -64,6 +67,9 @@ pub struct Call {
     /// Request; with `-`, or without it if stdin is not a terminal, it is read from stdin
     #[arg(value_name = "JSON")]
     body: Option<String>,
+    /// Print a request of the method as an engine sends it, and call nothing
+    #[arg(long, conflicts_with_all = ["body", "docker", "state"])]
+    example: bool,
     /// Ask a policy about the requests of this command line of Docker
     #[arg(long, value_name = "COMMAND", conflicts_with = "body")]
     docker: Option<String>,
@@ -83,6 +89,10 @@ impl Call {
     pub fn run(self) -> Result<ExitCode> {
         let plugin = only_plugin(&self.path)?;
         let call = find_call(&self.method, &plugin)?;
+        if self.example {
+            print(&format!("{:#}\n", example(call)))?;
+            return Ok(ExitCode::SUCCESS);
+        }
         let asked = match &self.docker {
             Some(command) => Some(asked(call, command, self.user.as_deref())?),
             None => None,
@@ -100,12 +110,19 @@ impl Call {
                 Some(asked) => ask(&plugin, call, asked, self.exit_code).await?,
                 None => show(plugin.call(call, body).await).await?,
             };
-            if state.is_temporary() && plugin.has_stored() {
-                tracing::info!("what was stored is gone: keep it with `--state DIR`");
-            }
+            state.report_loss(&plugin);
             Ok(code)
         })?
     }
+}
+
+/// Returns a request as an engine sends it.
+pub(super) fn example(call: protocol::Call) -> serde_json::Value {
+    let sample = match call {
+        protocol::Call::Method(method) => sample(method),
+        protocol::Call::Activate => None,
+    };
+    sample.unwrap_or_else(|| json!({}))
 }
 
 /// A request of the Engine API, and what the engine asks a policy about it.
@@ -178,41 +195,8 @@ fn denies(reply: &[u8]) -> bool {
     reply["Allow"] != true
 }
 
-/// The state directory of this call's plugin.
-struct StateDir {
-    dir: PathBuf,
-    _lock: Option<StateLock>,
-    temporary: Option<TempDir>,
-}
-
-impl StateDir {
-    fn is_temporary(&self) -> bool {
-        self.temporary.is_some()
-    }
-
-    fn take(given: Option<PathBuf>, plugin: &str) -> Result<StateDir> {
-        let Some(state) = given else {
-            let temporary =
-                TempDir::with_prefix("moondock-").context("cannot create a directory for state")?;
-            return Ok(StateDir {
-                dir: temporary.path().to_owned(),
-                _lock: None,
-                temporary: Some(temporary),
-            });
-        };
-        let lock = StateLock::take(&state)?;
-        let dir = std::path::absolute(state.join(plugin))?;
-        make_private(&dir)?;
-        Ok(StateDir {
-            dir,
-            _lock: Some(lock),
-            temporary: None,
-        })
-    }
-}
-
 /// Finds a call by the name of the method or of the hook.
-fn find_call(name: &str, plugin: &PluginDir) -> Result<protocol::Call> {
+pub(super) fn find_call(name: &str, plugin: &PluginDir) -> Result<protocol::Call> {
     let is_named = |method: &&Method| method.wire == name || method.key() == name;
     protocol::Call::of(name)
         .or_else(|| methods().find(is_named).map(protocol::Call::Method))
@@ -261,7 +245,7 @@ fn body(given: Option<String>) -> Result<Bytes> {
     }
 }
 
-async fn show(reply: Reply) -> Result<ExitCode> {
+pub(super) async fn show(reply: Reply) -> Result<ExitCode> {
     let (status, body) = match reply {
         Reply::Answer { status, body } => (status, body),
         Reply::Stream(parts) => return show_parts(parts).await,

@@ -5,7 +5,9 @@ pub mod call;
 pub mod check;
 pub mod new;
 pub mod reload;
+pub mod repl;
 pub mod serve;
+mod state;
 pub mod test;
 pub mod types;
 
@@ -46,6 +48,7 @@ enum Verb {
     Check(check::Check),
     Test(test::Test),
     Call(call::Call),
+    Repl(repl::Repl),
     Reload(reload::Reload),
     Bundle(bundle::BundleArgs),
     Types(types::Types),
@@ -119,6 +122,7 @@ impl Verb {
             Verb::Check(check) => check.run(),
             Verb::Test(test) => test.run(),
             Verb::Call(call) => call.run(),
+            Verb::Repl(repl) => repl.run(),
             Verb::Reload(reload) => reload.run(),
             Verb::Bundle(bundle) => bundle.run(),
             Verb::Types(types) => types.run(),

@@ -12,6 +12,7 @@ mod news;
 mod open;
 mod outcome;
 mod policy;
+mod prompt;
 mod reload;
 mod reply;
 mod request;

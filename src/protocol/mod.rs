@@ -4,6 +4,7 @@ mod form;
 mod frame;
 mod interface;
 mod method;
+mod sample;
 mod shape;
 mod table;
 
@@ -32,5 +33,6 @@ pub use log::{
 };
 pub use method::{Answer, Method, Missing, Tie};
 pub use metrics::{COLLECT, SAMPLE};
+pub use sample::sample;
 pub use shape::{Field, Shape, Type};
 pub use table::{ACTIVATE, Call, find, methods, methods_of};

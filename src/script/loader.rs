@@ -1,6 +1,6 @@
 //! `require`: std modules and kits by `@moondock/…`, the plugin's own files by `./…`, nothing else.
 
-use super::place::{OWN, PRELUDE};
+use super::place::{OWN, PRELUDE, PROMPT};
 use super::syntax::compile;
 use crate::host::{Host, MODULES, Module, close, nearest, suggestion};
 use crate::shipped::KITS;
@@ -106,9 +106,18 @@ impl Loader {
             Value::Nil => {}
             value => return Ok(value),
         }
-        self.enter(&key)?;
-        let value = self.load(lua, found);
-        self.loading.borrow_mut().pop();
+        // What is typed at a prompt loads modules as the top level of a file does.
+        let is_typed = caller(lua) == Path::new(PROMPT);
+        let in_call = self
+            .host
+            .in_call
+            .replace(self.host.in_call.get() && !is_typed);
+        let value = self.enter(&key).and_then(|()| {
+            let value = self.load(lua, found);
+            self.loading.borrow_mut().pop();
+            value
+        });
+        self.host.in_call.set(in_call);
         let value = value?;
         self.loaded.raw_set(key, &value)?;
         Ok(value)

@@ -12,8 +12,10 @@ mod misplaced;
 mod place;
 mod prelude;
 mod program;
+mod session;
 mod syntax;
 mod tokens;
+mod typed;
 mod vm;
 
 pub use crate::host::nearest;
@@ -25,6 +27,7 @@ pub use globals::{global_names, missing_global, missing_member};
 pub use loader::{kit_text, required_file};
 pub use misnamed::misnamed;
 pub use program::{LineHits, Script, run_file, type_of};
+pub use session::Session;
 pub use syntax::check_syntax;
 pub use tokens::{Token, TokenKind, tokens};
 pub use vm::{Hook, Vm};

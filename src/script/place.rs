@@ -5,6 +5,9 @@ pub type Place = (String, usize);
 
 pub(super) use crate::host::{OWN, PRELUDE};
 
+/// What stands for a file in the places of what is typed at a prompt.
+pub(super) const PROMPT: &str = "input";
+
 /// Returns whether Luau put a place in front of the message.
 pub(super) fn has_place(message: &str) -> bool {
     split_place(message).is_some()

@@ -207,7 +207,7 @@ impl Script {
     }
 }
 
-fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
+pub(super) fn text_of<'a>(sources: &'a Sources, path: &Path) -> Option<&'a [u8]> {
     sources
         .files
         .get(path)
@@ -253,7 +253,7 @@ pub async fn run_file(
 }
 
 /// Gives the state `require` and `print`, and makes its globals read-only.
-fn install_globals(
+pub(super) fn install_globals(
     vm: &Vm,
     sources: &Arc<Sources>,
     native: Option<AnyUserData>,

@@ -149,7 +149,7 @@ impl Vm {
     }
 
     /// Collects the coroutines that a cancelled call left behind, with their processes and locks.
-    fn collect_abandoned(&self) {
+    pub(super) fn collect_abandoned(&self) {
         for _ in 0..2 {
             if let Err(error) = self.lua.gc_collect() {
                 tracing::warn!(%error, "garbage collection after a cancelled call failed");

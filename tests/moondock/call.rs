@@ -1,6 +1,8 @@
 //! `moondock call`: one call, its reply, its exit code.
 
 use crate::harness::command::{Ended, Workplace};
+use crate::harness::recorded::{PERMISSIVE, calls};
+use moondock::protocol::{methods, sample};
 use serde_json::{Value, json};
 
 const VOLUME: &str = r#"local store = require("@moondock/store")
@@ -314,4 +316,85 @@ fn a_command_line_that_docker_would_refuse_is_an_error() {
         called.stderr.contains("did you mean `--privileged`?"),
         "{called:?}"
     );
+}
+
+/// A plugin with a hook for each method, which accepts everything.
+fn permissive() -> Workplace {
+    let place = Workplace::new(&[]);
+    for (interface, text) in PERMISSIVE {
+        place.write(&format!("p/{interface}.lua"), text);
+    }
+    place
+}
+
+/// An example is a request that the same method takes. Only a log stream needs what an engine
+/// makes besides: its FIFO.
+#[test]
+fn an_example_of_every_method_can_be_passed_back() {
+    let place = permissive();
+    place.write(
+        "p/log.lua",
+        "return { write = function() end, read = function() end }",
+    );
+    for method in methods() {
+        let key = method.key();
+        let example = place.run(&["call", "p", &key, "--example"]);
+        assert_eq!(
+            (example.code, example.stderr.as_str()),
+            (Some(0), ""),
+            "{key}"
+        );
+        let called = place.run_with(&["call", "p", &key, "-"], &example.stdout);
+        match key.as_str() {
+            "log.start" => assert!(called.stdout.contains("No such file"), "{called:?}"),
+            "log.write_batch" => assert!(called.stdout.contains("has `write` instead")),
+            _ => assert_eq!(called.code, Some(0), "{key}: {called:?}"),
+        }
+    }
+    let handshake = place.run(&["call", "p", "Plugin.Activate", "--example"]);
+    assert_eq!(handshake.stdout, "{}\n");
+}
+
+#[test]
+fn the_example_of_a_policy_has_a_body_that_it_can_read() {
+    let policy =
+        "return { request = function(req) return false, `{req.action} {req.body.Image}` end }";
+    let place = Workplace::new(&[("p/authz.lua", policy)]);
+    let example = place.run(&["call", "p", "authz.request", "--example"]);
+    let called = place.run_with(&["call", "p", "authz.request"], &example.stdout);
+    assert_eq!(
+        reply(&called)["Msg"],
+        "container.create nginx:1",
+        "{called:?}"
+    );
+}
+
+/// Where an engine was recorded, it has sent the same fields in one call.
+#[test]
+fn examples_have_the_fields_of_recorded_requests() {
+    for method in methods() {
+        let example = sample(method).unwrap();
+        let recorded = || calls().filter(|call| call.path[1..] == *method.wire);
+        let same = recorded().any(|call| {
+            let body: Value = serde_json::from_str(&call.body).unwrap_or_else(|_| json!({}));
+            fields(&body) == fields(&example)
+        });
+        assert!(same || recorded().count() == 0, "{}", method.key());
+    }
+}
+
+/// The names of a request's fields and of the fields in them that are records everywhere.
+fn fields(request: &Value) -> Vec<String> {
+    let Value::Object(top) = request else {
+        return Vec::new();
+    };
+    let inner = ["Info", "Interface", "DiscoveryData"];
+    let inner = inner.iter().filter_map(|name| top.get(*name)?.as_object());
+    let mut names: Vec<_> = inner
+        .flat_map(|inner| inner.keys())
+        .chain(top.keys())
+        .cloned()
+        .collect();
+    names.sort();
+    names
 }

@@ -47,6 +47,7 @@ mod policy;
 mod ports;
 mod reference;
 mod reload;
+mod repl;
 mod reply_meaning;
 mod requests;
 mod served_kits;

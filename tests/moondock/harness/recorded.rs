@@ -12,7 +12,7 @@ use tempfile::TempDir;
 const CALLS: &str = include_str!("../../golden/engine-calls.jsonl");
 
 /// A plugin of all interfaces that says yes to everything.
-const PERMISSIVE: &[(&str, &str)] = &[
+pub const PERMISSIVE: &[(&str, &str)] = &[
     ("authz", include_str!("../../golden/permissive/authz.lua")),
     ("volume", include_str!("../../golden/permissive/volume.lua")),
     (
