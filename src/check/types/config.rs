@@ -5,7 +5,7 @@ use super::{Remark, Severity};
 use crate::script::Diagnostic;
 use crate::sys::scripts::luaurc;
 use luau_analysis::NullConfigResolver;
-use luau_config::{Config, ConfigOptions};
+use luau_config::{AliasOptions, Config, ConfigOptions};
 use luau_syntax::parser::Mode as Declared;
 
 /// How strictly a file is checked.
@@ -26,10 +26,14 @@ pub struct Configuration {
 }
 
 impl Configuration {
-    /// Reads the settings from the text of `.luaurc`, if there is one.
+    /// Reads the settings from the text of `.luaurc`, if there is one. Its aliases are for editors.
     pub fn of(settings: Option<String>) -> Self {
         let mut config = Config::default();
-        let parsed = settings.map(|text| config.parse(text, ConfigOptions::default()));
+        let options = ConfigOptions {
+            alias_options: Some(AliasOptions::default()),
+            ..ConfigOptions::default()
+        };
+        let parsed = settings.map(|text| config.parse(text, options));
         Self {
             config,
             problem: parsed.and_then(Result::err),
