@@ -32,6 +32,7 @@ mod files;
 mod firewall;
 mod golden;
 mod grants;
+mod help;
 mod hostile;
 mod kits;
 mod known_fields;
