@@ -13,6 +13,9 @@
 #[path = "../needs.rs"]
 mod needs;
 
+#[path = "../document.rs"]
+mod document;
+
 mod harness;
 
 mod activation;
