@@ -3,6 +3,8 @@
 pub mod bundle;
 pub mod call;
 pub mod check;
+pub mod completions;
+pub mod man;
 pub mod new;
 pub mod reload;
 pub mod repl;
@@ -16,7 +18,7 @@ use crate::grants::is_invisible;
 use crate::server::init;
 use crate::telemetry::{self, Format, Level, Stream};
 use anyhow::{Context, Result, bail};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::env;
 use std::io::{ErrorKind, Write, stdout};
 use std::path::Path;
@@ -30,10 +32,17 @@ A directory is a plugin. A file in it is an interface (volume.lua, authz.lua,
 ...), and a function in that file answers one of the engine's calls. A saved
 file takes effect at once.";
 
+const AFTER: &str = "\
+First steps:
+  moondock new mydisk volume     make a volume driver, named mydisk
+  moondock check mydisk          find its mistakes
+  moondock test mydisk           run its tests
+  sudo moondock serve mydisk     serve it to the engine";
+
 /// The whole command line.
 #[derive(Debug, Parser)]
 #[command(name = "moondock", version, about = "Docker Engine plugins written in Lua", long_about = ABOUT)]
-#[command(max_term_width = 110, disable_help_subcommand = true)]
+#[command(after_help = AFTER, max_term_width = 110)]
 pub struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -52,6 +61,8 @@ enum Verb {
     Reload(reload::Reload),
     Bundle(bundle::BundleArgs),
     Types(types::Types),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 #[derive(Debug, Args)]
@@ -79,11 +90,22 @@ struct LogOptions {
     log_format: Format,
 }
 
+/// Returns the command line as it is parsed and shown: all verbs accept the options of the log, and
+/// only the help of the whole shows them.
+pub fn command() -> Command {
+    let whole = Cli::command();
+    let everywhere = whole.get_arguments().filter(|arg| arg.is_global_set());
+    let hidden: Vec<_> = everywhere.map(|arg| arg.clone().hide(true)).collect();
+    whole.mut_subcommands(|verb| verb.args(hidden.clone()))
+}
+
 /// Parses the arguments of the process and runs the verb.
 ///
 /// Returns the verb's exit code, 1 for an error, or 2 for invalid arguments.
 pub fn run() -> ExitCode {
-    let parsed = Cli::try_parse();
+    let parsed = command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     let (level, format, stream) = match &parsed {
         Ok(cli) => (cli.log.log_level, cli.log.log_format, cli.verb.stream()),
         Err(_) => (Level::Info, Format::Pretty, Stream::Stderr),
@@ -126,6 +148,8 @@ impl Verb {
             Verb::Reload(reload) => reload.run(),
             Verb::Bundle(bundle) => bundle.run(),
             Verb::Types(types) => types.run(),
+            Verb::Completions(completions) => completions.run(),
+            Verb::Man(man) => man.run(),
         }
     }
 }
@@ -187,10 +211,9 @@ fn on_this_thread<T>(work: impl Future<Output = T>) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -246,6 +246,11 @@ impl Plugin {
         join_all(stopping).await;
     }
 
+    /// Returns how often an engine has activated the plugin, in this and earlier processes.
+    pub fn activation(&self) -> u64 {
+        self.core.shared.activation()
+    }
+
     /// Answers `Plugin.Activate`, which a daemon calls once: everything of the daemon before it is
     /// stale.
     async fn activate(&self) -> Reply {

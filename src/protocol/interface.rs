@@ -71,6 +71,20 @@ impl Interface {
         }
     }
 
+    /// Returns the command by which Docker comes to use the interface of a plugin named `PLUGIN`.
+    pub fn first_use(self) -> &'static str {
+        match self {
+            Interface::Authz => "dockerd --authorization-plugin=PLUGIN",
+            Interface::Volume => "docker volume create -d PLUGIN VOLUME",
+            Interface::Network => "docker network create -d PLUGIN NETWORK",
+            Interface::Ipam => "docker network create --ipam-driver PLUGIN NETWORK",
+            Interface::Log => "docker run --log-driver PLUGIN IMAGE",
+            // Only a managed plugin is asked for metrics.
+            Interface::Metrics => "moondock bundle --name PLUGIN --create --out BUNDLE DIR",
+            Interface::Secret => "docker secret create -d PLUGIN SECRET",
+        }
+    }
+
     /// Returns the names of the engine's own drivers, which it uses instead of a plugin of the same
     /// name.
     pub fn built_in(self) -> &'static [&'static str] {

@@ -145,6 +145,7 @@ impl Worker {
             socket,
             address,
             ms = format_args!("{ms:.1}"),
+            next = next_steps(plugin),
             "ready"
         );
     }
@@ -184,6 +185,13 @@ impl Worker {
         watching.abort();
         end
     }
+}
+
+/// Returns the commands by which Docker comes to use a plugin, unless an engine has found it already.
+fn next_steps(plugin: &Plugin) -> Option<String> {
+    let command = |interface: Interface| interface.first_use().replace("PLUGIN", plugin.name());
+    let commands: Vec<_> = plugin.interfaces().map(command).collect();
+    (plugin.activation() == 0).then(|| commands.join("; "))
 }
 
 /// Creates the plugin's state directory, and opens the plugin.

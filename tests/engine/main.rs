@@ -18,6 +18,9 @@
 #[path = "../needs.rs"]
 mod needs;
 
+#[path = "../document.rs"]
+mod document;
+
 mod harness;
 
 mod asking;
@@ -29,6 +32,7 @@ mod bridges;
 mod collector;
 mod crash;
 mod crash_anywhere;
+mod followed;
 mod hanging;
 mod ipam;
 mod jsonlog;

@@ -1,5 +1,6 @@
 //! By what scripts know one daemon from the next.
 
+use crate::harness::process::{Setup, VOLUME};
 use crate::harness::scripted::{Scripted, Scripts};
 use serde_json::{Value, json};
 
@@ -42,4 +43,25 @@ fn an_activation_is_counted_once_per_handshake() {
             assert_eq!(activation(&plugin).await, count);
         }
     });
+}
+
+/// Whoever starts a plugin for the first time reads what to do next; nobody reads it again.
+#[test]
+fn a_plugin_says_how_docker_comes_to_use_it_until_an_engine_has() {
+    let policy = "return { request = function() return true end }";
+    let setup =
+        Setup::new()
+            .plugin("both", "volume.lua", VOLUME)
+            .plugin("both", "authz.lua", policy);
+    let command = setup.command();
+    let mut served = setup.launch(command);
+    let commands = "dockerd --authorization-plugin=both; docker volume create -d both VOLUME";
+    served.wait_for_log(&format!("next=\"{commands}\""));
+    assert!(served.log().contains(" INFO ready plugin=both "));
+    assert_eq!(served.call("both", "Plugin.Activate", "").status, 200);
+    served.crash("both");
+    served.wait_for("ready again", |served| {
+        served.log().matches(" INFO ready ").count() == 2
+    });
+    assert_eq!(served.log().matches("next=").count(), 1, "{}", served.log());
 }

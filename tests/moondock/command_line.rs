@@ -16,36 +16,43 @@ fn moondock(args: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn help_names_every_option_its_variable_and_its_default() {
-    let (code, help) = moondock(&["serve", "--help"]);
-    assert_eq!(code, Some(0));
-    for (option, variable, default) in [
-        ("[PATH]...", "", "[default: scripts]"),
+    for (verb, option, variable, default) in [
+        ("serve", "[PATH]...", "", "[default: scripts]"),
         (
+            "serve",
             "--sockets <DIR>",
             "[env: MOONDOCK_SOCKETS]",
             "[default: /run/docker/plugins]",
         ),
         (
+            "serve",
             "--state <DIR>",
             "[env: MOONDOCK_STATE]",
             "[default: /var/lib/moondock]",
         ),
         (
+            "help",
             "--log-level <LEVEL>",
             "[env: MOONDOCK_LOG_LEVEL]",
             "[default: info]",
         ),
         (
+            "help",
             "--log-format <FORMAT>",
             "[env: MOONDOCK_LOG_FORMAT]",
             "[default: pretty]",
         ),
     ] {
+        let (code, help) = match verb {
+            "help" => moondock(&["help"]),
+            verb => moondock(&["help", verb]),
+        };
+        assert_eq!(code, Some(0));
         for part in [option, variable, default] {
             assert!(help.contains(part), "`{part}` is not in\n{help}");
         }
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
     }
-    assert!(help.lines().all(|line| line.len() <= 100), "{help}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //! their lines measured.
 //! `docs/contributing.md` says how blocks are marked.
 
-use crate::harness::command::Workplace;
+use crate::document::{Block, Shown, blocks};
+use crate::harness::command::{Ended, Workplace};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,42 +11,16 @@ use std::process::Command;
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const POLICY: &str = "return { request = function() return true end }\n";
 
-/// A fenced block of a document.
-struct Block {
-    language: String,
-    text: String,
-    line: usize,
-}
+/// What can be run here without an engine.
+const RUN: [&str; 4] = [
+    "moondock new ",
+    "moondock check ",
+    "moondock call ",
+    "moondock test ",
+];
 
-impl Block {
-    /// The path in a first line such as `-- mydisk/volume.lua`.
-    fn path(&self) -> Option<&str> {
-        let comment = match self.language.as_str() {
-            "lua" => "-- ",
-            "toml" => "# ",
-            _ => return None,
-        };
-        let path = self.text.lines().next()?.strip_prefix(comment)?;
-        (path.contains('/') && !path.contains(' ')).then_some(path)
-    }
-
-    fn checks(&self) -> bool {
-        self.language == "console" && self.text.contains("$ moondock check")
-    }
-
-    /// The commands of a console block that can be run here, each with what it must print.
-    fn commands(&self) -> Vec<(&str, String)> {
-        let all = self
-            .text
-            .split("$ ")
-            .skip(1)
-            .filter_map(|part| part.split_once('\n'));
-        let verbs = ["new", "check", "call", "test"].map(|verb| format!("moondock {verb} "));
-        let ours = |command: &str| verbs.iter().any(|verb| command.starts_with(verb));
-        all.filter(|(command, _)| ours(command))
-            .map(|(command, out)| (command, out.to_owned()))
-            .collect()
-    }
+fn checks(block: &Block) -> bool {
+    block.language == "console" && block.text.contains("$ moondock check")
 }
 
 fn documents() -> Vec<PathBuf> {
@@ -71,26 +46,6 @@ fn files_below(directory: &Path, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-fn blocks(document: &str) -> Vec<Block> {
-    let (mut blocks, mut open) = (Vec::new(), None::<Block>);
-    for (index, line) in document.lines().enumerate() {
-        match (&mut open, line.strip_prefix("```")) {
-            (None, Some(language)) => {
-                open = Some(Block {
-                    language: language.to_owned(),
-                    text: String::new(),
-                    line: index + 1,
-                });
-            }
-            (Some(_), Some("")) => blocks.extend(open.take()),
-            (Some(block), _) => block.text += &format!("{line}\n"),
-            (None, None) => {}
-        }
-    }
-    assert!(open.is_none(), "a block is not closed");
-    blocks
-}
-
 #[test]
 fn scripts_and_commands_do_what_is_shown() {
     let mut wrong = Vec::new();
@@ -106,17 +61,19 @@ fn scripts_and_commands_do_what_is_shown() {
 
 /// What is not as shown, by the line of its block.
 fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
-    let place = Workplace::new(&[]);
+    let shipped = include_str!("../../scripts/readonly/authz.lua");
+    let place = Workplace::new(&[("scripts/readonly/authz.lua", shipped)]);
     let mut faults = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
-        let shown_next = blocks.get(index + 1).is_some_and(Block::checks);
+        let shown_next = blocks.get(index + 1).is_some_and(checks);
         let result = match (block.language.as_str(), block.path()) {
             ("lua" | "toml", Some(path)) => write(&place, path, &block.text, shown_next),
             ("lua", None) => compile(&block.text),
             ("console", _) => block
                 .commands()
-                .into_iter()
-                .try_for_each(|(command, out)| run(&place, command, &out)),
+                .iter()
+                .filter(|shown| RUN.iter().any(|verb| shown.command.starts_with(verb)))
+                .try_for_each(|shown| run(&place, shown)),
             _ => Ok(()),
         };
         faults.extend(result.err().map(|problem| (block.line, problem)));
@@ -154,38 +111,18 @@ fn compile(text: &str) -> Result<(), String> {
         .map_err(|e| e.to_string())
 }
 
-/// What a command prints is its output, or, when it has none, its complaint.
-fn run(place: &Workplace, command: &str, shown: &str) -> Result<(), String> {
+fn run(place: &Workplace, shown: &Shown) -> Result<(), String> {
     let bin = Path::new(env!("CARGO_BIN_EXE_moondock")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut shell = Command::new("sh");
     shell
-        .args(["-c", command])
+        .args(["-c", &shown.command])
         .current_dir(place.path())
         .env("PATH", path)
         .env("TMPDIR", place.temporary());
     let output = shell.stdin(std::process::Stdio::null()).output().unwrap();
-    let printed = if output.stdout.is_empty() {
-        output.stderr
-    } else {
-        output.stdout
-    };
-    let printed = String::from_utf8(printed).unwrap();
-    let is_shown = match command.starts_with("moondock test ") {
-        true => without_numbers(&printed) == without_numbers(shown),
-        false => printed.trim_end() == shown.trim_end(),
-    };
-    match is_shown {
-        true => Ok(()),
-        false => Err(format!("`{command}` prints\n{printed}")),
-    }
-}
-
-/// Times and seeds differ from run to run.
-fn without_numbers(text: &str) -> String {
-    text.trim_end()
-        .split(|c: char| c.is_ascii_digit())
-        .collect()
+    let Ended { stdout, stderr, .. } = Ended::from(output);
+    shown.compare(&stdout, &stderr)
 }
 
 #[test]

@@ -13,6 +13,9 @@
 #[path = "../needs.rs"]
 mod needs;
 
+#[path = "../document.rs"]
+mod document;
+
 mod harness;
 
 mod activation;
@@ -32,6 +35,7 @@ mod files;
 mod firewall;
 mod golden;
 mod grants;
+mod help;
 mod hostile;
 mod kits;
 mod known_fields;

@@ -39,9 +39,11 @@ end
 
 function volume.unmount(_req: MountRequest) end
 
--- Returns nothing if there is no such volume.
+-- Returns nothing if there is no such volume. Docker asks before it creates one, and would ask again
+-- for 15 seconds if this failed, as `path` does for a name that leads out of the directory.
 function volume.get(req: VolumeRequest)
-  if not fs.exists(path(req.Name)) then return nil end
+  local fine, at = pcall(path, req.Name)
+  if not fine or not fs.exists(at) then return nil end
   return { Volume = describe(req.Name) }
 end
 

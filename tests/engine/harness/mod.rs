@@ -6,6 +6,7 @@
 //! | [`dockerd`] | the bed's engine: start, stop, crash, `docker`, its API |
 //! | [`moondock`] | the bed's Moondock, or another plugin in its place |
 //! | [`ops`] | beds with the shipped plugin `ops` |
+//! | [`reader`] | whoever follows a document word by word |
 //! | [`managed_plugin`] | managed plugins: bundle, create, set, enable |
 //! | [`interposer`] | a relay in which Moondock dies at a chosen call |
 //! | [`api`] | HTTP over a Unix socket, byte for byte |
@@ -22,4 +23,5 @@ pub mod interposer;
 pub mod managed_plugin;
 pub mod moondock;
 pub mod ops;
+pub mod reader;
 pub mod wait;

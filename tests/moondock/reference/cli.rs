@@ -1,15 +1,15 @@
 //! `docs/reference/cli.md`: the command line.
 
-use clap::{Command, CommandFactory};
-use moondock::cli::Cli;
+use clap::Command;
 
 /// The page.
 pub fn page() -> String {
-    let mut moondock = Cli::command().term_width(100).max_term_width(100);
+    let mut moondock = moondock::cli::command().term_width(100).max_term_width(100);
     moondock.build();
     let verbs: Vec<String> = moondock
         .get_subcommands()
         .map(|verb| verb.get_name().to_owned())
+        .filter(|verb| verb != "help")
         .collect();
     let mut page = format!("# Command line\n\n{}", help_block(&mut moondock));
     for verb in verbs {
