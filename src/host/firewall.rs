@@ -2,7 +2,7 @@
 
 use super::record::{Record, RecordError};
 use super::{Host, Module, Needs, function};
-use crate::sys::network::firewall::{self, Firewall, FirewallError, Network, Port, Protocol};
+use crate::sys::network::firewall::{self, FirewallError, Network, Port, Protocol};
 use crate::sys::network::ip::{self, AddressError};
 use crate::sys::network::netlink::NetError;
 use mlua::{Lua, Table, Value};
@@ -43,7 +43,7 @@ async fn apply(
     (id, rules): (String, Value),
 ) -> Result<(), FirewallFailure> {
     let network = network(&rules)?;
-    Ok(own(&host)?.apply(&id, &network).await?)
+    Ok(host.shared.firewall()?.apply(&id, &network).await?)
 }
 
 async fn publish(
@@ -52,15 +52,19 @@ async fn publish(
     (id, added, withdrawn): (String, Vec<Table>, Option<Vec<Table>>),
 ) -> Result<bool, FirewallFailure> {
     let (added, withdrawn) = (ports(added)?, ports(withdrawn.unwrap_or_default())?);
-    Ok(own(&host)?.publish(&id, &added, &withdrawn).await?)
+    Ok(host
+        .shared
+        .firewall()?
+        .publish(&id, &added, &withdrawn)
+        .await?)
 }
 
 async fn remove(_: Lua, host: Rc<Host>, id: String) -> Result<bool, FirewallFailure> {
-    Ok(own(&host)?.remove(&id).await?)
+    Ok(host.shared.firewall()?.remove(&id).await?)
 }
 
 async fn list(_: Lua, host: Rc<Host>, (): ()) -> Result<Vec<String>, FirewallFailure> {
-    Ok(own(&host)?.list().await?)
+    Ok(host.shared.firewall()?.list().await?)
 }
 
 async fn bridges(
@@ -68,7 +72,7 @@ async fn bridges(
     host: Rc<Host>,
     (): (),
 ) -> Result<BTreeMap<String, String>, FirewallFailure> {
-    Ok(own(&host)?.bridges().await?)
+    Ok(host.shared.firewall()?.bridges().await?)
 }
 
 async fn free_port(
@@ -78,10 +82,6 @@ async fn free_port(
 ) -> Result<u16, FirewallFailure> {
     let host_ip = host_ip.map(|ip| ip::parse_ip(&ip)).transpose()?;
     Ok(firewall::free_port(protocol(&name)?, host_ip).await?)
-}
-
-fn own(host: &Host) -> Result<Firewall, FirewallError> {
-    Firewall::new(&host.shared.name, &host.shared.state)
 }
 
 fn network(rules: &Value) -> Result<Network, FirewallFailure> {

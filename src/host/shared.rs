@@ -8,6 +8,7 @@ use crate::grants::territory::{Root, Territory};
 use crate::grants::{Grant, Granted, Origin};
 use crate::sys::files::places::{End, Place};
 use crate::sys::memory::Allowance;
+use crate::sys::network::firewall::{Firewall, FirewallError, Loopback};
 use crate::sys::network::http::Client;
 use crate::sys::{blocking, files, locks::Locks, processes::life, state::store::Store};
 use mlua::Lua;
@@ -32,6 +33,8 @@ pub struct Shared {
     pub locks: Locks,
     /// The HTTP client, with the CAs that scripts' requests trust.
     pub http: Client,
+    /// The published ports that are forwarded from `[::1]`.
+    loopback: Arc<Loopback>,
     /// Where the plugin's grants come from.
     pub grants_from: Origin,
     /// When the plugin was opened.
@@ -69,6 +72,7 @@ impl Shared {
             store,
             locks: Locks::default(),
             http: Client::default(),
+            loopback: Arc::default(),
             grants_from: Origin::default(),
             since: Instant::now(),
             stage: None,
@@ -102,6 +106,14 @@ impl Shared {
     /// When `/proc` cannot be read.
     pub fn process(&self) -> io::Result<String> {
         kept(&self.process, life::process)
+    }
+
+    /// Returns the plugin's firewall.
+    ///
+    /// # Errors
+    /// A name that no table can have.
+    pub fn firewall(&self) -> Result<Firewall, FirewallError> {
+        Firewall::new(&self.name, &self.state, &self.loopback)
     }
 
     /// Returns what all generations of the plugin's scripts may touch now; nothing at first.

@@ -40,6 +40,7 @@ use self::core::Core;
 use self::error::PANICKED;
 use self::link::Link;
 use self::outcome::Outcome;
+use crate::grants::Grant;
 use crate::host::Shared;
 use crate::metrics::{LogCounters, Meters, Verdict};
 use crate::protocol::{Call, Interface, Method, methods};
@@ -233,6 +234,21 @@ impl Plugin {
             let _ = link
                 .run(|runner| async move { runner.logs.resume().await })
                 .await;
+        }
+    }
+
+    /// Forwards the published ports that the kernel kept while the process was not running. The
+    /// server calls it once.
+    pub async fn resume_ports(&self) {
+        let shared = &self.core.shared;
+        let Ok(firewall) = shared.firewall() else {
+            return; // A plugin of this name has published nothing.
+        };
+        if shared.granted().allows(&Grant::Net)
+            && let Err(error) = firewall.resume().await
+        {
+            let plugin = self.name();
+            tracing::warn!(plugin, %error, "published ports do not answer on [::1]");
         }
     }
 

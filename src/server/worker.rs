@@ -113,6 +113,7 @@ impl Worker {
         if !plugin.is_stand_in() {
             self.announce(&plugin, begun);
             plugin.resume_logs().await;
+            plugin.resume_ports().await;
         }
         if self.spec.activated {
             plugin.forsake_logs();

@@ -173,6 +173,41 @@ fn a_published_port_answers_from_the_host_and_from_outside() {
 }
 
 #[test]
+fn a_published_port_answers_on_every_localhost() {
+    needs!(engine);
+    let bed = Bed::new();
+    let scripts = bed.install_ops();
+    bed.moondock_start(&scripts, &[]);
+    bed.engine_start(&["ops"]);
+    bed.network_create("net", &[]).ok();
+    let published = [
+        "--network",
+        "net",
+        "-p",
+        "8080:80",
+        "-p",
+        "127.0.0.1:8081:80",
+    ];
+    bed.run_server("web", &published);
+    let localhosts = ["127.0.0.1", "::1", "localhost"];
+    let answers = || localhosts.map(|name| bed.answers_host(name, 8080));
+    wait_for("answered on every localhost", SOON, || {
+        answers() == [true; 3]
+    });
+    assert!(!bed.answers_host("::1", 8081), "it is on 127.0.0.1 only");
+
+    bed.moondock_kill9();
+    assert_eq!(answers(), [true, false, true], "the kernel keeps the rest");
+    bed.moondock_start(&scripts, &[]);
+    wait_for("answered after the crash", SOON, || answers() == [true; 3]);
+
+    bed.docker(&["rm", "-f", "web"]).ok();
+    assert_eq!(answers(), [false; 3], "a port outlives its container");
+    bed.run_server("next", &["--network", "net", "-p", "8080:80"]);
+    wait_for("answered by the next", SOON, || answers() == [true; 3]);
+}
+
+#[test]
 fn a_published_udp_port_answers() {
     needs!(engine);
     let bed = Bed::with_ops();

@@ -84,7 +84,7 @@ fn published_ports_answer(world: &World, server: &Namespace, neighbour: &Namespa
     assert_eq!(
         ask(host, "[::1]:8080"),
         None,
-        "the kernel translates no ::1"
+        "the kernel translates no ::1, and Moondock does not run"
     );
     assert_eq!(
         ask(neighbour, "192.0.2.1:8080"),

@@ -42,6 +42,7 @@ mod known_fields;
 mod layers;
 mod lifetime;
 mod log_streams;
+mod loopback;
 mod managed;
 mod metrics;
 mod net;

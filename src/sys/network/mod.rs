@@ -2,6 +2,7 @@
 
 mod conntrack;
 pub mod firewall;
+mod forward;
 pub mod http;
 pub mod ip;
 mod netfilter;

@@ -7,6 +7,7 @@
 
 mod elements;
 mod host;
+mod loopback;
 mod network;
 mod nft;
 mod ports;
@@ -27,7 +28,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+pub use loopback::Loopback;
 pub use network::{Network, Port, Protocol};
 pub use ports::free_port;
 
@@ -107,6 +110,7 @@ pub enum FirewallError {
 pub struct Firewall {
     plugin: String,
     lock: PathBuf,
+    loopback: Arc<Loopback>,
 }
 
 /// The limit on attempts to change a ruleset that others (Docker, another plugin) change meanwhile.
@@ -114,13 +118,18 @@ const ATTEMPTS: usize = 4;
 
 impl Firewall {
     /// Creates the firewall of a plugin, which keeps only a lock file in its state directory.
-    pub fn new(plugin: &str, state: &Path) -> Result<Self, FirewallError> {
+    pub fn new(
+        plugin: &str,
+        state: &Path,
+        loopback: &Arc<Loopback>,
+    ) -> Result<Self, FirewallError> {
         if !is_word(plugin, 40) {
             return Err(FirewallError::Plugin(plugin.to_owned()));
         }
         Ok(Self {
             plugin: plugin.to_owned(),
             lock: state.join("firewall.lock"),
+            loopback: loopback.clone(),
         })
     }
 
@@ -166,10 +175,11 @@ impl Firewall {
             .partition(|(other, its)| is_replaced(other, its));
         reject_overlaps(network, &others)?;
         let own: Vec<&str> = replaced.iter().map(|(id, _)| *id).collect();
-        ports::check(seen, &table, &own, network).await?;
+        ports::check(seen, &table, &own, network, &self.loopback).await?;
         self.make_rules().await?;
         let new = [(id, network)];
         self.change(&replaced, &new).await?;
+        self.forward(others.iter().chain(&new)).await;
         self.commit(id, async || {
             host::application(&self.plugin, id, network).await
         })
@@ -207,6 +217,7 @@ impl Firewall {
         } else if seen.has_table(&table) {
             nft::run(rules::removal(&table)).await?;
         }
+        self.forward(&others).await;
         self.forget_flows(id, &its, &[]).await;
         Ok(had_rules || !its.is_empty())
     }
@@ -214,6 +225,21 @@ impl Firewall {
     /// Returns the IDs of the networks that have rules.
     pub async fn list(&self) -> Result<Vec<String>, FirewallError> {
         Ok(self.bridges().await?.into_keys().collect())
+    }
+
+    /// Forwards from `[::1]` what the kernel publishes, as at the start of the process.
+    pub async fn resume(&self) -> Result<(), FirewallError> {
+        let _lock = self.locked().await?;
+        let (seen, table) = (Seen::look().await?, self.table());
+        self.forward(&seen.networks(&table).collect::<Networks>())
+            .await;
+        Ok(())
+    }
+
+    /// Forwards the ports of these networks, which are all of the plugin, from `[::1]`.
+    async fn forward<'a>(&self, all: impl IntoIterator<Item = &'a (&'a str, &'a Network)>) {
+        let ports = all.into_iter().flat_map(|(_, network)| &network.ports);
+        self.loopback.follow(&self.plugin, ports).await;
     }
 
     /// Forgets UDP flows from before a change of ports. The rules hold all the same if the kernel

@@ -5,7 +5,7 @@ use crate::sys::processes::{Command, ProcessError};
 use futures_util::future::try_join_all;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 /// The prefix of the names of Moondock's tables.
@@ -80,6 +80,14 @@ impl Family {
         [Family::Ip, Family::Ip6]
             .into_iter()
             .find(|family| family.number() == number)
+    }
+
+    /// Returns the address that stands for all.
+    pub fn any(self) -> IpAddr {
+        match self {
+            Self::Ip => Ipv4Addr::UNSPECIFIED.into(),
+            Self::Ip6 => Ipv6Addr::UNSPECIFIED.into(),
+        }
     }
 
     /// Returns the family of an address.

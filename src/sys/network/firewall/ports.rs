@@ -2,24 +2,25 @@
 
 use super::nft::Family;
 use super::seen::Seen;
-use super::{FirewallError, Network, Port, Protocol};
+use super::{FirewallError, Loopback, Network, Port, Protocol};
 use crate::sys::blocking;
 use crate::sys::network::conntrack::{self, Flow};
-use crate::sys::network::netlink::Netlink;
+use crate::sys::network::netlink::{NetError, Netlink};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, SocketFlags, SocketType, bind, getsockname, ipproto, socket_with, sockopt,
 };
 use std::collections::{BTreeSet, HashSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
 /// Rejects ports that another network publishes, and new ports that a process of the host uses.
-/// `own` are the IDs whose ports the network replaces.
+/// `own` are the IDs whose ports the network replaces. What `loopback` holds is not in use.
 pub async fn check(
     seen: &Seen,
     table: &str,
     own: &[&str],
     network: &Network,
+    loopback: &Loopback,
 ) -> Result<(), FirewallError> {
     let published = seen.ports_by_place();
     for port in &network.ports {
@@ -35,7 +36,7 @@ pub async fn check(
             is_new = false;
         }
         if is_new {
-            port.try_bind().await?;
+            port.try_bind(loopback).await?;
         }
     }
     Ok(())
@@ -49,7 +50,7 @@ pub async fn free_port(protocol: Protocol, host_ip: Option<IpAddr>) -> Result<u1
     let seen = Seen::look().await?;
     let families = match host_ip {
         Some(ip) => vec![ip],
-        None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+        None => vec![Family::Ip.any(), Family::Ip6.any()],
     };
     let search = move || {
         let published = seen.ports_by_place();
@@ -101,18 +102,34 @@ impl Port {
 
     /// Checks that the host's port is free. Without kernel support for the protocol, nothing
     /// listens.
-    async fn try_bind(self) -> Result<(), FirewallError> {
-        let all: IpAddr = if self.ip.is_ipv4() {
-            Ipv4Addr::UNSPECIFIED.into()
+    async fn try_bind(self, loopback: &Loopback) -> Result<(), FirewallError> {
+        let is_held = self.ip.is_ipv6() && self.is_on_loopback();
+        let ips = if is_held && loopback.holds(self.host_port).await {
+            self.ips_but_loopback().await?
         } else {
-            Ipv6Addr::UNSPECIFIED.into()
+            vec![self.host_ip.unwrap_or_else(|| Family::of(self.ip).any())]
         };
-        let try_it = move || bound(self.protocol, self.host_ip.unwrap_or(all), self.host_port);
+        let try_it = move || {
+            let mut tried = ips
+                .iter()
+                .map(|ip| bound(self.protocol, *ip, self.host_port));
+            tried.find(|outcome| matches!(outcome, Err(Errno::ADDRINUSE | Errno::ADDRNOTAVAIL)))
+        };
         match tokio::task::spawn_blocking(try_it).await {
-            Ok(Err(Errno::ADDRINUSE)) => Err(FirewallError::InUse(self.to_string())),
-            Ok(Err(Errno::ADDRNOTAVAIL)) => Err(FirewallError::NoAddress(self.to_string())),
+            Ok(Some(Err(Errno::ADDRINUSE))) => Err(FirewallError::InUse(self.to_string())),
+            Ok(Some(Err(Errno::ADDRNOTAVAIL))) => Err(FirewallError::NoAddress(self.to_string())),
             _ => Ok(()),
         }
+    }
+
+    /// Returns the addresses of the host at which the port is published, without `::1`.
+    async fn ips_but_loopback(&self) -> Result<Vec<IpAddr>, NetError> {
+        if self.host_ip.is_some_and(|ip| ip.is_loopback()) {
+            return Ok(Vec::new());
+        }
+        let mut ips = Netlink::open()?.all_addresses().await?;
+        ips.retain(|ip| ip.is_ipv6() && !ip.is_loopback());
+        Ok(ips)
     }
 }
 
