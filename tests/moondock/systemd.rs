@@ -285,7 +285,10 @@ fn the_shipped_units_are_valid_and_share_the_mounts_of_the_host() {
     let place = tempfile::tempdir().unwrap();
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/systemd");
     let service = fs::read_to_string(units.join("moondock.service")).unwrap();
-    let service = service.replace("/usr/local/bin/moondock", env!("CARGO_BIN_EXE_moondock"));
+    let service = service.replace(
+        "=moondock serve",
+        &format!("={} serve", env!("CARGO_BIN_EXE_moondock")),
+    );
     let settings: Vec<_> = service
         .lines()
         .filter(|line| !line.starts_with('#'))
