@@ -3,6 +3,7 @@
 mod codec;
 mod cures;
 mod diagnostic;
+mod excerpt;
 mod failure;
 mod globals;
 mod hooks;
