@@ -92,7 +92,6 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
         }
     }
     inspection.check_all_syntax();
-    inspection.check_uses();
     for diagnostic in never_asked(&spec.name, &inspection.sources) {
         inspection.report(Severity::Warning, diagnostic);
     }
@@ -132,20 +131,26 @@ impl Inspection {
         self.report(severity, diagnostic);
     }
 
-    /// Compares what scripts use with the grants, and reports what was not reported about the same
-    /// line.
+    /// Compares what scripts use with the grants. A line of the manifest may have several.
     fn check_uses(&mut self) {
         if let Some(manifest) = &self.manifest {
-            let remarks = uses::check(&self.sources, manifest);
-            self.report_remarks(remarks);
+            let remarks = uses::check(&self.sources, manifest).into_iter();
+            let (of_manifest, of_scripts): (Vec<_>, Vec<_>) =
+                remarks.partition(|remark| remark.diagnostic.file == MANIFEST);
+            self.report_remarks(of_scripts);
+            for remark in of_manifest {
+                self.report(remark.severity, remark.diagnostic);
+            }
         }
     }
 
-    /// Checks the types of all scripts, and reports what was not reported about the same line.
+    /// Checks the types of all scripts and what they use, and reports what was not reported about
+    /// the same line.
     pub fn check_types(&mut self, spec: &PluginSpec) {
         let settings = luaurc::read(&spec.dir);
         let remarks = types::check(&self.sources, settings);
         self.report_remarks(remarks);
+        self.check_uses();
     }
 
     fn report_remarks(&mut self, remarks: Vec<Remark>) {

@@ -65,7 +65,8 @@ fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
     let place = Workplace::new(&[("scripts/readonly/authz.lua", shipped)]);
     let mut faults = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
-        let shown_next = blocks.get(index + 1).is_some_and(checks);
+        let next = blocks.get(index + 1);
+        let shown_next = next.is_some_and(|next| checks(next) || is_manifest_of(next, block));
         let result = match (block.language.as_str(), block.path()) {
             ("lua" | "toml", Some(path)) => write(&place, path, &block.text, shown_next),
             ("lua", None) => compile(&block.text),
@@ -81,6 +82,15 @@ fn faults(blocks: &[Block]) -> Vec<(usize, String)> {
     faults
 }
 
+/// Whether a script's manifest follows, with the grants that it needs.
+fn is_manifest_of(next: &Block, script: &Block) -> bool {
+    let paths = next.path().zip(script.path());
+    paths.is_some_and(|(manifest, script)| {
+        let manifest = Path::new(manifest);
+        manifest.ends_with("plugin.toml") && manifest.parent() == Path::new(script).parent()
+    })
+}
+
 fn write(place: &Workplace, path: &str, text: &str, shown_next: bool) -> Result<(), String> {
     place.write(path, text);
     let plugin = Path::new(path).parent().unwrap().to_str().unwrap();
@@ -88,7 +98,11 @@ fn write(place: &Workplace, path: &str, text: &str, shown_next: bool) -> Result<
     let policy = format!("{plugin}/authz.lua");
     let stands_in = path.ends_with(".toml") && !place.path().join(&policy).exists();
     if stands_in {
-        place.write(&policy, POLICY);
+        // It may use every grant.
+        let modules = ["docker", "env", "fs", "http", "net", "process"];
+        let modules = modules.map(|name| format!("require(\"@moondock/{name}\")"));
+        let used = format!("local _used = {{ {} }}\n{POLICY}", modules.join(", "));
+        place.write(&policy, &used);
     }
     let checked = place.run(&["check", plugin]);
     if stands_in {

@@ -543,6 +543,7 @@ fn quiet_prints_only_errors_and_warnings() {
     let place = Workplace::new(&[
         ("p/authz.lua", POLICY),
         ("p/plugin.toml", "grants = [\"fs.read:/nonexistent\"]\n"),
+        ("p/lib/fs.lua", "return require(\"@moondock/fs\")\n"),
     ]);
     let ended = checked(&place, &["--quiet", "p"]);
     assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
