@@ -33,7 +33,6 @@ mod firewall;
 mod golden;
 mod grants;
 mod hostile;
-mod kits;
 mod known_fields;
 mod layers;
 mod lifetime;

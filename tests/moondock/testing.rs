@@ -78,6 +78,24 @@ fn shipped_plugins_pass_their_tests() {
     assert!(ended.stdout.contains(", 0 failed\n"), "{}", ended.stdout);
 }
 
+/// The kits, in small plugins that do not ship.
+#[test]
+fn kits_pass_their_tests() {
+    let kits = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kits");
+    let place = Workplace::new(&[]);
+    let checked = place.run(&["check", "--strict", kits]);
+    assert_eq!(
+        checked.code,
+        Some(0),
+        "{}{}",
+        checked.stdout,
+        checked.stderr
+    );
+    let ended = place.run(&["test", kits]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(", 0 failed\n"), "{}", ended.stdout);
+}
+
 #[test]
 fn copies_of_shipped_plugins_pass_their_tests() {
     let place = Workplace::new(&[]);
