@@ -10,5 +10,5 @@ test.case("everything else is denied, with the action", function()
     uri = "/v1.41/containers/create",
     body = { Image = "busybox" },
   })
-  test.denied(decision, "container%.create is refused")
+  test.denied(decision, "^container.create is refused: this daemon is read%-only$")
 end)

@@ -92,6 +92,14 @@ impl Shared {
         }
     }
 
+    /// Returns where to find a path of the machine.
+    pub fn place(&self, path: &Path) -> PathBuf {
+        match &self.stage {
+            Some(stage) => stage.path(path),
+            None => path.to_owned(),
+        }
+    }
+
     /// Returns an identifier that changes with each boot of the machine.
     ///
     /// # Errors
@@ -151,10 +159,8 @@ impl Shared {
 
     fn roots(&self, granted: &Granted) -> Vec<Root> {
         let mut roots: Vec<_> = granted.iter().filter_map(root).collect();
-        if let Some(stage) = &self.stage {
-            for root in &mut roots {
-                root.path = stage.path(&root.path);
-            }
+        for root in &mut roots {
+            root.path = self.place(&root.path);
         }
         roots
     }

@@ -35,6 +35,9 @@ pub trait Double {
         reaches: bool,
         arguments: &MultiValue,
     ) -> Option<Played>;
+
+    /// Called when a function has listed so many entries of the store.
+    fn listed(&self, entries: usize);
 }
 
 /// The values that a function returns, or the message of the error that it raises.
@@ -112,6 +115,13 @@ impl Host {
         Some(played)
     }
 
+    /// Tells the double, if there is one, how many entries of the store a function has listed.
+    pub(super) fn listed(&self, entries: usize) {
+        if let Some(stage) = &self.shared.stage {
+            stage.double.listed(entries);
+        }
+    }
+
     /// Returns the time of a clock, in seconds.
     pub(super) fn seconds(&self, clock: ClockId) -> f64 {
         let seconds = |time: Timespec| time.tv_sec as f64 + time.tv_nsec as f64 / 1e9;
@@ -123,10 +133,7 @@ impl Host {
 
     /// Returns where to find a path of the script.
     pub(super) fn located(&self, path: PathBuf) -> PathBuf {
-        match &self.shared.stage {
-            Some(stage) => stage.path(&path),
-            None => path,
-        }
+        self.shared.place(&path)
     }
 
     /// Returns the path that a script gets for one that was found.

@@ -119,6 +119,7 @@ async fn list(
         limit: limit.map(|limit| limit as usize),
     };
     let found = host.shared.store.list(&range).await?;
+    host.listed(found.len());
     let list = lua.create_table_with_capacity(found.len(), 0)?;
     for portion in found.chunks(PORTION) {
         append(&lua, &host, &list, portion)?;

@@ -25,7 +25,7 @@ mod validate;
 pub use self::collector::MetricsSettings;
 pub use self::core::{Accepted, PluginSpec, Trial};
 pub use self::error::{CallError, OpenError};
-pub use self::logs::{LogSettings, OnSlow};
+pub use self::logs::{LogSettings, OnSlow, entry as log_entry};
 pub use self::manifest::Manifest;
 pub use self::news::{Loaded, News};
 pub use self::open::{never_asked, unannounced};

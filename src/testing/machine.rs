@@ -12,6 +12,7 @@ pub struct Machine {
     lua: Lua,
     before: Function,
     find: Function,
+    listed: Function,
     finish: Function,
 }
 
@@ -22,6 +23,7 @@ impl Machine {
             lua: lua.clone(),
             before: functions.get("before")?,
             find: functions.get("find")?,
+            listed: functions.get("listed")?,
             finish: functions.get("finish")?,
         })
     }
@@ -80,6 +82,13 @@ impl Double for MachineOf {
         let machine = self.0.upgrade()?.machine()?;
         let played = machine.answer(lua, name, reaches, arguments);
         played.map_err(message_of).transpose()
+    }
+
+    fn listed(&self, entries: usize) {
+        if let Some(machine) = self.0.upgrade().and_then(|rig| rig.machine()) {
+            // It only adds a number.
+            let _ = machine.listed.call::<()>(entries);
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 mod carry;
 mod case;
 mod coverage;
+mod feed;
+mod files;
 mod lists;
 mod machine;
 mod native;

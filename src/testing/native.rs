@@ -3,7 +3,9 @@
 use super::machine::Machine;
 use super::rig::Rig;
 use crate::client::{ApiRequest, requests};
+use crate::plugin::log_entry;
 use crate::protocol::{Interface, methods_of};
+use futures_util::future::try_join_all;
 use mlua::{BString, Error, Function, Lua, Result, Table, UserData, UserDataMethods, UserDataRef};
 use std::path::Path;
 use std::rc::Rc;
@@ -40,6 +42,12 @@ impl UserData for Native {
         methods.add_method("log", |_, this, ()| Ok(this.rig.log()));
         methods.add_method("snapshot", snapshot);
         methods.add_method("file", file);
+        methods.add_method("link", link);
+        methods.add_async_method("together", together);
+        methods.add_method("open_log", open_log);
+        methods.add_async_method("write_log", write_log);
+        methods.add_async_method("close_log", close_log);
+        methods.add_async_method("read_log", read_log);
     }
 }
 
@@ -124,4 +132,68 @@ fn snapshot(_: &Lua, this: &Native, (name, text): (String, String)) -> Result<Op
 fn file(_: &Lua, this: &Native, (path, text): (String, BString)) -> Result<()> {
     let path = Path::new(&path);
     this.rig.make_file(path, &text).map_err(Error::external)
+}
+
+fn link(_: &Lua, this: &Native, (path, target): (String, String)) -> Result<()> {
+    let made = this.rig.make_link(Path::new(&path), Path::new(&target));
+    made.map_err(Error::external)
+}
+
+/// Runs functions at the same time.
+async fn together(_: Lua, this: UserDataRef<Native>, functions: Vec<Function>) -> Result<()> {
+    drop(this);
+    try_join_all(functions.iter().map(|f| f.call_async::<()>(()))).await?;
+    Ok(())
+}
+
+fn open_log(_: &Lua, this: &Native, path: String) -> Result<()> {
+    this.rig
+        .open_feed(Path::new(&path))
+        .map_err(Error::external)
+}
+
+/// Returns whether the script takes the entries, or nothing and the reason.
+async fn write_log(
+    _: Lua,
+    this: UserDataRef<Native>,
+    (path, tables): (String, Vec<Table>),
+) -> Result<(Option<bool>, Option<String>)> {
+    let rig = this.rig.clone();
+    drop(this);
+    let entries: std::result::Result<Vec<_>, _> = tables.iter().map(log_entry::of_table).collect();
+    let written = match entries {
+        Ok(entries) => rig.write_log(Path::new(&path), entries).await,
+        Err(problem) => Err(problem),
+    };
+    match written {
+        Ok(taken) => Ok((Some(taken), None)),
+        Err(problem) => Ok((None, Some(problem))),
+    }
+}
+
+async fn close_log(_: Lua, this: UserDataRef<Native>, path: String) -> Result<()> {
+    let rig = this.rig.clone();
+    drop(this);
+    rig.close_feed(Path::new(&path))
+        .await
+        .map_err(Error::runtime)
+}
+
+/// Returns the entries of a log, or nothing and the reason.
+async fn read_log(
+    lua: Lua,
+    this: UserDataRef<Native>,
+    request: String,
+) -> Result<(Option<Vec<Table>>, Option<String>)> {
+    let rig = this.rig.clone();
+    drop(this);
+    match rig.read_log(request).await {
+        Ok(entries) => {
+            let tables = entries
+                .iter()
+                .map(|entry| log_entry::to_table(&lua, entry, 0));
+            Ok((Some(tables.collect::<Result<_>>()?), None))
+        }
+        Err(problem) => Ok((None, Some(problem))),
+    }
 }

@@ -1,6 +1,8 @@
 //! What a case runs on: the plugin under test, and its machine.
 
 use super::coverage::Coverage;
+use super::feed::Feed;
+use super::files::{create, directory, exists, link, remove_empty, write};
 use super::lists::mark_lists;
 use super::machine::{Machine, MachineOf};
 use super::snapshots::Snapshots;
@@ -12,26 +14,27 @@ use crate::script::Sources;
 use crate::telemetry::{Kept, chain, keep};
 use mlua::Function;
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeSet;
-use std::env;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::Notify;
-use tokio::time::{Instant, advance, resume, sleep};
+use tokio::sync::{Mutex, Notify};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, resume, sleep};
 use tracing::subscriber::DefaultGuard;
-
-/// A memory file system, where a test's store is on no disk.
-const MEMORY_FILES: &str = "/dev/shm";
 
 /// What a case runs on.
 pub struct Rig {
     spec: PluginSpec,
     sources: RefCell<Arc<Sources>>,
     pub shared: Arc<Shared>,
-    plugin: RefCell<Option<Rc<Plugin>>>,
+    process: RefCell<Option<Rc<Process>>>,
+    /// Held while the plugin is started, so that of two calls at once only one starts it.
+    starting: Mutex<()>,
+    /// The engine's ends of log streams, by the path of their FIFO.
+    pub feeds: RefCell<BTreeMap<PathBuf, Rc<Feed>>>,
     machine: RefCell<Option<Rc<Machine>>>,
     pub cases: RefCell<Vec<(String, Function)>>,
     dead: Cell<bool>,
@@ -49,6 +52,12 @@ pub struct Rig {
     _log: DefaultGuard,
 }
 
+/// The plugin under test while it runs. Its tasks end with it.
+struct Process {
+    plugin: Rc<Plugin>,
+    tasks: LocalSet,
+}
+
 impl Rig {
     /// Makes the files, the store and the log of a case.
     ///
@@ -64,17 +73,20 @@ impl Rig {
         for directory in [&root, &state] {
             create(directory)?;
         }
-        let shared = Shared::open(plugin.name.clone(), state).await?;
+        let shared = Shared::open(plugin.name.clone(), state.clone()).await?;
         let (log, guard) = keep();
         Ok(Rc::new_cyclic(|rig| {
             let stage = Stage::new(root.clone(), MachineOf(rig.clone()));
             let mut spec = plugin.clone();
             spec.surroundings.stage = Some(stage.clone());
+            spec.state = state;
             Self {
                 spec,
                 sources: RefCell::new(sources),
                 shared: Arc::new(shared.on(stage)),
-                plugin: RefCell::default(),
+                process: RefCell::default(),
+                starting: Mutex::default(),
+                feeds: RefCell::default(),
                 machine: RefCell::default(),
                 cases: RefCell::default(),
                 dead: Cell::default(),
@@ -99,19 +111,47 @@ impl Rig {
     }
 
     /// Returns the plugin, which is started if it does not run.
-    async fn plugin(&self) -> Result<Rc<Plugin>, String> {
-        if let Some(plugin) = &*self.plugin.borrow() {
-            return Ok(plugin.clone());
+    async fn process(&self) -> Result<Rc<Process>, String> {
+        let _turn = self.starting.lock().await;
+        if let Some(process) = &*self.process.borrow() {
+            return Ok(process.clone());
         }
         let sources = self.sources.borrow().clone();
         let spec = PluginSpec {
             accepted: Accepted::default(),
             ..self.spec.clone()
         };
-        let opened = Plugin::open_on(self.shared.clone(), spec, sources).await;
+        let tasks = LocalSet::new();
+        let opening = Plugin::open_on(self.shared.clone(), spec, sources);
+        let opened = tasks.run_until(opening).await;
         let plugin = opened.map_err(|error| chain(&error))?;
-        self.plugin.replace(Some(plugin.clone()));
-        Ok(plugin)
+        tasks.run_until(plugin.resume_logs()).await;
+        let process = Rc::new(Process { plugin, tasks });
+        self.process.replace(Some(process.clone()));
+        Ok(process)
+    }
+
+    /// Runs what needs the plugin, to its end or until the plugin is killed.
+    ///
+    /// # Errors
+    /// Why there is no result.
+    pub async fn with_plugin<T>(
+        &self,
+        work: impl AsyncFnOnce(&Plugin) -> Result<T, String>,
+    ) -> Result<T, String> {
+        let working = async {
+            let process = self.process().await?;
+            process.tasks.run_until(work(&process.plugin)).await
+        };
+        let result = tokio::select! {
+            biased;
+            () = self.died.notified() => Err(KILLED.to_owned()),
+            result = working => result,
+        };
+        if self.dead.get() {
+            return Err(KILLED.to_owned());
+        }
+        result
     }
 
     /// Gives the test what the plugin is granted, and makes the directories of it.
@@ -135,17 +175,19 @@ impl Rig {
         Ok(())
     }
 
-    fn path(&self, path: &Path) -> PathBuf {
+    /// Returns where to find a path of the machine.
+    pub fn path(&self, path: &Path) -> PathBuf {
         self.root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
     /// Stops the plugin at once, as a kill does.
     pub fn stop(&self) {
-        if let Some(plugin) = self.plugin.take() {
+        if let Some(process) = self.process.take() {
             let called = self.called.borrow();
             let mut coverage = self.coverage.borrow_mut();
-            coverage.add(&plugin, |method| called.contains(method.wire));
+            coverage.add(&process.plugin, |method| called.contains(method.wire));
         }
+        self.died.notify_waiters();
         self.dead.set(false);
     }
 
@@ -176,10 +218,10 @@ impl Rig {
 
     /// Lets time pass.
     pub async fn pass(&self, time: Duration) {
-        if self.paused.get() {
-            advance(time).await;
-        } else {
-            sleep(time).await;
+        let process = self.process.borrow().clone();
+        match process {
+            Some(process) => process.tasks.run_until(sleep(time)).await,
+            None => sleep(time).await,
         }
     }
 
@@ -211,46 +253,70 @@ impl Rig {
     /// # Errors
     /// A file that cannot be made.
     pub fn make_file(&self, path: &Path, text: &[u8]) -> std::io::Result<()> {
+        write(&self.room_for(path)?, text)
+    }
+
+    /// Makes a symbolic link of the machine, with the directories that lead to it.
+    ///
+    /// # Errors
+    /// A link that cannot be made.
+    pub fn make_link(&self, path: &Path, target: &Path) -> std::io::Result<()> {
+        link(&self.room_for(path)?, target)
+    }
+
+    /// Makes the directories that lead to a new file of the machine. Returns where to make it.
+    ///
+    /// # Errors
+    /// A path outside of the machine, and a directory that cannot be made.
+    pub fn room_for(&self, path: &Path) -> std::io::Result<PathBuf> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
         if climbs || !path.is_absolute() {
             let message = format!("`{}` is not an absolute path without `..`", path.display());
             return Err(std::io::Error::other(message));
         }
-        write(&self.path(path), text)
+        let place = self.path(path);
+        create(place.parent().unwrap_or(&place))?;
+        // A granted path was made as a directory; it is removed only if it is empty.
+        let _ = remove_empty(&place);
+        Ok(place)
     }
 
     /// Calls a method. Returns the status and the body, or why there is none.
     pub async fn exchange(&self, name: &str, body: String) -> Result<(u16, Vec<u8>), String> {
-        let call = Call::of(name).or_else(|| find_hook(name)).ok_or_else(|| {
-            format!("Docker has no method `{name}`: write one such as `VolumeDriver.Create`")
-        })?;
-        self.called.borrow_mut().insert(call.wire());
-        let body = fitted(call, body);
-        let answered = async {
-            let plugin = self.plugin().await?;
-            Ok(plugin.call(call, body.clone().into()).await)
-        };
-        let reply: Result<Reply, String> = tokio::select! {
-            biased;
-            () = self.died.notified() => Err(KILLED.to_owned()),
-            reply = answered => reply,
-        };
-        let result = match reply {
-            _ if self.dead.get() => Err(KILLED.to_owned()),
-            Ok(Reply::Answer { status, body }) => Ok((status, body)),
-            Ok(Reply::HangUp) => Err("the connection was closed without an answer".to_owned()),
-            Ok(Reply::Stream(_)) => Err("a stream cannot be read in a test".to_owned()),
-            Err(problem) => Err(problem),
-        };
+        let (call, body) = self.call_of(name, body)?;
+        let calling =
+            self.with_plugin(
+                async |plugin| match plugin.call(call, body.clone().into()).await {
+                    Reply::Answer { status, body } => Ok((status, body)),
+                    Reply::HangUp => Err("the connection was closed without an answer".to_owned()),
+                    Reply::Stream(_) => Err(
+                        "a stream is read by the function that `test.container_log` returns".into(),
+                    ),
+                },
+            );
+        let result = calling.await;
         let shown = match &result {
             Ok((200, reply)) => String::from_utf8_lossy(reply).into_owned(),
             Ok((status, reply)) => format!("{status} {}", message_of(reply)),
             Err(problem) => problem.clone(),
         };
-        self.calls
-            .borrow_mut()
-            .push(format!("{name} {body} -> {shown}"));
+        self.note_call(name, &body, &shown);
         result
+    }
+
+    /// Returns a method and a request's body as Docker sends it.
+    pub fn call_of(&self, name: &str, body: String) -> Result<(Call, String), String> {
+        let call = Call::of(name).or_else(|| find_hook(name)).ok_or_else(|| {
+            format!("Docker has no method `{name}`: write one such as `VolumeDriver.Create`")
+        })?;
+        self.called.borrow_mut().insert(call.wire());
+        Ok((call, fitted(call, body)))
+    }
+
+    /// Adds to the calls that are shown with a failure.
+    pub fn note_call(&self, name: &str, body: &str, shown: &str) {
+        let mut calls = self.calls.borrow_mut();
+        calls.push(format!("{name} {body} -> {shown}"));
     }
 
     /// Replaces settings of the manifest.
@@ -289,7 +355,7 @@ fn fitted(call: Call, body: String) -> String {
 }
 
 /// Returns the message of an error's reply.
-fn message_of(reply: &[u8]) -> String {
+pub(super) fn message_of(reply: &[u8]) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(reply).ok();
     let message = parsed.as_ref().and_then(|reply| reply["Err"].as_str());
     message.map_or_else(
@@ -303,42 +369,4 @@ const KILLED: &str = "the process was killed";
 fn find_hook(name: &str) -> Option<Call> {
     let method = methods().find(|method| method.key() == name);
     method.map(Call::Method)
-}
-
-/// Makes a directory for the files of a case, where writing to it costs least.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the temporary directory of a test, whose path must have no links"
-)]
-fn directory() -> std::io::Result<TempDir> {
-    let prefix = "moondock-test-";
-    let on_disk = || TempDir::with_prefix_in(prefix, env::temp_dir().canonicalize()?);
-    TempDir::with_prefix_in(prefix, MEMORY_FILES).or_else(|_| on_disk())
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the temporary directory of a test"
-)]
-fn create(path: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(path)
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the temporary directory of a test"
-)]
-fn exists(path: &Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok()
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the temporary directory of a test"
-)]
-fn write(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    create(path.parent().unwrap_or(path))?;
-    // A granted path was made as a directory; it is removed only if it is empty.
-    let _ = std::fs::remove_dir(path);
-    std::fs::write(path, text)
 }

@@ -177,6 +177,7 @@ const RESERVED: &[Reserved] = &[
                 "knowing an own file from one that replaced it",
             ),
             ("server/state.rs", "the lock on the state directory"),
+            ("testing/feed.rs", "the engine's end of a log's FIFO"),
             (
                 "bundle/rootfs/tree.rs",
                 "the fixed times of a bundle's files",

@@ -37,7 +37,6 @@ mod golden;
 mod grants;
 mod help;
 mod hostile;
-mod kits;
 mod known_fields;
 mod layers;
 mod lifetime;

@@ -2,8 +2,11 @@
 
 use crate::harness::command::{Ended, Workplace};
 use crate::harness::process::Setup;
+use moondock::shipped::PLUGINS;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Stdio};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 
 const VOLUME: &str = r#"
 local fs = require("@moondock/fs")
@@ -70,9 +73,47 @@ fn fails(body: &str, parts: &[&str]) {
 
 #[test]
 fn shipped_plugins_pass_their_tests() {
-    let ended = Workplace::new(&[]).run(&["test", concat!(env!("CARGO_MANIFEST_DIR"), "/scripts")]);
+    let ended = Workplace::new(&[]).run(&["test", SCRIPTS]);
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
     assert!(ended.stdout.contains(", 0 failed\n"), "{}", ended.stdout);
+}
+
+/// The kits, in small plugins that do not ship.
+#[test]
+fn kits_pass_their_tests() {
+    let kits = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kits");
+    let place = Workplace::new(&[]);
+    let checked = place.run(&["check", "--strict", kits]);
+    assert_eq!(
+        checked.code,
+        Some(0),
+        "{}{}",
+        checked.stdout,
+        checked.stderr
+    );
+    let ended = place.run(&["test", kits]);
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(", 0 failed\n"), "{}", ended.stdout);
+}
+
+#[test]
+fn copies_of_shipped_plugins_pass_their_tests() {
+    let place = Workplace::new(&[]);
+    for plugin in PLUGINS {
+        let copy = format!("my-{}", plugin.name);
+        place.run(&["new", &copy, "--from", plugin.name]);
+        let original = place.run(&["test", &format!("{SCRIPTS}/{}", plugin.name)]);
+        let ended = place.run(&["test", &copy]);
+        assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+        let result = |ended: &Ended| {
+            let lines = ended.stdout.lines();
+            lines
+                .rev()
+                .find(|line| line.contains(" passed, "))
+                .map(str::to_owned)
+        };
+        assert_eq!(result(&ended), result(&original), "{copy}");
+    }
 }
 
 #[test]
@@ -215,6 +256,135 @@ fn the_plugin_is_killed_between_any_two_steps() {
         &[],
     );
     assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn calls_at_the_same_time_go_on_where_another_waits() {
+    passes(
+        r#"
+        local order = {}
+        test.process({ argv = "wipe", delay = 10 })
+        test.together(function()
+          test.call("VolumeDriver.Remove", { Name = "a" })
+          table.insert(order, "slow")
+        end, function()
+          test.advance(1)
+          test.call("VolumeDriver.Create", { Name = "b" })
+          table.insert(order, "quick")
+        end)
+        test.equal(order, { "quick", "slow" })
+        "#,
+    );
+    fails(
+        "test.together(function() error(\"oh no\") end, function() end)",
+        &["volume_test.lua:3: oh no"],
+    );
+    fails(
+        "test.together(5)",
+        &["write `test.together(function() … end, function() … end)`"],
+    );
+}
+
+#[test]
+fn a_test_sees_what_is_stored_what_it_costs_and_where_links_lead() {
+    passes(
+        r#"
+        local cost = test.cost(function()
+          test.call("VolumeDriver.Create", { Name = "a" })
+        end)
+        test.equal(cost, 3, "fs.mkdir, store.set and the reply")
+        test.equal(test.stored("made/"), { ["made/a"] = test.any })
+        test.equal(test.stored("none/"), {})
+        test.link("/srv/link", "/srv/a")
+        test.fails("VolumeDriver.Create", { Name = "link" }, "link")
+        "#,
+    );
+    fails(
+        "test.link(\"srv\", \"/\")",
+        &["`srv` is not an absolute path without `..`"],
+    );
+}
+
+/// Runs the tests in a text on a log driver that keeps nothing.
+fn run_log(body: &str) -> Ended {
+    let tests = format!(
+        "local test = require(\"@moondock/test\")\ntest.case(\"it\", function()\n{body}\nend)"
+    );
+    let place = Workplace::new(&[
+        (
+            "lines/log.lua",
+            r#"
+            local store = require("@moondock/store")
+            local log = {}
+            function log.start(info)
+              if info.Config and info.Config.bad then error("bad option", 0) end
+            end
+            function log.write(entry, info)
+              if entry.line == "poison" then error("cannot take it", 0) end
+              store.set(entry.line, { source = entry.source, seq = entry.seq, of = info.ContainerName })
+            end
+            function log.stop(info) store.set("stopped", info.ContainerName) end
+            return log
+            "#,
+        ),
+        ("lines/log_test.lua", &tests),
+    ]);
+    place.run(&["test", "lines"])
+}
+
+#[test]
+fn the_log_of_a_container_takes_the_way_that_it_has_with_an_engine() {
+    let ended = run_log(
+        r#"
+        local log = test.container_log({ ContainerName = "/db" })
+        test.equal(log.write("one"), true)
+        test.equal(log.write({ "two", { line = "three", source = "stderr" } }), true)
+        test.restart()
+        test.equal(log.write("four"), true)
+        log.stop()
+        test.equal(test.stored(), {
+          one = { source = "stdout", seq = 1, of = "/db" },
+          two = { source = "stdout", seq = 2, of = "/db" },
+          three = { source = "stderr", seq = 3, of = "/db" },
+          four = { source = "stdout", seq = 4, of = "/db" },
+          stopped = "/db",
+        })
+        test.fails(function()
+          test.container_log({ Config = { bad = "1" } })
+        end, "LogDriver.StartLogging failed: bad option")
+        "#,
+    );
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn what_is_wrong_with_a_log_is_said_where_the_test_did_it() {
+    for (body, message) in [
+        (
+            "local log = test.container_log()\nlog.stop()\nlog.write(\"late\")",
+            "log_test.lua:5: the log was stopped",
+        ),
+        (
+            "test.container_log().write({ { lin = \"x\" } })",
+            "log_test.lua:3: unknown field `lin`",
+        ),
+        (
+            "test.container_log().write(5)",
+            "log_test.lua:3: a container prints texts, or tables such as",
+        ),
+        (
+            "test.equal(test.container_log().write(\"poison\"), true)",
+            "the value is false, not true",
+        ),
+        ("test.container_log().read()", "LogDriver.ReadLogs"),
+    ] {
+        let ended = run_log(body);
+        assert!(
+            ended.stdout.contains(message),
+            "{message}: {}",
+            ended.stdout
+        );
+    }
 }
 
 #[test]

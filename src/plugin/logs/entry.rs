@@ -9,6 +9,9 @@ use mlua::{Lua, Table, Value};
 const LINE_LENGTH_LIMIT: usize = 999_000;
 
 /// Creates the table of an entry, which is number `seq` of its stream.
+///
+/// # Errors
+/// Only if the state has no memory left.
 pub fn to_table(lua: &Lua, entry: &LogEntry, seq: u64) -> mlua::Result<Table> {
     let table = lua.create_table_with_capacity(0, 4)?;
     table.raw_set("source", entry.source.as_str())?;
@@ -77,7 +80,11 @@ impl Iterator for Emitted {
     }
 }
 
-fn of_table(table: &Table) -> Result<LogEntry, String> {
+/// Returns the entry of a table, as the engine reads it.
+///
+/// # Errors
+/// A wrong field, or one that is missing.
+pub fn of_table(table: &Table) -> Result<LogEntry, String> {
     let mut entry = LogEntry {
         source: "stdout".to_owned(),
         ..LogEntry::default()
@@ -113,14 +120,16 @@ fn of_table(table: &Table) -> Result<LogEntry, String> {
 
 /// Appends a newline, which the engine expects except for the parts of a line before the last.
 fn with_newline(mut entry: LogEntry) -> LogEntry {
-    let continues = entry
-        .partial_log_metadata
-        .as_ref()
-        .is_some_and(|part| !part.last);
-    if !continues {
+    if ends_line(&entry) {
         entry.line.push(b'\n');
     }
     entry
+}
+
+/// Whether an entry is a line, or its last part.
+pub fn ends_line(entry: &LogEntry) -> bool {
+    let part = entry.partial_log_metadata.as_ref();
+    part.is_none_or(|part| part.last)
 }
 
 fn unknown(key: &str) -> String {

@@ -5,7 +5,7 @@ mod control;
 mod cursor;
 mod deliver;
 mod drops;
-mod entry;
+pub mod entry;
 mod info;
 mod keeper;
 mod queue;

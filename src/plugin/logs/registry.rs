@@ -148,7 +148,8 @@ impl Registry {
     /// Opens a FIFO with the buffer of the settings.
     pub fn open_fifo(&self, file: &str) -> io::Result<Fifo> {
         let capacity = self.settings().buffer_kib << 10;
-        Fifo::open(Path::new(file), capacity, self.scratch()?)
+        let path = self.slot.core.shared.place(Path::new(file));
+        Fifo::open(&path, capacity, self.scratch()?)
     }
 
     /// Returns the settings of the live generation.

@@ -1,0 +1,3 @@
+local logs = require("@moondock/logs")
+
+return logs.file_driver({ root = "/logs" })
