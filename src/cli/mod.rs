@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod call;
 pub mod check;
+pub mod fmt;
 pub mod new;
 pub mod reload;
 pub mod repl;
@@ -47,6 +48,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Fmt(fmt::Fmt),
     Call(call::Call),
     Repl(repl::Repl),
     Reload(reload::Reload),
@@ -121,6 +123,7 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Test(test) => test.run(),
+            Verb::Fmt(fmt) => fmt.run(),
             Verb::Call(call) => call.run(),
             Verb::Repl(repl) => repl.run(),
             Verb::Reload(reload) => reload.run(),
