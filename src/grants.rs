@@ -121,19 +121,15 @@ impl FromStr for Grant {
 
 impl Display for Grant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind())?;
         match self {
-            Self::FsRead(path) => write!(f, "fs.read:{}", path.display()),
-            Self::FsWrite(path) => write!(f, "fs.write:{}", path.display()),
-            Self::Exec(name) => write!(f, "exec:{name}"),
-            Self::Http(HttpHost {
-                host,
-                port: Some(port),
-            }) => write!(f, "http:{host}:{port}"),
-            Self::Http(HttpHost { host, port: None }) => write!(f, "http:{host}"),
-            Self::Net => f.write_str("net"),
-            Self::Mount => f.write_str("mount"),
-            Self::Docker => f.write_str("docker"),
-            Self::Env(name) => write!(f, "env:{name}"),
+            Self::FsRead(path) | Self::FsWrite(path) => write!(f, ":{}", path.display()),
+            Self::Exec(name) | Self::Env(name) => write!(f, ":{name}"),
+            Self::Http(HttpHost { host, port }) => {
+                write!(f, ":{host}")?;
+                port.map_or(Ok(()), |port| write!(f, ":{port}"))
+            }
+            Self::Net | Self::Mount | Self::Docker => Ok(()),
         }
     }
 }
@@ -142,9 +138,20 @@ impl Grant {
     /// Whether it has a form such as `fs.read:PATH`, or allows more.
     pub fn is_a(&self, form: &str) -> bool {
         let kind = form.split(':').next().unwrap_or_default();
+        self.kind() == kind || (self.kind() == "fs.write" && kind == "fs.read")
+    }
+
+    /// Returns the word that its text begins with.
+    fn kind(&self) -> &'static str {
         match self {
-            Self::FsWrite(_) => matches!(kind, "fs.read" | "fs.write"),
-            _ => self.to_string().split(':').next() == Some(kind),
+            Self::FsRead(_) => "fs.read",
+            Self::FsWrite(_) => "fs.write",
+            Self::Exec(_) => "exec",
+            Self::Http(_) => "http",
+            Self::Net => "net",
+            Self::Mount => "mount",
+            Self::Docker => "docker",
+            Self::Env(_) => "env",
         }
     }
 

@@ -41,13 +41,13 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Whether this is what `other` says in other words: it is about the same line, or about the
-    /// same unknown name.
+    /// Whether this is what `other` says in other words: it is about the same line of a script, or
+    /// about the same unknown name. A line of the manifest may have several grants.
     fn tells(&self, other: &Diagnostic) -> bool {
         let own = &self.diagnostic;
         let name = other.message.split_once(" has no field ");
         let is_same_name = name.is_some_and(|(_, name)| own.message.ends_with(name));
-        let is_same_line = own.line.is_some() && own.line == other.line;
+        let is_same_line = own.line.is_some() && own.line == other.line && own.file != MANIFEST;
         own.file == other.file && (is_same_line || is_same_name)
     }
 }
@@ -131,28 +131,16 @@ impl Inspection {
         self.report(severity, diagnostic);
     }
 
-    /// Compares what scripts use with the grants. A line of the manifest may have several.
-    fn check_uses(&mut self) {
+    /// Checks the types of all scripts, and compares what they use with the grants.
+    pub fn check_code(&mut self, spec: &PluginSpec) {
+        let settings = luaurc::read(&spec.dir);
+        self.report_remarks(types::check(&self.sources, settings));
         if let Some(manifest) = &self.manifest {
-            let remarks = uses::check(&self.sources, manifest).into_iter();
-            let (of_manifest, of_scripts): (Vec<_>, Vec<_>) =
-                remarks.partition(|remark| remark.diagnostic.file == MANIFEST);
-            self.report_remarks(of_scripts);
-            for remark in of_manifest {
-                self.report(remark.severity, remark.diagnostic);
-            }
+            self.report_remarks(uses::check(&self.sources, manifest));
         }
     }
 
-    /// Checks the types of all scripts and what they use, and reports what was not reported about
-    /// the same line.
-    pub fn check_types(&mut self, spec: &PluginSpec) {
-        let settings = luaurc::read(&spec.dir);
-        let remarks = types::check(&self.sources, settings);
-        self.report_remarks(remarks);
-        self.check_uses();
-    }
-
+    /// Reports what was not reported before in other words.
     fn report_remarks(&mut self, remarks: Vec<Remark>) {
         let told = self.findings.clone();
         for Remark {

@@ -118,6 +118,6 @@ impl Total {
 async fn look_into(plugin: &PluginDir) -> Result<Inspection, OpenError> {
     let spec = PluginSpec::new(plugin.name.clone(), plugin.dir.clone(), PathBuf::new());
     let mut inspection = inspect(&spec).await?;
-    inspection.check_types(&spec);
+    inspection.check_code(&spec);
     Ok(inspection)
 }

@@ -11,8 +11,8 @@ use tempfile::TempDir;
 /// Files by their paths below a directory.
 pub type Contents = BTreeMap<PathBuf, Vec<u8>>;
 
-/// The limit on a file that is read, in bytes.
-const MAX_SIZE: u64 = 1 << 20;
+/// The limit on a script or another file, in bytes.
+pub const MAX_SIZE: u64 = 1 << 20;
 
 /// What the names of unfinished directories begin with. Hidden ones are no plugins.
 const DRAFT: &str = ".moondock-draft-";
@@ -130,22 +130,32 @@ pub fn read(path: &Path) -> io::Result<Option<Contents>> {
     Ok(Some(files))
 }
 
-/// Reads a regular file. Never waits for the other end of a pipe.
+/// Reads a regular file of at most [`MAX_SIZE`] bytes. Never waits for the other end of a pipe.
 ///
 /// # Errors
-/// Fails on anything else, and on a file of more than 1 MiB.
+/// Those of [`text_of`].
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    text_of(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// Returns what is in an open file.
+///
+/// # Errors
+/// Fails on anything but regular files, and on more than [`MAX_SIZE`] bytes.
+pub fn text_of(file: File) -> io::Result<Vec<u8>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("is not a regular file"));
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_SIZE + 1).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_SIZE {
-        return Err(io::Error::other("is larger than 1 MiB"));
+    let mut text = Vec::new();
+    file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
+    if text.len() as u64 > MAX_SIZE {
+        return Err(io::Error::other(format!(
+            "is larger than {} KiB",
+            MAX_SIZE >> 10
+        )));
     }
-    Ok(bytes)
+    Ok(text)
 }
 
 /// Writes a file, unless there is one. Returns whether it was written.

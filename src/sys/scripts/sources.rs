@@ -2,16 +2,15 @@
 
 use super::MANIFEST;
 use crate::sys::files::paths::{hops, open_beneath, reason};
+use crate::sys::files::whole::text_of;
 use rustix::fs::{Dir, FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// The limit on a script, in bytes.
-pub const MAX_SIZE: u64 = 1 << 20;
 /// The limit on the number of scripts.
 pub const MAX_FILES: usize = 1000;
 /// The limit on the number of directories.
@@ -220,17 +219,7 @@ impl Reading {
             return Ok(());
         }
         let file = File::from(open_beneath(&self.top, path, OFlags::RDONLY)?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("is not a regular file"));
-        }
-        let mut text = Vec::new();
-        file.take(MAX_SIZE + 1).read_to_end(&mut text)?;
-        if text.len() as u64 > MAX_SIZE {
-            return Err(io::Error::other(format!(
-                "is larger than {} KiB",
-                MAX_SIZE >> 10
-            )));
-        }
+        let text = text_of(file)?;
         let kind = if is_test(path) { tests } else { files };
         kind.insert(path.to_owned(), text);
         Ok(())
