@@ -1,6 +1,6 @@
 //! The log of a container in a test: the engine's end of a FIFO, and what `docker logs` reads.
 
-use super::rig::{Rig, message_of};
+use super::rig::{HUNG_UP, Rig, message_of};
 use crate::plugin::log_entry::ends_line;
 use crate::plugin::{Plugin, Reply, ReplyStream};
 use crate::protocol::{Cut, LogEntry, READ_LOG, cut, frame};
@@ -111,23 +111,13 @@ impl Rig {
     /// # Errors
     /// The message of a failure.
     pub async fn read_log(&self, body: String) -> Result<Vec<LogEntry>, String> {
-        let name = READ_LOG.wire;
-        let (call, body) = self.call_of(name, body)?;
-        let reading =
-            self.with_plugin(
-                async |plugin| match plugin.call(call, body.clone().into()).await {
-                    Reply::Stream(stream) => collect(stream).await,
-                    Reply::Answer { body, .. } => Err(message_of(&body)),
-                    Reply::HangUp => Err("the connection was closed without an answer".to_owned()),
-                },
-            );
-        let result = reading.await;
-        let shown = match &result {
-            Ok(entries) => format!("{} entries", entries.len()),
-            Err(problem) => problem.clone(),
+        let read = async |reply| match reply {
+            Reply::Stream(stream) => collect(stream).await,
+            Reply::Answer { body, .. } => Err(message_of(&body)),
+            Reply::HangUp => Err(HUNG_UP.to_owned()),
         };
-        self.note_call(name, &body, &shown);
-        result
+        let shown = |entries: &Vec<LogEntry>| format!("{} entries", entries.len());
+        self.call(READ_LOG.wire, body, read, shown).await
     }
 }
 

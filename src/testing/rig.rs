@@ -25,6 +25,9 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, resume, sleep};
 use tracing::subscriber::DefaultGuard;
 
+/// What a test is told of a call that Docker would make again.
+pub(super) const HUNG_UP: &str = "the connection was closed without an answer";
+
 /// What a case runs on.
 pub struct Rig {
     spec: PluginSpec,
@@ -283,40 +286,42 @@ impl Rig {
 
     /// Calls a method. Returns the status and the body, or why there is none.
     pub async fn exchange(&self, name: &str, body: String) -> Result<(u16, Vec<u8>), String> {
-        let (call, body) = self.call_of(name, body)?;
-        let calling =
-            self.with_plugin(
-                async |plugin| match plugin.call(call, body.clone().into()).await {
-                    Reply::Answer { status, body } => Ok((status, body)),
-                    Reply::HangUp => Err("the connection was closed without an answer".to_owned()),
-                    Reply::Stream(_) => Err(
-                        "a stream is read by the function that `test.container_log` returns".into(),
-                    ),
-                },
-            );
-        let result = calling.await;
-        let shown = match &result {
-            Ok((200, reply)) => String::from_utf8_lossy(reply).into_owned(),
-            Ok((status, reply)) => format!("{status} {}", message_of(reply)),
-            Err(problem) => problem.clone(),
+        let read = async |reply| match reply {
+            Reply::Answer { status, body } => Ok((status, body)),
+            Reply::HangUp => Err(HUNG_UP.to_owned()),
+            Reply::Stream(_) => {
+                Err("a stream is read by the function that `test.container_log` returns".to_owned())
+            }
         };
-        self.note_call(name, &body, &shown);
-        result
+        let shown = |(status, reply): &(u16, Vec<u8>)| match status {
+            200 => String::from_utf8_lossy(reply).into_owned(),
+            status => format!("{status} {}", message_of(reply)),
+        };
+        self.call(name, body, read, shown).await
     }
 
-    /// Returns a method and a request's body as Docker sends it.
-    pub fn call_of(&self, name: &str, body: String) -> Result<(Call, String), String> {
+    /// Calls a method, and adds it to the calls that are shown with a failure. `read` takes what is
+    /// needed of the reply, and `shown` describes it.
+    pub async fn call<T>(
+        &self,
+        name: &str,
+        body: String,
+        read: impl AsyncFnOnce(Reply) -> Result<T, String>,
+        shown: impl FnOnce(&T) -> String,
+    ) -> Result<T, String> {
         let call = Call::of(name).or_else(|| find_hook(name)).ok_or_else(|| {
             format!("Docker has no method `{name}`: write one such as `VolumeDriver.Create`")
         })?;
         self.called.borrow_mut().insert(call.wire());
-        Ok((call, fitted(call, body)))
-    }
-
-    /// Adds to the calls that are shown with a failure.
-    pub fn note_call(&self, name: &str, body: &str, shown: &str) {
-        let mut calls = self.calls.borrow_mut();
-        calls.push(format!("{name} {body} -> {shown}"));
+        let body = fitted(call, body);
+        let request = body.clone();
+        let calling =
+            self.with_plugin(async |plugin| read(plugin.call(call, request.into()).await).await);
+        let result = calling.await;
+        let outcome = result.as_ref().map_or_else(String::clone, shown);
+        let line = format!("{name} {body} -> {outcome}");
+        self.calls.borrow_mut().push(line);
+        result
     }
 
     /// Replaces settings of the manifest.

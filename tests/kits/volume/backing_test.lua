@@ -32,6 +32,15 @@ function steps.unmount(name)
   attached[name] = nil
 end
 
+-- Returns the names of the volumes that Docker sees.
+function backing.names()
+  local list = {}
+  for _, v in test.driver("volume").list().Volumes do
+    table.insert(list, v.Name)
+  end
+  return list
+end
+
 test.process({
   argv = "true",
   answer = function(command)

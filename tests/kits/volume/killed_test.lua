@@ -1,16 +1,8 @@
 local backing = require("./backing_test")
 local test = require("@moondock/test")
 
-local made, attached = backing.made, backing.attached
+local made, attached, names = backing.made, backing.attached, backing.names
 local hooks = test.driver("volume")
-
-local function names()
-  local list = {}
-  for _, v in hooks.list().Volumes do
-    table.insert(list, v.Name)
-  end
-  return list
-end
 
 -- Kills the plugin at each step of `f`, until `is_there` returns true. `again` undoes each other try.
 local function kill_until(f, is_there, again)

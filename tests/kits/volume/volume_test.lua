@@ -6,18 +6,11 @@ local time = require("@moondock/time")
 local volume = require("@moondock/volume")
 
 local made, attached, steps = backing.made, backing.attached, backing.steps
+local names = backing.names
 local hooks = test.driver("volume")
 
 local function refused(hook, request)
   return test.fails("volume." .. hook, request)
-end
-
-local function names()
-  local list = {}
-  for _, v in hooks.list().Volumes do
-    table.insert(list, v.Name)
-  end
-  return list
 end
 
 local function uses()
