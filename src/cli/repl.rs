@@ -15,7 +15,7 @@ use std::future::pending;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tokio::signal::ctrl_c;
+use tokio::signal::unix::{SignalKind, signal};
 
 const LONG: &str = "Run Lua line by line, with the modules and the grants of a plugin
 
@@ -76,7 +76,9 @@ async fn converse(world: &mut World) -> Result<bool> {
             Typed::End => break,
             Typed::Interrupted => {}
             Typed::Text(text) => {
-                let interrupted = async { drop(ctrl_c().await) };
+                // Taken before the line runs, as a signal that nobody takes ends the process.
+                let mut interrupts = signal(SignalKind::interrupt())?;
+                let interrupted = async { drop(interrupts.recv().await) };
                 if world.run(&text, interrupted).await? == After::Quit {
                     break;
                 }

@@ -170,7 +170,7 @@ struct Terminal {
 
 impl Terminal {
     fn open(place: &Workplace) -> Self {
-        let command = format!("'{}' repl p", env!("CARGO_BIN_EXE_moondock"));
+        let command = format!("exec '{}' repl p", env!("CARGO_BIN_EXE_moondock"));
         let mut child = Command::new("script")
             .args(["--quiet", "--return", "--command", &command, "/dev/null"])
             .current_dir(place.path())
