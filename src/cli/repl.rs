@@ -11,6 +11,7 @@ use super::{on_this_thread, only_plugin, print};
 use crate::plugin::PluginSpec;
 use anyhow::{Context, Result};
 use clap::Args;
+use futures_util::FutureExt;
 use std::future::pending;
 use std::io::{IsTerminal, stdin, stdout};
 use std::path::PathBuf;
@@ -78,7 +79,7 @@ async fn converse(world: &mut World) -> Result<bool> {
             Typed::Text(text) => {
                 // Taken before the line runs, as a signal that nobody takes ends the process.
                 let mut interrupts = signal(SignalKind::interrupt())?;
-                let interrupted = async { drop(interrupts.recv().await) };
+                let interrupted = interrupts.recv().map(drop);
                 if world.run(&text, interrupted).await? == After::Quit {
                     break;
                 }
