@@ -42,6 +42,8 @@ pub struct Config {
     pub drain: Duration,
     /// The address of Moondock's own metrics, if they are served.
     pub metrics: Option<LocalAddress>,
+    /// The control socket, if it is not in the state directory.
+    pub control: Option<PathBuf>,
     /// Whether the process runs as a managed plugin.
     pub managed: bool,
     /// Whether environment variables override settings.
@@ -63,6 +65,9 @@ pub struct Places {
 
 /// Where what must outlive the process is by default, as a service and as a managed plugin.
 pub const STATE: &str = "/var/lib/moondock";
+
+/// The control socket in the state directory. No plugin can have this name.
+pub const STATE_CONTROL: &str = "control.sock";
 
 /// The default timeout for calls in flight at shutdown.
 pub const DRAIN: Duration = Duration::from_secs(5);
@@ -155,6 +160,7 @@ impl Config {
             places: places.absolute()?,
             drain: DRAIN,
             metrics: None,
+            control: None,
             managed: false,
             settings_from_env: false,
             host_paths: Vec::new(),

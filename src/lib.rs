@@ -8,7 +8,7 @@
 //! * in [`script`], a sandboxed Luau state with a budget, whose `require("@moondock/…")`
 //! * is [`host`], the host functions, and those reach the machine only through
 //! * [`sys`]. [`authz`] interprets Engine API requests, [`grants`] decides what a script may touch,
-//!   and [`metrics`] counts.
+//!   [`metrics`] counts, and [`trace`] shows calls to those who watch.
 //! * [`check`] finds errors of a plugin without an engine.
 //! * [`testing`] runs the tests of a plugin.
 //! * [`client`] makes the requests that Docker's client would send for a command line.
@@ -43,3 +43,4 @@ pub mod shipped;
 pub mod sys;
 pub mod telemetry;
 pub mod testing;
+pub mod trace;

@@ -22,6 +22,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt, registry};
 
+/// The target of events that show a call with its request and its reply.
+pub const CALLS: &str = "calls";
+
 /// The lowest level of the events that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Level {
@@ -76,7 +79,7 @@ pub fn start(level: Level, format: Format, stream: Stream) -> Telemetry {
         Format::Json => json(sink.clone()),
     };
     if registry()
-        .with(filter(level))
+        .with(filter(level).with_target(CALLS, level))
         .with(layer)
         .try_init()
         .is_ok()

@@ -4,13 +4,16 @@ pub mod bundle;
 pub mod call;
 pub mod check;
 pub mod completions;
+mod control;
 pub mod man;
 pub mod new;
 pub mod reload;
 pub mod repl;
 pub mod serve;
 mod state;
+pub mod status;
 pub mod test;
+pub mod trace;
 pub mod types;
 
 use crate::config::{PluginDir, Roster};
@@ -59,6 +62,8 @@ enum Verb {
     Call(call::Call),
     Repl(repl::Repl),
     Reload(reload::Reload),
+    Status(status::StatusArgs),
+    Trace(trace::Trace),
     Bundle(bundle::BundleArgs),
     Types(types::Types),
     Completions(completions::Completions),
@@ -146,6 +151,8 @@ impl Verb {
             Verb::Call(call) => call.run(),
             Verb::Repl(repl) => repl.run(),
             Verb::Reload(reload) => reload.run(),
+            Verb::Status(status) => status.run(),
+            Verb::Trace(trace) => trace.run(),
             Verb::Bundle(bundle) => bundle.run(),
             Verb::Types(types) => types.run(),
             Verb::Completions(completions) => completions.run(),

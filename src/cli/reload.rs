@@ -1,11 +1,9 @@
 //! `moondock reload`: tells a running process to reload its scripts.
 
-use super::{print, visible};
-use crate::config::STATE;
-use crate::server;
+use super::control::ProcessArgs;
+use super::{on_this_thread, print, visible};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 const LONG: &str = "Reload the scripts of the running moondock
@@ -32,21 +30,15 @@ pub struct Reload {
     /// Accept the grants that plugin.toml contains now, including new ones
     #[arg(long)]
     accept_grants: bool,
-    /// State directory of the running process
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "MOONDOCK_STATE",
-        hide_env_values = true,
-        default_value = STATE
-    )]
-    state: PathBuf,
+    #[command(flatten)]
+    process: ProcessArgs,
 }
 
 impl Reload {
     /// Asks for the reload, and prints what it did.
     pub fn run(self) -> Result<ExitCode> {
-        let report = server::ask_to_reload(&self.state, self.accept_grants)?;
+        let control = self.process.control();
+        let report = on_this_thread(control.reload(self.accept_grants))??;
         let lines = report
             .lines
             .iter()

@@ -4,7 +4,7 @@ use crate::config::{Config, LocalAddress, Places, STATE};
 use crate::server::{self, Outcome};
 use anyhow::Result;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -110,6 +110,14 @@ pub struct Serve {
         hide_env_values = true
     )]
     metrics: Option<LocalAddress>,
+    /// Socket for `moondock status`, `trace` and `reload` [default: control.sock in --state]
+    #[arg(
+        long,
+        value_name = "SOCKET",
+        env = "MOONDOCK_CONTROL",
+        hide_env_values = true
+    )]
+    control: Option<PathBuf>,
 }
 
 impl Serve {
@@ -139,6 +147,7 @@ impl Serve {
         Ok(Config {
             drain: Duration::from_secs(self.drain),
             metrics: self.metrics,
+            control: self.control.map(absolute).transpose()?,
             managed: self.managed,
             test_on_reload: self.test_on_reload,
             settings_from_env: self.settings_from_env,

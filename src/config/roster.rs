@@ -6,7 +6,7 @@
 )]
 
 use super::misnamed::{near_plugin, near_script_in};
-use super::{ConfigError, NAME_MAX, make_absolute, read_error};
+use super::{ConfigError, NAME_MAX, STATE_CONTROL, make_absolute, read_error};
 use crate::protocol::Interface;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -263,6 +263,9 @@ pub fn name_problem(name: &str) -> Option<String> {
             "it has {} bytes, which exceeds the limit of {NAME_MAX}",
             name.len()
         ));
+    }
+    if name == STATE_CONTROL {
+        return Some("moondock's own socket in the state directory has this name".to_owned());
     }
     let (head, rest) = name.as_bytes().split_first()?;
     if plain(*head) && rest.iter().all(|&c| plain(c) || b"_.-".contains(&c)) {

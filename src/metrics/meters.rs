@@ -165,7 +165,8 @@ impl Meters {
         &self.plugin
     }
 
-    pub(super) fn connections(&self) -> u64 {
+    /// Returns the number of open connections.
+    pub fn connections(&self) -> u64 {
         self.connections.load(Relaxed)
     }
 
@@ -174,7 +175,7 @@ impl Meters {
     }
 
     /// Returns the interfaces that have a script, with its generation and its memory.
-    pub(super) fn scripts(&self) -> impl Iterator<Item = (Interface, u64, u64)> + '_ {
+    pub fn scripts(&self) -> impl Iterator<Item = (Interface, u64, u64)> + '_ {
         let there = Interface::ALL
             .into_iter()
             .zip(&self.scripts)
@@ -186,6 +187,12 @@ impl Meters {
                 s.memory.load(Relaxed),
             )
         })
+    }
+
+    /// Returns the number of calls of an interface with this outcome.
+    pub fn count(&self, interface: Interface, verdict: Verdict) -> u64 {
+        let methods = self.scripts[interface as usize].methods.iter();
+        methods.map(|method| method.count(verdict)).sum()
     }
 
     /// Returns the methods of the interfaces that have a script.

@@ -12,6 +12,7 @@ use crate::script::{Diagnostic, Owed, close_message};
 use crate::sys::memory::Buffer;
 use crate::sys::network::http::{HttpError, Request, send_to_socket};
 use crate::telemetry::chain;
+use bytes::Bytes;
 use mlua::{Lua, Table};
 use serde::Deserialize;
 use std::cell::{Cell, RefCell};
@@ -211,15 +212,13 @@ impl Beats {
             return;
         }
         let Ok(live) = self.slot.live() else { return };
-        let started = std::time::Instant::now();
+        let ongoing = self.slot.begin(COLLECT, Bytes::new());
         let reply = match table(&live, &samples).await {
             Ok(samples) => hook::call(&self.slot, COLLECT, &live, &Owed::Nothing, samples).await,
             Err(diagnostic) => Err(CallError::Failed(diagnostic)),
         };
         let outcome = Outcome::of(reply, String::new()).at_level_if_ok(Level::DEBUG);
-        self.slot
-            .finish(COLLECT, Some(&live), &outcome, started)
-            .await;
+        self.slot.finish(ongoing, Some(&live), &outcome).await;
     }
 
     /// Reads the engine's metrics. Reports the first failure, and the first success after it.

@@ -1,22 +1,26 @@
 //! The parts that all scripts of a plugin share, across threads.
 
 use super::outcome::Outcome;
+use super::vitals::Vitals;
 use super::{CallError, OpenError, Surroundings};
 use crate::grants::Granted;
-use crate::host::Shared;
-use crate::metrics::{Meters, Tally};
+use crate::host::{MANIFEST, Shared};
+use crate::metrics::{Meters, Tally, Verdict};
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Sources};
 use crate::sys::blocking;
 use crate::sys::files::places::{End, Place};
 use crate::sys::files::usage;
 use crate::sys::scripts::sources::read_sources;
+use crate::telemetry::CALLS;
+use crate::trace::{Part, PassedCall};
+use bytes::Bytes;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tracing::Level;
 
 /// The space below which the state can hardly be written, in bytes: a new store takes about 2 MiB.
@@ -134,6 +138,7 @@ pub(super) struct Core {
     pub spec: PluginSpec,
     pub shared: Arc<Shared>,
     pub meters: Arc<Meters>,
+    pub vitals: Arc<Vitals>,
     /// Whether an engine has called `Plugin.Activate`.
     activated: AtomicBool,
     generations: [AtomicU64; Interface::ALL.len()],
@@ -157,8 +162,12 @@ impl Core {
 
     /// Creates the parts of a plugin on what its scripts share.
     pub fn new(spec: PluginSpec, shared: Arc<Shared>) -> Self {
+        let meters = Arc::new(Meters::new(&spec.name));
+        let vitals = Vitals::new(meters.clone());
+        vitals.note_activation(shared.activation());
         Self {
-            meters: Arc::new(Meters::new(&spec.name)),
+            meters,
+            vitals: Arc::new(vitals),
             activated: AtomicBool::new(spec.activated),
             spec,
             shared,
@@ -171,9 +180,20 @@ impl Core {
         &self.spec.name
     }
 
-    /// Reports that a reload failed, so that the previous version stays live.
-    pub fn report_kept(&self, problem: &str) {
+    /// Counts an activation, on disk before it returns.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn count_activation(&self) -> io::Result<u64> {
+        let activation = self.shared.count_activation().await?;
+        self.vitals.note_activation(activation);
+        Ok(activation)
+    }
+
+    /// Reports that a reload failed, so that the previous version of `file` stays live.
+    pub fn report_kept(&self, file: &str, problem: &str) {
         self.meters.add(Tally::Refused);
+        self.vitals.note_problem(file, Some(problem));
         tracing::error!(
             plugin = self.name(),
             "reload failed, the previous version stays live:\n{problem}"
@@ -183,6 +203,7 @@ impl Core {
     /// Reports that nothing is taken over before new grants are accepted.
     pub fn report_waiting(&self, problem: &str) {
         self.meters.add(Tally::Refused);
+        self.vitals.note_problem(MANIFEST, Some(problem));
         tracing::error!(
             plugin = self.name(),
             "new grants wait, the previous version stays live:\n{problem}"
@@ -192,6 +213,7 @@ impl Core {
     /// Reports that no script can be loaded, and none runs.
     pub fn report_unloaded(&self, problem: &str) {
         self.meters.add(Tally::Refused);
+        self.vitals.note_problem(MANIFEST, Some(problem));
         tracing::error!(
             plugin = self.name(),
             "cannot be loaded, all calls fail until this is fixed:\n{problem}"
@@ -238,15 +260,55 @@ impl Core {
         }
     }
 
-    /// Counts a call that has ended, and logs it.
+    /// Shows a call that has ended to those who watch, and in the log of `debug`.
+    fn pass(
+        &self,
+        method: &'static Method,
+        body: &Bytes,
+        outcome: &Outcome,
+        took: Duration,
+        generation: u64,
+    ) {
+        let tap = &self.spec.surroundings.tap;
+        let is_logged = tracing::enabled!(target: CALLS, Level::DEBUG);
+        if !is_logged && !tap.is_watched() {
+            return;
+        }
+        let call = PassedCall {
+            plugin: self.name().to_owned(),
+            method,
+            ended: SystemTime::now(),
+            took,
+            generation,
+            verdict: outcome.verdict.name(),
+            object: outcome.object.clone(),
+            outcome: outcome.text.clone(),
+            request: Part::new(body),
+            reply: outcome.reply.as_ref().ok().map(|reply| Part::new(reply)),
+        };
+        if is_logged {
+            let (request, reply) = (call.request(), call.reply());
+            let (plugin, method) = (self.name(), method.wire);
+            tracing::debug!(target: CALLS, plugin, method, %request, %reply, "passed");
+        }
+        tap.pass(call);
+    }
+
+    /// Counts a call that has ended, shows it and logs it.
     pub fn record(
         &self,
         method: &'static Method,
+        body: &Bytes,
         outcome: &Outcome,
         took: Duration,
         generation: u64,
     ) {
         self.meters.call(method, outcome.verdict, took);
+        if outcome.verdict == Verdict::Failed {
+            self.vitals
+                .note_failure(method, &outcome.object, outcome.text.clone());
+        }
+        self.pass(method, body, outcome, took, generation);
         let Some(level) = outcome.level else { return };
         if let Err(CallError::Failed(diagnostic)) = &outcome.reply {
             self.report(method, diagnostic);

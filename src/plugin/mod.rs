@@ -19,8 +19,10 @@ mod request;
 mod runner;
 mod settings;
 mod slot;
+mod status;
 mod surroundings;
 mod validate;
+mod vitals;
 
 pub use self::collector::MetricsSettings;
 pub use self::core::{Accepted, PluginSpec, Trial};
@@ -32,7 +34,9 @@ pub use self::open::{never_asked, unannounced};
 pub use self::reply::{Reply, ReplyStream};
 pub use self::request::{REQUEST_FIELDS, REQUEST_TYPES, RequestField, lint_policy};
 pub use self::settings::{Variables, form_of, variable_of};
+pub use self::status::{LogStatus, PluginStatus, ScriptStatus};
 pub use self::surroundings::Surroundings;
+pub use self::vitals::Vitals;
 pub use crate::sys::scripts::sources::ways_to;
 pub use crate::sys::scripts::watch::Watcher;
 
@@ -171,6 +175,11 @@ impl Plugin {
         &self.core.meters
     }
 
+    /// Returns what any thread may see of the plugin.
+    pub fn vitals(&self) -> &Arc<Vitals> {
+        &self.core.vitals
+    }
+
     /// Returns the counters of the plugin's log streams.
     pub fn log_counters(&self) -> Arc<LogCounters> {
         self.core.meters.logs().clone()
@@ -209,12 +218,13 @@ impl Plugin {
 
     async fn call_method(&self, method: &'static Method, body: Bytes) -> Reply {
         let Some(link) = self.link(method.interface) else {
-            return self.reject(method, self.no_script(method));
+            return self.reject(method, &body, self.no_script(method));
         };
-        let answer = link.run(move |runner| async move { runner.answer(method, body).await });
+        let sent = body.clone();
+        let answer = link.run(move |runner| async move { runner.answer(method, sent).await });
         match answer.await {
             Ok(reply) => reply,
-            Err(_) => self.reject(method, CallError::Panicked),
+            Err(_) => self.reject(method, &body, CallError::Panicked),
         }
     }
 
@@ -305,7 +315,7 @@ impl Plugin {
             return Ok(None);
         }
         self.forsake_logs();
-        let counted = self.core.shared.count_activation().await;
+        let counted = self.core.count_activation().await;
         counted.map(Some).map_err(|error| error.to_string())
     }
 
@@ -330,7 +340,7 @@ impl Plugin {
             return;
         }
         let plugin = self.name();
-        match self.core.shared.count_activation().await {
+        match self.core.count_activation().await {
             Ok(activation) => tracing::info!(plugin, activation, "the daemon has started again"),
             Err(error) => tracing::error!(plugin, %error, "cannot record the activation"),
         }
@@ -362,9 +372,9 @@ impl Plugin {
     }
 
     /// Rejects a call that reached no script.
-    fn reject(&self, method: &'static Method, error: CallError) -> Reply {
+    fn reject(&self, method: &'static Method, body: &Bytes, error: CallError) -> Reply {
         let outcome = Outcome::failed(error, String::new());
-        self.core.record(method, &outcome, Duration::ZERO, 0);
+        self.core.record(method, body, &outcome, Duration::ZERO, 0);
         outcome.into_reply(method)
     }
 }

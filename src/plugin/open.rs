@@ -97,7 +97,7 @@ impl Plugin {
                 Loaded::Unaccepted(text)
             }
             Refusal::Unreadable(_) if self.core.meters.has_live() => {
-                self.core.report_kept(&text);
+                self.core.report_kept(MANIFEST, &text);
                 Loaded::Kept(text)
             }
             Refusal::Unreadable(_) => {
@@ -147,6 +147,7 @@ impl Plugin {
         if let Some((line, grants)) = manifest.grants_beyond(&accepted) {
             let declared = Granted::from(manifest.grants.clone());
             self.core.shared.await_acceptance(&declared);
+            self.core.vitals.note_waiting(&grants);
             let text_of = |file: &Path| sources.files.get(file).map(Vec::as_slice);
             let managed = self.core.spec.surroundings.managed;
             let diagnostic = unaccepted(line, &grants, managed).excerpt_from(text_of);
@@ -154,6 +155,7 @@ impl Plugin {
         }
         let granted = manifest.grants.clone().into();
         self.core.shared.grant_within(&accepted, granted);
+        self.core.vitals.note_accepted(manifest.grants.iter());
         Ok(manifest)
     }
 
@@ -174,6 +176,7 @@ impl Plugin {
         let granted = Granted::from(manifest.grants.clone());
         self.core.spec.accepted.set(granted.clone());
         self.core.shared.grant(granted);
+        self.core.vitals.note_accepted(manifest.grants.iter());
     }
 
     pub(super) fn report_problems(&self, sources: &Sources) {

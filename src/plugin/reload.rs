@@ -30,6 +30,10 @@ pub(super) enum Terms {
 /// The scripts that are being loaded, each with its result.
 type Loading = Vec<JoinHandle<Option<News>>>;
 
+/// What is named as the place of a problem that no file of the plugin has by itself.
+const TRIAL: &str = "tests";
+const DIRECTORY: &str = "directory";
+
 /// How long to wait for a moment in which no file is being written.
 const CALM_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a file that became empty counts as being written.
@@ -175,6 +179,7 @@ impl Plugin {
                 return Err(News::of_all(Loaded::Kept("its tests fail".to_owned())));
             }
             if self.sources.borrow().is_same_as(sources) {
+                self.core.vitals.note_problem(TRIAL, None);
                 return Ok(());
             }
         }
@@ -182,10 +187,11 @@ impl Plugin {
         let trying = spawn_blocking(move || trial(&spec, &files));
         let Err(problem) = trying.await.unwrap_or_else(|_| Err(PANICKED.to_owned())) else {
             self.refused.take();
+            self.core.vitals.note_problem(TRIAL, None);
             return Ok(());
         };
         self.refused.replace(Some(sources.clone()));
-        self.core.report_kept(&problem);
+        self.core.report_kept(TRIAL, &problem);
         Err(News::of_all(Loaded::Kept(problem)))
     }
 
@@ -197,7 +203,10 @@ impl Plugin {
         terms: Terms,
     ) -> Result<Loading, News> {
         let sources = match sources {
-            Ok(sources) => Arc::new(sources),
+            Ok(sources) => {
+                self.core.vitals.note_problem(DIRECTORY, None);
+                Arc::new(sources)
+            }
             Err(error) => return Err(News::of_all(self.keep_unreadable(&error))),
         };
         let before = self.sources.replace(sources.clone());
@@ -209,6 +218,7 @@ impl Plugin {
         self.report_problems(&sources);
         match self.agreed(&sources, terms) {
             Ok(manifest) => {
+                self.core.vitals.note_problem(MANIFEST, None);
                 let release = release(manifest, &sources);
                 let taking_over = |interface| {
                     let (plugin, release) = (self.clone(), release.clone());
@@ -231,7 +241,7 @@ impl Plugin {
         if self.core.spec.leaves && error.is_absence() {
             tracing::debug!(plugin = self.name(), "{problem}");
         } else {
-            self.core.report_kept(&problem);
+            self.core.report_kept(DIRECTORY, &problem);
         }
         Loaded::Kept(problem)
     }
@@ -262,7 +272,7 @@ impl Plugin {
             Ok(link) => link?,
             Err(error) => {
                 let problem = chain(&error);
-                self.core.report_kept(&problem);
+                self.core.report_kept(&file, &problem);
                 return Some(News::of(file, Loaded::Broken(problem)));
             }
         };

@@ -10,7 +10,6 @@ use crate::protocol::{Answer, Interface, Method};
 use bytes::Bytes;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The runner of one script.
 pub(super) struct Runner {
@@ -34,9 +33,9 @@ impl Runner {
 
     /// Answers a call of the engine.
     pub async fn answer(&self, method: &'static Method, body: Bytes) -> Reply {
-        let started = Instant::now();
+        let call = self.slot.begin(method, body);
         let live = self.slot.live();
-        let (live, _body) = match live.and_then(|live| Ok((live.hold(&body)?, live))) {
+        let (live, _body) = match live.and_then(|live| Ok((live.hold(&call.body)?, live))) {
             Ok((held, live)) => (Ok(live), Some(held)),
             Err(error) => (Err(error), None),
         };
@@ -44,11 +43,11 @@ impl Runner {
             && live.script.has(method)
         {
             // The hook goes on after the first part of the answer, so it ends the call by itself.
-            return self.logs.read(method, live, &body).await;
+            return self.logs.read(call, live).await;
         }
-        let outcome = self.outcome(method, &live, &body).await;
+        let outcome = self.outcome(method, &live, &call.body).await;
         let live = live.as_ref().ok();
-        self.slot.finish(method, live, &outcome, started).await;
+        self.slot.finish(call, live, &outcome).await;
         outcome.into_reply(method)
     }
 

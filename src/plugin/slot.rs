@@ -3,11 +3,13 @@
 
 use super::core::Core;
 use super::outcome::Outcome;
+use super::vitals::InFlight;
 use super::{CallError, Loaded, Manifest, lint_policy};
 use crate::metrics::Tally;
 use crate::protocol::{Interface, Method};
 use crate::script::{Diagnostic, Script, Sources};
 use crate::sys::memory::Held;
+use bytes::Bytes;
 use futures_util::FutureExt;
 use std::cell::{Cell, RefCell};
 use std::panic::AssertUnwindSafe;
@@ -45,6 +47,14 @@ enum State {
 /// The loss of a task's result: the task panicked, or the script's thread is gone.
 #[derive(Debug)]
 pub(super) struct Lost;
+
+/// A call from its begin to its end.
+pub(super) struct Ongoing {
+    pub method: &'static Method,
+    pub body: Bytes,
+    pub started: Instant,
+    _in_flight: InFlight,
+}
 
 /// A generation with the manifest that it was loaded under.
 #[derive(Clone)]
@@ -137,6 +147,10 @@ impl Slot {
     pub fn break_with(&self, error: CallError) {
         self.core.meters.generation(self.interface, 0);
         self.state.replace(State::Broken(error));
+        if let Loaded::Broken(problem) = self.standing() {
+            let file = self.interface.file();
+            self.core.vitals.note_problem(&file, Some(&problem));
+        }
     }
 
     /// Answers each call with `diagnostic` from now on, unless a generation is live.
@@ -206,22 +220,29 @@ impl Slot {
     }
 
     fn keep(&self, problem: String) -> Loaded {
-        self.core.report_kept(&problem);
+        self.core.report_kept(&self.interface.file(), &problem);
         Loaded::Kept(problem)
     }
 
+    /// Begins a call with the body that the engine sent, which is empty for a call of Moondock's own.
+    pub fn begin(&self, method: &'static Method, body: Bytes) -> Ongoing {
+        let started = Instant::now();
+        Ongoing {
+            method,
+            body,
+            started,
+            _in_flight: self.core.vitals.begin(method, started),
+        }
+    }
+
     /// Finishes a call: counts it, logs it, and settles the script's state.
-    pub async fn finish(
-        &self,
-        method: &'static Method,
-        live: Option<&Live>,
-        outcome: &Outcome,
-        started: Instant,
-    ) {
-        self.note_unanswered(method, outcome);
+    pub async fn finish(&self, call: Ongoing, live: Option<&Live>, outcome: &Outcome) {
+        self.note_unanswered(call.method, outcome);
         let generation = live.map_or(0, |live| live.script.generation);
+        let took = call.started.elapsed();
         self.core
-            .record(method, outcome, started.elapsed(), generation);
+            .record(call.method, &call.body, outcome, took, generation);
+        drop(call);
         if let Some(live) = live {
             self.settle(live).await;
         }
@@ -278,7 +299,10 @@ impl Slot {
                 tracing::warn!(plugin, script, generation, "script restarted, {reason}");
                 self.go_live(new);
             }
-            Err(diagnostic) => self.core.report_kept(&diagnostic.to_string()),
+            Err(diagnostic) => {
+                let file = self.interface.file();
+                self.core.report_kept(&file, &diagnostic.to_string());
+            }
         }
     }
 
@@ -317,6 +341,7 @@ impl Slot {
         self.core
             .meters
             .generation(self.interface, script.generation);
+        self.core.vitals.note_live(self.interface);
         self.weigh(script);
         self.is_deleted.set(false);
         self.state.replace(State::Live(live));

@@ -6,6 +6,7 @@ use crate::authz::{HIDDEN, HostMount, Refusal};
 use crate::grants::Origin;
 use crate::host::Stage;
 use crate::sys::files::paths;
+use crate::trace::Tap;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -22,6 +23,8 @@ pub struct Surroundings {
     pub host_paths: Vec<PathBuf>,
     /// What takes the place of the machine in a test.
     pub stage: Option<Stage>,
+    /// Where those who watch see the calls.
+    pub tap: Tap,
 }
 
 impl Surroundings {

@@ -5,6 +5,7 @@ use super::systemd::Activation;
 use super::{CertificateError, SocketError, SpecError};
 use super::{certificates, socket, spec};
 use crate::config::{Access, Config, ConfigError, ListenError, Tls, Transport};
+use std::fmt::{self, Display, Formatter};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -46,6 +47,15 @@ pub enum Address {
     Unix(PathBuf),
     /// An IP address and a port.
     Inet(SocketAddr),
+}
+
+impl Display for Address {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        match self {
+            Self::Unix(path) => write!(f, "unix://{}", path.display()),
+            Self::Inet(address) => write!(f, "tcp://{address}"),
+        }
+    }
 }
 
 /// An error of binding an endpoint.

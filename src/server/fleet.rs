@@ -5,20 +5,25 @@ use super::endpoint::{self, Endpoint};
 use super::order::{Event, Order, Reload, Request, WorkerError};
 use super::own_file::OwnFile;
 use super::report::{Report, Round};
+use super::status::{Phase, ServedPlugin, Status};
 use super::systemd::Activation;
 use super::worker::Worker;
 use crate::config::{Config, Found, PluginDir};
-use crate::plugin::{Accepted, News, PluginSpec, Surroundings, Trial};
+use crate::plugin::{Accepted, News, PluginSpec, Surroundings, Trial, Vitals};
 use crate::telemetry::chain;
 use crate::testing;
+use crate::trace::Tap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
@@ -26,6 +31,7 @@ use tracing::{error, info, warn};
 /// All plugins' threads.
 pub struct Fleet<'a> {
     config: &'a Config,
+    started: SystemTime,
     activation: Activation,
     surroundings: Surroundings,
     members: BTreeMap<String, Member>,
@@ -46,8 +52,12 @@ pub struct Fleet<'a> {
 struct Member {
     wanted: Wanted,
     orders: UnboundedSender<Order>,
+    /// Where it is served, as a URL.
+    address: String,
     /// The file by which the engine finds the plugin, until the plugin drains.
     file: Option<OwnFile>,
+    /// What it is doing, once it was opened.
+    vitals: Option<Arc<Vitals>>,
     is_draining: bool,
 }
 
@@ -69,6 +79,7 @@ impl<'a> Fleet<'a> {
         let (report, events) = unbounded_channel();
         let mut fleet = Fleet {
             config,
+            started: SystemTime::now(),
             activation: Activation::take(config)?,
             surroundings: surroundings(config),
             members: BTreeMap::new(),
@@ -226,7 +237,7 @@ impl<'a> Fleet<'a> {
             report: report.clone(),
             late: Vec::new(),
         };
-        let listener = endpoint.listener;
+        let (address, listener) = (worker.address.to_string(), endpoint.listener);
         thread::Builder::new().name(plugin.clone()).spawn(move || {
             let result = catch_unwind(AssertUnwindSafe(|| worker.run(listener)));
             let result = result.unwrap_or(Err(WorkerError::Panicked));
@@ -236,7 +247,9 @@ impl<'a> Fleet<'a> {
         Ok(Member {
             wanted,
             orders: order,
+            address,
             file: endpoint.file,
+            vitals: None,
             is_draining: false,
         })
     }
@@ -316,6 +329,24 @@ impl<'a> Fleet<'a> {
         served.map(|(name, _)| name.as_str())
     }
 
+    /// Returns what the process is doing.
+    pub fn status(&self) -> Status {
+        let started = OffsetDateTime::from(self.started).format(&Rfc3339);
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            started: started.unwrap_or_default(),
+            state: self.config.places.state.clone(),
+            plugins: self.members.values().map(Member::status).collect(),
+            problems: self.problems.iter().cloned().collect(),
+        }
+    }
+
+    /// Returns where the calls of all plugins pass.
+    pub fn tap(&self) -> &Tap {
+        &self.surroundings.tap
+    }
+
     /// Returns where reports to the main thread are sent.
     pub fn report(&self) -> &UnboundedSender<Event> {
         &self.report
@@ -329,6 +360,11 @@ impl<'a> Fleet<'a> {
         match &event {
             Event::Settled { has_ended } => self.settle(*has_ended),
             Event::Ended { plugin, .. } => drop(self.members.remove(plugin)),
+            Event::Ready(vitals) => {
+                if let Some(member) = self.members.get_mut(vitals.meters().plugin()) {
+                    member.vitals = Some(vitals.clone());
+                }
+            }
             _ => {}
         }
         event
@@ -344,6 +380,21 @@ impl<'a> Fleet<'a> {
 }
 
 impl Member {
+    fn status(&self) -> ServedPlugin {
+        let phase = match &self.vitals {
+            _ if self.is_draining => Phase::Draining,
+            Some(_) => Phase::Serving,
+            None => Phase::Opening,
+        };
+        ServedPlugin {
+            name: self.wanted.plugin.name.clone(),
+            directory: self.wanted.plugin.dir.clone(),
+            address: self.address.clone(),
+            phase,
+            plugin: self.vitals.as_ref().map(|vitals| vitals.status()),
+        }
+    }
+
     fn drain(&mut self, within: Option<Duration>) {
         self.file = None;
         self.is_draining = true;
@@ -381,6 +432,6 @@ fn surroundings(config: &Config) -> Surroundings {
         variables,
         managed: config.managed,
         host_paths: config.host_paths.clone(),
-        stage: None,
+        ..Surroundings::default()
     }
 }

@@ -19,10 +19,12 @@ mod order;
 mod own_file;
 mod report;
 mod scrape;
+mod side;
 mod signals;
 mod socket;
 mod spec;
 mod state;
+mod status;
 mod stream;
 mod systemd;
 mod tls;
@@ -30,7 +32,7 @@ mod tls_files;
 mod worker;
 
 pub use self::certificates::CertificateError;
-pub use self::control::{ControlError, ask_to_reload};
+pub use self::control::{Control, ControlError, PARAMETERS, ROUTES, Route};
 pub use self::endpoint::EndpointError;
 pub use self::order::WorkerError;
 pub use self::report::Report;
@@ -38,6 +40,7 @@ pub use self::scrape::ScrapeError;
 pub use self::socket::SocketError;
 pub use self::spec::SpecError;
 pub use self::state::{StateError, StateLock, make_private};
+pub use self::status::{Phase, ServedPlugin, Status};
 pub use self::systemd::ActivationError;
 pub use self::tls::TlsError;
 
@@ -113,10 +116,10 @@ async fn supervise(config: &Config) -> Result<Outcome, ServeError> {
     let scraped = scraped(config)?;
     let notifier = Notifier::from_env();
     let mut fleet = Fleet::start(config)?;
-    let control = control::listen(&config.places.state, fleet.report().clone());
+    let control = control::listen(config, fleet.report().clone(), fleet.tap().clone());
     let _control = control.inspect_err(|error| {
         let error = chain(error);
-        warn!("`moondock reload` will not work, send SIGHUP instead: {error}");
+        warn!("`moondock reload` and `moondock status` will not work: {error}");
     });
     let requests = lookout::start(config.roster.clone(), fleet.report().clone());
     let mut main = Main {
@@ -168,7 +171,11 @@ impl Main<'_> {
                     }
                 },
                 event = fleet.event() => match event {
-                    Event::Ready(meters) => self.scraped.show(meters),
+                    Event::Ready(vitals) => self.scraped.show(vitals.meters().clone()),
+                    Event::Examined(answer) => {
+                        // The client may have hung up.
+                        let _ = answer.send(fleet.status());
+                    }
                     Event::Settled { .. } if fleet.is_settled() => self.notifier.ready(fleet.names()),
                     Event::Settled { .. } => {}
                     Event::Asked(request) => self.pass_on(fleet, request),

@@ -1,9 +1,9 @@
 //! What the main thread and the plugins' threads say to each other.
 
 use super::report::Report;
+use super::status::Status;
 use crate::config::Found;
-use crate::metrics::Meters;
-use crate::plugin::{News, OpenError};
+use crate::plugin::{News, OpenError, Vitals};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +42,8 @@ pub struct Request {
 
 /// A report to the main thread.
 pub enum Event {
-    /// A plugin is served, with these counters.
-    Ready(Arc<Meters>),
+    /// A plugin is served.
+    Ready(Arc<Vitals>),
     /// Plugins have carried out a change.
     Settled {
         /// Whether one of them ended meanwhile.
@@ -51,6 +51,8 @@ pub enum Event {
     },
     /// Somebody asks for a reload.
     Asked(Request),
+    /// Somebody asks what the process is doing.
+    Examined(oneshot::Sender<Status>),
     /// The directories were read, for a request or because they changed; `None` if they could not be.
     Found(Option<Found>, Option<Request>),
     /// A plugin's thread has ended.

@@ -1,39 +1,30 @@
 //! `GET /metrics`: the counters of all plugins, served by the main thread so that no plugin waits.
 
-use super::acceptor::ACCEPT_BACKOFF;
 use super::own_file::OwnFile;
+use super::side::{self, Answer, Listener, Service};
 use super::socket::{SocketError, listen_privately, make_directory};
-use super::stream::AnyStream;
 use crate::config::LocalAddress;
 use crate::metrics::{CONTENT_TYPE, Meters, Process, page};
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE as TYPE, HeaderValue};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::TokioIo;
-use std::convert::Infallible;
+use hyper::{Request, StatusCode};
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use thiserror::Error;
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
-use tokio::time::{sleep, timeout};
-use tracing::{info, warn};
+use tokio::net::TcpListener;
+use tracing::info;
 
 /// What chooses the address.
 const OPTION: &str = "--metrics";
 
-/// The limit on concurrent clients; others wait.
-const MAX_CLIENTS: usize = 16;
-
-/// The time limit on a client's request and answer together.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The service in the log.
+const SERVICE: Service = Service {
+    name: "a metrics connection",
+    limit: Some(Duration::from_secs(5)),
+};
 
 /// The metrics page, which is served as long as this lives.
 pub struct Scraped {
@@ -57,11 +48,6 @@ pub enum ScrapeError {
 /// The counters of all plugins. Only the main thread takes the lock, and briefly.
 type Plugins = Arc<Mutex<Vec<Arc<Meters>>>>;
 
-enum Listener {
-    Unix(UnixListener),
-    Tcp(TcpListener),
-}
-
 impl Scraped {
     /// Serves the page at `address`, if there is one.
     pub fn start(address: Option<&LocalAddress>) -> Result<Scraped, ScrapeError> {
@@ -76,7 +62,14 @@ impl Scraped {
             Some(LocalAddress::Unix(path)) => bind_unix(path)?,
             Some(LocalAddress::Tcp(address)) => (bind_tcp(*address)?, None),
         };
-        tokio::spawn(serve(listener, plugins.clone()));
+        let process = Process {
+            started: SystemTime::now(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        let shown = plugins.clone();
+        tokio::spawn(side::serve(listener, SERVICE, move |request| {
+            ready(answer(&request, &process, &shown))
+        }));
         Ok(Scraped {
             plugins,
             _file: file,
@@ -118,88 +111,14 @@ fn bind_tcp(address: SocketAddr) -> Result<Listener, ScrapeError> {
         .map_err(failed)
 }
 
-async fn serve(listener: Listener, plugins: Plugins) {
-    let process = Process {
-        started: SystemTime::now(),
-        version: env!("CARGO_PKG_VERSION"),
-    };
-    let permits = Arc::new(Semaphore::new(MAX_CLIENTS));
-    loop {
-        // The semaphore is never closed.
-        let Ok(permit) = permits.clone().acquire_owned().await else {
-            return;
-        };
-        let accepted = match &listener {
-            Listener::Unix(listener) => listener
-                .accept()
-                .await
-                .map(|(s, _)| Box::new(s) as Box<dyn AnyStream>),
-            Listener::Tcp(listener) => listener
-                .accept()
-                .await
-                .map(|(s, _)| Box::new(s) as Box<dyn AnyStream>),
-        };
-        match accepted {
-            Ok(stream) => {
-                let plugins = plugins.clone();
-                tokio::spawn(async move {
-                    // A client that is too slow, or hangs up, asks again.
-                    let _ = timeout(CLIENT_TIMEOUT, converse(stream, process, plugins)).await;
-                    drop(permit);
-                });
-            }
-            Err(error) => {
-                warn!("cannot accept a metrics connection: {error}");
-                sleep(ACCEPT_BACKOFF).await;
-            }
-        }
+fn answer(request: &Request<Incoming>, process: &Process, plugins: &Plugins) -> Answer {
+    if !side::reads(request.method()) {
+        return side::not_allowed(CONTENT_TYPE, "use `GET`\n".to_owned(), "GET, HEAD");
     }
-}
-
-async fn converse(
-    stream: Box<dyn AnyStream>,
-    process: Process,
-    plugins: Plugins,
-) -> hyper::Result<()> {
-    let service = service_fn(|request| {
-        let answer = answer(&request, &process, &plugins);
-        async { Ok::<_, Infallible>(answer) }
-    });
-    http1::Builder::new()
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await
-}
-
-fn answer(
-    request: &Request<Incoming>,
-    process: &Process,
-    plugins: &Plugins,
-) -> Response<Full<Bytes>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        let mut refusal = plain(StatusCode::METHOD_NOT_ALLOWED, "use `GET`\n".to_owned());
-        refusal
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-        return refusal;
+    if request.uri().path() != "/metrics" {
+        let text = "not found; use `/metrics`\n".to_owned();
+        return side::plain(StatusCode::NOT_FOUND, CONTENT_TYPE, text);
     }
-    match request.uri().path() {
-        "/metrics" => {
-            let plugins = plugins.lock().unwrap_or_else(PoisonError::into_inner);
-            plain(StatusCode::OK, page(process, &plugins))
-        }
-        _ => plain(
-            StatusCode::NOT_FOUND,
-            "not found; use `/metrics`\n".to_owned(),
-        ),
-    }
-}
-
-fn plain(status: StatusCode, text: String) -> Response<Full<Bytes>> {
-    let mut answer = Response::new(Full::new(Bytes::from(text)));
-    *answer.status_mut() = status;
-    answer
-        .headers_mut()
-        .insert(TYPE, HeaderValue::from_static(CONTENT_TYPE));
-    answer
+    let plugins = plugins.lock().unwrap_or_else(PoisonError::into_inner);
+    side::plain(StatusCode::OK, CONTENT_TYPE, page(process, &plugins))
 }

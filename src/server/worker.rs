@@ -119,7 +119,7 @@ impl Worker {
             plugin.forsake_logs();
         }
         // Nobody receives it while the process ends.
-        let _ = self.report.send(Event::Ready(plugin.meters().clone()));
+        let _ = self.report.send(Event::Ready(plugin.vitals().clone()));
         Ok(Some(plugin))
     }
 

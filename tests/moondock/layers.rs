@@ -56,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metrics",
             "telemetry",
             "testing",
+            "trace",
         ],
     ),
     (
@@ -69,8 +70,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "grants",
             "metrics",
             "telemetry",
+            "trace",
         ],
     ),
+    ("trace", &["protocol"]),
     ("script", &["host", "sys", "protocol", "grants", "shipped"]),
     ("host", &["sys", "grants", "shipped"]),
     ("shipped", &[]),

@@ -28,6 +28,7 @@ mod citations;
 mod client;
 mod collector;
 mod command_line;
+mod control;
 mod diagnostics;
 mod directories;
 mod documents;

@@ -7,6 +7,7 @@ mod authz;
 mod bodies;
 mod bundle;
 mod cli;
+mod control;
 mod manifest;
 mod methods;
 mod metrics;
@@ -38,6 +39,7 @@ fn generated() -> Vec<Generated> {
         page("plugin-toml", manifest::page()),
         page("bundle", bundle::page()),
         page("metrics", metrics::page()),
+        page("control", control::page()),
     ];
     pages.into_iter().chain(types::all()).collect()
 }

@@ -14,11 +14,12 @@ use crate::protocol::{Interface, Method, WRITE_ENTRIES, WRITE_ENTRY};
 use crate::script::Diagnostic;
 use crate::sys::blocking;
 use crate::sys::state::journal::{Mark, MarkFile};
+use bytes::Bytes;
 use mlua::{IntoLuaMulti, Lua, Table};
 use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The pause before a failed batch is delivered again: at first, doubled with each failure.
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -130,7 +131,8 @@ impl Delivery {
         method: &'static Method,
         args: impl IntoLuaMulti,
     ) -> Result<(), Diagnostic> {
-        let started = Instant::now();
+        let slot = &self.registry.slot;
+        let ongoing = slot.begin(method, Bytes::new());
         let deadline = live.manifest.deadline(method);
         let result = live.script.call_for_value(method, args, deadline).await;
         let result = result.map(drop);
@@ -138,8 +140,7 @@ impl Delivery {
         let reply = reply.map_err(CallError::Failed);
         // The stream reports failures itself, with what becomes of the entries.
         let outcome = Outcome::of(reply, String::new()).unlogged();
-        let slot = &self.registry.slot;
-        slot.finish(method, Some(live), &outcome, started).await;
+        slot.finish(ongoing, Some(live), &outcome).await;
         result
     }
 

@@ -23,7 +23,7 @@ use self::queue::Queue;
 use self::registry::Registry;
 use self::stream::Stream;
 use super::outcome::Outcome;
-use super::slot::{Live, Slot};
+use super::slot::{Live, Ongoing, Slot};
 use super::{CallError, Reply, hook};
 use crate::protocol::{Method, READ_LOG};
 use crate::script::{Diagnostic, Owed};
@@ -155,8 +155,8 @@ impl Logs {
     }
 
     /// Answers `ReadLogs` with what the hook emits, as a stream unless the hook fails at once.
-    pub async fn read(&self, method: &'static Method, live: &Live, body: &[u8]) -> Reply {
-        read::read(&self.registry, method, live, body).await
+    pub async fn read(&self, call: Ongoing, live: &Live) -> Reply {
+        read::read(&self.registry, call, live).await
     }
 
     /// Resumes the streams that are noted in the journal, but not running: after a restart of the process,

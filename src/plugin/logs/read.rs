@@ -4,7 +4,7 @@ use super::entry::Emitted;
 use super::registry::Registry;
 use crate::metrics::Verdict;
 use crate::plugin::outcome::Outcome;
-use crate::plugin::slot::Live;
+use crate::plugin::slot::{Live, Ongoing};
 use crate::plugin::{CallError, Reply, ReplyStream, hook};
 use crate::protocol::{Method, READ_CONFIG, frame};
 use crate::script::{close_message, decode};
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use mlua::{Function, Lua, Table, Value};
 use std::cell::Cell;
 use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
@@ -35,12 +35,8 @@ struct Reading {
 }
 
 /// Answers `ReadLogs`, with a stream unless the hook fails at once.
-pub(super) async fn read(
-    registry: &Rc<Registry>,
-    method: &'static Method,
-    live: &Live,
-    body: &[u8],
-) -> Reply {
+pub(super) async fn read(registry: &Rc<Registry>, ongoing: Ongoing, live: &Live) -> Reply {
+    let (method, body) = (ongoing.method, &ongoing.body);
     let request = match decode(live.script.lua(), method.request, body) {
         Ok(request) => request,
         Err(problem) => {
@@ -55,7 +51,7 @@ pub(super) async fn read(
         parts,
         begun: Cell::new(Some(begun)),
     });
-    let running = run(registry.clone(), method, live.clone(), request, reading);
+    let running = run(registry.clone(), ongoing, live.clone(), request, reading);
     registry.slot.spawn(running);
     // Ends also when the hook does, which drops its end.
     let _ = timeout(FAILURE_TIMEOUT, beginning).await;
@@ -69,23 +65,22 @@ pub(super) async fn read(
 /// Runs the hook to its end, or until the reader is gone.
 async fn run(
     registry: Rc<Registry>,
-    method: &'static Method,
+    ongoing: Ongoing,
     live: Live,
     request: Table,
     reading: Rc<Reading>,
 ) {
-    let started = Instant::now();
     let container = text_field(&request, "ContainerID");
     let object = text_field(&request, "ContainerName");
     let object = object.trim_start_matches('/').to_owned();
     let followed = registry.follow(&container);
-    let calling = call(method, &live, &request, &reading, followed);
+    let calling = call(ongoing.method, &live, &request, &reading, followed);
     let result = tokio::select! {
         result = registry.slot.guard(calling) => result,
         () = reading.parts.closed() => {
             tracing::debug!(plugin = registry.slot.name(), object, "the reader of a log disconnected");
             let outcome = Outcome::ok(Vec::new(), object).unlogged();
-            return registry.slot.finish(method, Some(&live), &outcome, started).await;
+            return registry.slot.finish(ongoing, Some(&live), &outcome).await;
         }
     };
     // A panic must reach the reader as an error, and not as the end of the log.
@@ -96,7 +91,7 @@ async fn run(
     }
     let outcome = Outcome::of(result.map(|()| Vec::new()), object);
     let slot = &registry.slot;
-    slot.finish(method, Some(&live), &outcome, started).await;
+    slot.finish(ongoing, Some(&live), &outcome).await;
 }
 
 fn text_field(request: &Table, name: &str) -> String {

@@ -273,7 +273,7 @@ fn reload_reports_a_process_that_does_not_serve_yet() {
 #[test]
 fn reload_fails_if_the_process_ends_before_it_reports() {
     let place = tempfile::tempdir().unwrap();
-    let socket = UnixListener::bind(place.path().join(".control")).unwrap();
+    let socket = UnixListener::bind(place.path().join("control.sock")).unwrap();
     let ending = std::thread::spawn(move || drop(socket.accept().unwrap()));
     let told = reload(place.path());
     ending.join().unwrap();

@@ -1,0 +1,178 @@
+//! The commands' end of the control socket.
+
+use super::socket_in;
+use crate::server::report::Report;
+use crate::server::state::{self, StateError};
+use crate::server::status::Status;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::{Request, Response, StatusCode};
+use hyper_util::rt::TokioIo;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
+use std::io::{self, ErrorKind};
+use std::path::PathBuf;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::UnixStream;
+use tokio::time::timeout;
+
+/// How long a reload may take; a script may run its top level for 5 s.
+const RELOAD_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// How long the status may take, which no script can hold up.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The way to a running process.
+#[derive(Debug, Clone)]
+pub enum Control {
+    /// By the directory of its state.
+    State(PathBuf),
+    /// By its control socket.
+    Socket(PathBuf),
+}
+
+/// An error of asking a running process.
+#[derive(Debug, Error)]
+#[allow(missing_docs, reason = "the messages are the documentation")]
+pub enum ControlError {
+    #[error(transparent)]
+    State(#[from] StateError),
+    #[error("no moondock takes requests at `{}`: start it with `--control`", .0.display())]
+    Absent(PathBuf),
+    #[error("cannot connect to `{}`: run this as the user that moondock runs as", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    #[error("moondock has not answered after {} s: see its log", .0.as_secs())]
+    Timeout(Duration),
+    #[error("moondock ended, or failed, before it reported what it did: see its log")]
+    NoReport,
+    #[error("moondock refused the request: {0}")]
+    Refused(String),
+}
+
+impl Control {
+    /// Asks the process what it is doing.
+    ///
+    /// # Errors
+    /// Fails if there is no such process, or if it does not answer.
+    pub async fn status(&self) -> Result<Status, ControlError> {
+        let asking = self.text("GET", "/v1/status", String::new());
+        let text = within(STATUS_TIMEOUT, asking).await?;
+        serde_json::from_str(&text).map_err(|_| ControlError::NoReport)
+    }
+
+    /// Asks the process to reload its scripts, and waits for its report.
+    ///
+    /// # Errors
+    /// Fails if there is no such process, or if it ends meanwhile.
+    pub async fn reload(&self, accept_grants: bool) -> Result<Report, ControlError> {
+        let body = json!({ "accept_grants": accept_grants }).to_string();
+        let asking = self.text("POST", "/v1/reload", body);
+        let text = within(RELOAD_TIMEOUT, asking).await?;
+        Report::from_json(&text).ok_or(ControlError::NoReport)
+    }
+
+    /// Passes the calls that the parameters select to `see`, a line of JSON each, until it returns
+    /// false, or the process ends.
+    ///
+    /// # Errors
+    /// Fails if there is no such process.
+    pub async fn trace(
+        &self,
+        parameters: &[(&str, String)],
+        mut see: impl FnMut(&str) -> bool,
+    ) -> Result<(), ControlError> {
+        let encoded: Vec<_> = parameters
+            .iter()
+            .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
+            .collect();
+        let target = format!("/v1/trace?{}", encoded.join("&"));
+        let mut answer = self.ask("GET", &target, String::new()).await?;
+        let mut text = Vec::new();
+        while let Some(Ok(frame)) = answer.frame().await {
+            let Ok(data) = frame.into_data() else {
+                continue;
+            };
+            text.extend_from_slice(&data);
+            while let Some(end) = text.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<_> = text.drain(..=end).collect();
+                if !see(&String::from_utf8_lossy(&line[..end])) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn text(&self, method: &str, target: &str, body: String) -> Result<String, ControlError> {
+        let answer = self.ask(method, target, body).await?;
+        let bytes = answer.collect().await.map_err(|_| ControlError::NoReport)?;
+        Ok(String::from_utf8_lossy(&bytes.to_bytes()).into_owned())
+    }
+
+    /// Sends a request. Returns the answer if it is a success.
+    async fn ask(
+        &self,
+        method: &str,
+        target: &str,
+        body: String,
+    ) -> Result<Incoming, ControlError> {
+        let lost = |_| ControlError::NoReport;
+        let stream = TokioIo::new(self.connect().await?);
+        let (mut sender, connection) = http1::handshake(stream).await.map_err(lost)?;
+        tokio::spawn(connection);
+        let request = Request::builder()
+            .method(method)
+            .uri(target)
+            .header("Host", "moondock")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| ControlError::Refused(error.to_string()))?;
+        let answer = sender.send_request(request).await.map_err(lost)?;
+        if answer.status() == StatusCode::OK {
+            return Ok(answer.into_body());
+        }
+        Err(refused(answer).await)
+    }
+
+    async fn connect(&self) -> Result<UnixStream, ControlError> {
+        let path = match self {
+            Self::State(dir) => socket_in(dir),
+            Self::Socket(path) => path.clone(),
+        };
+        match (UnixStream::connect(&path).await, self) {
+            (Ok(stream), _) => Ok(stream),
+            (Err(error), Self::State(dir)) if is_absent(&error) => {
+                Err(state::why_silent(dir).into())
+            }
+            (Err(error), Self::Socket(_)) if is_absent(&error) => Err(ControlError::Absent(path)),
+            (Err(source), _) => Err(ControlError::Connect { path, source }),
+        }
+    }
+}
+
+async fn refused(answer: Response<Incoming>) -> ControlError {
+    let status = answer.status();
+    let Ok(body) = answer.collect().await else {
+        return ControlError::NoReport;
+    };
+    let json: Value = serde_json::from_slice(&body.to_bytes()).unwrap_or_default();
+    let text = json["error"].as_str().map(str::to_owned);
+    ControlError::Refused(text.unwrap_or_else(|| status.to_string()))
+}
+
+async fn within<T>(
+    limit: Duration,
+    asking: impl Future<Output = Result<T, ControlError>>,
+) -> Result<T, ControlError> {
+    let answered = timeout(limit, asking).await;
+    answered.unwrap_or(Err(ControlError::Timeout(limit)))
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::ConnectionRefused
+    )
+}

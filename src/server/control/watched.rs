@@ -1,0 +1,100 @@
+//! `GET /v1/trace`: calls as they pass, a line of JSON each.
+
+use super::{LINES, refusal};
+use crate::server::side::{self, Answer};
+use crate::trace::{PassedCall, Seen, Tap, Watcher};
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::StatusCode;
+use hyper::body::Frame;
+use percent_encoding::percent_decode_str;
+use serde_json::json;
+use std::convert::Infallible;
+
+/// The parameters of the query, and what each selects.
+pub const PARAMETERS: [(&str, &str); 4] = [
+    ("plugin", "Calls of this plugin."),
+    ("method", "Calls of this method: `VolumeDriver.Create`."),
+    (
+        "verdict",
+        "Calls that ended so: `ok`, `denied` or `failed`.",
+    ),
+    (
+        "slow_ms",
+        "Calls that took at least this many milliseconds.",
+    ),
+];
+
+/// The calls that a client asks for.
+#[derive(Debug, Default, PartialEq)]
+struct Filter {
+    plugin: Option<String>,
+    method: Option<String>,
+    verdict: Option<String>,
+    slow_ms: Option<f64>,
+}
+
+/// Answers with the calls that pass from now on.
+pub fn answer(tap: &Tap, query: &str) -> Answer {
+    let filter = match Filter::parse(query) {
+        Ok(filter) => filter,
+        Err(problem) => return refusal(StatusCode::BAD_REQUEST, &problem),
+    };
+    let lines = unfold((tap.watch(), filter), async |(mut watcher, filter)| {
+        let line = next_line(&mut watcher, &filter).await?;
+        let frame = Frame::data(Bytes::from(line + "\n"));
+        Some((Ok::<_, Infallible>(frame), (watcher, filter)))
+    });
+    let mut answer = side::plain(StatusCode::OK, LINES, String::new());
+    *answer.body_mut() = StreamBody::new(lines).boxed_unsync();
+    answer
+}
+
+async fn next_line(watcher: &mut Watcher, filter: &Filter) -> Option<String> {
+    loop {
+        match watcher.next().await? {
+            Seen::Missed(calls) => return Some(json!({ "missed": calls }).to_string()),
+            Seen::Call(call) if filter.selects(&call) => return Some(call.to_json().to_string()),
+            Seen::Call(_) => {}
+        }
+    }
+}
+
+impl Filter {
+    fn parse(query: &str) -> Result<Self, String> {
+        let mut filter = Self::default();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
+            match name {
+                "plugin" => filter.plugin = Some(value),
+                "method" => filter.method = Some(value),
+                "verdict" => filter.verdict = Some(value),
+                "slow_ms" => {
+                    let ms = value
+                        .parse()
+                        .map_err(|_| format!("`slow_ms` is `{value}`, and must be a number"))?;
+                    filter.slow_ms = Some(ms);
+                }
+                _ => {
+                    let names = PARAMETERS.map(|(name, _)| name).join(", ");
+                    return Err(format!("there is no parameter `{name}`: use {names}"));
+                }
+            }
+        }
+        Ok(filter)
+    }
+
+    fn selects(&self, call: &PassedCall) -> bool {
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == value)
+        };
+        is(&self.plugin, &call.plugin)
+            && is(&self.method, call.method.wire)
+            && is(&self.verdict, call.verdict)
+            && self
+                .slow_ms
+                .is_none_or(|ms| call.took.as_secs_f64() * 1e3 >= ms)
+    }
+}

@@ -1,0 +1,102 @@
+//! `docs/reference/control.md`: the requests of the control socket.
+
+use moondock::server::{PARAMETERS, ROUTES};
+use moondock::trace::{Rule, SECRET_NAMES};
+
+const INTRO: &str = "# Control socket
+
+`control.sock` in the state directory, or the socket of `moondock serve --control`. It speaks HTTP/1.1, one request a connection, and JSON; its mode is 0600. The [guide](../guides/watching.md) shows the commands that use it.
+
+| request | |
+|---|---|
+";
+
+const TRACE: &str = "
+A request that fails is answered with a status of 400 or more and `{\"error\": \"…\"}`. What is added to an answer keeps the version; what breaks a client gets another.
+
+## Trace
+
+A line is an object with `time` (when the call ended), `plugin`, `method`, `object`, `verdict` (`ok`, `denied` or `failed`), `outcome` (with the reason), `ms`, `generation`, `request` and `reply` (`null` for an error). In the request to a policy, the bodies are JSON instead of Base64. `{\"missed\": 12}` stands for calls that passed while the client was too slow.
+
+| parameter | selects |
+|---|---|
+";
+
+const SECRETS: &str = "
+## Secrets
+
+The value of a field, header, option, variable or query parameter is shown as `***`, with everything in it, if its name matches one of these. Capitals and punctuation divide a name into words: `SigningCAKey` is `signing`, `ca` and `key`. Case makes no difference.
+
+| | |
+|---|---|
+";
+
+const AFTER: &str = "
+`NAME=value` in a list, as in `Env`, is judged by its name too. In any text, the password between `name:` and `@` is shown as `***`.
+";
+
+/// The rules of one kind.
+struct Kind {
+    title: &'static str,
+    name_of: fn(&Rule) -> Option<&'static str>,
+}
+
+const KINDS: [Kind; 5] = [
+    Kind {
+        title: "a word is",
+        name_of: |rule| match rule {
+            Rule::Word(word) => Some(word),
+            _ => None,
+        },
+    },
+    Kind {
+        title: "a word ends in",
+        name_of: |rule| match rule {
+            Rule::End(end) => Some(end),
+            _ => None,
+        },
+    },
+    Kind {
+        title: "the name is",
+        name_of: |rule| match rule {
+            Rule::Name(name) => Some(name),
+            _ => None,
+        },
+    },
+    Kind {
+        title: "the name is, and the value is a text",
+        name_of: |rule| match rule {
+            Rule::Text(name) => Some(name),
+            _ => None,
+        },
+    },
+    Kind {
+        title: "but not if the name is",
+        name_of: |rule| match rule {
+            Rule::Shown(name) => Some(name),
+            _ => None,
+        },
+    },
+];
+
+/// The page.
+pub fn page() -> String {
+    let mut page = INTRO.to_owned();
+    for route in &ROUTES {
+        page += &format!("| `{} {}` | {} |\n", route.method, route.path, route.help);
+    }
+    page += TRACE;
+    for (name, help) in PARAMETERS {
+        page += &format!("| `{name}` | {help} |\n");
+    }
+    page += SECRETS;
+    for Kind { title, name_of } in KINDS {
+        let names: Vec<_> = SECRET_NAMES
+            .iter()
+            .filter_map(name_of)
+            .map(|name| format!("`{name}`"))
+            .collect();
+        page += &format!("| {title} | {} |\n", names.join(", "));
+    }
+    page + AFTER
+}
