@@ -14,7 +14,7 @@ local function refused(hook, request)
 end
 
 local function uses()
-  return test.stored("@volume/")["@volume/xx"].mounts
+  return test.stored("@volume-use/")
 end
 
 test.case("answers have Docker's names", function()
