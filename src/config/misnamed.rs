@@ -6,13 +6,15 @@
 )]
 
 use crate::protocol::Interface;
+use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 /// How many letters of a file's name may be wrong.
 const EDITS: usize = 2;
 
 /// Describes the first file in a directory, or in one of its children, that is nearly the script of
-/// an interface: misspelt, or a link to nothing. If there is none, says how to make a plugin.
+/// an interface: misspelt, or no file. If there is none, says how to make a plugin.
 pub fn near_script(dir: &Path) -> String {
     let below = || children(dir).iter().find_map(|child| near_script_in(child));
     let found = near_script_in(dir).or_else(below);
@@ -49,18 +51,36 @@ fn near_script_among(dir: &Path, counts: fn(&str) -> bool) -> Option<String> {
         }
         let meant = Interface::ALL.map(Interface::file);
         let meant = meant.iter().find(|file| is_near(name, file))?;
-        let target = path.read_link().ok().filter(|_| !path.exists());
-        match target {
-            Some(target) if name == meant => {
-                let target = target.display();
-                Some(format!(
-                    "`{shown}` is a link to `{target}`, which does not exist"
-                ))
-            }
-            _ if path.is_dir() => Some(format!("`{shown}` is a directory, not a script")),
-            _ => Some(format!("rename `{shown}` to `{meant}`")),
+        match what_it_is(path) {
+            Some(what) => Some(format!("`{shown}` {what}")),
+            None => (name != meant).then(|| format!("rename `{shown}` to `{meant}`")),
         }
     })
+}
+
+/// Says what a path leads to, unless that is a file.
+fn what_it_is(path: &Path) -> Option<String> {
+    let kind = match path.metadata() {
+        Ok(found) => found.file_type(),
+        Err(error) => return Some(why_it_leads_nowhere(path, &error)),
+    };
+    let kinds = [
+        (kind.is_dir(), "a directory"),
+        (kind.is_fifo(), "a FIFO"),
+        (kind.is_socket(), "a socket"),
+        (!kind.is_file(), "a device"),
+    ];
+    let (_, what) = kinds.into_iter().find(|(is_it, _)| *is_it)?;
+    Some(format!("is {what}, not a script"))
+}
+
+fn why_it_leads_nowhere(path: &Path, error: &io::Error) -> String {
+    match path.read_link() {
+        Ok(target) if error.kind() == io::ErrorKind::NotFound => {
+            format!("is a link to `{}`, which does not exist", target.display())
+        }
+        _ => format!("cannot be read: {error}"),
+    }
 }
 
 fn is_near(name: &str, file: &str) -> bool {

@@ -1,7 +1,7 @@
 //! Messages for the author of a script, with their place.
 
 use super::cures::{cure_of, cure_of_syntax};
-use super::excerpt::{Excerpt, columns};
+use super::excerpt::{Excerpt, columns, visible};
 use super::failure::{CallFailure, Raised};
 use super::place::{OWN, Place, split_frame, split_place};
 use std::fmt;
@@ -108,6 +108,17 @@ impl Diagnostic {
         } else {
             self
         }
+    }
+
+    /// Sets the line if there is none, and the message is not for Docker's user.
+    #[must_use]
+    pub fn or_at(self, line: Option<usize>) -> Self {
+        let line = if self.is_deliberate() {
+            self.line
+        } else {
+            self.line.or(line)
+        };
+        Self { line, ..self }
     }
 
     /// Returns whether the script raised the message for Docker's user, and so has no fault.
@@ -267,10 +278,11 @@ fn in_kit(file: &str, line: usize) -> String {
     format!("in the kit {}, line {line}", file.trim_start_matches(OWN))
 }
 
+/// Returns the first line, in which no character changes what a terminal shows.
 fn first_line(message: &str) -> String {
-    let line = message.lines().next().unwrap_or_default();
+    let line = visible(message.lines().next().unwrap_or_default());
     match line.len() {
-        ..=MAX_MESSAGE => line.to_owned(),
+        ..=MAX_MESSAGE => line,
         _ => format!("{}…", &line[..line.floor_char_boundary(MAX_MESSAGE)]),
     }
 }

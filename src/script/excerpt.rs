@@ -1,5 +1,6 @@
 //! The line that a message is about, with a mark below the place.
 
+use crate::grants::is_invisible;
 use std::fmt;
 
 /// What is shown of a line.
@@ -28,6 +29,7 @@ impl Excerpt {
         let indent = width(&shown[..from]);
         let pointer = " ".repeat(indent) + &"^".repeat(width(&shown[from..to]).max(1));
         let shown = shown.replace('\t', TAB);
+        let shown = shown.replace(is_invisible, UNSHOWN);
         write!(f, "\n{margin} |\n{line} | {shown}\n{margin} | {pointer}")
     }
 }
@@ -51,6 +53,21 @@ fn window(line: &str, from: usize, to: usize) -> (String, usize, usize) {
 
 /// How a tab is shown.
 const TAB: &str = "    ";
+/// How a character of a line is shown that would change what a terminal shows.
+const UNSHOWN: &str = "\u{fffd}";
+
+/// Escapes what would change what a terminal shows.
+pub(super) fn visible(line: &str) -> String {
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_invisible(c) && c != '\t' {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
 
 /// Returns how many columns a text takes when it is shown.
 fn width(text: &str) -> usize {

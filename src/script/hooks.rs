@@ -1,5 +1,6 @@
 //! The table of hooks that a script returns, checked against the methods of its interface.
 
+use super::tokens::{Token, TokenKind, tokens};
 use super::{Diagnostic, Problems, Sources, type_of};
 use crate::host::nearest;
 use crate::protocol::{Interface, Method, Missing, methods_of};
@@ -74,6 +75,16 @@ fn forgotten_return(text: &[u8]) -> Option<(usize, &str)> {
         is_call.then_some((index + 1, call))
     });
     calls.next()
+}
+
+/// Finds the line on which a script has a kit make its hooks: `return volume.driver({ … })`.
+pub(super) fn driver_line(text: &[u8]) -> Option<usize> {
+    let tokens = tokens(std::str::from_utf8(text).ok()?);
+    let is_call = |pair: &&[Token]| {
+        let [dot, name] = [pair[0].kind, pair[1].kind];
+        dot == TokenKind::Sign(".") && name == TokenKind::Name("driver")
+    };
+    tokens.windows(2).find(is_call).map(|pair| pair[1].line)
 }
 
 /// Returns the methods that a script can answer.

@@ -1,9 +1,9 @@
 //! One generation of one interface's script.
 
 use super::globals;
-use super::hooks::check_hooks;
+use super::hooks::{check_hooks, driver_line};
 use super::loader::{Loader, kit_text};
-use super::place::Place;
+use super::place::{OWN, Place};
 use super::{CallFailure, Diagnostic, Hook, Problems, Sources, Vm};
 use crate::host::{Exhausted, Host, Limits, Shared, log};
 use crate::protocol::{Interface, Method};
@@ -180,7 +180,7 @@ impl Script {
     /// Creates a diagnostic about the hook of `method`, at the line on which it begins.
     pub fn diagnose(&self, method: &Method, message: &str) -> Diagnostic {
         let diagnostic = Diagnostic::parse(&self.interface.file(), message);
-        self.excerpt(diagnostic.at_place(self.place_of(method), None))
+        self.located(method, diagnostic.at_place(self.place_of(method), None))
     }
 
     fn failed(&self, method: &Method, failure: &CallFailure) -> Diagnostic {
@@ -188,11 +188,18 @@ impl Script {
             self.worn.set(true);
         }
         let place = self.place_of(method);
-        self.excerpt(Diagnostic::of_failure(
-            &self.interface.file(),
-            failure,
-            place,
-        ))
+        let diagnostic = Diagnostic::of_failure(&self.interface.file(), failure, place);
+        self.located(method, diagnostic)
+    }
+
+    /// Adds the text of the line. A fault in a hook that a kit made is on the line that had it made,
+    /// if no other line of the author's led to it.
+    fn located(&self, method: &Method, diagnostic: Diagnostic) -> Diagnostic {
+        let file = PathBuf::from(self.interface.file());
+        let is_kits = |(file, _): Place| file.starts_with(OWN);
+        let made = self.place_of(method).is_some_and(is_kits);
+        let line = made.then(|| driver_line(self.sources.files.get(&file)?));
+        self.excerpt(diagnostic.or_at(line.flatten()))
     }
 
     fn place_of(&self, method: &Method) -> Option<Place> {

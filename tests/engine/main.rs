@@ -48,5 +48,6 @@ mod new;
 mod podman;
 mod reload;
 mod secrets;
+mod swarm;
 mod transports;
 mod volumes;

@@ -40,8 +40,7 @@ fn one_managed_plugin_serves_all_seven_interfaces() {
     plugin.enable();
 
     plugin.wait_for_log("an engine with ");
-    bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"])
-        .ok();
+    bed.swarm_init();
     bed.docker(&["secret", "create", "--driver", NAME, "token"])
         .ok();
     let service = [

@@ -28,8 +28,7 @@ impl Bed {
         let bed = Bed::new();
         bed.without_resolver();
         bed.engine_start(&[]);
-        bed.docker(&["swarm", "init", "--advertise-addr", "198.51.100.1"])
-            .ok();
+        bed.swarm_init();
         bed.write_script("scripts/vault/secret.lua", VAULT);
         let dir = bed.dir();
         let argv = [

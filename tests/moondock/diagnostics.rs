@@ -413,7 +413,7 @@ fn a_reply_that_docker_would_not_read_names_the_field() {
         (
             "list",
             "{ Volumes = { { Name = 'a', CreatedAt = 'yesterday' } } }",
-            "the reply's `Volumes.1.CreatedAt` is not an RFC 3339 time",
+            "the reply's `Volumes[1].CreatedAt` is not an RFC 3339 time",
             "use `time.rfc3339()`, or leave the field out",
         ),
     ] {

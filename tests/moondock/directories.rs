@@ -379,6 +379,35 @@ fn reload_reports_what_became_of_each_plugin_and_script() {
     assert!(report.text.contains("new/volume.lua: "), "{}", report.text);
 }
 
+/// What a script prints and raises may hold line ends and codes of terminals.
+#[test]
+fn a_script_cannot_forge_a_line_of_the_log_or_of_a_reload() {
+    const FORGED: &str = "one\\n2001-01-01T00:00:00.000000Z  INFO forged\\rtwo\\27[2Jthree";
+    let served = Setup::with_volume().start();
+    let raised = format!("print(\"{FORGED}\")\nerror(\"{FORGED}\")\n");
+    let in_one_line = FORGED.replacen("\\n", " ", 1);
+    for (text, shown) in [
+        (raised.clone(), "volume.lua:2: one"),
+        (
+            raised.replace(FORGED, &in_one_line),
+            "INFO forged\\rtwo\\u{1b}[2Jthree",
+        ),
+    ] {
+        fs::write(served.plugin_dir("vol").join("volume.lua"), text).unwrap();
+        served.wait_for_log(shown);
+        let report = served.reload();
+        assert_eq!(report.code, Some(1), "{}", report.text);
+        for written in [&report.text, &served.log()] {
+            assert!(written.contains(shown), "{written}");
+            assert!(!written.contains(['\r', '\u{1b}']), "{written}");
+            assert!(
+                !written.lines().any(|line| line.starts_with("2001-01-01")),
+                "{written}"
+            );
+        }
+    }
+}
+
 /// A network driver with the hooks that are needed.
 const NETWORK: &str = "local function nothing() end
 return {

@@ -107,7 +107,7 @@ const CASES: &[(&str, &str, &str, &str, &str)] = &[
         "network.join",
         "{ StaticRoutes = { { Destination = '10.0.0.0', RouteType = 1 } } }",
         JOIN,
-        "StaticRoutes.1.Destination` must be an address with its prefix length, such as `10.1.0.5/24`, not `10.0.0.0`",
+        "StaticRoutes[1].Destination` must be an address with its prefix length, such as `10.1.0.5/24`, not `10.0.0.0`",
         PREFIX,
     ),
     (

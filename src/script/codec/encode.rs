@@ -53,7 +53,7 @@ impl Encoder {
         let mut separator = b'{';
         for field in shape.fields {
             let value: Value = table.raw_get(field.name).map_err(|e| at.failed(&e))?;
-            let at = at.inner(field.name);
+            let at = at.field(field.name);
             match &value {
                 Value::Nil if field.required => {
                     return Err(at.mismatch("is missing").cure(expected_fields(shape)));
@@ -177,7 +177,7 @@ impl Encoder {
         for index in 1..=length {
             self.out.push(std::mem::replace(&mut separator, b','));
             let value: Value = table.raw_get(index).map_err(|e| at.failed(&e))?;
-            item(self, &value, &at.inner(&index.to_string()))?;
+            item(self, &value, &at.item(index))?;
         }
         self.close(separator, b'[', b']');
         Ok(())
@@ -192,7 +192,7 @@ impl Encoder {
         self.count(0)?;
         let mut separator = b'{';
         for key in self.sorted_keys(table, at)? {
-            let at = at.inner(&key);
+            let at = at.field(&key);
             let value = table.raw_get(key.as_str()).map_err(|e| at.failed(&e))?;
             self.write_key(&mut separator, &key, &at)?;
             item(self, &value, &at)?;
@@ -261,7 +261,7 @@ fn reject_unknown_fields(shape: &Shape, table: &Table, at: &Path) -> Result<(), 
             .as_string()
             .map_or_else(|| describe(&key), LuaString::to_string_lossy);
         if shape.field(&key).is_none() {
-            let mismatch = at.inner(&key).mismatch("is not a field that Docker reads");
+            let mismatch = at.field(&key).mismatch("is not a field that Docker reads");
             return Err(mismatch.cure(cure_of_unknown(shape, &key)));
         }
     }

@@ -17,24 +17,28 @@ pub struct Mismatch {
 
 /// A place in a reply, as a list from the inside out.
 #[derive(Default)]
-pub(super) struct Path<'a> {
-    outer: Option<&'a Path<'a>>,
-    name: &'a str,
+pub(super) enum Path<'a> {
+    #[default]
+    Reply,
+    Field(&'a Path<'a>, &'a str),
+    Item(&'a Path<'a>, usize),
 }
 
 impl Path<'_> {
-    pub fn inner<'a>(&'a self, name: &'a str) -> Path<'a> {
-        Path {
-            outer: Some(self),
-            name,
-        }
+    pub fn field<'a>(&'a self, name: &'a str) -> Path<'a> {
+        Path::Field(self, name)
+    }
+
+    pub fn item(&self, number: usize) -> Path<'_> {
+        Path::Item(self, number)
     }
 
     fn render(&self) -> String {
-        match self.outer {
-            None => self.name.to_owned(),
-            Some(outer) if outer.name.is_empty() => self.name.to_owned(),
-            Some(outer) => format!("{}.{}", outer.render(), self.name),
+        match self {
+            Path::Reply => String::new(),
+            Path::Field(Path::Reply, name) => (*name).to_owned(),
+            Path::Field(outer, name) => format!("{}.{name}", outer.render()),
+            Path::Item(outer, number) => format!("{}[{number}]", outer.render()),
         }
     }
 

@@ -206,6 +206,29 @@ test.case("endpoints whose links are gone are collected", function()
   hooks.delete_endpoint(of(N, E))
 end)
 
+-- Docker does not repeat Leave and DeleteEndpoint.
+test.case("an endpoint whose end was cut off is collected", function()
+  for cut_off = 1, 2 do
+    create(N)
+    endpoint(N, E)
+    hooks.join(of(N, E))
+    test.fault("net.delete_link", { delay = 3600, times = cut_off })
+    test.fails("network.leave", of(N, E), "did not answer within")
+    if cut_off == 1 then
+      hooks.delete_endpoint(of(N, E))
+    else
+      test.fails("network.delete_endpoint", of(N, E), "did not answer within")
+      test.equal(keys("@endpoint/"), { `@endpoint/{N}/{E}` })
+      network.links[HOST_SIDE], network.links[CONTAINER_SIDE] = nil, nil -- the container is gone
+      create(M, nil, "10.2.0")
+      hooks.delete_network({ NetworkID = M })
+    end
+    test.equal(keys("@endpoint/"), {})
+    test.equal(network.links[HOST_SIDE], nil)
+    hooks.delete_network({ NetworkID = N })
+  end
+end)
+
 test.case("an endpoint may be joined after a restart", function()
   create(N)
   endpoint(N, E)

@@ -48,6 +48,10 @@ function variants.slashes()
   driver.names = "%w+/%w+"
 end
 
+function variants.any_slashes()
+  driver.names = "[%w/]+"
+end
+
 function variants.two_results()
   driver.create = function()
     return nil, "no room"

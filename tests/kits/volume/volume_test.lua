@@ -14,7 +14,7 @@ local function refused(hook, request)
 end
 
 local function uses()
-  return test.stored("@volume/")["@volume/xx"].mounts
+  return test.stored("@volume-use/")
 end
 
 test.case("answers have Docker's names", function()
@@ -298,6 +298,22 @@ test.cases("what a call made that was cut off is removed by the next", {
   test.equal(made.xx, nil)
   hooks.remove({ Name = "yy" })
   test.equal(test.stored("@volume"), {})
+end)
+
+-- Docker does not repeat an Unmount.
+test.cases("an unmount that was cut off is made up for", {
+  { name = "remove" },
+  { name = "unmount" },
+}, function(row)
+  hooks.create({ Name = "xx" })
+  hooks.mount({ Name = "xx", ID = "a" })
+  test.process({ argv = "true unmount xx", delay = 3600, times = 1 })
+  test.fails("volume.unmount", { Name = "xx", ID = "a" }, "did not answer within")
+  test.is_true(attached.xx, "nothing was unmounted")
+  test.equal(uses(), {})
+  if row.name == "unmount" then hooks.mount({ Name = "xx", ID = "b" }) end
+  hooks[row.name]({ Name = "xx", ID = "b" })
+  test.equal(attached.xx, nil)
 end)
 
 test.case("what cannot be removed is not tried at each call", function()

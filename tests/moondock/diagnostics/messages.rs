@@ -2,6 +2,10 @@
 
 use super::{GOOD, RULES, called, checked, driver};
 use crate::harness::command::Workplace;
+use rustix::fs::{CWD, Mode, mkfifoat};
+use std::fs;
+use std::os::unix::{fs::symlink, net::UnixListener};
+use std::path::Path;
 
 #[test]
 fn syntax_of_other_lua_versions_and_languages_is_translated() {
@@ -298,7 +302,7 @@ fn a_directory_without_a_script_names_what_is_nearly_one() {
         assert!(checked.stderr.contains(hint), "{checked:?}");
     }
     let place = Workplace::new(&[("p/readme", "")]);
-    std::os::unix::fs::symlink("gone.lua", place.path().join("p/volume.lua")).unwrap();
+    symlink("gone.lua", place.path().join("p/volume.lua")).unwrap();
     let checked = place.run(&["check", "p"]);
     assert!(
         checked
@@ -306,6 +310,37 @@ fn a_directory_without_a_script_names_what_is_nearly_one() {
             .contains("/volume.lua` is a link to `gone.lua`, which does not exist"),
         "{checked:?}"
     );
+}
+
+#[test]
+fn what_is_named_like_a_script_and_is_no_file_is_said_to_be_what_it_is() {
+    type Make = fn(&Path);
+    let kinds: [(&str, Make); 4] = [
+        ("is a directory, not a script", |path| {
+            fs::create_dir(path).unwrap()
+        }),
+        ("is a FIFO, not a script", |path| {
+            mkfifoat(CWD, path, Mode::RUSR).unwrap();
+        }),
+        ("is a socket, not a script", |path| {
+            UnixListener::bind(path).unwrap();
+        }),
+        ("is a device, not a script", |path| {
+            symlink("/dev/null", path).unwrap()
+        }),
+    ];
+    for (what, make) in kinds {
+        for name in ["authz.lua", "auhtz.lua"] {
+            let place = Workplace::new(&[("p/readme", "")]);
+            make(&place.path().join("p").join(name));
+            let checked = place.run(&["check", "p"]);
+            assert!(
+                checked.stderr.contains(&format!("/{name}` {what}")),
+                "{checked:?}"
+            );
+            assert!(!checked.stderr.contains("rename"), "{checked:?}");
+        }
+    }
 }
 
 #[test]

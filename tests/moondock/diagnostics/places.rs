@@ -1,6 +1,7 @@
 //! Where a mistake is shown, and what host functions say of their arguments.
 
 use super::{RULES, called, checked, driver};
+use crate::harness::command::Workplace;
 
 #[test]
 fn a_mistake_that_a_kit_runs_into_is_shown_in_the_authors_file() {
@@ -11,6 +12,23 @@ fn a_mistake_that_a_kit_runs_into_is_shown_in_the_authors_file() {
         told.starts_with("volume.lua:5: ") && told.contains(" (in the kit options, line "),
         "{told}"
     );
+}
+
+/// No line of the author's is on the way to it.
+#[test]
+fn a_fault_in_a_hook_of_a_kit_is_shown_where_the_kit_was_called() {
+    let text = "local store = require(\"@moondock/store\")\nlocal volume = require(\"@moondock/volume\")\n\n\
+                return volume.driver({\n  create = function() store.set(\"@volume/v2\", 5) end,\n  mount = \
+                function() return \"/z\" end,\n})\n";
+    let place = Workplace::new(&[("v/volume.lua", text)]);
+    let call = |method, body| place.run(&["call", "v", "--state", "state", method, body]);
+    assert_eq!(call("volume.create", r#"{"Name":"v1"}"#).code, Some(0));
+    let failed = call("volume.remove", r#"{"Name":"v2"}"#);
+    let message =
+        "volume.lua:4: attempt to index number with 'mounted' (in the kit volume/mounts, line ";
+    assert!(failed.stdout.contains(message), "{failed:?}");
+    let excerpt = "\n4 | return volume.driver({\n";
+    assert!(failed.stderr.contains(excerpt), "{failed:?}");
 }
 
 #[test]

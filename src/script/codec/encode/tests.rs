@@ -85,7 +85,7 @@ fn invalid_replies_are_named_with_a_cure() {
         (
             "VolumeDriver.List",
             "return { Volumes = { 7 } }",
-            "the reply's `Volumes.1` must be a table, not a number (return { Name = …, Mountpoint = …, CreatedAt = …, Status = … })",
+            "the reply's `Volumes[1]` must be a table, not a number (return { Name = …, Mountpoint = …, CreatedAt = …, Status = … })",
         ),
     ];
     for (method, text, message) in cases {
