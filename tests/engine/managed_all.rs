@@ -2,6 +2,7 @@
 
 use crate::harness::bed::Bed;
 use crate::managed::{NAME, volume_root};
+use serde_json::Value;
 
 const METRICS: &str = r#"local log = require("@moondock/log")
 return {
@@ -96,6 +97,16 @@ fn one_managed_plugin_serves_all_seven_interfaces() {
         denied.contains("authorization denied by plugin acme/ops:1.0"),
         "{denied}"
     );
+
+    let state = plugin.propagated("").display().to_string();
+    let asked = [env!("CARGO_BIN_EXE_moondock"), "status", "--json"];
+    let asked = bed.exec_in_ns(&[&asked[..], &["--state", &state]].concat());
+    let status: Value = serde_json::from_str(&asked.ok()).unwrap();
+    let served = &status["plugins"][0];
+    assert_eq!(served["scripts"].as_array().unwrap().len(), 7, "{status}");
+    assert_eq!(served["scripts"][0]["file"], "authz.lua");
+    let calls = &served["scripts"][0]["calls"];
+    assert!(calls["denied"].as_u64() > Some(0), "{status}");
 
     bed.docker(&["rm", "all"]).ok();
     bed.docker(&["network", "rm", "net"]).ok();

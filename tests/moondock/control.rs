@@ -233,6 +233,18 @@ fn the_control_socket_is_private_and_can_be_bound_elsewhere() {
 }
 
 #[test]
+fn the_state_may_have_a_path_that_is_too_long_for_a_socket() {
+    let served = setup().start();
+    let long = served.setup().path().join("x".repeat(120));
+    fs::create_dir(&long).unwrap();
+    std::os::unix::fs::symlink(served.setup().state(), long.join("state")).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_moondock"));
+    let asked = command.args(["status", "--state"]).arg(long.join("state"));
+    let ended = Ended::from(asked.output().unwrap());
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+}
+
+#[test]
 fn no_plugin_has_the_name_of_the_control_socket() {
     let place = Workplace::new(&[("control.sock/authz.lua", POLICY)]);
     let ended = place.run(&["check", "control.sock"]);

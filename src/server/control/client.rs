@@ -1,6 +1,6 @@
 //! The commands' end of the control socket.
 
-use super::socket_in;
+use crate::config::{SOCKET_PATH_MAX, STATE_CONTROL};
 use crate::server::report::Report;
 use crate::server::state::{self, StateError};
 use crate::server::status::Status;
@@ -13,7 +13,8 @@ use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::UnixStream;
@@ -138,10 +139,10 @@ impl Control {
 
     async fn connect(&self) -> Result<UnixStream, ControlError> {
         let path = match self {
-            Self::State(dir) => socket_in(dir),
+            Self::State(dir) => dir.join(STATE_CONTROL),
             Self::Socket(path) => path.clone(),
         };
-        match (UnixStream::connect(&path).await, self) {
+        match (connect(&path).await, self) {
             (Ok(stream), _) => Ok(stream),
             (Err(error), Self::State(dir)) if is_absent(&error) => {
                 Err(state::why_silent(dir).into())
@@ -150,6 +151,21 @@ impl Control {
             (Err(source), _) => Err(ControlError::Connect { path, source }),
         }
     }
+}
+
+/// Connects to a socket, also if its path is longer than one that a socket can have: below the
+/// engine's directory of a managed plugin, it is.
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else {
+        return UnixStream::connect(path).await;
+    };
+    if path.as_os_str().len() <= SOCKET_PATH_MAX {
+        return UnixStream::connect(path).await;
+    }
+    #[expect(clippy::disallowed_types, reason = "the directory of the socket")]
+    let dir = std::fs::File::open(dir)?;
+    let near = format!("/proc/self/fd/{}", dir.as_raw_fd());
+    UnixStream::connect(Path::new(&near).join(name)).await
 }
 
 async fn refused(answer: Response<Incoming>) -> ControlError {

@@ -20,7 +20,6 @@ use hyper::body::Incoming;
 use hyper::{Request as HttpRequest, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
-use std::path::Path;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
@@ -189,9 +188,4 @@ fn refusal(status: StatusCode, problem: &str) -> Answer {
 
 fn error(problem: &str) -> String {
     json!({ "error": problem }).to_string()
-}
-
-/// Returns the socket of the process that serves with the state in `dir`.
-fn socket_in(dir: &Path) -> std::path::PathBuf {
-    dir.join(STATE_CONTROL)
 }
