@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod call;
 pub mod check;
 pub mod completions;
+pub mod fmt;
 pub mod man;
 pub mod new;
 pub mod reload;
@@ -56,6 +57,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Fmt(fmt::Fmt),
     Call(call::Call),
     Repl(repl::Repl),
     Reload(reload::Reload),
@@ -143,6 +145,7 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Test(test) => test.run(),
+            Verb::Fmt(fmt) => fmt.run(),
             Verb::Call(call) => call.run(),
             Verb::Repl(repl) => repl.run(),
             Verb::Reload(reload) => reload.run(),

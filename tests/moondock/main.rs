@@ -33,6 +33,7 @@ mod directories;
 mod documents;
 mod files;
 mod firewall;
+mod fmt;
 mod golden;
 mod grants;
 mod help;
