@@ -11,6 +11,7 @@
 //!   [`metrics`] counts, and [`trace`] shows calls to those who watch.
 //! * [`check`] finds errors of a plugin without an engine.
 //! * [`testing`] runs the tests of a plugin.
+//! * [`format`](mod@format) gives Lua files Moondock's style.
 //! * [`client`] makes the requests that Docker's client would send for a command line.
 //! * [`bundle`] makes a managed plugin from a directory.
 //! * [`scaffold`] makes the directory of a new plugin from what is [`shipped`] in the binary.
@@ -31,6 +32,7 @@ pub mod check;
 pub mod cli;
 pub mod client;
 pub mod config;
+pub mod format;
 pub mod grants;
 pub mod host;
 pub mod metrics;

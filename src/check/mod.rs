@@ -12,7 +12,8 @@ use crate::plugin::{Manifest, OpenError, PluginSpec, lint_policy, never_asked, u
 use crate::protocol::{Interface, Method, methods_of};
 use crate::script::{Diagnostic, Problems, Script, Sources, check_syntax, misnamed};
 use crate::sys::scripts::luaurc;
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
@@ -91,7 +92,7 @@ pub async fn inspect(spec: &PluginSpec) -> Result<Inspection, OpenError> {
             inspection.load(interface, spec, &manifest).await?;
         }
     }
-    inspection.check_all_syntax();
+    inspection.check_syntax_of(&inspection.sources.clone().files);
     for diagnostic in never_asked(&spec.name, &inspection.sources) {
         inspection.report(Severity::Warning, diagnostic);
     }
@@ -131,10 +132,12 @@ impl Inspection {
         self.report(severity, diagnostic);
     }
 
-    /// Checks the types of all scripts, and compares what they use with the grants.
+    /// Checks the types of all scripts and tests, and compares what scripts use with the grants.
     pub fn check_code(&mut self, spec: &PluginSpec) {
         let settings = luaurc::read(&spec.dir);
-        self.report_remarks(types::check(&self.sources, settings));
+        self.check_syntax_of(&self.sources.tests.clone());
+        let all = Arc::new(self.sources.with_tests());
+        self.report_remarks(types::check(&all, settings));
         if let Some(manifest) = &self.manifest {
             self.report_remarks(uses::check(&self.sources, manifest));
         }
@@ -233,13 +236,15 @@ impl Inspection {
         Ok(())
     }
 
-    /// Checks the syntax of every file, required or not.
-    fn check_all_syntax(&mut self) {
-        let sources = self.sources.clone();
-        let files = sources.files.iter();
-        for (path, text) in files.filter(|(path, _)| *path != Path::new(MANIFEST)) {
+    /// Checks the syntax of files, required or not.
+    fn check_syntax_of(&mut self, files: &BTreeMap<PathBuf, Vec<u8>>) {
+        for (path, text) in files {
+            if path == Path::new(MANIFEST) {
+                continue;
+            }
             if let Err(diagnostic) = check_syntax(&path.display().to_string(), text) {
-                self.report_with_excerpt(Severity::Error, diagnostic);
+                let diagnostic = diagnostic.excerpt_from(|_| Some(text));
+                self.report(Severity::Error, diagnostic);
             }
         }
     }

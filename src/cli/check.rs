@@ -15,9 +15,10 @@ use std::process::ExitCode;
 
 const LONG: &str = "Check scripts without an engine
 
-Loads every script as `serve` does, checks its types, and shows which methods
-each plugin answers and every error and warning. No hook is called, and nothing
-is written. The exit code is 1 if there is an error.
+Loads every script as `serve` does, checks its types and those of its tests,
+and shows which methods each plugin answers and every error and warning. No
+hook is called, and nothing is written. The exit code is 1 if there is an
+error.
 
 A script is checked for everything that its types say if it begins with
 `--!strict`, and otherwise for what is certainly wrong.";

@@ -5,6 +5,7 @@ pub mod call;
 pub mod check;
 pub mod completions;
 mod control;
+pub mod fmt;
 pub mod man;
 pub mod new;
 pub mod reload;
@@ -59,6 +60,7 @@ enum Verb {
     Serve(serve::Serve),
     Check(check::Check),
     Test(test::Test),
+    Fmt(fmt::Fmt),
     Call(call::Call),
     Repl(repl::Repl),
     Reload(reload::Reload),
@@ -148,6 +150,7 @@ impl Verb {
             Verb::Serve(serve) => serve.run(),
             Verb::Check(check) => check.run(),
             Verb::Test(test) => test.run(),
+            Verb::Fmt(fmt) => fmt.run(),
             Verb::Call(call) => call.run(),
             Verb::Repl(repl) => repl.run(),
             Verb::Reload(reload) => reload.run(),

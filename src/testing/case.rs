@@ -67,7 +67,7 @@ impl Loaded {
                 unattended,
             })
             .map_err(broken)?;
-        let all = Arc::new(with_tests(sources));
+        let all = Arc::new(sources.with_tests());
         run_file(&vm, file, &all, Some(native))
             .await
             .map_err(|diagnostic| Failure::of(show(diagnostic, &all)))?;
@@ -138,13 +138,6 @@ impl Drop for Loaded {
     fn drop(&mut self) {
         self.rig.end();
     }
-}
-
-/// Returns what a test can require: the plugin's files, and other tests.
-fn with_tests(sources: &Sources) -> Sources {
-    let mut all = sources.clone();
-    all.files.append(&mut all.tests);
-    all
 }
 
 fn show(diagnostic: Diagnostic, sources: &Sources) -> String {

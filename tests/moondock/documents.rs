@@ -12,9 +12,10 @@ const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const POLICY: &str = "return { request = function() return true end }\n";
 
 /// What can be run here without an engine.
-const RUN: [&str; 4] = [
+const RUN: [&str; 5] = [
     "moondock new ",
     "moondock check ",
+    "moondock fmt ",
     "moondock call ",
     "moondock test ",
 ];

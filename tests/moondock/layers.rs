@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "check",
             "client",
             "config",
+            "format",
             "server",
             "plugin",
             "script",
@@ -36,6 +37,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("format", &["script", "sys"]),
     ("scaffold", &["config", "protocol", "sys", "shipped"]),
     (
         "bundle",
@@ -137,6 +139,11 @@ const RESERVED: &[Reserved] = &[
     Reserved {
         word: "luau_analysis::",
         parts: &["check"],
+        exceptions: &[],
+    },
+    Reserved {
+        word: "stylua_lib::",
+        parts: &["format"],
         exceptions: &[],
     },
     Reserved {

@@ -34,6 +34,7 @@ mod directories;
 mod documents;
 mod files;
 mod firewall;
+mod fmt;
 mod golden;
 mod grants;
 mod help;

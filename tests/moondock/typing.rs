@@ -454,6 +454,33 @@ fn a_table_of_rules_gives_each_the_body_of_its_action() {
 }
 
 #[test]
+fn tests_are_checked_as_scripts_are() {
+    let text = "local fs = require(\"@moondock/fs\")\nlocal test = require(\"@moondock/test\")\n\
+                test.case(\"a\", function()\n  test.eqal(fs.raed(\"/a\"), 1)\n  \
+                test.denied(test.docker(5))\n  test.allowed(test.request({ uri = \"/x\" }).alow)\nend)\n";
+    let expected = [
+        ("error", 4, 8, "`test` has no `eqal`; did you mean `equal`?"),
+        ("error", 4, 16, "`fs` has no `raed`; did you mean `read`?"),
+        (
+            "error",
+            5,
+            27,
+            "expected this to be `string`, but got `number`",
+        ),
+        (
+            "error",
+            6,
+            45,
+            "`Decision` has no field `alow`; did you mean `allow`?",
+        ),
+    ];
+    assert_said("authz_test.lua", text, &expected);
+    let message = "Expected 'end' (to close 'function' at line 1), got <eof>";
+    let broken = [("error", 2, 0, message)];
+    assert_said("lib/a_test.lua", "return function()\n", &broken);
+}
+
+#[test]
 fn the_grants_are_compared_with_what_scripts_use() {
     let script = "local fs = require(\"@moondock/fs\")\nlocal net = require(\"@moondock/net\")\n\
                   local secret = {}\nfunction secret.get_secret(req)\n  net.set_up(\"eth9\")\n  \
@@ -626,7 +653,9 @@ fn everything_that_ships_is_clean() {
     }
     let ended = checked(&place, &["--strict", "--quiet", "p"]);
     assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
-    let ended = checked(&place, &["--strict", "--quiet", root.to_str().unwrap()]);
+    let kits = root.join("../tests/kits");
+    let plugins = [root.to_str().unwrap(), kits.to_str().unwrap()];
+    let ended = checked(&place, &[&["--strict", "--quiet"], &plugins[..]].concat());
     assert_eq!((ended.stdout.as_str(), ended.code), ("", Some(0)));
 }
 

@@ -47,6 +47,14 @@ impl Sources {
         self.files.contains_key(Path::new(file))
     }
 
+    /// Returns what a test can require: the plugin's files, and other tests.
+    #[must_use]
+    pub fn with_tests(&self) -> Self {
+        let mut all = self.clone();
+        all.files.append(&mut all.tests);
+        all
+    }
+
     /// Returns the reason why a file was left out.
     pub fn problem_of(&self, file: &str) -> Option<&str> {
         let mut problems = self.problems.iter();
