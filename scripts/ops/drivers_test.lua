@@ -5,6 +5,7 @@ local store = require("@moondock/store")
 local test = require("@moondock/test")
 
 local network, ipam, kernel = test.driver("network"), test.driver("ipam"), test.network
+local refused = test.refused
 
 local function id(letter)
   return string.rep(letter, 64)
@@ -13,15 +14,6 @@ end
 local N, M, E = id("a"), id("b"), id("e")
 local BRIDGE, HOST_SIDE, CONTAINER_SIDE = "md-aaaaaaaaaaaa", "mdheeeeeeeeeeee", "mdceeeeeeeeeeee"
 local PORTS = { { Proto = 6, HostIP = "", HostPort = 8080, HostPortEnd = 8080, Port = 80 } }
-
--- Returns the message that Docker's user gets.
-local function refused(f, ...)
-  local args = table.pack(...)
-  local message = test.fails(function()
-    f(table.unpack(args, 1, args.n))
-  end)
-  return (string.gsub(message, "^.- failed: ", ""))
-end
 
 local function networks()
   local list = {}

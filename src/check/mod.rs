@@ -134,13 +134,21 @@ impl Inspection {
 
     /// Checks the types of all scripts and tests, and compares what scripts use with the grants.
     pub fn check_code(&mut self, spec: &PluginSpec) {
-        let settings = luaurc::read(&spec.dir);
         self.check_syntax_of(&self.sources.tests.clone());
-        let all = Arc::new(self.sources.with_tests());
-        self.report_remarks(types::check(&all, settings));
+        self.report_remarks(self.types(spec));
         if let Some(manifest) = &self.manifest {
             self.report_remarks(uses::check(&self.sources, manifest));
         }
+    }
+
+    /// A test on which the analysis fails does not keep it from scripts.
+    fn types(&self, spec: &PluginSpec) -> Vec<Remark> {
+        let check = |sources| types::check(sources, luaurc::read(&spec.dir));
+        check(&Arc::new(self.sources.with_tests())).unwrap_or_else(|| {
+            let mut remarks = check(&self.sources).unwrap_or_default();
+            remarks.push(types::unchecked("."));
+            remarks
+        })
     }
 
     /// Reports what was not reported before in other words.

@@ -137,7 +137,8 @@ fn a_case_calls_the_plugin_as_docker_does() {
         test.call("VolumeDriver.Create", { Name = "a", Opts = {} })
         test.equal(require == nil, false)
         test.equal(test.driver("volume").list(), { Volumes = {} })
-        test.fails("VolumeDriver.Create", { Name = 5 }, "Name")
+        local said = test.fails("VolumeDriver.Create", { Name = 5 }, "Name")
+        test.equal(test.refused(test.driver("volume").create, { Name = 5 }), said)
         test.match(test.log("VolumeDriver.Create")[1], "outcome=ok")
         "#,
     );
@@ -158,6 +159,11 @@ fn a_failure_shows_the_place_the_values_and_what_led_to_it() {
             "log:\n        INFO plugin=nas method=VolumeDriver.Create object=a outcome=ok",
         ],
     );
+    fails(
+        "test.refused(test.driver(\"volume\").list)",
+        &["was not refused"],
+    );
+    fails("test.refused(error, \"oops\")", &["oops"]);
     fails(
         "test.call(\"VolumeDriver.Creat\")",
         &["Docker has no method `VolumeDriver.Creat`"],

@@ -11,7 +11,7 @@ use super::known::{is_hooks, is_impossible, is_library, is_own, table, tables};
 use super::modules::Prepared;
 use super::places::Places;
 use super::shift::original;
-use super::wording::{lint, message};
+use super::wording::{cure, lint, message};
 use super::{Analysis, Remark, Severity};
 use crate::script::{Diagnostic, global_names, missing_global};
 use luau_analysis::diagnostics::error::types::{
@@ -164,7 +164,8 @@ impl<'f> Judge<'f> {
             _ => self.certain(error, places),
         };
         let severity = severity?;
-        Some(self.found(place(error), severity, message(&self.model, error)))
+        let found = self.found(place(error), severity, message(&self.model, error));
+        Some(found.cured(cure(&self.model, error)))
     }
 
     /// Whether fields are missing only because a name is misspelt, or because they are hooks, which
@@ -252,11 +253,7 @@ impl<'f> Judge<'f> {
 
     fn lint(&self, warning: &LintWarning, severity: Severity) -> Found {
         let (message, cure) = lint(&warning.text.to_string());
-        let found = self.found(warning.location, severity, message);
-        match cure {
-            Some(cure) => found.cure(cure),
-            None => found,
-        }
+        self.found(warning.location, severity, message).cured(cure)
     }
 }
 
@@ -297,6 +294,13 @@ struct Found {
 }
 
 impl Found {
+    fn cured(self, cure: Option<String>) -> Self {
+        match cure {
+            Some(cure) => self.cure(cure),
+            None => self,
+        }
+    }
+
     fn cure(self, cure: String) -> Self {
         let Remark {
             severity,

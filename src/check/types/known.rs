@@ -36,6 +36,15 @@ pub fn tables<'g>(graph: &'g TypeGraph, ty: TypeId) -> Vec<&'g TableType> {
     }
 }
 
+/// Returns the table that Moondock defines, of those that a type may be.
+pub fn own_option<'g>(graph: &'g TypeGraph, ty: TypeId) -> Option<&'g TableType> {
+    let TypeKind::Union(union) = graph.kind(graph.follow_type(ty)) else {
+        return None;
+    };
+    let mut tables = union.options.iter().filter_map(|part| table(graph, *part));
+    tables.find(|table| is_own(table))
+}
+
 /// Whether Moondock defines the table.
 pub fn is_own(table: &TableType) -> bool {
     let module = table.definition_module_name.as_bytes();

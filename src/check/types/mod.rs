@@ -45,20 +45,18 @@ pub struct Remark {
 type Analysis = Frontend<Modules, NullConfigResolver>;
 
 /// Checks the types of all scripts of a plugin, required or not, on a thread of its own. `settings`
-/// is the text of `.luaurc`.
-pub fn check(sources: &Arc<Sources>, settings: io::Result<Option<String>>) -> Vec<Remark> {
+/// is the text of `.luaurc`. Returns nothing if the analysis panics, which must not hide what else is
+/// wrong with the plugin.
+pub fn check(sources: &Arc<Sources>, settings: io::Result<Option<String>>) -> Option<Vec<Remark>> {
     let sources = sources.clone();
     let work = thread::Builder::new()
         .stack_size(STACK)
         .spawn(move || remarks(&sources, settings));
-    // A panic of the analysis must not hide what else is wrong with the plugin.
-    match work.map(thread::JoinHandle::join) {
-        Ok(Ok(remarks)) => remarks,
-        _ => vec![unchecked(".")],
-    }
+    work.ok()?.join().ok()
 }
 
-fn unchecked(file: &str) -> Remark {
+/// Says that the types were not checked.
+pub fn unchecked(file: &str) -> Remark {
     Remark {
         severity: Severity::Note,
         diagnostic: Diagnostic::of_file(file, "the types were not checked: the analysis failed"),

@@ -1,6 +1,6 @@
 //! Messages about types and lints.
 
-use super::known::{is_own, module, name, names, table, tables};
+use super::known::{is_own, module, name, names, own_option, table, tables};
 use crate::host::{hint, unknown_field};
 use crate::script::missing_member;
 use luau_analysis::SemanticModel;
@@ -31,6 +31,17 @@ pub fn message(model: &SemanticModel, error: &TypeError) -> String {
         _ => None,
     };
     own.unwrap_or_else(|| plain(&model.error_message(error).to_string()))
+}
+
+/// Returns what to do about a type error: after `local x = y or {}`, the empty table has no fields.
+pub fn cure(model: &SemanticModel, error: &TypeError) -> Option<String> {
+    let TypeErrorData::MissingUnionProperty(missing) = &error.data else {
+        return None;
+    };
+    let name = name(own_option(model.graph(), model.type_ref(missing.ty)?.id())?)?;
+    Some(format!(
+        "give the variable its type: `local x: {name} = … or {{}}`"
+    ))
 }
 
 /// Returns the message about a field or a function that none of the tables has, of which the first

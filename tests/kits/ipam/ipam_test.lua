@@ -4,16 +4,7 @@ local test = require("@moondock/test")
 
 local GATEWAY = { RequestAddressType = "com.docker.network.gateway" }
 
-local hooks, network = test.driver("ipam"), test.network
-
--- Returns the message that Docker's user gets.
-local function refused(f, ...)
-  local args = table.pack(...)
-  local message = test.fails(function()
-    f(table.unpack(args, 1, args.n))
-  end)
-  return (string.gsub(message, "^.- failed: ", ""))
-end
+local hooks, network, refused = test.driver("ipam"), test.network, test.refused
 
 local function keys(prefix)
   local list = {}

@@ -10,15 +10,6 @@ function docker.id(letter)
   return string.rep(letter, 64)
 end
 
--- Returns the message that Docker's user gets.
-function docker.refused(f, ...)
-  local args = table.pack(...)
-  local message = test.fails(function()
-    f(table.unpack(args, 1, args.n))
-  end)
-  return (string.gsub(message, "^.- failed: ", ""))
-end
-
 -- Returns the published port of the host with this number.
 function docker.published(on, host_port)
   for _, port in network.rules[on].ports do

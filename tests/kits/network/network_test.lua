@@ -4,7 +4,7 @@ local test = require("@moondock/test")
 
 local hooks, network = docker.hooks, test.network
 local create, endpoint, of, map = docker.create, docker.endpoint, docker.of, docker.map
-local id, published, refused = docker.id, docker.published, docker.refused
+local id, published, refused = docker.id, docker.published, test.refused
 
 local N, M, E, F = id("a"), id("b"), id("e"), id("f")
 local BRIDGE, HOST_SIDE, CONTAINER_SIDE = "br-aaaaaaaaaaaa", "h-eeeeeeeeeeee", "c-eeeeeeeeeeee"

@@ -3,7 +3,11 @@
 local json = require("@moondock/json")
 local test = require("@moondock/test")
 
-local backing = { made = {}, attached = {}, steps = {} }
+local backing = {
+  made = {} :: { [string]: any },
+  attached = {} :: { [string]: any },
+  steps = {} :: { [string]: any },
+}
 local made, attached, steps = backing.made, backing.attached, backing.steps
 
 function steps.begin(name)
