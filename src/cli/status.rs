@@ -36,7 +36,10 @@ impl StatusArgs {
     pub fn run(self) -> Result<ExitCode> {
         let status = on_this_thread(self.process.control().status())??;
         if self.json {
-            print(&format!("{}\n", serde_json::to_string_pretty(&status)?))?;
+            print(&visible(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&status)?
+            )))?;
         } else {
             print(&visible(&page(&status, OffsetDateTime::now_utc())))?;
         }

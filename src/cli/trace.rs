@@ -2,7 +2,8 @@
 
 use super::control::ProcessArgs;
 use super::{on_this_thread, print, visible};
-use anyhow::Result;
+use crate::server::Status;
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::Value;
 use std::process::ExitCode;
@@ -15,8 +16,8 @@ whose names say that they are secrets (PASSWORD, API_KEY, X-Registry-Auth, ...)
 are shown as ***, and so are passwords in URLs. Look at the output before you
 give it away: a secret under another name is not known as one.
 
-A call that is slower than this command is not kept waiting: calls that pass
-meanwhile are counted and left out.";
+No call waits for this command. If it is slower than the calls, those that it
+misses are counted.";
 
 const AFTER: &str = "\
 Examples:
@@ -71,20 +72,44 @@ impl Trace {
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
             .collect();
+        let control = self.process.control();
         let (json, mut left) = (self.json, self.count);
+        if !json {
+            eprintln!("watching calls, Ctrl-C ends");
+        }
         let mut printed = Ok(());
         let seen = |line: &str| {
-            printed = print(&if json {
+            printed = print(&visible(&if json {
                 format!("{line}\n")
             } else {
-                visible(&for_people(line))
-            });
+                for_people(line)
+            }));
             left = left.map(|left| left.saturating_sub(1));
             printed.is_ok() && left != Some(0)
         };
-        on_this_thread(self.process.control().trace(&parameters, seen))??;
+        on_this_thread(async {
+            if let Some((_, name)) = parameters.iter().find(|(name, _)| *name == "plugin") {
+                expect_plugin(&control.status().await?, name)?;
+            }
+            Ok::<_, anyhow::Error>(control.trace(&parameters, seen).await?)
+        })??;
         printed.map(|()| ExitCode::SUCCESS)
     }
+}
+
+/// Fails if the process has no plugin of this name: nothing would ever be seen of it.
+fn expect_plugin(status: &Status, name: &str) -> Result<()> {
+    let names: Vec<_> = status
+        .plugins
+        .iter()
+        .map(|plugin| plugin.name.as_str())
+        .collect();
+    ensure!(
+        names.contains(&name),
+        "no plugin `{name}` is served; there are: {}",
+        names.join(", ")
+    );
+    Ok(())
 }
 
 /// Lays a call out for people.
@@ -93,13 +118,17 @@ fn for_people(line: &str) -> String {
     if let Some(missed) = call["missed"].as_u64() {
         return format!("({missed} calls passed unseen)\n");
     }
-    let text = |name: &str| call[name].as_str().unwrap_or_default();
+    // A line end in a name must not begin a line that looks like another call.
+    let text = |name: &str| {
+        let text = call[name].as_str().unwrap_or_default();
+        text.replace('\n', "\\n")
+    };
     let mut shown = format!(
-        "{} {} {} {}: {} ({:.1} ms, generation {})\n",
-        text("time"),
-        text("plugin"),
-        text("method"),
-        text("object"),
+        "{}: {} ({:.1} ms, generation {})\n",
+        ["time", "plugin", "method", "object"]
+            .map(text)
+            .join(" ")
+            .trim_end(),
         text("outcome"),
         call["ms"].as_f64().unwrap_or_default(),
         call["generation"]

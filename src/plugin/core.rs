@@ -13,7 +13,7 @@ use crate::sys::files::places::{End, Place};
 use crate::sys::files::usage;
 use crate::sys::scripts::sources::read_sources;
 use crate::telemetry::CALLS;
-use crate::trace::{Part, PassedCall};
+use crate::trace::{Part, PassedCall, mask_text};
 use bytes::Bytes;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
@@ -25,6 +25,9 @@ use tracing::Level;
 
 /// The space below which the state can hardly be written, in bytes: a new store takes about 2 MiB.
 const LITTLE_SPACE: u64 = 8 << 20;
+
+/// The limit on the texts about a call that are kept or shown, in bytes.
+const TEXT_LIMIT: usize = 4 << 10;
 
 /// A directory that does not exist, for a state that is never written.
 const NO_STATE: &str = "/nonexistent";
@@ -131,6 +134,17 @@ impl PluginSpec {
             None
         }
     }
+}
+
+/// A call that has ended.
+pub(super) struct Ended<'a> {
+    pub method: &'static Method,
+    /// The body of the request.
+    pub body: &'a Bytes,
+    pub outcome: &'a Outcome,
+    pub took: Duration,
+    /// The generation of the script that answered; 0 if none did.
+    pub generation: u64,
 }
 
 /// The parts that all scripts of a plugin share.
@@ -260,55 +274,51 @@ impl Core {
         }
     }
 
-    /// Shows a call that has ended to those who watch, and in the log of `debug`.
-    fn pass(
-        &self,
-        method: &'static Method,
-        body: &Bytes,
-        outcome: &Outcome,
-        took: Duration,
-        generation: u64,
-    ) {
+    /// Shows a call to those who watch, and in the log of `debug`.
+    fn show(&self, call: &Ended) {
         let tap = &self.spec.surroundings.tap;
         let is_logged = tracing::enabled!(target: CALLS, Level::DEBUG);
         if !is_logged && !tap.is_watched() {
             return;
         }
-        let call = PassedCall {
+        let Ended {
+            method, outcome, ..
+        } = call;
+        let passed = PassedCall {
             plugin: self.name().to_owned(),
             method,
             ended: SystemTime::now(),
-            took,
-            generation,
+            took: call.took,
+            generation: call.generation,
             verdict: outcome.verdict.name(),
-            object: outcome.object.clone(),
-            outcome: outcome.text.clone(),
-            request: Part::new(body),
+            object: excerpt(&outcome.object),
+            outcome: excerpt(&outcome.text),
+            request: Part::new(call.body),
             reply: outcome.reply.as_ref().ok().map(|reply| Part::new(reply)),
         };
         if is_logged {
-            let (request, reply) = (call.request(), call.reply());
+            let (request, reply) = (passed.request(), passed.reply());
             let (plugin, method) = (self.name(), method.wire);
             tracing::debug!(target: CALLS, plugin, method, %request, %reply, "passed");
         }
-        tap.pass(call);
+        tap.pass(passed);
     }
 
     /// Counts a call that has ended, shows it and logs it.
-    pub fn record(
-        &self,
-        method: &'static Method,
-        body: &Bytes,
-        outcome: &Outcome,
-        took: Duration,
-        generation: u64,
-    ) {
+    pub fn record(&self, call: &Ended) {
+        let Ended {
+            method,
+            outcome,
+            took,
+            generation,
+            ..
+        } = *call;
         self.meters.call(method, outcome.verdict, took);
         if outcome.verdict == Verdict::Failed {
-            self.vitals
-                .note_failure(method, &outcome.object, outcome.text.clone());
+            let (object, error) = (excerpt(&outcome.object), excerpt(&outcome.text));
+            self.vitals.note_failure(method, object, error);
         }
-        self.pass(method, body, outcome, took, generation);
+        self.show(call);
         let Some(level) = outcome.level else { return };
         if let Err(CallError::Failed(diagnostic)) = &outcome.reply {
             self.report(method, diagnostic);
@@ -321,6 +331,11 @@ impl Core {
             tracing::debug!(plugin, method, object, outcome, ms, generation);
         }
     }
+}
+
+/// Returns the beginning of a text, which may be as long as a request, without secrets.
+fn excerpt(text: &str) -> String {
+    mask_text(&text[..text.floor_char_boundary(TEXT_LIMIT)])
 }
 
 /// Warns if the state can hardly be written. What cannot be found out is left to the first write.

@@ -40,7 +40,7 @@ pub use self::vitals::Vitals;
 pub use crate::sys::scripts::sources::ways_to;
 pub use crate::sys::scripts::watch::Watcher;
 
-use self::core::Core;
+use self::core::{Core, Ended};
 use self::error::PANICKED;
 use self::link::Link;
 use self::outcome::Outcome;
@@ -374,7 +374,13 @@ impl Plugin {
     /// Rejects a call that reached no script.
     fn reject(&self, method: &'static Method, body: &Bytes, error: CallError) -> Reply {
         let outcome = Outcome::failed(error, String::new());
-        self.core.record(method, body, &outcome, Duration::ZERO, 0);
+        self.core.record(&Ended {
+            method,
+            body,
+            outcome: &outcome,
+            took: Duration::ZERO,
+            generation: 0,
+        });
         outcome.into_reply(method)
     }
 }

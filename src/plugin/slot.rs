@@ -1,7 +1,7 @@
 //! The place of one script on its thread: the generation that new calls get, and what follows a
 //! call.
 
-use super::core::Core;
+use super::core::{Core, Ended};
 use super::outcome::Outcome;
 use super::vitals::InFlight;
 use super::{CallError, Loaded, Manifest, lint_policy};
@@ -183,6 +183,8 @@ impl Slot {
             None if !is_there => return Loaded::Gone,
             Some(_) if !is_there => return self.keep_deleted(&file, only_changed),
             Some(live) if only_changed && !is_changed => {
+                self.is_deleted.set(false);
+                self.core.vitals.note_problem(&file, None);
                 return Loaded::Unchanged(live.script.generation);
             }
             _ => {}
@@ -238,10 +240,13 @@ impl Slot {
     /// Finishes a call: counts it, logs it, and settles the script's state.
     pub async fn finish(&self, call: Ongoing, live: Option<&Live>, outcome: &Outcome) {
         self.note_unanswered(call.method, outcome);
-        let generation = live.map_or(0, |live| live.script.generation);
-        let took = call.started.elapsed();
-        self.core
-            .record(call.method, &call.body, outcome, took, generation);
+        self.core.record(&Ended {
+            method: call.method,
+            body: &call.body,
+            outcome,
+            took: call.started.elapsed(),
+            generation: live.map_or(0, |live| live.script.generation),
+        });
         drop(call);
         if let Some(live) = live {
             self.settle(live).await;

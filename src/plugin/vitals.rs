@@ -86,11 +86,11 @@ impl Vitals {
     }
 
     /// Notes a call that failed.
-    pub(super) fn note_failure(&self, method: &Method, object: &str, error: String) {
+    pub(super) fn note_failure(&self, method: &Method, object: String, error: String) {
         let failure = Failure {
             at: timestamp(SystemTime::now()),
             method: method.wire.to_owned(),
-            object: object.to_owned(),
+            object,
             error,
         };
         held(&self.scripts[method.interface as usize]).failure = Some(failure);

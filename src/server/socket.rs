@@ -114,6 +114,7 @@ pub fn bind(
         .transpose()?;
     check_stale(path, &failed)?;
     let draft = path.with_extension("new");
+    check_stale(&draft, &failed)?;
     let listener = bind_private(&draft).map_err(&failed)?;
     let placed = set_access(&draft, path, access, group, &failed).and_then(|()| {
         fs::rename(&draft, path)

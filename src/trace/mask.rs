@@ -11,9 +11,9 @@ const MASK: &str = "***";
 /// When a name means that its value is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// A word of the name is this: `API_KEY`, `X-Registry-Auth`.
+    /// A word of the name is this: `Registry-Auths`.
     Word(&'static str),
-    /// A word of the name ends like this: `identitytoken`.
+    /// The name, or a word of it, ends like this: `API_KEY`, `identitytoken`, `PASSWORD2`.
     End(&'static str),
     /// The whole name is this, and its value is a text.
     Text(&'static str),
@@ -24,40 +24,65 @@ pub enum Rule {
 }
 
 /// The names of fields, headers, options, variables and query parameters whose values are hidden,
-/// with everything in them. Case makes no difference.
+/// with everything in them. Case makes no difference, and neither do digits at the end of a word.
 pub const SECRET_NAMES: &[Rule] = &[
-    Rule::Word("auth"),
     Rule::Word("auths"),
-    Rule::Word("authorization"),
     Rule::Word("cookie"),
-    Rule::Word("credential"),
     Rule::Word("credentials"),
-    Rule::Word("key"),
     Rule::Word("keys"),
-    Rule::Word("pass"),
-    Rule::Word("passphrase"),
     Rule::Word("pin"),
     Rule::Word("private"),
     Rule::Word("pwd"),
-    Rule::Word("tokens"),
-    Rule::End("apikey"),
+    Rule::End("auth"),
+    Rule::End("authorization"),
+    Rule::End("credential"),
+    Rule::End("key"),
+    Rule::End("pass"),
+    Rule::End("passphrase"),
     Rule::End("passwd"),
     Rule::End("password"),
+    Rule::End("passwords"),
     Rule::End("secret"),
     Rule::End("token"),
+    Rule::End("tokens"),
     // Of secrets and configs, as the engine's API and its secret drivers have them.
     Rule::Text("Data"),
     Rule::Text("Value"),
-    Rule::Name("X-Registry-Config"),
     Rule::Name("RequestPeerCertificates"),
+    Rule::Name("session"),
+    Rule::Name("X-Registry-Config"),
+    Rule::Shown("DetachKeys"),
+    Rule::Shown("SandboxKey"),
     Rule::Shown("SecretID"),
     Rule::Shown("SecretName"),
     Rule::Shown("UserAuthNMethod"),
 ];
 
-/// A name and a password before the `@` of a URL or of an `sshcmd`.
-static LOGIN: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"([^\s/:@=]+):([^\s/@]+)@").ok());
+/// What is hidden in a text, whatever its name: the pattern, and what is shown in its place.
+const SECRET_TEXTS: [(&str, &str); 3] = [
+    // All of a URL before the last `@`.
+    (r"(?i)([a-z][a-z0-9+.-]*://)\S*@", "${1}***@"),
+    // A name and a password, as in `sshcmd`.
+    (r"([^\s/:@=,;]+):[^\s/]\S*@", "${1}:***@"),
+    (r"(?i)\b(bearer|basic) +\S+", "${1} ***"),
+];
+
+/// A pair within a text, such as a list of mount options.
+const PAIR: &str = r"([A-Za-z0-9_.-]+)=([^,;&\s]+)";
+
+/// The patterns, compiled.
+struct Patterns {
+    texts: Vec<(Regex, &'static str)>,
+    pair: Regex,
+}
+
+static PATTERNS: LazyLock<Option<Patterns>> = LazyLock::new(|| {
+    let texts = SECRET_TEXTS.map(|(pattern, shown)| Some((Regex::new(pattern).ok()?, shown)));
+    Some(Patterns {
+        texts: texts.into_iter().collect::<Option<_>>()?,
+        pair: Regex::new(PAIR).ok()?,
+    })
+});
 
 /// Hides the secrets in a document, wherever they are.
 pub fn mask(value: &mut Value) {
@@ -98,12 +123,10 @@ fn mask_parameter(parameter: &str) -> String {
         return format!("{name}={MASK}");
     }
     let plain = decode(value);
-    let masked = match serde_json::from_str::<Value>(&plain) {
-        Ok(mut document) if document.is_object() || document.is_array() => {
-            mask(&mut document);
-            document.to_string()
-        }
-        _ => mask_text(&plain),
+    let masked = if is_document(&plain) {
+        mask_document(&plain).unwrap_or_else(|| MASK.to_owned())
+    } else {
+        mask_text(&plain)
     };
     if masked == plain {
         return parameter.to_owned();
@@ -111,26 +134,62 @@ fn mask_parameter(parameter: &str) -> String {
     format!("{name}={}", utf8_percent_encode(&masked, NON_ALPHANUMERIC))
 }
 
-/// Hides the value of `NAME=value`, and what stands between a name and its `@`.
-fn mask_text(text: &str) -> String {
+/// Whether a text is JSON with names in it.
+fn is_document(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '['])
+}
+
+/// Hides the secrets in JSON that is a text. Returns nothing if it cannot be read.
+fn mask_document(text: &str) -> Option<String> {
+    let mut document: Value = serde_json::from_str(text).ok()?;
+    mask(&mut document);
+    Some(document.to_string())
+}
+
+/// Hides the secrets in a text: the value of `NAME=value`, alone or among others, and logins.
+pub fn mask_text(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if let Some((name, _)) = text.split_once('=')
-        && is_secret(name.trim_start_matches('-'), false)
+        && name.chars().all(is_plain)
+        && is_secret(name, false)
     {
         return format!("{name}={MASK}");
     }
-    let Some(login) = LOGIN.as_ref() else {
+    if is_document(text)
+        && let Some(masked) = mask_document(text)
+    {
+        return masked;
+    }
+    let Some(patterns) = PATTERNS.as_ref() else {
         return MASK.to_owned();
     };
-    let masked = login.replace_all(text, |found: &Captures| {
-        let end = found.get(0).map_or(0, |whole| whole.end());
-        if text[end..].starts_with("sha256:") {
-            // The tag and the digest of an image.
-            found[0].to_owned()
+    let pairs = patterns.pair.replace_all(text, |pair: &Captures| {
+        if is_secret(&pair[1], false) {
+            format!("{}={MASK}", &pair[1])
         } else {
-            format!("{}:{MASK}@", &found[1])
+            pair[0].to_owned()
         }
     });
-    masked.into_owned()
+    let mut masked = pairs.into_owned();
+    for (pattern, shown) in &patterns.texts {
+        // What is before the digest of an image is its name and tag.
+        let is_digest = |found: &str, end: usize, text: &str| {
+            found.ends_with('@') && text[end..].starts_with("sha256:")
+        };
+        let before = masked;
+        masked = pattern
+            .replace_all(&before, |found: &Captures| {
+                let end = found.get(0).map_or(0, |whole| whole.end());
+                if is_digest(&found[0], end, &before) {
+                    return found[0].to_owned();
+                }
+                let mut replaced = String::new();
+                found.expand(shown, &mut replaced);
+                replaced
+            })
+            .into_owned();
+    }
+    masked
 }
 
 /// Replaces a value, unless it says nothing.
@@ -143,10 +202,13 @@ fn hide(value: &mut Value) {
 fn is_secret(name: &str, is_text: bool) -> bool {
     let is_name = |whole: &str| name.eq_ignore_ascii_case(whole);
     let words = words(name);
+    let whole = words.concat();
+    let ends =
+        |secret: &str| whole.ends_with(secret) || words.iter().any(|word| word.ends_with(secret));
     let is_shown = |rule: &Rule| matches!(rule, Rule::Shown(whole) if is_name(whole));
     let is_hidden = |rule: &Rule| match rule {
         Rule::Word(secret) => words.iter().any(|word| word == secret),
-        Rule::End(secret) => words.iter().any(|word| word.ends_with(secret)),
+        Rule::End(secret) => ends(secret),
         Rule::Text(whole) => is_text && is_name(whole),
         Rule::Name(whole) => is_name(whole),
         Rule::Shown(_) => false,
@@ -154,7 +216,7 @@ fn is_secret(name: &str, is_text: bool) -> bool {
     SECRET_NAMES.iter().any(is_hidden) && !SECRET_NAMES.iter().any(is_shown)
 }
 
-/// Splits a name at its capitals and punctuation: `SigningCAKey` is `signing`, `ca` and `key`.
+/// Splits a name at its capitals and punctuation: `SigningCAKey2` is `signing`, `ca` and `key`.
 fn words(name: &str) -> Vec<String> {
     let letters: Vec<char> = name.chars().collect();
     let mut words = vec![String::new()];
@@ -171,6 +233,9 @@ fn words(name: &str) -> Vec<String> {
         {
             word.extend(letter.to_lowercase());
         }
+    }
+    for word in &mut words {
+        word.truncate(word.trim_end_matches(|c: char| c.is_ascii_digit()).len());
     }
     words
 }
@@ -205,11 +270,35 @@ mod tests {
             ),
             (
                 json!({"Opts": {"device": "https://u:pw@host/x"}}),
-                json!({"Opts": {"device": "https://u:***@host/x"}}),
+                json!({"Opts": {"device": "https://***@host/x"}}),
             ),
             (
                 json!({"Image": "redis:7@sha256:12ab"}),
                 json!({"Image": "redis:7@sha256:12ab"}),
+            ),
+            (
+                json!({"o": "username=u,password=x,vers=3.0"}),
+                json!({"o": "username=u,password=***,vers=3.0"}),
+            ),
+            (
+                json!({"Env": ["DSN=host=h user=u password=x", "REDIS_URL=redis://:x@h:6379"]}),
+                json!({"Env": ["DSN=host=h user=u password=***", "REDIS_URL=redis://***@h:6379"]}),
+            ),
+            (
+                json!({"Env": ["URL=https://x@github.com/o/r.git", "DSN=https://u:p/x@h"]}),
+                json!({"Env": ["URL=https://***@github.com/o/r.git", "DSN=https://***@h"]}),
+            ),
+            (
+                json!({"Env": ["S3FS_SECRETKEY=x", "DB_PASSWORD2=x", "DBPASS=x"]}),
+                json!({"Env": ["S3FS_SECRETKEY=***", "DB_PASSWORD2=***", "DBPASS=***"]}),
+            ),
+            (
+                json!({"PassworD": "x", "X-Meta": "Bearer x", "traefik.basicauth.users": "x"}),
+                json!({"PassworD": "***", "X-Meta": "Bearer ***", "traefik.basicauth.users": "***"}),
+            ),
+            (
+                json!({"config": "{\"password\":\"x\"}", "SandboxKey": "/run/x"}),
+                json!({"config": "{\"password\":\"***\"}", "SandboxKey": "/run/x"}),
             ),
             (
                 json!({"JoinTokens": {"Worker": "SWMTKN"}}),
@@ -260,7 +349,15 @@ mod tests {
             ),
             (
                 "/build?remote=https%3A%2F%2Fu%3Apw%40h%2Fr",
-                "/build?remote=https%3A%2F%2Fu%3A%2A%2A%2A%40h%2Fr",
+                "/build?remote=https%3A%2F%2F%2A%2A%2A%40h%2Fr",
+            ),
+            (
+                "/build?buildargs={%22NPM_TOKEN%22:%22x%22,}",
+                "/build?buildargs=%2A%2A%2A",
+            ),
+            (
+                "/containers/my-token/logs?stdout=1&stderr=1",
+                "/containers/my-token/logs?stdout=1&stderr=1",
             ),
         ] {
             assert_eq!(mask_target(target), masked);

@@ -3,7 +3,7 @@
 mod mask;
 mod view;
 
-pub use self::mask::{Rule, SECRET_NAMES};
+pub use self::mask::{Rule, SECRET_NAMES, mask_text};
 
 use crate::protocol::Method;
 use bytes::Bytes;
@@ -14,6 +14,9 @@ use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 
 /// The calls that may wait for a slow watcher. Older ones are dropped, and counted.
 const QUEUE_LENGTH: usize = 256;
+
+/// The limit on those who watch at the same time.
+pub const MAX_WATCHERS: usize = 8;
 
 /// The limit on a body that is shown, in bytes, so that what waits stays below 32 MiB.
 const PART_LIMIT: usize = 64 << 10;
@@ -96,13 +99,15 @@ impl Tap {
         let _ = self.calls.send(Arc::new(call));
     }
 
-    /// Watches the calls that pass from now on.
-    pub fn watch(&self) -> Watcher {
-        self.watchers.fetch_add(1, Relaxed);
-        Watcher {
+    /// Watches the calls that pass from now on; `None` if too many do already.
+    pub fn watch(&self) -> Option<Watcher> {
+        let watcher = Watcher {
             calls: self.calls.subscribe(),
             watchers: self.watchers.clone(),
-        }
+        };
+        // Dropping the watcher counts it out again.
+        let before = self.watchers.fetch_add(1, Relaxed);
+        (before < MAX_WATCHERS).then_some(watcher)
     }
 }
 

@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 const POLICY: &str = r#"return { request = function(req)
@@ -171,6 +172,53 @@ fn status_shows_what_does_not_run_until_it_is_mended() {
 }
 
 #[test]
+fn status_shows_no_problem_once_an_edit_is_undone() {
+    let mut served = setup().start();
+    let file = served.setup().scripts().join("vol/volume.lua");
+    let problems = |served: &mut Served| plugin(&status(served), "vol")["problems"].clone();
+    let mend: [fn(&Path); 2] = [
+        |file| fs::write(file, "return {").unwrap(),
+        |file| fs::remove_file(file).unwrap(),
+    ];
+    for spoil in mend {
+        spoil(&file);
+        served.wait_for("the problem", |served| problems(served) != json!({}));
+        fs::write(&file, SLOW).unwrap();
+        served.wait_for("its end", |served| problems(served) == json!({}));
+    }
+}
+
+#[test]
+fn those_who_watch_are_limited_and_keep_nobody_else_out() {
+    let served = setup().start();
+    let socket = served.setup().state().join("control.sock");
+    let watching: Vec<_> = (0..8)
+        .map(|_| {
+            let mut stream = BufReader::new(UnixStream::connect(&socket).unwrap());
+            let request = get("/v1/trace");
+            stream.get_mut().write_all(request.as_bytes()).unwrap();
+            let mut head = String::new();
+            stream.read_line(&mut head).unwrap();
+            assert_eq!(head, "HTTP/1.1 200 OK\r\n");
+            stream
+        })
+        .collect();
+    let refused = exchange(&served, &get("/v1/trace"));
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("8 clients watch already"), "{refused}");
+    assert_eq!(run(&served, "status", &[]).code, Some(0));
+    drop(watching);
+}
+
+#[test]
+fn trace_of_a_plugin_that_is_not_served_says_which_are() {
+    let ended = run(&setup().start(), "trace", &["nope"]);
+    assert_eq!(ended.code, Some(1));
+    let there = "no plugin `nope` is served; there are: pol, vol";
+    assert!(ended.stderr.contains(there), "{ended:?}");
+}
+
+#[test]
 fn requests_that_the_control_socket_does_not_have_say_what_it_has() {
     let served = setup().start();
     let post = |body: &str| {
@@ -186,6 +234,16 @@ fn requests_that_the_control_socket_does_not_have_say_what_it_has() {
             get("/v1/trace?pluggin=a"),
             400,
             "there is no parameter `pluggin`: use plugin, method",
+        ),
+        (
+            get("/v1/trace?verdict=deny"),
+            400,
+            "`verdict` is `deny`: use ok, denied, failed",
+        ),
+        (
+            get("/v1/trace?method=volume.mout"),
+            400,
+            "there is no method `volume.mout`",
         ),
         (
             get("/v1/trace?slow_ms=x"),
@@ -225,6 +283,14 @@ fn the_control_socket_is_private_and_can_be_bound_elsewhere() {
             .into()
     };
     assert_eq!(ask(&path).code, Some(0));
+    let kept = served.setup().path().join("mine.new");
+    fs::write(&kept, "precious").unwrap();
+    let setup = self::setup().arg("--control");
+    let served = setup
+        .arg(kept.with_extension("sock").to_str().unwrap())
+        .start();
+    served.wait_for_log("is in the way: it is not a socket");
+    assert_eq!(fs::read_to_string(&kept).unwrap(), "precious");
     let absent = ask("/nonexistent/my.sock").stderr;
     assert!(
         absent.contains("no moondock takes requests at `/nonexistent/my.sock`"),

@@ -99,7 +99,7 @@ impl Control {
             text.extend_from_slice(&data);
             while let Some(end) = text.iter().position(|&byte| byte == b'\n') {
                 let line: Vec<_> = text.drain(..=end).collect();
-                if !see(&String::from_utf8_lossy(&line[..end])) {
+                if end > 0 && !see(&String::from_utf8_lossy(&line[..end])) {
                     return Ok(());
                 }
             }

@@ -20,8 +20,10 @@ use hyper::body::Incoming;
 use hyper::{Request as HttpRequest, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
+use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 /// A request of the control socket.
 pub struct Route {
@@ -69,6 +71,9 @@ const LINES: &str = "application/x-ndjson";
 
 /// The limit on the body of a request, in bytes.
 const BODY_LIMIT: usize = 4 << 10;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The service in the log. A trace lasts as long as its client likes.
 const SERVICE: Service = Service {
@@ -149,9 +154,13 @@ impl Desk {
     }
 
     async fn reload(self, request: HttpRequest<Incoming>) -> Answer {
-        let body = Limited::new(request.into_body(), BODY_LIMIT)
-            .collect()
-            .await;
+        let reading = Limited::new(request.into_body(), BODY_LIMIT).collect();
+        let Ok(body) = timeout(BODY_TIMEOUT, reading).await else {
+            return refusal(
+                StatusCode::REQUEST_TIMEOUT,
+                "the body did not arrive in time",
+            );
+        };
         let body = match body.map(http_body_util::Collected::to_bytes) {
             Ok(bytes) if bytes.trim_ascii().is_empty() => Ok(ReloadBody::default()),
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string()),

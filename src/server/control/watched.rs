@@ -1,8 +1,10 @@
 //! `GET /v1/trace`: calls as they pass, a line of JSON each.
 
 use super::{LINES, refusal};
+use crate::metrics::Verdict;
+use crate::protocol::{Method, methods};
 use crate::server::side::{self, Answer};
-use crate::trace::{PassedCall, Seen, Tap, Watcher};
+use crate::trace::{MAX_WATCHERS, PassedCall, Seen, Tap, Watcher};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use http_body_util::{BodyExt, StreamBody};
@@ -11,6 +13,11 @@ use hyper::body::Frame;
 use percent_encoding::percent_decode_str;
 use serde_json::json;
 use std::convert::Infallible;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long a client goes without a line. An empty one shows whether it is still there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// The parameters of the query, and what each selects.
 pub const PARAMETERS: [(&str, &str); 4] = [
@@ -41,8 +48,13 @@ pub fn answer(tap: &Tap, query: &str) -> Answer {
         Ok(filter) => filter,
         Err(problem) => return refusal(StatusCode::BAD_REQUEST, &problem),
     };
-    let lines = unfold((tap.watch(), filter), async |(mut watcher, filter)| {
-        let line = next_line(&mut watcher, &filter).await?;
+    let Some(watcher) = tap.watch() else {
+        let problem = format!("{MAX_WATCHERS} clients watch already");
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, &problem);
+    };
+    let lines = unfold((watcher, filter), async |(mut watcher, filter)| {
+        let next = timeout(SIGN_OF_LIFE, next_line(&mut watcher, &filter)).await;
+        let line = next.unwrap_or_else(|_| Some(String::new()))?;
         let frame = Frame::data(Bytes::from(line + "\n"));
         Some((Ok::<_, Infallible>(frame), (watcher, filter)))
     });
@@ -61,6 +73,26 @@ async fn next_line(watcher: &mut Watcher, filter: &Filter) -> Option<String> {
     }
 }
 
+/// Returns the value if a call can end so.
+fn verdict(value: String) -> Result<String, String> {
+    let names = Verdict::ALL.map(Verdict::name);
+    if names.contains(&value.as_str()) {
+        return Ok(value);
+    }
+    Err(format!("`verdict` is `{value}`: use {}", names.join(", ")))
+}
+
+/// Returns the name of a method that the engine calls, given that or the name of its hook.
+fn method(value: &str) -> Result<String, String> {
+    let is_meant = |method: &&Method| method.wire == value || method.key() == value;
+    match methods().find(is_meant) {
+        Some(method) => Ok(method.wire.to_owned()),
+        None => Err(format!(
+            "there is no method `{value}`: write one such as VolumeDriver.Create or volume.create"
+        )),
+    }
+}
+
 impl Filter {
     fn parse(query: &str) -> Result<Self, String> {
         let mut filter = Self::default();
@@ -69,8 +101,8 @@ impl Filter {
             let value = percent_decode_str(value).decode_utf8_lossy().into_owned();
             match name {
                 "plugin" => filter.plugin = Some(value),
-                "method" => filter.method = Some(value),
-                "verdict" => filter.verdict = Some(value),
+                "method" => filter.method = Some(method(&value)?),
+                "verdict" => filter.verdict = Some(verdict(value)?),
                 "slow_ms" => {
                     let ms = value
                         .parse()

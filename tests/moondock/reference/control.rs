@@ -32,7 +32,7 @@ The value of a field, header, option, variable or query parameter is shown as `*
 ";
 
 const AFTER: &str = "
-`NAME=value` in a list, as in `Env`, is judged by its name too. In any text, the password between `name:` and `@` is shown as `***`.
+Digits at the end of a word do not count. In any text, the value of `NAME=value` is judged by its name too, alone (`Env`) or among others (`username=u,password=***`); of a URL, all before the last `@` is hidden, and so are what stands between `name:` and `@`, and what follows `Bearer` or `Basic`. Texts that are JSON are read as such.
 ";
 
 /// The rules of one kind.
@@ -50,7 +50,7 @@ const KINDS: [Kind; 5] = [
         },
     },
     Kind {
-        title: "a word ends in",
+        title: "the name, or a word of it, ends in",
         name_of: |rule| match rule {
             Rule::End(end) => Some(end),
             _ => None,
