@@ -14,6 +14,9 @@ use clap::ValueEnum;
 use std::fmt::Display;
 use std::io::{IsTerminal, stderr, stdout};
 use std::panic::{PanicHookInfo, set_hook};
+use std::time::SystemTime;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tracing::level_filters::LevelFilter;
 use tracing::subscriber::{DefaultGuard, set_default};
 use tracing::{Subscriber, error};
@@ -59,6 +62,12 @@ pub enum Stream {
     /// Standard output. The engine logs this output of a managed plugin as information, and
     /// standard error as errors (protocol 2.3).
     Stdout,
+}
+
+/// Writes a time as RFC 3339 does, in UTC.
+pub fn timestamp(time: SystemTime) -> String {
+    let written = OffsetDateTime::from(time).format(&Rfc3339);
+    written.unwrap_or_default()
 }
 
 /// The running log. Dropping it writes the remaining events.

@@ -197,9 +197,8 @@ fn denies(reply: &[u8]) -> bool {
 
 /// Finds a call by the name of the method or of the hook.
 pub(super) fn find_call(name: &str, plugin: &PluginDir) -> Result<protocol::Call> {
-    let is_named = |method: &&Method| method.wire == name || method.key() == name;
     protocol::Call::of(name)
-        .or_else(|| methods().find(is_named).map(protocol::Call::Method))
+        .or_else(|| protocol::named(name).map(protocol::Call::Method))
         .with_context(|| format!("unknown method `{name}`{}", hint(name, plugin)))
 }
 

@@ -13,7 +13,7 @@ use crate::sys::files::places::{End, Place};
 use crate::sys::files::usage;
 use crate::sys::scripts::sources::read_sources;
 use crate::telemetry::CALLS;
-use crate::trace::{Part, PassedCall, mask_text};
+use crate::trace::{Part, PassedCall};
 use bytes::Bytes;
 use std::fmt::{self, Debug, Formatter};
 use std::io;
@@ -333,9 +333,9 @@ impl Core {
     }
 }
 
-/// Returns the beginning of a text, which may be as long as a request, without secrets.
+/// Returns the beginning of a text, which may be as long as a request.
 fn excerpt(text: &str) -> String {
-    mask_text(&text[..text.floor_char_boundary(TEXT_LIMIT)])
+    text[..text.floor_char_boundary(TEXT_LIMIT)].to_owned()
 }
 
 /// Warns if the state can hardly be written. What cannot be found out is left to the first write.

@@ -5,12 +5,12 @@ use super::status::{CallStatus, Counts, Failure, Grants, LogStatus, PluginStatus
 use crate::grants::Grant;
 use crate::metrics::{Meters, Verdict};
 use crate::protocol::{Interface, Method};
+use crate::telemetry::timestamp;
+use crate::trace::mask_text;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// What a plugin is doing now.
 #[derive(Debug)]
@@ -156,7 +156,7 @@ impl Vitals {
                         denied: count(Verdict::Denied),
                         failed: count(Verdict::Failed),
                     },
-                    last_failure: vitals.failure.clone(),
+                    last_failure: vitals.failure.clone().map(without_secrets),
                 }
             })
     }
@@ -184,10 +184,12 @@ impl Drop for InFlight {
     }
 }
 
-/// Writes a time as RFC 3339 does, in UTC.
-fn timestamp(time: SystemTime) -> String {
-    let time = OffsetDateTime::from(time);
-    time.format(&Rfc3339).unwrap_or_default()
+fn without_secrets(failure: Failure) -> Failure {
+    Failure {
+        object: mask_text(&failure.object),
+        error: mask_text(&failure.error),
+        ..failure
+    }
 }
 
 fn held<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -35,4 +35,4 @@ pub use method::{Answer, Method, Missing, Tie};
 pub use metrics::{COLLECT, SAMPLE};
 pub use sample::sample;
 pub use shape::{Field, Shape, Type};
-pub use table::{ACTIVATE, Call, find, methods, methods_of};
+pub use table::{ACTIVATE, Call, find, methods, methods_of, named};

@@ -46,6 +46,11 @@ pub fn find(wire: &str) -> Option<&'static Method> {
         .find(|method| method.wire == wire)
 }
 
+/// Returns the row of a method by that name or by the name for authors, such as `volume.create`.
+pub fn named(name: &str) -> Option<&'static Method> {
+    methods().find(|method| method.wire == name || method.key() == name)
+}
+
 impl Call {
     /// Returns the target of a path such as `/VolumeDriver.Create`.
     pub fn of(path: &str) -> Option<Self> {

@@ -10,7 +10,7 @@ use super::systemd::Activation;
 use super::worker::Worker;
 use crate::config::{Config, Found, PluginDir};
 use crate::plugin::{Accepted, News, PluginSpec, Surroundings, Trial, Vitals};
-use crate::telemetry::chain;
+use crate::telemetry::{chain, timestamp};
 use crate::testing;
 use crate::trace::Tap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,8 +22,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{oneshot, watch};
 use tracing::{error, info, warn};
@@ -331,11 +329,10 @@ impl<'a> Fleet<'a> {
 
     /// Returns what the process is doing.
     pub fn status(&self) -> Status {
-        let started = OffsetDateTime::from(self.started).format(&Rfc3339);
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            started: started.unwrap_or_default(),
+            started: timestamp(self.started),
             state: self.config.places.state.clone(),
             plugins: self.members.values().map(Member::status).collect(),
             problems: self.problems.iter().cloned().collect(),

@@ -1,7 +1,7 @@
 //! What a reload did, for the administrator.
 
 use crate::plugin::News;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use std::mem::take;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -12,11 +12,12 @@ use tokio::time::{Instant, timeout_at};
 const ROUND_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What a reload did.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// A line, or several, for each plugin and script: `ops/volume.lua: live (generation 3)`.
     pub lines: Vec<String>,
     /// Whether everything that is on disk was taken over.
+    #[serde(rename = "complete")]
     pub is_complete: bool,
 }
 
@@ -27,25 +28,6 @@ pub struct Round {
     problems: usize,
     has_ended: bool,
     waiting: Vec<(String, oneshot::Receiver<Vec<News>>)>,
-}
-
-impl Report {
-    /// Returns the report as JSON.
-    pub fn to_json(&self) -> String {
-        json!({ "lines": self.lines, "complete": self.is_complete }).to_string()
-    }
-
-    /// Reads a report, unless a part is missing.
-    pub fn from_json(text: &str) -> Option<Report> {
-        let report: Value = serde_json::from_str(text).ok()?;
-        let lines = report["lines"].as_array()?.iter();
-        Some(Report {
-            lines: lines
-                .map(|line| line.as_str().map(str::to_owned))
-                .collect::<Option<_>>()?,
-            is_complete: report["complete"].as_bool()?,
-        })
-    }
 }
 
 impl Round {
@@ -159,11 +141,12 @@ mod tests {
                 (report.lines.clone(), report.is_complete),
                 (vec![line.to_owned()], is_complete)
             );
-            assert_eq!(Report::from_json(&report.to_json()), Some(report));
+            let sent = serde_json::to_string(&report).unwrap();
+            assert_eq!(serde_json::from_str::<Report>(&sent).unwrap(), report);
         }
         let mut round = Round::default();
         drop(round.expect("p"));
         assert!(!round.report().await.0.is_complete);
-        assert_eq!(Report::from_json("{\"lines\":[\"p"), None);
+        assert!(serde_json::from_str::<Report>("{\"lines\":[\"p").is_err());
     }
 }

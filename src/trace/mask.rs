@@ -11,51 +11,72 @@ const MASK: &str = "***";
 /// When a name means that its value is a secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// A word of the name is this: `Registry-Auths`.
-    Word(&'static str),
-    /// The name, or a word of it, ends like this: `API_KEY`, `identitytoken`, `PASSWORD2`.
-    End(&'static str),
-    /// The whole name is this, and its value is a text.
-    Text(&'static str),
-    /// The whole name is this.
-    Name(&'static str),
-    /// The whole name is this, and its value is no secret, whatever the other rules say.
-    Shown(&'static str),
+    /// A word of the name is listed: `Registry-Auths`.
+    Word,
+    /// The name, or a word of it, ends as listed: `API_KEY`, `identitytoken`, `PASSWORD2`.
+    End,
+    /// The whole name is listed.
+    Name,
+    /// The whole name is listed, and its value is a text.
+    Text,
+    /// The whole name is listed, and its value is no secret, whatever the other rules say.
+    Shown,
 }
 
 /// The names of fields, headers, options, variables and query parameters whose values are hidden,
-/// with everything in them. Case makes no difference, and neither do digits at the end of a word.
-pub const SECRET_NAMES: &[Rule] = &[
-    Rule::Word("auths"),
-    Rule::Word("cookie"),
-    Rule::Word("credentials"),
-    Rule::Word("keys"),
-    Rule::Word("pin"),
-    Rule::Word("private"),
-    Rule::Word("pwd"),
-    Rule::End("auth"),
-    Rule::End("authorization"),
-    Rule::End("credential"),
-    Rule::End("key"),
-    Rule::End("pass"),
-    Rule::End("passphrase"),
-    Rule::End("passwd"),
-    Rule::End("password"),
-    Rule::End("passwords"),
-    Rule::End("secret"),
-    Rule::End("token"),
-    Rule::End("tokens"),
-    // Of secrets and configs, as the engine's API and its secret drivers have them.
-    Rule::Text("Data"),
-    Rule::Text("Value"),
-    Rule::Name("RequestPeerCertificates"),
-    Rule::Name("session"),
-    Rule::Name("X-Registry-Config"),
-    Rule::Shown("DetachKeys"),
-    Rule::Shown("SandboxKey"),
-    Rule::Shown("SecretID"),
-    Rule::Shown("SecretName"),
-    Rule::Shown("UserAuthNMethod"),
+/// with everything in them. Case makes no difference, and neither do digits at the end of a word. Of
+/// the rules that fit a name, the last decides.
+pub const SECRET_NAMES: [(Rule, &[&str]); 5] = [
+    (
+        Rule::Word,
+        &[
+            "auths",
+            "cookie",
+            "credentials",
+            "keys",
+            "pin",
+            "private",
+            "pwd",
+        ],
+    ),
+    (
+        Rule::End,
+        &[
+            "auth",
+            "authorization",
+            "credential",
+            "key",
+            "pass",
+            "passphrase",
+            "passwd",
+            "password",
+            "passwords",
+            "secret",
+            "token",
+            "tokens",
+        ],
+    ),
+    (
+        Rule::Name,
+        &["RequestPeerCertificates", "session", "X-Registry-Config"],
+    ),
+    (
+        Rule::Text,
+        &[
+            // Of secrets and configs, as the engine's API and its secret drivers have them.
+            "Data", "Value",
+        ],
+    ),
+    (
+        Rule::Shown,
+        &[
+            "DetachKeys",
+            "SandboxKey",
+            "SecretID",
+            "SecretName",
+            "UserAuthNMethod",
+        ],
+    ),
 ];
 
 /// What is hidden in a text, whatever its name: the pattern, and what is shown in its place.
@@ -170,26 +191,25 @@ pub fn mask_text(text: &str) -> String {
             pair[0].to_owned()
         }
     });
-    let mut masked = pairs.into_owned();
-    for (pattern, shown) in &patterns.texts {
-        // What is before the digest of an image is its name and tag.
-        let is_digest = |found: &str, end: usize, text: &str| {
-            found.ends_with('@') && text[end..].starts_with("sha256:")
-        };
-        let before = masked;
-        masked = pattern
-            .replace_all(&before, |found: &Captures| {
-                let end = found.get(0).map_or(0, |whole| whole.end());
-                if is_digest(&found[0], end, &before) {
-                    return found[0].to_owned();
-                }
-                let mut replaced = String::new();
-                found.expand(shown, &mut replaced);
-                replaced
-            })
-            .into_owned();
-    }
-    masked
+    let logins = patterns.texts.iter();
+    logins.fold(pairs.into_owned(), |text, (pattern, shown)| {
+        hide_logins(&text, pattern, shown)
+    })
+}
+
+fn hide_logins(text: &str, pattern: &Regex, shown: &str) -> String {
+    let hidden = pattern.replace_all(text, |found: &Captures| {
+        let rest = found.get(0).map_or("", |whole| &text[whole.end()..]);
+        let mut replaced = String::new();
+        if rest.starts_with("sha256:") {
+            // The tag and the digest of an image.
+            replaced.push_str(&found[0]);
+        } else {
+            found.expand(shown, &mut replaced);
+        }
+        replaced
+    });
+    hidden.into_owned()
 }
 
 /// Replaces a value, unless it says nothing.
@@ -200,20 +220,17 @@ fn hide(value: &mut Value) {
 }
 
 fn is_secret(name: &str, is_text: bool) -> bool {
-    let is_name = |whole: &str| name.eq_ignore_ascii_case(whole);
     let words = words(name);
     let whole = words.concat();
-    let ends =
-        |secret: &str| whole.ends_with(secret) || words.iter().any(|word| word.ends_with(secret));
-    let is_shown = |rule: &Rule| matches!(rule, Rule::Shown(whole) if is_name(whole));
-    let is_hidden = |rule: &Rule| match rule {
-        Rule::Word(secret) => words.iter().any(|word| word == secret),
-        Rule::End(secret) => ends(secret),
-        Rule::Text(whole) => is_text && is_name(whole),
-        Rule::Name(whole) => is_name(whole),
-        Rule::Shown(_) => false,
+    let fits = |rule, listed: &str| match rule {
+        Rule::Word => words.iter().any(|word| word == listed),
+        Rule::End => whole.ends_with(listed) || words.iter().any(|word| word.ends_with(listed)),
+        Rule::Text if !is_text => false,
+        Rule::Name | Rule::Text | Rule::Shown => name.eq_ignore_ascii_case(listed),
     };
-    SECRET_NAMES.iter().any(is_hidden) && !SECRET_NAMES.iter().any(is_shown)
+    let rules = SECRET_NAMES.iter().rev();
+    let mut fitting = rules.filter(|(rule, names)| names.iter().any(|listed| fits(*rule, listed)));
+    fitting.next().is_some_and(|(rule, _)| *rule != Rule::Shown)
 }
 
 /// Splits a name at its capitals and punctuation: `SigningCAKey2` is `signing`, `ca` and `key`.

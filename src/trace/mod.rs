@@ -7,8 +7,8 @@ pub use self::mask::{Rule, SECRET_NAMES, mask_text};
 
 use crate::protocol::Method;
 use bytes::Bytes;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 use tokio::sync::broadcast::{Receiver, Sender, channel, error::RecvError};
 
@@ -22,9 +22,10 @@ pub const MAX_WATCHERS: usize = 8;
 const PART_LIMIT: usize = 64 << 10;
 
 /// Where calls pass. Clones are the same place.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Tap {
-    calls: Sender<Arc<PassedCall>>,
+    /// The queue, once somebody has watched.
+    calls: Arc<OnceLock<Sender<Arc<PassedCall>>>>,
     watchers: Arc<AtomicUsize>,
 }
 
@@ -78,15 +79,6 @@ pub enum Part {
     TooLarge(usize),
 }
 
-impl Default for Tap {
-    fn default() -> Self {
-        Self {
-            calls: channel(QUEUE_LENGTH).0,
-            watchers: Arc::default(),
-        }
-    }
-}
-
 impl Tap {
     /// Whether anybody watches.
     pub fn is_watched(&self) -> bool {
@@ -95,14 +87,17 @@ impl Tap {
 
     /// Shows a call to those who watch. Never waits for them.
     pub fn pass(&self, call: PassedCall) {
-        // Nobody may watch.
-        let _ = self.calls.send(Arc::new(call));
+        if let Some(calls) = self.calls.get() {
+            // Nobody may watch any more.
+            let _ = calls.send(Arc::new(call));
+        }
     }
 
     /// Watches the calls that pass from now on; `None` if too many do already.
     pub fn watch(&self) -> Option<Watcher> {
+        let calls = self.calls.get_or_init(|| channel(QUEUE_LENGTH).0);
         let watcher = Watcher {
-            calls: self.calls.subscribe(),
+            calls: calls.subscribe(),
             watchers: self.watchers.clone(),
         };
         // Dropping the watcher counts it out again.

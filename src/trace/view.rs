@@ -1,13 +1,12 @@
 //! A call as it is shown: JSON in which secrets are hidden.
 
-use super::mask::{mask, mask_target};
+use super::mask::{mask, mask_target, mask_text};
 use super::{Part, PassedCall};
 use crate::protocol::Answer;
+use crate::telemetry::timestamp;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// The fields of an authorization request that contain a body in Base64.
 const BODIES: [&str; 2] = ["RequestBody", "ResponseBody"];
@@ -18,14 +17,13 @@ const TARGET: &str = "RequestUri";
 impl PassedCall {
     /// Returns the call as a JSON object.
     pub fn to_json(&self) -> Value {
-        let ended = OffsetDateTime::from(self.ended).format(&Rfc3339);
         json!({
-            "time": ended.unwrap_or_default(),
+            "time": timestamp(self.ended),
             "plugin": self.plugin,
             "method": self.method.wire,
-            "object": self.object,
+            "object": mask_text(&self.object),
             "verdict": self.verdict,
-            "outcome": self.outcome,
+            "outcome": mask_text(&self.outcome),
             "ms": self.took.as_secs_f64() * 1e3,
             "generation": self.generation,
             "request": self.request(),

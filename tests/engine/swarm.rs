@@ -132,9 +132,7 @@ fn a_swarm_refuses_the_networks_of_a_plugin_that_is_not_managed() {
 fn a_network_of_one_node_is_not_for_services() {
     needs!(engine);
     let bed = Bed::managing();
-    let plugin = bed.managed(&bed.ops_with_grants(GRANTS), NAME).create();
-    plugin.run("set", &[&volume_root(&bed)]).ok();
-    plugin.enable();
+    ops(&bed).enable();
     bed.network_of(NAME, NAME).ok();
     bed.service_on("net", &[]).fails_with(&["network", "net"]);
     bed.docker(&["network", "rm", "net"]).ok();

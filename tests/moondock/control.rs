@@ -243,7 +243,7 @@ fn requests_that_the_control_socket_does_not_have_say_what_it_has() {
         (
             get("/v1/trace?method=volume.mout"),
             400,
-            "there is no method `volume.mout`",
+            "unknown method `volume.mout`",
         ),
         (
             get("/v1/trace?slow_ms=x"),

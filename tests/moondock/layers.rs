@@ -75,7 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "trace",
         ],
     ),
-    ("trace", &["protocol"]),
+    ("trace", &["protocol", "telemetry"]),
     ("script", &["host", "sys", "protocol", "grants", "shipped"]),
     ("host", &["sys", "grants", "shipped"]),
     ("shipped", &[]),

@@ -1,5 +1,6 @@
 //! The commands' end of the control socket.
 
+use super::Kind;
 use crate::config::{SOCKET_PATH_MAX, STATE_CONTROL};
 use crate::server::report::Report;
 use crate::server::state::{self, StateError};
@@ -11,6 +12,7 @@ use hyper::client::conn::http1;
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsRawFd;
@@ -59,9 +61,8 @@ impl Control {
     /// # Errors
     /// Fails if there is no such process, or if it does not answer.
     pub async fn status(&self) -> Result<Status, ControlError> {
-        let asking = self.text("GET", "/v1/status", String::new());
-        let text = within(STATUS_TIMEOUT, asking).await?;
-        serde_json::from_str(&text).map_err(|_| ControlError::NoReport)
+        let asking = self.document(Kind::Status, String::new());
+        within(STATUS_TIMEOUT, asking).await
     }
 
     /// Asks the process to reload its scripts, and waits for its report.
@@ -70,9 +71,7 @@ impl Control {
     /// Fails if there is no such process, or if it ends meanwhile.
     pub async fn reload(&self, accept_grants: bool) -> Result<Report, ControlError> {
         let body = json!({ "accept_grants": accept_grants }).to_string();
-        let asking = self.text("POST", "/v1/reload", body);
-        let text = within(RELOAD_TIMEOUT, asking).await?;
-        Report::from_json(&text).ok_or(ControlError::NoReport)
+        within(RELOAD_TIMEOUT, self.document(Kind::Reload, body)).await
     }
 
     /// Passes the calls that the parameters select to `see`, a line of JSON each, until it returns
@@ -89,8 +88,8 @@ impl Control {
             .iter()
             .map(|(name, value)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC)))
             .collect();
-        let target = format!("/v1/trace?{}", encoded.join("&"));
-        let mut answer = self.ask("GET", &target, String::new()).await?;
+        let query = format!("?{}", encoded.join("&"));
+        let mut answer = self.ask(Kind::Trace, &query, String::new()).await?;
         let mut text = Vec::new();
         while let Some(Ok(frame)) = answer.frame().await {
             let Ok(data) = frame.into_data() else {
@@ -107,26 +106,26 @@ impl Control {
         Ok(())
     }
 
-    async fn text(&self, method: &str, target: &str, body: String) -> Result<String, ControlError> {
-        let answer = self.ask(method, target, body).await?;
+    async fn document<T: DeserializeOwned>(
+        &self,
+        kind: Kind,
+        body: String,
+    ) -> Result<T, ControlError> {
+        let answer = self.ask(kind, "", body).await?;
         let bytes = answer.collect().await.map_err(|_| ControlError::NoReport)?;
-        Ok(String::from_utf8_lossy(&bytes.to_bytes()).into_owned())
+        serde_json::from_slice(&bytes.to_bytes()).map_err(|_| ControlError::NoReport)
     }
 
     /// Sends a request. Returns the answer if it is a success.
-    async fn ask(
-        &self,
-        method: &str,
-        target: &str,
-        body: String,
-    ) -> Result<Incoming, ControlError> {
+    async fn ask(&self, kind: Kind, query: &str, body: String) -> Result<Incoming, ControlError> {
+        let route = kind.route();
         let lost = |_| ControlError::NoReport;
         let stream = TokioIo::new(self.connect().await?);
         let (mut sender, connection) = http1::handshake(stream).await.map_err(lost)?;
         tokio::spawn(connection);
         let request = Request::builder()
-            .method(method)
-            .uri(target)
+            .method(route.method)
+            .uri([route.path, query].concat())
             .header("Host", "moondock")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| ControlError::Refused(error.to_string()))?;

@@ -18,7 +18,7 @@ use crate::trace::Tap;
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::{Request as HttpRequest, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -43,7 +43,7 @@ enum Kind {
     Trace,
 }
 
-/// All requests of the control socket. A change that breaks a client gets another version.
+/// All requests of the control socket, in the order of their kinds. A change that breaks a client gets another version.
 pub const ROUTES: [Route; 3] = [
     Route {
         method: "GET",
@@ -64,6 +64,12 @@ pub const ROUTES: [Route; 3] = [
         kind: Kind::Trace,
     },
 ];
+
+impl Kind {
+    fn route(self) -> &'static Route {
+        &ROUTES[self as usize]
+    }
+}
 
 /// The content types of answers.
 const JSON: &str = "application/json";
@@ -144,13 +150,7 @@ impl Desk {
         let (answer, answered) = oneshot::channel();
         // While the process ends, nobody receives it.
         let _ = self.report.send(Event::Examined(answer));
-        match answered.await {
-            Ok(status) => match serde_json::to_string(&status) {
-                Ok(text) => side::plain(StatusCode::OK, JSON, text),
-                Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
-            },
-            Err(_) => ending(),
-        }
+        reply(answered).await
     }
 
     async fn reload(self, request: HttpRequest<Incoming>) -> Answer {
@@ -180,15 +180,17 @@ impl Desk {
         };
         // While the process ends, nobody receives it.
         let _ = self.report.send(Event::Asked(request));
-        match answered.await {
-            Ok(report) => side::plain(StatusCode::OK, JSON, report.to_json()),
-            Err(_) => ending(),
-        }
+        reply(answered).await
     }
 }
 
-fn ending() -> Answer {
-    refusal(StatusCode::SERVICE_UNAVAILABLE, "moondock is ending")
+/// Waits for the main thread's answer.
+async fn reply<T: Serialize>(answered: oneshot::Receiver<T>) -> Answer {
+    match answered.await.map(|answer| serde_json::to_string(&answer)) {
+        Ok(Ok(text)) => side::plain(StatusCode::OK, JSON, text),
+        Ok(Err(error)) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => refusal(StatusCode::SERVICE_UNAVAILABLE, "moondock is ending"),
+    }
 }
 
 fn refusal(status: StatusCode, problem: &str) -> Answer {

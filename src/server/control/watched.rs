@@ -2,7 +2,7 @@
 
 use super::{LINES, refusal};
 use crate::metrics::Verdict;
-use crate::protocol::{Method, methods};
+use crate::protocol::named;
 use crate::server::side::{self, Answer};
 use crate::trace::{MAX_WATCHERS, PassedCall, Seen, Tap, Watcher};
 use bytes::Bytes;
@@ -84,11 +84,10 @@ fn verdict(value: String) -> Result<String, String> {
 
 /// Returns the name of a method that the engine calls, given that or the name of its hook.
 fn method(value: &str) -> Result<String, String> {
-    let is_meant = |method: &&Method| method.wire == value || method.key() == value;
-    match methods().find(is_meant) {
+    match named(value) {
         Some(method) => Ok(method.wire.to_owned()),
         None => Err(format!(
-            "there is no method `{value}`: write one such as VolumeDriver.Create or volume.create"
+            "unknown method `{value}`: write `interface.hook`, such as `volume.create`"
         )),
     }
 }

@@ -35,49 +35,16 @@ const AFTER: &str = "
 Digits at the end of a word do not count. In any text, the value of `NAME=value` is judged by its name too, alone (`Env`) or among others (`username=u,password=***`); of a URL, all before the last `@` is hidden, and so are what stands between `name:` and `@`, and what follows `Bearer` or `Basic`. Texts that are JSON are read as such.
 ";
 
-/// The rules of one kind.
-struct Kind {
-    title: &'static str,
-    name_of: fn(&Rule) -> Option<&'static str>,
+/// What the names of a rule are.
+fn title(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Word => "a word is",
+        Rule::End => "the name, or a word of it, ends in",
+        Rule::Name => "the name is",
+        Rule::Text => "the name is, and the value is a text",
+        Rule::Shown => "but not if the name is",
+    }
 }
-
-const KINDS: [Kind; 5] = [
-    Kind {
-        title: "a word is",
-        name_of: |rule| match rule {
-            Rule::Word(word) => Some(word),
-            _ => None,
-        },
-    },
-    Kind {
-        title: "the name, or a word of it, ends in",
-        name_of: |rule| match rule {
-            Rule::End(end) => Some(end),
-            _ => None,
-        },
-    },
-    Kind {
-        title: "the name is",
-        name_of: |rule| match rule {
-            Rule::Name(name) => Some(name),
-            _ => None,
-        },
-    },
-    Kind {
-        title: "the name is, and the value is a text",
-        name_of: |rule| match rule {
-            Rule::Text(name) => Some(name),
-            _ => None,
-        },
-    },
-    Kind {
-        title: "but not if the name is",
-        name_of: |rule| match rule {
-            Rule::Shown(name) => Some(name),
-            _ => None,
-        },
-    },
-];
 
 /// The page.
 pub fn page() -> String {
@@ -90,13 +57,9 @@ pub fn page() -> String {
         page += &format!("| `{name}` | {help} |\n");
     }
     page += SECRETS;
-    for Kind { title, name_of } in KINDS {
-        let names: Vec<_> = SECRET_NAMES
-            .iter()
-            .filter_map(name_of)
-            .map(|name| format!("`{name}`"))
-            .collect();
-        page += &format!("| {title} | {} |\n", names.join(", "));
+    for (rule, names) in SECRET_NAMES {
+        let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+        page += &format!("| {} | {} |\n", title(rule), names.join(", "));
     }
     page + AFTER
 }
